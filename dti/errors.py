@@ -1,0 +1,148 @@
+"""The algorithm's errors: one tree, a stable code and a sentence each.
+
+    DTIError
+    ├── InvalidSettingError     a hyper-parameter is of the wrong type or out of bounds
+    ├── PromptError
+    │   ├── PromptTooLongError  the prompt's tokens do not fit the text encoder
+    │   └── UnknownTriggerError the prompt names a concept for which no rows were given
+    ├── PictureError
+    │   └── NoPicturesError     there is nothing to learn from
+    ├── EmbeddingError
+    │   ├── EmbeddingFormatError    a file is not an embedding that can be read
+    │   └── EmbeddingMismatchError  rows were learned for another checkpoint, encoder or width
+    ├── ModelError
+    │   ├── ModelUnavailableError   a checkpoint cannot be loaded: files, memory, licence
+    │   └── UnknownSchedulerError   a family has no scheduler of that name
+    └── TrainingDivergedError   a loss was not finite; the last good rows are kept
+
+Every message says what happened, with the value, and what to do. This module imports nothing.
+"""
+
+
+class DTIError(Exception):
+    """The root: catch this to catch everything that the algorithm raises on purpose."""
+
+    code = "dti_error"
+
+
+class InvalidSettingError(DTIError):
+    """A hyper-parameter is of the wrong type or out of bounds.
+
+    Args:
+        field: the setting's name.
+        message: what is wrong with the value, and what is allowed.
+    """
+
+    code = "invalid_setting"
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+
+
+class PromptError(DTIError):
+    """A prompt cannot be turned into conditioning."""
+
+    code = "prompt_invalid"
+
+
+class PromptTooLongError(PromptError):
+    """The prompt's tokens do not fit the text encoder; a concept is never cut off silently.
+
+    Args:
+        encoder: the encoder that it does not fit.
+        tokens: how many tokens the prompt has, begin and end included.
+        limit: how many the encoder takes.
+    """
+
+    code = "prompt_too_long"
+
+    def __init__(self, encoder: str, tokens: int, limit: int) -> None:
+        super().__init__(
+            f"The prompt has {tokens} tokens for {encoder}, which takes {limit}. "
+            "Shorten the prompt, or use concepts with fewer vectors."
+        )
+        self.tokens = tokens
+        self.limit = limit
+
+
+class UnknownTriggerError(PromptError):
+    """The prompt names a concept for which no rows were given."""
+
+    code = "unknown_concept"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"The prompt names <{name}>, but no embedding of that name was given. Pass it, or leave it out."
+        )
+        self.name = name
+
+
+class PictureError(DTIError):
+    """Pictures cannot be learned from."""
+
+    code = "pictures_invalid"
+
+
+class NoPicturesError(PictureError):
+    """There is nothing to learn from."""
+
+    code = "no_pictures"
+
+
+class EmbeddingError(DTIError):
+    """An embedding cannot be read or used."""
+
+    code = "embedding_invalid"
+
+
+class EmbeddingFormatError(EmbeddingError):
+    """A file is not an embedding that can be read."""
+
+    code = "embedding_unreadable"
+
+
+class EmbeddingMismatchError(EmbeddingError):
+    """Rows were learned for another checkpoint, encoder or width."""
+
+    code = "embedding_mismatch"
+
+
+class ModelError(DTIError):
+    """A model cannot do what is asked."""
+
+    code = "model_error"
+
+
+class ModelUnavailableError(ModelError):
+    """A checkpoint cannot be loaded: files, memory or licence are missing."""
+
+    code = "model_unavailable"
+
+
+class UnknownSchedulerError(ModelError):
+    """A family has no scheduler of that name."""
+
+    code = "unknown_scheduler"
+
+    def __init__(self, name: str, known: tuple[str, ...]) -> None:
+        super().__init__(f"There is no scheduler {name!r} here. Choose one of: {', '.join(known)}.")
+
+
+class TrainingDivergedError(DTIError):
+    """A loss was not finite; training stopped with the last good rows kept.
+
+    Args:
+        step: the update, counted from 1, at which it happened.
+        loss: the value that was seen.
+    """
+
+    code = "training_diverged"
+
+    def __init__(self, step: int, loss: float) -> None:
+        super().__init__(
+            f"The loss was {loss} at update {step}: training stopped and the last good rows are kept. "
+            "Lower the learning rate, or check the pictures."
+        )
+        self.step = step
+        self.loss = loss
