@@ -1,4 +1,4 @@
-"""What can be asked of the algorithm: every setting's name, default, bounds and sentence, once; how prompts name things.
+"""What can be asked of the algorithm: each setting's name, default, bounds and sentence, once; how prompts name things.
 
 Torch-free, so that the HTTP edge validates with the same figures that training uses. It knows no file, model or device.
 """
