@@ -1,0 +1,118 @@
+"""The embedded stores: they start, keep what they acknowledged, and die with whoever started them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import boto3
+import pytest
+import redis
+import sqlalchemy
+from botocore.exceptions import ClientError
+
+from service import stores
+from service.children import LOOPBACK, Child, Program, ProgramFailedError, free_port, port_is_free
+
+PARENT = """
+import sys, time
+from pathlib import Path
+from service import stores
+from service.children import Child
+folder = Path(sys.argv[1])
+child = Child(stores.valkey(folder, int(sys.argv[2])), folder)
+with child:
+    print(child.pid, flush=True)
+    time.sleep(60)
+"""
+
+
+def client(endpoint, access_key, secret_key):
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        region_name="us-east-1",
+    )
+
+
+def test_both_databases_answer(empty_database_url):
+    engine = sqlalchemy.create_engine(empty_database_url)
+    with engine.connect() as connection:
+        assert connection.execute(sqlalchemy.text("select 1")).scalar() == 1
+    engine.dispose()
+
+
+def test_every_test_gets_an_empty_valkey(valkey_url):
+    with redis.Redis.from_url(valkey_url) as connection:
+        assert connection.dbsize() == 0
+        connection.set("trace", 1)
+
+
+test_every_test_gets_an_empty_valkey_again = test_every_test_gets_an_empty_valkey
+
+
+def test_a_wrong_key_opens_nothing(s3):
+    with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
+        client(s3.endpoint, s3.access_key, "wrong" * 6).list_buckets()
+
+
+def test_acknowledged_objects_survive_kill_9(tmp_path):
+    port = free_port()
+    program = stores.s3(tmp_path / "s3", port, access_key="a" * 16, secret_key="b" * 32)
+    with Child(program, tmp_path) as server:
+        bucket = client(f"http://{LOOPBACK}:{port}", "a" * 16, "b" * 32)
+        bucket.create_bucket(Bucket="kept")
+        bucket.put_object(Bucket="kept", Key="own/picture.png", Body=b"bytes")
+        os.kill(server.pid, signal.SIGKILL)
+    with Child(program, tmp_path):
+        assert bucket.get_object(Bucket="kept", Key="own/picture.png")["Body"].read() == b"bytes"
+
+
+def test_children_die_with_a_parent_that_is_killed(tmp_path):
+    port = free_port()
+    command = [sys.executable, "-c", PARENT, str(tmp_path), str(port)]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    with parent:
+        assert parent.stdout.readline()
+        parent.kill()
+    patience = time.monotonic() + 10
+    while not port_is_free(port) and time.monotonic() < patience:
+        time.sleep(0.02)
+    assert port_is_free(port)
+
+
+def test_a_program_that_ends_at_once_is_reported_with_its_last_words(tmp_path):
+    program = Program(
+        name="broken", argv=[sys.executable, "-c", "raise SystemExit('no such thing')"], ready=lambda: False
+    )
+    with pytest.raises(ProgramFailedError, match=r"(?s)broken ended with 1\..*no such thing"), Child(program, tmp_path):
+        pass
+
+
+def test_a_program_that_never_gets_ready_is_ended(tmp_path):
+    program = Program(
+        name="slow", argv=[sys.executable, "-c", "import time; time.sleep(60)"], ready=lambda: False, ready_s=0.3
+    )
+    child = Child(program, tmp_path)
+    with pytest.raises(ProgramFailedError, match="slow was not ready after"), child:
+        pass
+    assert not child.running
+
+
+def test_a_program_that_ignores_the_request_to_stop_is_killed(tmp_path):
+    script = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    )
+    log = tmp_path / "deaf.log"
+    program = Program(
+        name="deaf",
+        argv=[sys.executable, "-c", script],
+        ready=lambda: "up" in log.read_text(),
+        stop_s=0.2,
+    )
+    with Child(program, tmp_path) as child:
+        pass
+    assert child.exit_code == -signal.SIGKILL
