@@ -1,0 +1,201 @@
+"""Pictures on their way in and out: crops and prompts to learn from, sheets and animations to look at.
+
+Owns how any picture becomes square pixels in -1 … 1, which sentences go with it, and how finished pictures are laid
+out. It knows no model, no file on disk and nothing of who sent a picture.
+"""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+from torch import Tensor
+
+from dti.errors import NoPicturesError, PictureError
+from dti.spec import AnimationFormat, Property, triggers
+
+OBJECT_TEMPLATES = (
+    "a photo of a {}",
+    "a rendering of a {}",
+    "a cropped photo of the {}",
+    "the photo of a {}",
+    "a photo of a clean {}",
+    "a photo of a dirty {}",
+    "a dark photo of the {}",
+    "a photo of my {}",
+    "a photo of the cool {}",
+    "a close-up photo of a {}",
+    "a bright photo of the {}",
+    "a cropped photo of a {}",
+    "a photo of the {}",
+    "a good photo of the {}",
+    "a photo of one {}",
+    "a close-up photo of the {}",
+    "a rendition of the {}",
+    "a photo of the clean {}",
+    "a rendition of a {}",
+    "a photo of a nice {}",
+    "a good photo of a {}",
+    "a photo of the nice {}",
+    "a photo of the small {}",
+    "a photo of the weird {}",
+    "a photo of the large {}",
+    "a photo of a cool {}",
+    "a photo of a small {}",
+)
+"""What is said of an object while it is learned. Source: Gal et al., "An Image is Worth One Word", 2022."""
+
+STYLE_TEMPLATES = (
+    "a painting in the style of {}",
+    "a rendering in the style of {}",
+    "a cropped painting in the style of {}",
+    "the painting in the style of {}",
+    "a clean painting in the style of {}",
+    "a dirty painting in the style of {}",
+    "a dark painting in the style of {}",
+    "a picture in the style of {}",
+    "a cool painting in the style of {}",
+    "a close-up painting in the style of {}",
+    "a bright painting in the style of {}",
+    "a cropped painting in the style of {}",
+    "a good painting in the style of {}",
+    "a close-up painting in the style of {}",
+    "a rendition in the style of {}",
+    "a nice painting in the style of {}",
+    "a small painting in the style of {}",
+    "a weird painting in the style of {}",
+    "a large painting in the style of {}",
+)
+"""What is said of a style while it is learned; two stand twice, as published. Source: Gal et al., 2022."""
+
+_TEMPLATES = {"object": OBJECT_TEMPLATES, "style": STYLE_TEMPLATES}
+
+_GAP_PX = 4
+_LABEL_PX = 14
+_FRAMES_PER_S = 8
+
+
+def training_prompt(property: Property, caption: str | None, generator: torch.Generator) -> str:  # noqa: A002 - the API's word
+    """A sentence for one picture of one update, with `{}` where the concept stands.
+
+    Args:
+        property: what is learned; chooses the templates.
+        caption: what somebody said of the picture. Used as it is where it names the concept, as `{}` or `<name>`;
+            otherwise a template goes before it, since a sentence without the concept teaches nothing.
+        generator: on the CPU; draws the template where one is needed.
+    """
+    if caption is not None and ("{}" in caption or triggers(caption)):
+        return caption
+    templates = _TEMPLATES[property]
+    template = templates[int(torch.randint(len(templates), (), generator=generator))]
+    return template if caption is None else f"{template}, {caption}"
+
+
+def prepare(picture: Image.Image, resolution: int, crops: int, generator: torch.Generator) -> list[Tensor]:
+    """Square crops of a picture, its shorter side brought to the resolution (bicubic).
+
+    Args:
+        picture: of any mode; transparency falls on white.
+        resolution: the crops' side in pixels.
+        crops: how many to take at different places; a nearly square picture has room for fewer.
+        generator: on the CPU; draws the places.
+
+    Returns:
+        At least one crop `(3, resolution, resolution)`, float32 in -1 … 1.
+    """
+    flat = flatten(picture)
+    short, spare = min(flat.size), max(flat.size) - min(flat.size)
+    places = round(spare * resolution / short) + 1
+    chosen = torch.randperm(places, generator=generator)[:crops].tolist()
+    # Cut out of the original in one go: resizing all of a long strip first could take any amount of memory.
+    starts = [spare * (place / (places - 1) if places > 1 else 0.5) for place in chosen]
+    return [_crop(flat, start, short, resolution) for start in starts]
+
+
+def flatten(picture: Image.Image) -> Image.Image:
+    """A picture as upright RGB of eight bits, transparency on white."""
+    upright = ImageOps.exif_transpose(picture)
+    if upright.mode.startswith("I;16"):
+        # Pillow would clip sixteen bits to eight instead of scaling them: nearly everything would become white.
+        upright = Image.fromarray((np.asarray(upright) // 257).astype(np.uint8))
+    if not upright.has_transparency_data:
+        return upright.convert("RGB")
+    white = Image.new("RGBA", upright.size, "white")
+    white.alpha_composite(upright.convert("RGBA"))
+    return white.convert("RGB")
+
+
+def contact_sheet(pictures: Sequence[Image.Image], columns: int, labels: Sequence[str] | None = None) -> Image.Image:
+    """Pictures in rows on white, each with its label underneath where labels are given.
+
+    Raises:
+        NoPicturesError: there are none.
+    """
+    if not pictures:
+        raise NoPicturesError("There are no pictures to lay out.")
+    cell_width = max(picture.width for picture in pictures)
+    cell_height = max(picture.height for picture in pictures) + (_LABEL_PX if labels else 0)
+    across, down = min(columns, len(pictures)), -(-len(pictures) // columns)
+    size = (across * (cell_width + _GAP_PX) + _GAP_PX, down * (cell_height + _GAP_PX) + _GAP_PX)
+    sheet = Image.new("RGB", size, "white")
+    for index, picture in enumerate(pictures):
+        left = _GAP_PX + index % columns * (cell_width + _GAP_PX)
+        top = _GAP_PX + index // columns * (cell_height + _GAP_PX)
+        sheet.paste(picture, (left, top))
+        if labels:
+            sheet.paste(_label(labels[index], cell_width), (left, top + cell_height - _LABEL_PX))
+    return sheet
+
+
+def to_animation(frames: Sequence[Image.Image], format: AnimationFormat) -> bytes:  # noqa: A002 - the API's word
+    """Frames as a moving picture of eight a second, GIF and WebP in an endless loop; equal frames give equal bytes.
+
+    Raises:
+        NoPicturesError: there are none.
+        PictureError: they differ in size.
+    """
+    if not frames:
+        raise NoPicturesError("There are no frames to put together.")
+    sizes = {frame.size for frame in frames}
+    if len(sizes) > 1:
+        raise PictureError(f"Frames must have one size, these have {sorted(sizes)}. Render them alike.")
+    first, *rest = [frame.convert("RGB") for frame in frames]
+    if format == "mp4":
+        return _mp4([first, *rest])
+    sink = io.BytesIO()
+    options = {"lossless": True} if format == "webp" else {}
+    first.save(sink, format, save_all=True, append_images=rest, duration=1000 // _FRAMES_PER_S, loop=0, **options)
+    return sink.getvalue()
+
+
+def _crop(flat: Image.Image, start: float, short: int, resolution: int) -> Tensor:
+    left, top = (start, 0.0) if flat.width > flat.height else (0.0, start)
+    side = (resolution, resolution)
+    square = flat.resize(side, Image.Resampling.BICUBIC, box=(left, top, left + short, top + short))
+    return torch.from_numpy(np.array(square)).permute(2, 0, 1).float().div(127.5).sub(1)
+
+
+def _label(text: str, width: int) -> Image.Image:
+    """A strip of the cell's width, so that a long label is cut off instead of running into its neighbour."""
+    strip = Image.new("RGB", (width, _LABEL_PX), "white")
+    ImageDraw.Draw(strip).text((0, 1), text, fill="black", font=ImageFont.load_default(size=_LABEL_PX - 4))
+    return strip
+
+
+def _mp4(frames: Sequence[Image.Image]) -> bytes:
+    """H.264 that every browser plays: even sides, quarter-resolution colour."""
+    import av  # noqa: PLC0415 - only those who ask for mp4 need it
+
+    width, height = (side + side % 2 for side in frames[0].size)
+    sink = io.BytesIO()
+    with av.open(sink, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=_FRAMES_PER_S)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        # The encoder writes its number of threads into the file: one thread, so that all machines write the same.
+        stream.thread_count = 1
+        stream.options = {"crf": "16"}
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_image(frame.crop((0, 0, width, height)))))
+        container.mux(stream.encode())
+    return sink.getvalue()
