@@ -13,7 +13,9 @@
     ├── ModelError
     │   ├── ModelUnavailableError   a checkpoint cannot be loaded: files, memory, licence
     │   └── UnknownSchedulerError   a family has no scheduler of that name
-    └── TrainingDivergedError   a loss was not finite; the last good rows are kept
+    ├── TrainingDivergedError   a loss was not finite; the last good rows are kept
+    ├── RenderingDivergedError  a picture's latents were not finite; there is no picture
+    └── CheckpointError         a training's checkpoint is of other work, or damaged
 
 Every message says what happened, with the value, and what to do. This module imports nothing.
 """
@@ -146,3 +148,21 @@ class TrainingDivergedError(DTIError):
         )
         self.step = step
         self.loss = loss
+
+
+class RenderingDivergedError(DTIError):
+    """A picture's latents were not finite; there is no picture."""
+
+    code = "rendering_diverged"
+
+    def __init__(self, step: int) -> None:
+        super().__init__(
+            f"The picture was no longer made of finite numbers at step {step}. "
+            "Lower the guidance scale, or use more steps or another scheduler."
+        )
+
+
+class CheckpointError(DTIError):
+    """A training's checkpoint is of other work, or damaged."""
+
+    code = "checkpoint_unusable"

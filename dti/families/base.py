@@ -1,0 +1,163 @@
+"""What a model family is to the engines: prompts to conditioning, pictures to latents and back, a loss, a prediction.
+
+Owns that border and the choice of device and dtype. Noise prediction, v-prediction or flow matching are each family's
+secret; no family knows how rows are learned or how pictures are queued.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+import torch
+from PIL import Image
+from torch import Generator, Tensor
+
+from dti.schedules import Schedule
+from dti.tokens import SplicedPrompt, TextEncoder
+
+Conditioning = Mapping[str, Tensor]
+"""What the denoiser reads of prompts. Every tensor is batch-first, so that prompts of strangers can be put together."""
+
+
+@dataclass(frozen=True, slots=True)
+class LatentDistribution:
+    """What an autoencoder makes of pictures, scaled as the denoiser knows it.
+
+    Attributes:
+        mean: `(b, c, h, w)`, float32.
+        std: the posterior's width, of the same shape; None where the autoencoder gives single points.
+    """
+
+    mean: Tensor
+    std: Tensor | None
+
+    def __getitem__(self, rows: slice) -> "LatentDistribution":
+        """Some of the pictures."""
+        return LatentDistribution(self.mean[rows], None if self.std is None else self.std[rows])
+
+    def sample(self, generator: Generator) -> Tensor:
+        """Latents `(b, c, h, w)`; the noise is drawn on the CPU, so that it is the same for every device."""
+        if self.std is None:
+            return self.mean
+        noise = torch.randn(self.mean.shape, generator=generator)
+        return self.mean + self.std * noise.to(self.mean)
+
+
+class Family(ABC):
+    """A loaded, frozen model: nothing here changes it, and learned rows live outside of it.
+
+    Attributes:
+        name: the family, as `FAMILIES` lists it.
+        schedulers: the samplers that `schedule` knows.
+        device: where it runs.
+        dtype: of the denoiser and the text encoders.
+        fingerprint: says which weights these are: learned rows belong to one fingerprint.
+        encoders: the text encoders by the name that diffusers gives them.
+        default_size_px: the side of a picture as the model was trained.
+        size_multiple_px: widths and heights are multiples of it.
+    """
+
+    name: ClassVar[str]
+    schedulers: ClassVar[tuple[str, ...]]
+    device: torch.device
+    dtype: torch.dtype
+    fingerprint: str
+    encoders: Mapping[str, TextEncoder]
+    default_size_px: int
+    size_multiple_px: int
+
+    @classmethod
+    @abstractmethod
+    def load(cls, source: str | Path, *, device: torch.device, dtype: torch.dtype | None = None) -> Self:
+        """A checkpoint of this family, frozen and on the device.
+
+        Args:
+            source: a folder in the diffusers layout, or the id of one on the Hugging Face Hub.
+            device: where it runs.
+            dtype: of the denoiser and the text encoders; None for the device's best.
+
+        Raises:
+            ModelUnavailableError: what is missing, or why it is no model of this family.
+        """
+
+    @abstractmethod
+    def condition(self, prompts: Sequence[SplicedPrompt]) -> Conditioning:
+        """What the denoiser reads of these prompts, differentiable in the spliced rows."""
+
+    @abstractmethod
+    def encode(self, pixels: Tensor) -> LatentDistribution:
+        """The latents of pictures `(b, 3, h, w)` with values in -1 … 1; no gradients."""
+
+    @abstractmethod
+    def decode(self, latents: Tensor) -> list[Image.Image]:
+        """The pictures of latents `(b, c, h, w)`, a few at a time; no gradients."""
+
+    @abstractmethod
+    def latent_shape(self, width_px: int, height_px: int) -> tuple[int, int, int]:
+        """The shape `(c, h, w)` of one picture's latents."""
+
+    @abstractmethod
+    def loss(self, latents: Tensor, conditioning: Conditioning, generators: Sequence[Generator]) -> Tensor:
+        """How badly the denoiser restores these latents from random noise at random times.
+
+        Args:
+            latents: `(b, c, h, w)`.
+            conditioning: of b prompts.
+            generators: b of them, on the CPU; each picture's time and noise come from its own, in this order, so that
+                nobody's draws depend on the company.
+
+        Returns:
+            One mean squared error per picture, `(b,)` float32.
+        """
+
+    @abstractmethod
+    def predict(self, latents: Tensor, times: Tensor, conditioning: Conditioning) -> Tensor:
+        """The denoiser's raw output for latents `(b, c, h, w)`, each at its own time `(b,)`, in float32."""
+
+    @abstractmethod
+    def schedule(self, scheduler: str, steps: int) -> Schedule:
+        """Times and coefficients with which a picture is denoised.
+
+        Raises:
+            UnknownSchedulerError: the family has no such scheduler.
+        """
+
+    def card(self) -> dict[str, object]:
+        """What a service without this model must know of it to check prompts and rows, as JSON values."""
+        return {
+            "fingerprint": self.fingerprint,
+            "encoders": {
+                name: {
+                    "width": encoder.width,
+                    "token_limit": encoder.frame.limit,
+                    "magnitude": _mean_norm(encoder.vocabulary),
+                    "tokenizer": encoder.tokenizer_json,
+                }
+                for name, encoder in self.encoders.items()
+            },
+        }
+
+
+def _mean_norm(vocabulary: Tensor) -> float:
+    """The mean norm of the rows that are not zero: reserved tokens often are."""
+    norms = torch.linalg.vector_norm(vocabulary.detach().float(), dim=-1)
+    return float(norms[norms > 0].mean())
+
+
+def choose_device(wanted: str) -> torch.device:
+    """A device by name; "auto" is the GPU where there is one."""
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(wanted)
+
+
+def best_dtype(device: torch.device) -> torch.dtype:
+    """The dtype in which a device runs frozen weights fastest without loss that shows.
+
+    A CPU without bf16 units multiplies bf16 matrices hundreds of times slower than float32, so CPUs get float32.
+    """
+    if device.type != "cuda":
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16

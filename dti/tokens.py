@@ -1,0 +1,214 @@
+"""Prompts as tokens: where a concept's vectors stand, and how learned rows get there.
+
+Owns the layout of a prompt (stand-in tokens at the concepts' places, begin, end, padding) and the splice of rows at the
+encoder's look-up, by position. Tables and tokenizers are never changed, and no user string becomes a token. It knows no
+particular tokenizer, encoder or method.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from dti.errors import InvalidSettingError, PromptTooLongError, UnknownTriggerError
+from dti.spec import Text, Trigger
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What an encoder's tokenizer puts around the words.
+
+    Attributes:
+        begin: token ids before the words.
+        end: token ids after them.
+        padding: the id that fills a prompt up.
+        limit: tokens of a prompt, begin, end and padding included.
+    """
+
+    begin: tuple[int, ...]
+    end: tuple[int, ...]
+    padding: int
+    limit: int
+
+
+class TextEncoder(Protocol):
+    """What prompts and methods may know of a frozen text encoder; satisfies `dti.methods.Encoder` too."""
+
+    @property
+    def name(self) -> str:
+        """As diffusers calls it: `text_encoder`, `text_encoder_2`."""
+
+    @property
+    def width(self) -> int:
+        """Numbers a row."""
+
+    @property
+    def frame(self) -> Frame:
+        """What stands around the words."""
+
+    @property
+    def tokenizer_json(self) -> str:
+        """The tokenizer as the `tokenizers` library reads it, without padding and truncation."""
+
+    @property
+    def vocabulary(self) -> Tensor:
+        """The frozen input table `(V, d)`, in the encoder's dtype, on its device."""
+
+    def word_ids(self, text: str) -> list[int]:
+        """The tokens of a text, without begin and end."""
+
+    def output(self, ids: Sequence[int]) -> Tensor:
+        """The last hidden state `(len(ids), d)` at these tokens, between begin and end."""
+
+
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """What keeps a concept's places in prompts.
+
+    Attributes:
+        class_word: the words whose tokens stand at the concept's places.
+        counts: by encoder, how many vectors the concept has.
+    """
+
+    class_word: str
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one vector of a concept belongs."""
+
+    position: int
+    concept: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A prompt as one encoder reads it: token ids, framed and padded, and the places of the vectors among them."""
+
+    ids: tuple[int, ...]
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SplicedLine:
+    """A line and its rows: `rows[i]` `(d,)` belongs at `positions[i]`; None where the prompt names no concept."""
+
+    ids: tuple[int, ...]
+    positions: tuple[int, ...]
+    rows: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
+class SplicedPrompt:
+    """A prompt for all encoders of a family, with the learned rows that it names."""
+
+    lines: Mapping[str, SplicedLine]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A prompt for all encoders of a family, with places for rows; rows may differ from call to call."""
+
+    lines: Mapping[str, Line]
+
+    def splice(self, vectors: Mapping[str, Mapping[str, Tensor]]) -> SplicedPrompt:
+        """The prompt with these rows.
+
+        Args:
+            vectors: by concept, by encoder: rows `(n, d)`.
+        """
+        return SplicedPrompt({name: _spliced(line, name, vectors) for name, line in self.lines.items()})
+
+
+def _spliced(line: Line, encoder: str, vectors: Mapping[str, Mapping[str, Tensor]]) -> SplicedLine:
+    rows = [vectors[place.concept][encoder][place.index] for place in line.places]
+    positions = tuple(place.position for place in line.places)
+    return SplicedLine(line.ids, positions, torch.stack(rows) if rows else None)
+
+
+def lay_out(
+    pieces: Iterable[Text | Trigger], encoders: Mapping[str, TextEncoder], concepts: Mapping[str, StandIn]
+) -> Layout:
+    """A parsed prompt as the encoders read it.
+
+    Args:
+        pieces: words and concepts in order, as `dti.spec.parse_prompt` gives them.
+        encoders: of the family, by name.
+        concepts: by name, what keeps their places.
+
+    Raises:
+        UnknownTriggerError: the prompt names a concept that is not among these.
+        PromptTooLongError: the tokens do not fit an encoder.
+    """
+    parts = tuple(pieces)
+    for part in parts:
+        if isinstance(part, Trigger) and part.name not in concepts:
+            raise UnknownTriggerError(part.name)
+    return Layout({name: _line(parts, encoder, concepts) for name, encoder in encoders.items()})
+
+
+def _line(parts: Sequence[Text | Trigger], encoder: TextEncoder, concepts: Mapping[str, StandIn]) -> Line:
+    frame = encoder.frame
+    ids, places = list(frame.begin), list[Place]()
+    for part in parts:
+        if isinstance(part, Text):
+            ids += encoder.word_ids(part.words)
+            continue
+        stand_ins = _stand_ins(concepts[part.name], encoder)
+        places += [Place(len(ids) + index, part.name, index) for index in range(len(stand_ins))]
+        ids += stand_ins
+    ids += frame.end
+    if len(ids) > frame.limit:
+        raise PromptTooLongError(encoder.name, len(ids), frame.limit)
+    ids += [frame.padding] * (frame.limit - len(ids))
+    return Line(tuple(ids), tuple(places))
+
+
+def _stand_ins(concept: StandIn, encoder: TextEncoder) -> list[int]:
+    """The class word's tokens, over again until every vector has one.
+
+    They are ordinary words below the end token, so that an encoder that looks for the largest id to find the end of the
+    prompt (CLIP does, where its configuration says that the end token is 2) still finds it.
+    """
+    ids = encoder.word_ids(concept.class_word)
+    if not ids:
+        raise InvalidSettingError(
+            "class_word", f"{concept.class_word!r} has no tokens in {encoder.name}. Use a plain word."
+        )
+    return [ids[index % len(ids)] for index in range(concept.counts[encoder.name])]
+
+
+@contextmanager
+def spliced(look_up: nn.Module, lines: Sequence[SplicedLine]) -> Iterator[Tensor]:
+    """Let a look-up of these lines give the learned rows at their positions; afterwards it is as it was.
+
+    Args:
+        look_up: the encoder's input embedding, which gives rows `(b, tokens, d)`.
+        lines: the batch.
+
+    Yields:
+        The ids `(b, tokens)` to look up, on the look-up's device.
+    """
+    device = next(look_up.parameters()).device
+    ids = torch.tensor([line.ids for line in lines], device=device)
+    rows = [line.rows for line in lines if line.rows is not None]
+    if not rows:
+        yield ids
+        return
+    places = [(i, position) for i, line in enumerate(lines) for position in line.positions]
+    at = torch.tensor(places, device=device).unbind(dim=1)
+    learned = torch.cat(rows).to(device)
+
+    def write(_module: nn.Module, _inputs: object, found: Tensor) -> Tensor:
+        return found.index_put(at, learned.to(found.dtype))
+
+    hook = look_up.register_forward_hook(write)
+    try:
+        yield ids
+    finally:
+        hook.remove()
