@@ -21,6 +21,7 @@ from typing import IO, Self
 LOOPBACK = "127.0.0.1"
 _PR_SET_PDEATHSIG = 1
 _POLL_S = 0.02
+_LOG_LIMIT_BYTES = 10_000_000
 
 
 class ProgramFailedError(RuntimeError):
@@ -77,6 +78,7 @@ class Child:
     def start(self) -> None:
         """Start it without waiting for anything."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        self._make_room()
         with self.log.open("ab") as output:
             self._process = spawn(self.program.argv, environment=self.program.environment, output=output)
 
@@ -96,12 +98,32 @@ class Child:
                 )
             time.sleep(_POLL_S)
 
+    def wait_done(self) -> None:
+        """Wait until the program has ended well.
+
+        Raises:
+            ProgramFailedError: it ended with an error, or took longer than its `ready_s`.
+        """
+        if self._process is None:
+            return
+        try:
+            code = self._process.wait(self.program.ready_s)
+        except subprocess.TimeoutExpired:
+            self.stop()
+            raise ProgramFailedError(f"{self.program.name} took too long. {self._last_words()}") from None
+        if code != 0:
+            raise ProgramFailedError(f"{self.program.name} ended with {code}. {self._last_words()}")
+
+    def terminate(self) -> None:
+        """Ask it to end, without waiting."""
+        if self._process is not None and self.running:
+            self._process.terminate()
+
     def stop(self) -> None:
         """Ask it to end, wait as long as it may take, then end it."""
         if self._process is None:
             return
-        if self.running:
-            self._process.terminate()
+        self.terminate()
         try:
             self._process.wait(self.program.stop_s)
         except subprocess.TimeoutExpired:
@@ -121,6 +143,11 @@ class Child:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def _make_room(self) -> None:
+        """Put a log that has grown large aside, in the place of the one before."""
+        if self.log.exists() and self.log.stat().st_size > _LOG_LIMIT_BYTES:
+            self.log.replace(self.log.with_suffix(".old.log"))
 
     def _last_words(self, limit_bytes: int = 2000) -> str:
         text = self.log.read_bytes()[-limit_bytes:].decode(errors="replace").strip() if self.log.exists() else ""
@@ -183,10 +210,10 @@ def port_is_free(port: int, host: str = LOOPBACK) -> bool:
         return True
 
 
-def answers(port: int, *, say: bytes = b"", hear: bytes = b"", timeout_s: float = 0.5) -> bool:
-    """Whether a server on loopback accepts a connection and, where something is said, answers as expected."""
+def answers(port: int, host: str = LOOPBACK, *, say: bytes = b"", hear: bytes = b"", timeout_s: float = 0.5) -> bool:
+    """Whether a server accepts a connection and, where something is said, answers as expected."""
     try:
-        with socket.create_connection((LOOPBACK, port), timeout=timeout_s) as connection:
+        with socket.create_connection((host, port), timeout=timeout_s) as connection:
             if not say:
                 return True
             connection.sendall(say)
