@@ -8,21 +8,21 @@ and final level are followed. It knows no model and no picture.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import diffusers
 import torch
 from torch import Tensor
 
-Prediction = Literal["epsilon", "v_prediction"]
+from dti.errors import UnknownSchedulerError
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How one picture is denoised: x starts as `start` times unit noise; then, per step, with the raw output m at x,
+    """How one picture is denoised.
 
-        D = p x + q m                        the clean picture as predicted
-        x <- a x + b D + c D_previous
+    x starts as `start` times unit noise. Then, per step, with the denoiser's raw output m at x, the clean picture is
+    predicted as D = p x + q m, and x becomes a x + b D + c D', where D' is the D of the step before.
 
     Attributes:
         start: factor to unit noise.
@@ -37,22 +37,125 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class _Path:
-    """Noise levels of a sampler: at every step, and where the step leads, as the noise's share sin and signal cos."""
+    """The noise levels that a sampler visits; x = signal * picture + noise * unit noise, signal² + noise² = 1.
+
+    Attributes:
+        start: factor to unit noise.
+        times: what the denoiser is told at every step.
+        signal: at every step.
+        noise: at every step.
+        signal_next: where every step leads.
+        noise_next: where every step leads.
+    """
 
     start: float
     times: Tensor
-    here: Tensor
-    there: Tensor
+    signal: Tensor
+    noise: Tensor
+    signal_next: Tensor
+    noise_next: Tensor
 
 
-def schedule(scheduler: str, config: Mapping[str, object], steps: int) -> Schedule:
-    """The schedule of a scheduler of `SCHEDULERS`.
+def schedule(scheduler: str, config: Mapping[str, Any], steps: int) -> Schedule:
+    """The schedule of a sampler.
 
     Args:
-        scheduler: its name.
-        config: of the checkpoint's own diffusers scheduler, with `prediction_type` epsilon or v_prediction.
+        scheduler: a name of `SCHEDULERS`.
+        config: of the checkpoint's own scheduler object; `prediction_type` is epsilon or v_prediction.
         steps: how many.
 
-    Source: DDIM (Song et al., arXiv 2010.02502, eq. 12); Euler (Karras et al., arXiv 2206.00364, algorithm 1 without
-    correction); DPM-Solver++ 2M (Lu et al., arXiv 2211.01095, algorithm 2).
+    Raises:
+        UnknownSchedulerError: there is no such sampler.
+
+    Source: DDIM (Song et al., arXiv 2010.02502, eq. 12); Euler (Karras et al., arXiv 2206.00364, algorithm 1, without
+    churn and correction; in these coordinates the same step as DDIM's, over other levels); DPM-Solver++ 2M (Lu et al.,
+    arXiv 2211.01095, algorithm 2).
     """
+    if scheduler not in SCHEDULERS:
+        raise UnknownSchedulerError(scheduler, tuple(SCHEDULERS))
+    follow, solve = SCHEDULERS[scheduler]
+    path = follow(config, steps)
+    p, q = _clean(path, config["prediction_type"])
+    columns = torch.stack([p, q, *solve(path)], dim=1)
+    return Schedule(path.start, path.times.float(), columns.float())
+
+
+def _clean(path: _Path, prediction: str) -> tuple[Tensor, Tensor]:
+    """How the clean picture follows from x and the denoiser's output: p and q."""
+    if prediction == "v_prediction":
+        return path.signal, -path.noise
+    return 1 / path.signal, -path.noise / path.signal
+
+
+def _first_order(path: _Path) -> tuple[Tensor, Tensor, Tensor]:
+    """Keep the noise that is in x and rescale both parts to the next level."""
+    a = path.noise_next / path.noise
+    return a, path.signal_next - path.signal * a, torch.zeros_like(a)
+
+
+def _second_order(path: _Path) -> tuple[Tensor, Tensor, Tensor]:
+    """Extrapolate D by its last change; the first and the last step have nothing to lean on and stay first order."""
+    a, b, c = _first_order(path)
+    level = path.signal.log() - path.noise.log()
+    gain = path.signal_next.log() - path.noise_next.log() - level
+    inner = slice(1, None if _may_end_second_order(path) else -1)
+    lead = (gain[1:] / (2 * level.diff()))[: len(gain[inner])]
+    c[inner] = -b[inner] * lead
+    b[inner] += b[inner] * lead
+    return a, b, c
+
+
+_FEW_STEPS = 15
+"""Below this many steps diffusers ends DPM++ with a first-order step, for stability."""
+
+
+def _may_end_second_order(path: _Path) -> bool:
+    return bool(path.noise_next[-1] > 0) and len(path.times) >= _FEW_STEPS
+
+
+def _ddim_path(config: Mapping[str, Any], steps: int) -> _Path:
+    sampler = diffusers.DDIMScheduler.from_config(config, clip_sample=False, thresholding=False)
+    sampler.set_timesteps(steps)
+    times, stride = sampler.timesteps, sampler.config.num_train_timesteps // steps
+    shares = sampler.alphas_cumprod.double()
+    # A step leads one stride down, also where rounded spacing puts the next time elsewhere: diffusers does so.
+    later = times - stride
+    final = sampler.final_alpha_cumprod.double()
+    after = torch.where(later >= 0, shares[later.clamp(min=0)], final)
+    here = shares[times]
+    return _Path(1.0, times, here.sqrt(), (1 - here).sqrt(), after.sqrt(), (1 - after).sqrt())
+
+
+def _euler_path(config: Mapping[str, Any], steps: int) -> _Path:
+    sampler = diffusers.EulerDiscreteScheduler.from_config(config, timestep_type="discrete")
+    sampler.set_timesteps(steps)
+    # Diffusers runs Euler on x / signal: the first noise is scaled accordingly.
+    start = float(sampler.init_noise_sigma) / math.hypot(1, float(sampler.sigmas[0]))
+    return _sigma_path(start, sampler.timesteps, sampler.sigmas)
+
+
+def _dpmpp_2m_path(config: Mapping[str, Any], steps: int) -> _Path:
+    sampler = diffusers.DPMSolverMultistepScheduler.from_config(
+        config, algorithm_type="dpmsolver++", solver_type="midpoint", solver_order=2, thresholding=False
+    )
+    sampler.set_timesteps(steps)
+    return _sigma_path(1.0, sampler.timesteps, sampler.sigmas)
+
+
+def _sigma_path(start: float, times: Tensor, sigmas: Tensor) -> _Path:
+    """A path from ratios of noise to signal, one more than there are steps."""
+    ratio = sigmas.double()
+    signal = 1 / (1 + ratio.square()).sqrt()
+    noise = ratio * signal
+    return _Path(start, times, signal[:-1], noise[:-1], signal[1:], noise[1:])
+
+
+_Follow = Callable[[Mapping[str, Any], int], _Path]
+_Solve = Callable[[_Path], tuple[Tensor, Tensor, Tensor]]
+
+SCHEDULERS: Mapping[str, tuple[_Follow, _Solve]] = {
+    "ddim": (_ddim_path, _first_order),
+    "euler": (_euler_path, _first_order),
+    "dpmpp_2m": (_dpmpp_2m_path, _second_order),
+}
+"""The samplers by name: which noise levels they visit, and how they step from one to the next."""
