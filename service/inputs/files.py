@@ -1,0 +1,67 @@
+"""Files as strangers send them: a name that is only shown, and bytes that are counted before anything reads them."""
+
+import unicodedata
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import BinaryIO
+
+from service.errors import ImageTooLargeError, ImageUnreadableError
+from service.settings import Limits
+
+_NAME_LIMIT = 255
+_INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Unicode's categories of control and format characters, halves of characters and line separators."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file of a request: the name that it claims, and its bytes."""
+
+    filename: str
+    stream: BinaryIO
+
+    @property
+    def shown_name(self) -> str:
+        """The name as it may be shown and stored."""
+        return shown_name(self.filename)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A picture's file before anybody has looked into it."""
+
+    name: str
+    data: bytes
+    caption: str | None
+
+
+def contents(upload: Upload, limits: Limits) -> bytes:
+    """A picture's bytes, no more than are allowed.
+
+    Raises:
+        ImageTooLargeError: there are more.
+        ImageUnreadableError: there are none.
+    """
+    data = upload.stream.read(limits.picture_bytes + 1)
+    check_size(upload.shown_name, len(data), limits)
+    return data
+
+
+def check_size(name: str, size: int, limits: Limits) -> None:
+    """Refuse a picture by its number of bytes.
+
+    Raises:
+        ImageTooLargeError: there are more than are allowed.
+        ImageUnreadableError: there are none.
+    """
+    if size > limits.picture_bytes:
+        raise ImageTooLargeError(f"{name} has more than {limits.picture_bytes} bytes. Send it smaller.")
+    if size == 0:
+        raise ImageUnreadableError(f"{name} is empty. Send it again.")
+
+
+def shown_name(filename: str) -> str:
+    """A name without its folders and without characters that cannot be shown or stored."""
+    name = PurePosixPath(filename.replace("\\", "/")).name
+    kept = "".join(character for character in name if unicodedata.category(character) not in _INVISIBLE)
+    return kept[:_NAME_LIMIT] or "(unnamed)"
