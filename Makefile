@@ -1,0 +1,36 @@
+# The commands of this repository; each prepares what it needs. `make help` lists them.
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+help: ## say what there is
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[worker,embedded,dev]'
+	touch $@
+
+demo: $(READY) ## start everything, teach it two concepts, write pictures to demo-output/
+	$(BIN)/python tools/demo.py
+
+serve: $(READY) ## start everything and keep it running until Ctrl-C
+	$(BIN)/dti serve
+
+check: $(READY) ## everything that needs no service: lint, format, types, import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check ## everything: the checks, and all tests against real stores
+	$(BIN)/pytest --cov --cov-report=term
+
+bench: $(READY) ## measure this machine and print the figures as a table
+	$(BIN)/python -m bench
+
+.PHONY: help demo serve check test bench

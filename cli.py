@@ -1,0 +1,96 @@
+"""The command line: builds the parts, starts them, hands over. No rule lives here.
+
+What is heavy is imported inside the commands that need it: `dti serve` and `dti api` never load torch.
+"""
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from dti.errors import DTIError
+from service.children import StartError
+from service.errors import ServiceError
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.doctor import Finding
+
+_OWN_COMMAND = (sys.executable, str(Path(__file__).resolve()))
+"""What starts commands of this program as processes of their own."""
+
+app = typer.Typer(
+    help="Teach text-to-image models a concept from a few pictures.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def _settings() -> Settings:
+    """The settings of this process; a home folder that was served before leads to its own stores."""
+    from service.stack import embedded_environment
+
+    return Settings.from_environment(embedded_environment(os.environ))
+
+
+@app.command()
+def serve() -> None:
+    """Start everything on this machine and keep it running until Ctrl-C."""
+    from service import stack
+
+    stack.serve(os.environ, _OWN_COMMAND, typer.echo)
+
+
+@app.command()
+def api() -> None:
+    """Answer HTTP requests."""
+    import uvicorn
+    from api.app import create_app
+
+    settings = _settings()
+    uvicorn.run(create_app(settings), host=settings.host, port=settings.port, timeout_graceful_shutdown=5)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is right and wrong with this machine; ends with 1 where something is wrong."""
+    from service.doctor import examine
+
+    findings = [*examine(_settings()), _device()]
+    for finding in findings:
+        typer.echo(f"{finding.verdict:5}  {finding.about:8}  {finding.sentence}")
+    if any(finding.verdict == "wrong" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _device() -> "Finding":
+    """Which device this machine would train on, and in which dtype."""
+    from service.doctor import Finding
+
+    if importlib.util.find_spec("torch") is None:
+        return Finding("device", "note", "torch is not installed: this machine can run the API, but no worker.")
+    import torch
+
+    from dti.families.base import best_dtype, choose_device
+
+    device = choose_device("auto")
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    dtype = str(best_dtype(device)).removeprefix("torch.")
+    return Finding("device", "good", f"Workers run on {name}, frozen weights in {dtype} (torch {torch.__version__}).")
+
+
+def main() -> None:
+    """Run a command; what went wrong on purpose is said in its own sentence, without a traceback."""
+    try:
+        app()
+    except (ServiceError, StartError, DTIError) as error:
+        typer.echo(str(error), err=True)
+        raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()
