@@ -1,0 +1,121 @@
+"""The database: engines, short transactions, and what happens after a commit. Knows no table and no rule.
+
+Two verbs: `reading` and `writing`. On SQLite a writing transaction begins with BEGIN IMMEDIATE: a transaction that
+starts by reading and then wants to write would lose updates or fail at once where two processes do so.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from service.errors import DatabaseUnavailableError
+
+BUSY_TIMEOUT_MS = 10_000
+"""How long an SQLite writer waits for the one before it."""
+
+CONNECT_TIMEOUT_S = 5
+
+_AFTER_COMMIT = "dti_after_commit"
+
+
+class Database:
+    """One database; safe to share between threads, not across a fork."""
+
+    def __init__(self, url: str) -> None:
+        self.url = address(url)
+        self.engine = _engine(self.url)
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A short transaction that writes nothing; what it loaded stays readable after it.
+
+        Raises:
+            DatabaseUnavailableError: the database does not answer.
+        """
+        with _translated(), Session(self.engine.execution_options(postgresql_readonly=True)) as session:
+            session.expire_on_commit = False
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A transaction that is committed at the end, or rolled back when an error passes through.
+
+        What was registered with `after_commit` runs then, outside the transaction.
+
+        Raises:
+            DatabaseUnavailableError: the database does not answer.
+        """
+        with _translated(), Session(self.engine.execution_options(sqlite_begin="IMMEDIATE")) as session:
+            session.expire_on_commit = False
+            yield session
+            session.commit()
+        for action in session.info.get(_AFTER_COMMIT, ()):
+            action()
+
+    def check(self) -> None:
+        """Ask the database for a sign of life.
+
+        Raises:
+            DatabaseUnavailableError: there is none.
+        """
+        with self.reading() as session:
+            session.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def after_commit(session: Session, action: Callable[[], object]) -> None:
+    """Have something done once the transaction is committed; never where it is rolled back."""
+    session.info.setdefault(_AFTER_COMMIT, []).append(action)
+
+
+def address(url: str) -> URL:
+    """A database's address with the driver that is used here; plain `postgres://` is understood."""
+    parsed = make_url(url)
+    if parsed.drivername in {"postgres", "postgresql"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    return parsed
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
+    engine = create_engine(url)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    """Leave BEGIN to us: the driver's own comes too late, at the first write."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = NORMAL",
+        "foreign_keys = ON",
+        f"busy_timeout = {BUSY_TIMEOUT_MS}",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+    connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+        raise DatabaseUnavailableError("The database does not answer. Try again in a moment.") from error

@@ -1,0 +1,66 @@
+"""THE state machine of the service: the only package that writes a job's status.
+
+    queued ──claim──▶ running ──▶ succeeded | failed | cancelled
+      ▲  │               │
+      │  └─cancel──▶ cancelled
+      └──hand back, lease expired with attempts left──┘
+
+The database is the queue. Every move appends an event, numbered per job under the job row's lock, in the same
+transaction. Cancelling is a request until whoever holds the job agrees. Every function takes a session of
+`Database.writing` (those of `reading`: of either) and leaves the commit to it.
+"""
+
+from service.jobs.claiming import Beat, Claim, TrainingPicture, beat, claim, waiting
+from service.jobs.ending import (
+    EmbeddingMade,
+    abandon,
+    cancelled,
+    fail,
+    finish_training,
+    hand_back,
+    request_cancel,
+    succeed,
+)
+from service.jobs.keeping import expire_leases, overdue, spent_checkpoints
+from service.jobs.reading import Filters, Page, events_after, get, last_events, metrics_of, page, queue_position
+from service.jobs.states import ENDED, UNFINISHED
+from service.jobs.submitting import NewJob, PinnedConcept, submit
+from service.jobs.working import NewImage, add_image, metrics, progress, save_checkpoint
+
+__all__ = [
+    "ENDED",
+    "UNFINISHED",
+    "Beat",
+    "Claim",
+    "EmbeddingMade",
+    "Filters",
+    "NewImage",
+    "NewJob",
+    "Page",
+    "PinnedConcept",
+    "TrainingPicture",
+    "abandon",
+    "add_image",
+    "beat",
+    "cancelled",
+    "claim",
+    "events_after",
+    "expire_leases",
+    "fail",
+    "finish_training",
+    "get",
+    "hand_back",
+    "last_events",
+    "metrics",
+    "metrics_of",
+    "overdue",
+    "page",
+    "progress",
+    "queue_position",
+    "request_cancel",
+    "save_checkpoint",
+    "spent_checkpoints",
+    "submit",
+    "succeed",
+    "waiting",
+]

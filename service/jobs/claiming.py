@@ -1,0 +1,242 @@
+"""How a worker gets jobs and keeps them.
+
+A claim is one UPDATE over a sub-select that locks: where several workers claim at once each row goes to one of them,
+and none waits for another. It raises `attempt`, the fencing token, and starts a lease that `beat` extends.
+
+A job that was lost without a new checkpoint may be what killed its worker. It runs alone from then on, so that it takes
+nobody along: an idle worker takes such a job first and nothing beside it, and a busy one takes nothing more once such a
+job has waited too long, so that it will be idle.
+"""
+
+import builtins
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, literal, select, update
+from sqlalchemy.orm import Session, selectinload
+
+from service.jobs.states import say_status
+from service.jobs.submitting import LANES, PinnedConcept
+from service.tables import Job, Kind, Picture, Utc
+
+ALONE_PATIENCE_S = 60.0
+"""How long a job that must run alone waits for a worker to fall idle before busy ones make room for it."""
+
+_PICTURES = LANES["generate"]
+_TRAININGS = LANES["train"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingPicture:
+    """A picture to learn from."""
+
+    key: str
+    caption: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A job in a worker's hands: all that it needs to know, without a session.
+
+    Args:
+        attempt: the fencing token, which every write is checked against.
+        alone: nothing else may run beside it in this worker.
+        checkpoint_key: where to go on from; None at the beginning.
+        pictures: what a training learns from; empty for other kinds.
+    """
+
+    job_id: str
+    attempt: int
+    alone: bool
+    kind: Kind
+    model: str
+    owner_id: str
+    input: dict[str, Any]
+    total: int
+    concepts: tuple[PinnedConcept, ...]
+    checkpoint_key: str | None
+    checkpoint_step: int
+    pictures: tuple[TrainingPicture, ...] = ()
+
+    @builtins.property  # the plain name is one of this class's own
+    def class_word(self) -> str:
+        """What kind of thing a training's concept is."""
+        return str(self.input["class_word"])
+
+    @builtins.property
+    def method(self) -> str:
+        """How a training learns."""
+        return str(self.input["method"])
+
+    @builtins.property
+    def initial_embedding_key(self) -> str | None:
+        """The embedding that a training starts from; None for the class word."""
+        return self.concepts[0].embedding_key if self.input["from"] == "current" else None
+
+    @builtins.property
+    def property(self) -> str:
+        """Whether a training's concept is an object or a style."""
+        return str(self.input["property"])
+
+
+@dataclass(frozen=True)
+class Beat:
+    """What a worker learns from its beat.
+
+    Args:
+        lost: jobs that are no longer its own; they are to be dropped without a word.
+        cancel: jobs whose end somebody asked for.
+    """
+
+    lost: set[str] = field(default_factory=set)
+    cancel: set[str] = field(default_factory=set)
+
+
+def waiting(session: Session, *, models: Collection[str], pictures: bool, trainings: bool) -> bool:
+    """Whether a claim could find anything; a read, so that looking often disturbs nobody."""
+    lanes = [lane for lane, wanted in ((_PICTURES, pictures), (_TRAININGS, trainings)) if wanted]
+    queued = select(Job.id).where(Job.status == "queued", Job.model.in_(models), Job.lane.in_(lanes)).limit(1)
+    return session.scalars(queued).first() is not None
+
+
+def claim(
+    session: Session,
+    *,
+    worker_id: str,
+    models: Collection[str],
+    picture_slots: int,
+    training_slots: int,
+    now: datetime,
+    lease_s: float,
+) -> list[Claim]:
+    """Take queued jobs for a worker that has room, in the order of their rank.
+
+    Pictures are taken while slots are left, so that the last job may be larger than the room for it: its pictures wait
+    within the worker. `picture_slots` and `training_slots` are how many more the worker can render and train at once.
+    """
+    taking = _Taking(session, worker_id, frozenset(models), now, lease_s)
+    if taking.idle():
+        if suspects := taking.take(Job.strikes > 0, limit=1):
+            return _claims(session, suspects)
+    elif taking.must_make_room():
+        return []
+    fresh = [
+        *taking.take(Job.strikes == 0, Job.lane == _PICTURES, limit=picture_slots),
+        *taking.take(Job.strikes == 0, Job.lane == _TRAININGS, limit=training_slots),
+    ]
+    return _claims(session, fresh)
+
+
+def beat(session: Session, *, worker_id: str, claims: Iterable[Claim], now: datetime, lease_s: float) -> Beat:
+    """Extend the leases of a worker's jobs, and learn which of them it lost or should cancel."""
+    attempts = {claim.job_id: claim.attempt for claim in claims}
+    rows = session.scalars(select(Job).where(Job.id.in_(attempts)).order_by(Job.id).with_for_update()).all()
+    held = [
+        job
+        for job in rows
+        if job.status == "running" and job.worker_id == worker_id and job.attempt == attempts[job.id]
+    ]
+    for job in held:
+        job.lease_expires_at = now + timedelta(seconds=lease_s)
+    return Beat(
+        lost=set(attempts) - {job.id for job in held},
+        cancel={job.id for job in held if job.cancel_requested},
+    )
+
+
+@dataclass(frozen=True)
+class _Taking:
+    """One claim's question to the database."""
+
+    session: Session
+    worker_id: str
+    models: frozenset[str]
+    now: datetime
+    lease_s: float
+
+    def idle(self) -> bool:
+        mine = select(Job.id).where(Job.status == "running", Job.worker_id == self.worker_id).limit(1)
+        return self.session.scalars(mine).first() is None
+
+    def must_make_room(self) -> bool:
+        """Whether the worker runs a job that must be alone, or one has waited too long for a worker to be idle."""
+        mine = (Job.status == "running") & (Job.worker_id == self.worker_id)
+        impatient = self._queued() & (Job.queued_at < self.now - timedelta(seconds=ALONE_PATIENCE_S))
+        alone = select(Job.id).where(Job.strikes > 0, mine | impatient).limit(1)
+        return self.session.scalars(alone).first() is not None
+
+    def take(self, *conditions: ColumnElement[bool], limit: int) -> Sequence[Job]:
+        if limit <= 0:
+            return []
+        candidates = (
+            select(Job.id, Job.rank, Job.slots)
+            .where(self._queued(), *conditions)
+            .order_by(Job.rank, Job.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+            .cte("candidates")
+            .prefix_with("MATERIALIZED", dialect="postgresql")
+        )
+        in_order = (candidates.c.rank, candidates.c.id)
+        before = func.sum(candidates.c.slots).over(order_by=in_order) - candidates.c.slots
+        placed = select(candidates.c.id, before.label("before")).subquery("placed")
+        taken = update(Job).where(Job.id.in_(select(placed.c.id).where(placed.c.before < limit)))
+        ids = self.session.scalars(
+            taken.values(
+                status="running",
+                attempt=Job.attempt + 1,
+                worker_id=self.worker_id,
+                lease_expires_at=self.now + timedelta(seconds=self.lease_s),
+                started_at=func.coalesce(Job.started_at, literal(self.now, Utc())),
+            )
+            .returning(Job.id)
+            .execution_options(synchronize_session=False)
+        ).all()
+        return self._tell(ids)
+
+    def _queued(self) -> ColumnElement[bool]:
+        return (Job.status == "queued") & Job.model.in_(self.models)
+
+    def _tell(self, ids: Sequence[str]) -> Sequence[Job]:
+        if not ids:
+            return []
+        query = select(Job).where(Job.id.in_(ids)).order_by(Job.rank, Job.id).options(selectinload(Job.concepts))
+        jobs = self.session.scalars(query.execution_options(populate_existing=True)).all()
+        for job in jobs:
+            say_status(self.session, job, self.now)
+        return jobs
+
+
+def _claims(session: Session, jobs: Sequence[Job]) -> list[Claim]:
+    learned = [job.concepts[0].concept_id for job in jobs if job.kind == "train"]
+    pictures = _pictures(session, learned) if learned else {}
+    return [_claim(job, pictures.get(job.concepts[0].concept_id, ()) if job.kind == "train" else ()) for job in jobs]
+
+
+def _pictures(session: Session, concept_ids: Sequence[str]) -> dict[str, tuple[TrainingPicture, ...]]:
+    rows = session.scalars(select(Picture).where(Picture.concept_id.in_(concept_ids)).order_by(Picture.place)).all()
+    return {
+        concept_id: tuple(
+            TrainingPicture(key=row.key, caption=row.caption) for row in rows if row.concept_id == concept_id
+        )
+        for concept_id in concept_ids
+    }
+
+
+def _claim(job: Job, pictures: tuple[TrainingPicture, ...]) -> Claim:
+    return Claim(
+        job_id=job.id,
+        attempt=job.attempt,
+        alone=job.strikes > 0,
+        kind=job.kind,
+        model=job.model,
+        owner_id=job.owner_id,
+        input=job.input,
+        total=job.total,
+        concepts=tuple(PinnedConcept.of(concept) for concept in job.concepts),
+        checkpoint_key=job.checkpoint_key,
+        checkpoint_step=job.checkpoint_step,
+        pictures=pictures,
+    )

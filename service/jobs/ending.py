@@ -1,0 +1,129 @@
+"""How a job leaves its worker: done, failed, cancelled, or handed back; and how its end is asked for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from service.errors import JobEndedError, NotFoundError
+from service.ids import new_id
+from service.jobs.fence import Attempt, fenced
+from service.jobs.states import UNFINISHED, move, say_status
+from service.tables import Concept, EmbeddingVersion, Job
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingMade:
+    """What a training made, as it lies in the storage.
+
+    Args:
+        encoders: per encoder {"vectors": n, "dim": d, "magnitude": mean of the rows' norms}.
+        steps: updates that it took.
+    """
+
+    sha256: str
+    key: str
+    encoders: Mapping[str, Mapping[str, Any]]
+    steps: int
+
+
+def succeed(session: Session, claim: Attempt, now: datetime) -> None:
+    """End a job whose results are all written.
+
+    Raises:
+        FenceLostError: the attempt is over.
+    """
+    job = fenced(session, claim)
+    job.step = job.total
+    move(session, job, "succeeded", now)
+
+
+def fail(session: Session, claim: Attempt, code: str, message: str, now: datetime) -> None:
+    """End a job for a reason that would be there again at the next attempt.
+
+    Raises:
+        FenceLostError: the attempt is over.
+    """
+    job = fenced(session, claim)
+    job.error_code, job.error_message = code, message
+    move(session, job, "failed", now)
+
+
+def cancelled(session: Session, claim: Attempt, now: datetime) -> None:
+    """End a job because somebody asked for it.
+
+    Raises:
+        FenceLostError: the attempt is over.
+    """
+    move(session, fenced(session, claim), "cancelled", now)
+
+
+def hand_back(session: Session, claim: Attempt, now: datetime) -> None:
+    """Put a job back into the queue at its old place, because the worker stops; this is no lost attempt.
+
+    Raises:
+        FenceLostError: the attempt is over.
+    """
+    job = fenced(session, claim)
+    move(session, job, "cancelled" if job.cancel_requested else "queued", now)
+
+
+def finish_training(session: Session, claim: Attempt, made: EmbeddingMade, now: datetime) -> EmbeddingVersion:
+    """End a training: what it made becomes its concept's embedding, in the same transaction.
+
+    Raises:
+        FenceLostError: the attempt is over; so it is when the concept was deleted, which ends its trainings.
+    """
+    job = fenced(session, claim)
+    concept = session.scalars(select(Concept).where(Concept.id == job.input["concept"]).with_for_update()).one()
+    newest = select(func.max(EmbeddingVersion.number)).where(EmbeddingVersion.concept_id == concept.id)
+    version = EmbeddingVersion(
+        id=new_id("emb"),
+        concept_id=concept.id,
+        number=(session.scalars(newest).one() or 0) + 1,
+        job_id=job.id,
+        key=made.key,
+        sha256=made.sha256,
+        encoders={name: dict(encoder) for name, encoder in made.encoders.items()},
+        steps=made.steps,
+        created_at=now,
+    )
+    session.add(version)
+    concept.method, concept.training, concept.updated_at = job.input["method"], job.input["training"], now
+    job.step = job.total
+    move(session, job, "succeeded", now)
+    return version
+
+
+def request_cancel(session: Session, job_id: str, now: datetime) -> Job:
+    """Ask for a job's end: a queued one ends at once, a running one when its worker hears of it.
+
+    Raises:
+        NotFoundError: there is no such job.
+        JobEndedError: it has succeeded or failed.
+    """
+    job = session.scalars(_locked(job_id)).one_or_none()
+    if job is None:
+        raise NotFoundError("job", job_id)
+    if job.status in {"succeeded", "failed"}:
+        raise JobEndedError(job.id, job.status)
+    if job.status in UNFINISHED and not job.cancel_requested:
+        job.cancel_requested = True
+        if job.status == "queued":
+            move(session, job, "cancelled", now)
+        else:
+            say_status(session, job, now)
+    return job
+
+
+def abandon(session: Session, job: Job, now: datetime) -> None:
+    """End an unfinished job, whose row the caller has locked, without asking its worker, which loses the fence."""
+    job.cancel_requested = True
+    move(session, job, "cancelled", now)
+
+
+def _locked(job_id: str) -> Select[Job]:
+    return select(Job).where(Job.id == job_id).with_for_update().execution_options(populate_existing=True)

@@ -1,0 +1,124 @@
+"""What can be read of jobs; every function serves with a session of either kind."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from sqlalchemy import Select, func, or_, select, tuple_
+from sqlalchemy.orm import Session, selectinload
+
+from service.errors import InvalidInputError, NotFoundError
+from service.ids import is_id
+from service.tables import Event, Job, JobConcept, Kind, MetricChunk, Status
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """Some of a list, newest first, and the cursor of what follows; None at the end."""
+
+    items: Sequence[T]
+    next: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """Which jobs of a list; None for all. A concept is meant by its id or its name."""
+
+    kind: Kind | None = None
+    status: Status | None = None
+    concept: str | None = None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A training's course, one value of each a step."""
+
+    step: list[int]
+    loss: list[float | None]
+    angle_rad: list[float | None]
+
+
+def get(session: Session, owner_id: str, job_id: str) -> Job:
+    """A job with its concepts and images.
+
+    Raises:
+        NotFoundError: there is none, or it belongs to another owner.
+    """
+    job = session.scalars(_whole(select(Job).where(Job.id == job_id, Job.owner_id == owner_id))).one_or_none()
+    if job is None:
+        raise NotFoundError("job", job_id)
+    return job
+
+
+def page(session: Session, owner_id: str, filters: Filters, cursor: str | None, limit: int) -> Page[Job]:
+    """An owner's jobs, newest first.
+
+    Raises:
+        InvalidInputError: the cursor is none of ours.
+    """
+    query = _filtered(select(Job).where(Job.owner_id == owner_id), filters).order_by(Job.id.desc()).limit(limit + 1)
+    if cursor is not None:
+        if not is_id("job", cursor):
+            raise InvalidInputError(
+                "cursor", f"{cursor!r} is not a cursor of this list. Take `next` of the page before."
+            )
+        query = query.where(Job.id < cursor)
+    jobs = session.scalars(_whole(query)).all()
+    return Page(jobs[:limit], jobs[limit - 1].id if len(jobs) > limit else None)
+
+
+def events_after(session: Session, job_id: str, number: int) -> Sequence[Event]:
+    """A job's events after a number, in order; all of them after 0."""
+    return session.scalars(
+        select(Event).where(Event.job_id == job_id, Event.number > number).order_by(Event.number)
+    ).all()
+
+
+def last_events(session: Session, job_ids: Collection[str]) -> dict[str, int]:
+    """The number of each job's newest event: one question for all who listen."""
+    rows = session.execute(select(Job.id, Job.last_event).where(Job.id.in_(job_ids)))
+    return {row.id: row.last_event for row in rows}
+
+
+def metrics_of(session: Session, job_id: str) -> Curve:
+    """A training's curve; what a later attempt did again counts."""
+    chunks = session.scalars(
+        select(MetricChunk).where(MetricChunk.job_id == job_id).order_by(MetricChunk.attempt, MetricChunk.first_step)
+    )
+    points = {
+        step: (loss, angle_rad)
+        for chunk in chunks
+        for step, loss, angle_rad in zip(chunk.steps, chunk.losses, chunk.angles_rad, strict=True)
+    }
+    steps = sorted(points)
+    return Curve(steps, [points[step][0] for step in steps], [points[step][1] for step in steps])
+
+
+def queue_position(session: Session, job: Job) -> int | None:
+    """How many jobs of the same model and lane are claimed before this one; None when it is not queued."""
+    if job.status != "queued":
+        return None
+    ahead = select(func.count()).where(
+        Job.status == "queued",
+        Job.model == job.model,
+        Job.lane == job.lane,
+        tuple_(Job.rank, Job.id) < tuple_(job.rank, job.id),
+    )
+    return session.scalars(ahead).one()
+
+
+def _whole(query: Select[Job]) -> Select[Job]:
+    return query.options(selectinload(Job.concepts), selectinload(Job.images))
+
+
+def _filtered(query: Select[Job], filters: Filters) -> Select[Job]:
+    if filters.kind is not None:
+        query = query.where(Job.kind == filters.kind)
+    if filters.status is not None:
+        query = query.where(Job.status == filters.status)
+    if filters.concept is not None:
+        meant = or_(JobConcept.concept_id == filters.concept, JobConcept.name == filters.concept)
+        query = query.where(Job.concepts.any(meant))
+    return query

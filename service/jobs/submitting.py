@@ -1,0 +1,124 @@
+"""How a job enters the queue, and its place there.
+
+A job's rank is its lane and its turn. Pictures somebody waits for are a lane before trainings. Within a lane an owner's
+next job takes the turn after all their unfinished ones, counted from the turn that is being served now: an owner with a
+thousand jobs gets one turn in each round like everybody else, and nobody who keeps coming can hold back who waits.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from service.bell import Bell
+from service.db import after_commit
+from service.errors import TooManyJobsError
+from service.ids import new_id
+from service.jobs.states import UNFINISHED, say_status
+from service.tables import Job, JobConcept, Kind, Owner
+
+LANES: Mapping[Kind, int] = {"generate": 0, "interpolate": 0, "train": 1}
+
+_LANE_WIDTH = 2**40
+"""More turns than a lane will ever serve."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PinnedConcept:
+    """A concept with the embedding that it had when a job was made; without one before its first training."""
+
+    id: str
+    name: str
+    embedding_key: str | None
+    embedding_sha256: str | None
+
+    @classmethod
+    def of(cls, row: JobConcept) -> "PinnedConcept":
+        """What a job's row says."""
+        return cls(
+            id=row.concept_id,
+            name=row.name,
+            embedding_key=row.embedding_key,
+            embedding_sha256=row.embedding_sha256,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewJob:
+    """What is to be done, with every default filled in.
+
+    Args:
+        total: how many steps the progress counts.
+        slots: how many pictures it can use at once; 1 for a training.
+    """
+
+    owner_id: str
+    kind: Kind
+    model: str
+    input: Mapping[str, Any]
+    total: int
+    slots: int = 1
+    concepts: Sequence[PinnedConcept] = field(default=())
+
+
+def submit(session: Session, new: NewJob, *, bell: Bell, unfinished_limit: int, now: datetime) -> Job:
+    """Queue a job; workers are rung for once it is committed.
+
+    Raises:
+        TooManyJobsError: the owner has `unfinished_limit` unfinished jobs.
+    """
+    _hold_owner(session, new.owner_id)
+    if _unfinished(session, new.owner_id) >= unfinished_limit:
+        raise TooManyJobsError(unfinished_limit)
+    job = Job(
+        id=new_id("job"),
+        owner_id=new.owner_id,
+        kind=new.kind,
+        status="queued",
+        model=new.model,
+        input=dict(new.input),
+        slots=new.slots,
+        lane=LANES[new.kind],
+        rank=_rank(session, new.owner_id, LANES[new.kind]),
+        total=new.total,
+        last_event=0,
+        created_at=now,
+        queued_at=now,
+        concepts=[_pin(place, concept) for place, concept in enumerate(new.concepts)],
+        images=[],
+    )
+    session.add(job)
+    session.flush()  # the row has to be there before what refers to it
+    say_status(session, job, now)
+    after_commit(session, partial(bell.ring, new.model))
+    return job
+
+
+def _hold_owner(session: Session, owner_id: str) -> None:
+    """One submission an owner at a time, or two at once would both see the last free place."""
+    session.execute(select(Owner.id).where(Owner.id == owner_id).with_for_update(key_share=True)).one()
+
+
+def _unfinished(session: Session, owner_id: str, *conditions: Any) -> int:  # noqa: ANN401 - any clause will do
+    owned = select(func.count()).where(Job.owner_id == owner_id, Job.status.in_(UNFINISHED), *conditions)
+    return session.scalars(owned).one()
+
+
+def _rank(session: Session, owner_id: str, lane: int) -> int:
+    served_now = session.scalars(select(func.min(Job.rank)).where(Job.status == "queued", Job.lane == lane)).one()
+    first = lane * _LANE_WIDTH if served_now is None else served_now
+    return first + _unfinished(session, owner_id, Job.lane == lane)
+
+
+def _pin(place: int, concept: PinnedConcept) -> JobConcept:
+    return JobConcept(
+        place=place,
+        concept_id=concept.id,
+        name=concept.name,
+        embedding_key=concept.embedding_key,
+        embedding_sha256=concept.embedding_sha256,
+    )

@@ -1,0 +1,136 @@
+"""The catalogue of text-to-image models that can be asked for by name. Loads none of them.
+
+`tiny`, which is bundled, is always there. Others are named by a TOML file:
+
+    default = "sd15"
+
+    [sd15]
+    family = "sd"
+    source = "stable-diffusion-v1-5/stable-diffusion-v1-5"    # a Hub id or a folder
+    width = 512
+    height = 512
+    training = { kappa = 1e-4, resolution = 512 }
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from dti.errors import InvalidSettingError
+from dti.spec import Training, complete
+from service.errors import SettingsError, UnknownModelError
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelEntry:
+    """A model, and what is used of it where a request says nothing.
+
+    Args:
+        source: a Hub id, a folder, or "bundled:tiny".
+        size_multiple_px: what width and height are multiples of.
+        max_px: the longest side that may be asked for.
+        schedulers: those of the family; the first is used unless `scheduler` names another.
+        training: the model's own defaults of dti.spec.Training.
+    """
+
+    name: str
+    family: str
+    source: str
+    width: int
+    height: int
+    size_multiple_px: int = 8
+    max_px: int = 1024
+    steps: int = 30
+    guidance_scale: float = 7.5
+    scheduler: str = "dpmpp_2m"
+    schedulers: tuple[str, ...] = ("ddim", "euler", "dpmpp_2m")
+    training: Mapping[str, Any] = field(default=_NOTHING)
+
+
+TINY = ModelEntry(
+    name="tiny",
+    family="sd",
+    source="bundled:tiny",
+    width=64,
+    height=64,
+    size_multiple_px=16,
+    max_px=128,
+    steps=20,
+    guidance_scale=4.0,
+    scheduler="ddim",
+    training=MappingProxyType({"resolution": 64}),
+)
+
+
+class Catalogue(Mapping[str, ModelEntry]):
+    """The models by name; reading an unknown one raises UnknownModelError."""
+
+    def __init__(self, entries: Mapping[str, ModelEntry], default: str) -> None:
+        self._entries = dict(entries)
+        self.default = self[default]
+
+    @classmethod
+    def load(cls, path: Path | None) -> "Catalogue":
+        """The bundled model and those that a TOML file names; without a path the bundled one alone.
+
+        Raises:
+            SettingsError: the file cannot be read, or says what is not understood.
+        """
+        content = _content(path) if path else {}
+        default = content.pop("default", TINY.name)
+        entries = {TINY.name: TINY, **{name: _entry(name, values) for name, values in content.items()}}
+        if default not in entries:
+            raise SettingsError(f"{path}: the default model {default!r} is not in the catalogue.")
+        return cls(entries, default)
+
+    def __getitem__(self, name: str) -> ModelEntry:
+        if name not in self._entries:
+            raise UnknownModelError(name, tuple(self._entries))
+        return self._entries[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"The model catalogue {path} cannot be read: {error}") from error
+
+
+def _entry(name: str, values: Any) -> ModelEntry:  # noqa: ANN401 - TOML holds anything
+    try:
+        entry = ModelEntry(name=name, **{**values, **_as_tuple(values)})
+        _check_types(entry)
+        complete(Training, entry.training)
+    except (TypeError, ValueError, InvalidSettingError) as error:
+        raise SettingsError(f"The model {name!r} of the catalogue is wrong: {error}") from error
+    return entry
+
+
+def _as_tuple(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {"schedulers": tuple(values["schedulers"])} if "schedulers" in values else {}
+
+
+def _check_types(entry: ModelEntry) -> None:
+    for setting in fields(entry):
+        value, default = getattr(entry, setting.name), getattr(TINY, setting.name)
+        allowed = (
+            int | float if isinstance(default, float) else Mapping if setting.name == "training" else type(default)
+        )
+        if not isinstance(value, allowed) or isinstance(value, bool):
+            raise TypeError(f"{setting.name} is {value!r}")
+    if entry.scheduler not in entry.schedulers:
+        raise ValueError(f"scheduler {entry.scheduler!r} is not among its schedulers {entry.schedulers}")

@@ -1,0 +1,134 @@
+"""What can be set from outside: every setting's name, default and sentence, once.
+
+It reads an environment and opens nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_type_hints
+
+from service.errors import SettingsError
+
+Auth = Literal["auto", "on", "off"]
+
+
+class Variable(NamedTuple):
+    """An environment variable, and what it means."""
+
+    name: str
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a client may ask for at most."""
+
+    pictures: Annotated[int, Variable("DTI_LIMIT_PICTURES", "Pictures a concept.")] = 64
+    picture_bytes: Annotated[int, Variable("DTI_LIMIT_PICTURE_BYTES", "Bytes of an uploaded picture.")] = 20_000_000
+    picture_pixels: Annotated[int, Variable("DTI_LIMIT_PICTURE_PIXELS", "Pixels of an uploaded picture.")] = 50_000_000
+    picture_side_px: Annotated[int, Variable("DTI_LIMIT_PICTURE_SIDE_PX", "A picture's shorter side at least.")] = 32
+    kept_side_px: Annotated[int, Variable("DTI_LIMIT_KEPT_SIDE_PX", "Longer side at which pictures are kept.")] = 2048
+    body_bytes: Annotated[int, Variable("DTI_LIMIT_BODY_BYTES", "Bytes of a request, before parsing.")] = 100_000_000
+    prompt_characters: Annotated[int, Variable("DTI_LIMIT_PROMPT_CHARACTERS", "Characters of a prompt.")] = 1000
+    training_steps: Annotated[int, Variable("DTI_LIMIT_TRAINING_STEPS", "Updates of a training.")] = 5000
+    denoising_steps: Annotated[int, Variable("DTI_LIMIT_DENOISING_STEPS", "Denoising steps of a picture.")] = 150
+    unfinished_jobs: Annotated[int, Variable("DTI_LIMIT_UNFINISHED_JOBS", "Unfinished jobs of an owner.")] = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Where the service stands and how it behaves; an address that is not given is started by `dti serve` itself."""
+
+    home: Annotated[Path, Variable("DTI_HOME", "Folder for data and caches.")] = Path("dti-home")
+    database_url: Annotated[
+        str | None,
+        Variable("DTI_DATABASE_URL", "PostgreSQL or SQLite address; unset, an SQLite file in the home folder."),
+    ] = None
+    broker_url: Annotated[
+        str | None,
+        Variable("DTI_BROKER_URL", "Valkey or Redis address; unset, `dti serve` starts a Valkey of its own."),
+    ] = None
+    s3_endpoint: Annotated[
+        str | None, Variable("DTI_S3_ENDPOINT", "S3 address; unset, `dti serve` starts an S3 server of its own.")
+    ] = None
+    s3_public_endpoint: Annotated[
+        str | None,
+        Variable("DTI_S3_PUBLIC_ENDPOINT", "S3 address as clients reach it; unset, the same as DTI_S3_ENDPOINT."),
+    ] = None
+    s3_access_key: Annotated[str | None, Variable("DTI_S3_ACCESS_KEY", "S3 access key.")] = None
+    s3_secret_key: Annotated[str | None, Variable("DTI_S3_SECRET_KEY", "S3 secret key.")] = field(
+        default=None, repr=False
+    )
+    s3_bucket: Annotated[str, Variable("DTI_S3_BUCKET", "S3 bucket; made at the start where it is missing.")] = "dti"
+    s3_region: Annotated[str, Variable("DTI_S3_REGION", "S3 region.")] = "us-east-1"
+    url_expires_s: Annotated[int, Variable("DTI_URL_EXPIRES_S", "How long the address of a picture works.")] = 3600
+    host: Annotated[str, Variable("DTI_HOST", "Address that the API listens on.")] = "127.0.0.1"
+    port: Annotated[int, Variable("DTI_PORT", "Port that the API listens on.")] = 8000
+    models: Annotated[
+        Path | None, Variable("DTI_MODELS", "TOML file that names text-to-image models beside `tiny`.")
+    ] = None
+    auth: Annotated[
+        Auth, Variable("DTI_AUTH", "Whether callers need a key: `auto` is off on loopback and on elsewhere.")
+    ] = "auto"
+    lease_s: Annotated[
+        float, Variable("DTI_LEASE_S", "How long a worker may be silent before its jobs are taken away.")
+    ] = 15.0
+    attempts: Annotated[
+        int, Variable("DTI_ATTEMPTS", "Attempts in a row that a job may lose without a new checkpoint.")
+    ] = 3
+    ring_again_s: Annotated[
+        float, Variable("DTI_RING_AGAIN_S", "How long a job is queued before workers are rung for again.")
+    ] = 5.0
+    limits: Limits = field(default_factory=Limits)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
+        """The settings that an environment gives; an empty variable counts as unset.
+
+        Raises:
+            SettingsError: a value cannot be read.
+        """
+        return cls(**_read(cls, environ), limits=Limits(**_read(Limits, environ)))
+
+    @property
+    def database_address(self) -> str:
+        """The database that is used, given or in the home folder."""
+        return self.database_url or f"sqlite:///{self.home.absolute() / 'dti.db'}"
+
+
+def variables() -> tuple[Variable, ...]:
+    """Every environment variable that is read."""
+    return tuple(variable for kind in (Settings, Limits) for _, variable in _hints(kind).values())
+
+
+def _hints(kind: type[Any]) -> dict[str, tuple[Any, Variable]]:
+    """Per setting of a dataclass: its type and its variable; a field that no variable sets is left out."""
+    annotated = get_type_hints(kind, include_extras=True)
+    return {name: get_args(hint)[:2] for name, hint in annotated.items() if hasattr(hint, "__metadata__")}
+
+
+def _read(kind: type[Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        name: _parse(variable.name, hint, environ[variable.name])
+        for name, (hint, variable) in _hints(kind).items()
+        if environ.get(variable.name)
+    }
+
+
+def _parse(variable: str, hint: Any, raw: str) -> str | int | float | Path:  # noqa: ANN401 - a type hint has no type
+    if hint is int or hint is float:
+        return _number(variable, hint, raw)
+    if hint is Auth and raw not in get_args(Auth):
+        raise SettingsError(f"{variable} is {raw!r}. Choose one of: {', '.join(get_args(Auth))}.")
+    return Path(raw) if hint is Path or Path in get_args(hint) else raw
+
+
+def _number(variable: str, kind: type[int] | type[float], raw: str) -> int | float:
+    try:
+        value = kind(raw)
+    except ValueError as error:
+        raise SettingsError(f"{variable} is {raw!r}, which is not a number.") from error
+    if not 0 < value < float("inf"):
+        raise SettingsError(f"{variable} is {raw!r}. It has to be greater than 0.")
+    return value

@@ -1,0 +1,319 @@
+"""The tables. Knows no rule: who may write what, and when, stands in jobs and concepts.
+
+Times are UTC and aware in Python on both databases. JSON is stored as text, so that keys keep their order.
+"""
+
+import builtins
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+LOCAL_OWNER_ID = "own_local"
+"""Whom everything belongs to where nobody has to say who they are; the first migration makes this row."""
+
+Kind = Literal["train", "generate", "interpolate"]
+Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+Role = Literal["image", "preview", "animation", "contact_sheet"]
+EventName = Literal["status", "progress", "preview", "done"]
+
+
+class Utc(TypeDecorator[datetime]):
+    """An aware moment in UTC; SQLite, which has no such type, stores it without the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Towards the database. Raises ValueError for a moment without a zone."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone.")
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """From the database."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+class Table(DeclarativeBase):
+    """The root of all tables; constraints are named, so that a migration can name them too."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own declaration
+        datetime: Utc(),
+        dict[str, Any]: JSON(),
+        list[Any]: JSON(),
+        Kind: String(16),
+        Status: String(16),
+        Role: String(16),
+        EventName: String(16),
+    }
+
+
+class Owner(Table):
+    """Whom concepts and jobs belong to."""
+
+    __tablename__ = "owners"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[datetime]
+
+
+class Concept(Table):
+    """Something that was or will be learned from pictures; the newest of its embeddings is the one in use."""
+
+    __tablename__ = "concepts"
+    __table_args__ = (UniqueConstraint("owner_id", "name"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
+    name: Mapped[str] = mapped_column(String(63))
+    class_word: Mapped[str] = mapped_column(String(200))
+    property: Mapped[str] = mapped_column(String(16))
+    model: Mapped[str] = mapped_column(String(100))
+    method: Mapped[str] = mapped_column(String(32))
+    training: Mapped[dict[str, Any]]
+    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
+    """The newest training."""
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+    pictures: Mapped[list["Picture"]] = relationship(
+        order_by="Picture.place", cascade="all, delete-orphan", passive_deletes=True
+    )
+    embeddings: Mapped[list["EmbeddingVersion"]] = relationship(
+        order_by="EmbeddingVersion.number", cascade="all, delete-orphan", passive_deletes=True
+    )
+
+    @builtins.property  # the plain name is a column of this class
+    def embedding(self) -> "EmbeddingVersion | None":
+        """The one in use; None until the first training has succeeded."""
+        return self.embeddings[-1] if self.embeddings else None
+
+
+class Picture(Table):
+    """A picture that a concept is learned from, as the service cleaned and stored it."""
+
+    __tablename__ = "pictures"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    concept_id: Mapped[str] = mapped_column(ForeignKey("concepts.id", ondelete="CASCADE"), index=True)
+    place: Mapped[int]
+    filename: Mapped[str] = mapped_column(Text)
+    caption: Mapped[str | None] = mapped_column(Text)
+    key: Mapped[str] = mapped_column(String(200), index=True)
+    sha256: Mapped[str] = mapped_column(String(64))
+    content_type: Mapped[str] = mapped_column(String(64))
+    width: Mapped[int]
+    height: Mapped[int]
+    bytes: Mapped[int]
+
+
+class EmbeddingVersion(Table):
+    """What was learned of a concept, once; never changed, so that a job can pin it."""
+
+    __tablename__ = "embeddings"
+    __table_args__ = (UniqueConstraint("concept_id", "number"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    concept_id: Mapped[str] = mapped_column(ForeignKey("concepts.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
+    """The training that made it."""
+    key: Mapped[str] = mapped_column(String(200), index=True)
+    sha256: Mapped[str] = mapped_column(String(64))
+    encoders: Mapped[dict[str, Any]]
+    """Per encoder: {"vectors": 1, "dim": 768, "magnitude": 0.387}."""
+    steps: Mapped[int]
+    created_at: Mapped[datetime]
+
+
+class Job(Table):
+    """One piece of work in the one envelope; service.jobs alone writes its status."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        CheckConstraint("status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="status"),
+        CheckConstraint("kind IN ('train', 'generate', 'interpolate')", name="kind"),
+        # The queue, in the order in which it is claimed; partial, so that ended jobs cost nothing.
+        Index(
+            "ix_jobs_queue",
+            "rank",
+            "id",
+            sqlite_where=text("status = 'queued'"),
+            postgresql_where=text("status = 'queued'"),
+        ),
+        Index(
+            "ix_jobs_lease",
+            "lease_expires_at",
+            sqlite_where=text("status = 'running'"),
+            postgresql_where=text("status = 'running'"),
+        ),
+        Index("ix_jobs_owner", "owner_id", "id"),
+        Index(
+            "ix_jobs_unfinished",
+            "owner_id",
+            "lane",
+            sqlite_where=text("status IN ('queued', 'running')"),
+            postgresql_where=text("status IN ('queued', 'running')"),
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
+    kind: Mapped[Kind]
+    status: Mapped[Status]
+    model: Mapped[str] = mapped_column(String(100))
+    input: Mapped[dict[str, Any]]
+    slots: Mapped[int]
+    """How many pictures are rendered at once for it when there is room; 1 for a training."""
+    lane: Mapped[int]
+    rank: Mapped[int] = mapped_column(BigInteger)
+    """Its place in the queue, lowest first, equal ones by id; set at submission and kept for good."""
+    attempt: Mapped[int] = mapped_column(default=0)
+    """Claims so far, and the fencing token: what an earlier attempt writes is refused."""
+    strikes: Mapped[int] = mapped_column(default=0)
+    """Attempts in a row that were lost without a new checkpoint."""
+    worker_id: Mapped[str | None] = mapped_column(String(100))
+    lease_expires_at: Mapped[datetime | None]
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    step: Mapped[int] = mapped_column(default=0)
+    total: Mapped[int]
+    loss: Mapped[float | None]
+    eta_s: Mapped[float | None]
+    error_code: Mapped[str | None] = mapped_column(String(64))
+    error_message: Mapped[str | None] = mapped_column(Text)
+    checkpoint_key: Mapped[str | None] = mapped_column(String(200))
+    checkpoint_step: Mapped[int] = mapped_column(default=0)
+    checkpoint_attempt: Mapped[int] = mapped_column(default=0)
+    """The attempt that reached it."""
+    last_event: Mapped[int] = mapped_column(default=0)
+    """The number of the newest event; the next one is taken under this row's lock."""
+    created_at: Mapped[datetime]
+    queued_at: Mapped[datetime]
+    """Since when it waits, or waited last."""
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    concepts: Mapped[list["JobConcept"]] = relationship(order_by="JobConcept.place", cascade="all, delete-orphan")
+    images: Mapped[list["Image"]] = relationship(
+        order_by="(Image.place, Image.id)", cascade="all, delete-orphan", passive_deletes=True
+    )
+
+
+class JobConcept(Table):
+    """A concept in a job, with the embedding that it had when the job was made.
+
+    A copy and no reference: the job still says what it was about when the concept is gone.
+    """
+
+    __tablename__ = "job_concepts"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    place: Mapped[int] = mapped_column(primary_key=True)
+    concept_id: Mapped[str] = mapped_column(String(40), index=True)
+    name: Mapped[str] = mapped_column(String(63))
+    embedding_key: Mapped[str | None] = mapped_column(String(200))
+    embedding_sha256: Mapped[str | None] = mapped_column(String(64))
+
+
+class Image(Table):
+    """A picture that a job made."""
+
+    __tablename__ = "images"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    role: Mapped[Role]
+    place: Mapped[int]
+    """The picture's number in its job, from 0; a preview's update."""
+    key: Mapped[str] = mapped_column(String(200), index=True)
+    sha256: Mapped[str] = mapped_column(String(64))
+    content_type: Mapped[str] = mapped_column(String(64))
+    width: Mapped[int]
+    height: Mapped[int]
+    bytes: Mapped[int]
+    seed: Mapped[int | None] = mapped_column(BigInteger)
+    prompt: Mapped[str | None] = mapped_column(Text)
+    share: Mapped[float | None]
+    created_at: Mapped[datetime]
+
+
+class Event(Table):
+    """Something that happened to a job; numbered from 1 without gaps per job."""
+
+    __tablename__ = "events"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[EventName]
+    data: Mapped[dict[str, Any]]
+    """status and done: {"status"}; progress: {"step", "total", "loss", "eta_s"}; preview: {"image": "img_…"}."""
+    created_at: Mapped[datetime]
+
+
+class MetricChunk(Table):
+    """A stretch of a training's curve; where stretches overlap after a resume, the later attempt counts."""
+
+    __tablename__ = "metrics"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    first_step: Mapped[int] = mapped_column(primary_key=True)
+    steps: Mapped[list[Any]]
+    losses: Mapped[list[Any]]
+    angles_rad: Mapped[list[Any]]
+
+
+class ModelCard(Table):
+    """What a worker found out about a model by loading it: encoders, token limits, tokenizers."""
+
+    __tablename__ = "model_cards"
+
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    card: Mapped[dict[str, Any]]
+    published_at: Mapped[datetime]
+
+
+class Desk(Table):
+    """A worker's presence: what it has loaded, on which device, how fast it is, and when it last said so."""
+
+    __tablename__ = "desks"
+
+    worker_id: Mapped[str] = mapped_column(String(100), primary_key=True)
+    device: Mapped[str] = mapped_column(String(100))
+    models: Mapped[list[Any]]
+    training_steps: Mapped[int] = mapped_column(BigInteger, default=0)
+    training_s: Mapped[float] = mapped_column(default=0.0)
+    picture_steps: Mapped[int] = mapped_column(BigInteger, default=0)
+    picture_s: Mapped[float] = mapped_column(default=0.0)
+    seen_at: Mapped[datetime]
