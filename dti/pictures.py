@@ -76,20 +76,31 @@ _LABEL_PX = 14
 _FRAMES_PER_S = 8
 
 
-def training_prompt(property: Property, caption: str | None, generator: torch.Generator) -> str:  # noqa: A002 - the API's word
-    """A sentence for one picture of one update, with `{}` where the concept stands.
+def training_prompts(property: Property, caption: str | None) -> tuple[str, ...]:  # noqa: A002 - the API's word
+    """The sentences that may go with a picture, with `{}` where the concept stands.
 
     Args:
         property: what is learned; chooses the templates.
         caption: what somebody said of the picture. Used as it is where it names the concept, as `{}` or `<name>`;
             otherwise a template goes before it, since a sentence without the concept teaches nothing.
-        generator: on the CPU; draws the template where one is needed.
     """
-    if caption is not None and ("{}" in caption or triggers(caption)):
-        return caption
-    templates = _TEMPLATES[property]
-    template = templates[int(torch.randint(len(templates), (), generator=generator))]
-    return template if caption is None else f"{template}, {caption}"
+    if caption is None:
+        return _TEMPLATES[property]
+    if "{}" in caption or triggers(caption):
+        return (caption,)
+    return tuple(f"{template}, {caption}" for template in _TEMPLATES[property])
+
+
+def training_prompt(property: Property, caption: str | None, generator: torch.Generator) -> str:  # noqa: A002 - the API's word
+    """One of `training_prompts` for one picture of one update.
+
+    Args:
+        property: what is learned.
+        caption: what somebody said of the picture.
+        generator: on the CPU; draws the sentence where there is a choice.
+    """
+    choices = training_prompts(property, caption)
+    return choices[int(torch.randint(len(choices), (), generator=generator))] if len(choices) > 1 else choices[0]
 
 
 def prepare(picture: Image.Image, resolution: int, crops: int, generator: torch.Generator) -> list[Tensor]:
