@@ -89,7 +89,7 @@ def _passed_over(member: zipfile.ZipInfo) -> bool:
     """Whether it is a folder, or what an operating system put beside the files that somebody packed."""
     path = _path(member)
     of_the_system = "__MACOSX" in path.parts or path.name.startswith(".") or path.name.lower() == "thumbs.db"
-    return member.is_dir() or of_the_system
+    return member.filename.endswith(("/", "\\")) or of_the_system
 
 
 def _path(member: zipfile.ZipInfo) -> PurePosixPath:

@@ -165,9 +165,9 @@ def _plain(image: Image.Image) -> Image.Image:
     """The picture in a mode that can be scaled without harm, eight bits a channel."""
     if image.mode in _SIXTEEN_BIT_GREY:
         return image.point(lambda value: value * (1 / 257), "L")
-    if image.has_transparency_data:
-        return image.convert("RGBA")
-    return image if image.mode in {"L", "RGB", "CMYK"} else image.convert("RGB")
+    if image.mode in {"RGB", "RGBA", "L", "CMYK"} and "transparency" not in image.info:
+        return image
+    return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 
 def _in_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:

@@ -264,6 +264,7 @@ def test_what_systems_put_beside_pictures_is_passed_over():
         "folder/.hidden.png": b"junk",
         "Thumbs.db": b"junk",
         "folder/": b"",
+        "windows\\": b"",
     }
     assert [picture.filename for picture in unpack(archive(members))] == ["dog.png"]
 
