@@ -1,0 +1,24 @@
+# Two images from one source: `api` without torch, and `worker` with it.
+FROM python:3.11-slim AS source
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUNBUFFERED=1
+RUN useradd --create-home dti && install --directory --owner=dti /data
+WORKDIR /app
+COPY pyproject.toml constraints.txt README.md LICENSE NOTICE ./
+COPY cli.py ./
+COPY api api
+COPY worker worker
+COPY service service
+COPY dti dti
+COPY migrations migrations
+
+FROM source AS api
+RUN pip install --constraint constraints.txt .
+USER dti
+EXPOSE 8000
+CMD ["dti", "api"]
+
+FROM source AS worker
+RUN pip install --constraint constraints.txt '.[worker]'
+USER dti
+ENV HF_HOME=/data/huggingface
+CMD ["dti", "worker"]

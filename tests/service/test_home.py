@@ -1,0 +1,65 @@
+"""The home folder: remembered ports and keys, and one holder at a time."""
+
+import socket
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from service.home import Home, HomeInUseError
+
+KILLED_HOLDER = """
+import os, sys
+from pathlib import Path
+from service.home import Home
+with Home(Path(sys.argv[1])).locked("a holder"):
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.fixture
+def home(tmp_path):
+    return Home(tmp_path / "home")
+
+
+def test_ports_and_keys_are_remembered(home):
+    with home.locked("test"):
+        first = home.choose()
+    assert Home(home.folder).choose() == first
+    assert len({first.valkey_port, first.s3_port}) == 2
+
+
+def test_a_port_that_was_taken_meanwhile_is_replaced_and_the_keys_stay(home):
+    with home.locked("test"):
+        first = home.choose()
+        with socket.create_server(("127.0.0.1", first.s3_port)):
+            second = home.choose()
+    assert second.s3_port != first.s3_port
+    assert (second.valkey_port, second.s3_secret_key) == (first.valkey_port, first.s3_secret_key)
+
+
+def test_nobody_else_may_read_the_keys(home):
+    with home.locked("test"):
+        home.choose()
+    assert stat.S_IMODE((home.folder / "stack.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE(home.folder.stat().st_mode) == 0o700
+
+
+def test_a_second_holder_is_told_who_the_first_is(home):
+    with home.locked("the stack at http://127.0.0.1:8000"):
+        assert home.holder() == "the stack at http://127.0.0.1:8000"
+        with pytest.raises(HomeInUseError, match=r"in use by the stack at http://127\.0\.0\.1:8000"), home.locked("me"):
+            pass
+    assert home.holder() is None
+
+
+def test_a_holder_that_is_killed_lets_go(home):
+    assert subprocess.run([sys.executable, "-c", KILLED_HOLDER, home.folder], check=False).returncode == -9
+    with home.locked("me"):
+        assert home.holder() == "me"
+
+
+def test_a_folder_that_was_never_served_remembers_nothing(home):
+    assert home.remembered() is None
+    assert home.holder() is None

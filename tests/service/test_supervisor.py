@@ -1,0 +1,113 @@
+"""The supervisor: what dies comes back, later each time; the end is orderly and leaves nobody behind."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+import psutil
+import pytest
+
+from service.children import Program, ProgramFailedError
+from service.supervisor import Supervisor
+
+SLEEPS = "import time; time.sleep(60)"
+
+
+def program(name, script=SLEEPS, **more):
+    return Program(name=name, argv=[sys.executable, "-c", script], **more)
+
+
+@pytest.fixture
+def said():
+    return []
+
+
+@pytest.fixture
+def supervisor(tmp_path, said):
+    made = Supervisor(tmp_path, said.append)
+    yield made
+    made.stop()
+
+
+@contextmanager
+def interrupted_when(condition, patience_s=20):
+    """Ctrl-C for the main thread once something has come true."""
+
+    def wait():
+        deadline = time.monotonic() + patience_s
+        while not condition() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        yield
+    thread.join()
+
+
+def pids(tmp_path):
+    """The process that wrote last into each program's file."""
+    return {path.stem: int(path.read_text() or 0) for path in tmp_path.glob("*.pid")}
+
+
+def test_a_killed_program_comes_back_by_itself_and_is_told_about(supervisor, said, tmp_path):
+    script = f"import os, pathlib; pathlib.Path({str(tmp_path / 'a.pid')!r}).write_text(str(os.getpid())); {SLEEPS}"
+    supervisor.start([program("a", script, ready=lambda: bool(pids(tmp_path).get("a")))])
+    first = pids(tmp_path)["a"]
+    os.kill(first, signal.SIGKILL)
+    with interrupted_when(lambda: pids(tmp_path)["a"] not in {first, 0}):
+        supervisor.watch()
+    assert pids(tmp_path)["a"] != first
+    assert any("The a ended (-9)" in sentence for sentence in said)
+
+
+def test_a_program_that_keeps_dying_is_started_less_and_less_often(supervisor, said):
+    supervisor.start([program("broken", "pass")])
+    with interrupted_when(lambda: len(said) == 3):
+        supervisor.watch()
+    assert [sentence.split(" s. ")[0].rsplit(" ", 1)[1] for sentence in said] == ["0.5", "1", "2"]
+
+
+def test_the_last_tier_is_stopped_first(supervisor, tmp_path):
+    order = tmp_path / "order"
+    script = (
+        "import signal, sys, time\n"
+        "def end(*_):\n"
+        f"    open({str(order)!r}, 'a').write({{name!r}})\n"
+        "    sys.exit()\n"
+        "signal.signal(signal.SIGTERM, end)\n"
+        f"open({str(tmp_path)!r} + '/' + {{name!r}}, 'w').close()\n"
+        "time.sleep(60)\n"
+    )
+    for name in "sw":
+        supervisor.start([program(name, script.format(name=name), ready=(tmp_path / name).exists)])
+    supervisor.stop()
+    assert order.read_text() == "ws"
+
+
+def test_nothing_is_left_after_stop(supervisor):
+    before = set(psutil.Process().children())
+    supervisor.start([program("a"), program("b")])
+    supervisor.stop()
+    assert set(psutil.Process().children()) <= before
+
+
+def test_a_run_that_fails_says_why(supervisor):
+    with pytest.raises(ProgramFailedError, match=r"(?s)once ended with 3\..*reason"):
+        supervisor.run(program("once", "print('reason'); raise SystemExit(3)"))
+
+
+def test_a_run_that_takes_too_long_is_ended(supervisor):
+    with pytest.raises(ProgramFailedError, match="took too long"):
+        supervisor.run(program("once", ready_s=0.3))
+
+
+def test_a_log_that_has_grown_large_is_put_aside(supervisor, tmp_path):
+    (tmp_path / "a.log").write_bytes(b"x" * 10_000_001)
+    supervisor.run(program("a", "print('new')"))
+    assert (tmp_path / "a.log").read_text() == "new\n"
+    assert (tmp_path / "a.old.log").stat().st_size == 10_000_001
