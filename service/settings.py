@@ -71,6 +71,10 @@ class Settings:
     auth: Annotated[
         Auth, Variable("DTI_AUTH", "Whether callers need a key: `auto` is off on loopback and on elsewhere.")
     ] = "auto"
+    trusted_hosts: Annotated[
+        str | None,
+        Variable("DTI_TRUSTED_HOSTS", "Host names, by commas, that callers without a key may use beside loopback's."),
+    ] = None
     lease_s: Annotated[
         float, Variable("DTI_LEASE_S", "How long a worker may be silent before its jobs are taken away.")
     ] = 15.0
