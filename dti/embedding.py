@@ -5,31 +5,26 @@ and metadata that says for which checkpoint and how the rows were learned. Equal
 no method, no model and no other tool's format.
 """
 
-import json
 import re
-import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
+from dti import embedding_file
 from dti.errors import EmbeddingFormatError, EmbeddingMismatchError
 from dti.spec import NAME_PATTERN
 
 _FORMAT, _VERSION = "dti", "1"
 
-_HEADER_LIMIT_BYTES = 1 << 20
-"""Far above what encoders, settings and a class word take; a file that announces more is none of ours."""
-
 _UNIT_TOLERANCE = 1e-5
 """Training keeps norms within 1e-6 of one; ten times that leaves room for mixing mixtures in float32."""
 
 _TENSOR_NAME = re.compile(r"([a-z0-9_]+)\.(direction|magnitude)")
+_STEPS = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,10 +75,11 @@ class Embedding:
         Raises:
             EmbeddingFormatError: it holds something that a file must not, such as a number that is not finite.
         """
-        _check_facts(self)
-        tensors = {name: _checked(name, tensor) for name, tensor in _named(self.rows)}
-        _check_pairs(tensors)
-        return _written(tensors, _metadata(self))
+        metadata = _metadata(self)
+        _check_metadata(metadata)
+        tensors = dict(_named(self.rows))
+        _check_tensors(tensors)
+        return embedding_file.write(tensors, metadata)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -92,25 +88,20 @@ class Embedding:
         Raises:
             EmbeddingFormatError: what is wrong with the file.
         """
-        facts = _read_metadata(data)
-        tensors = {name: _checked(name, tensor) for name, tensor in _read_tensors(data).items()}
-        _check_pairs(tensors)
+        tensors, facts = embedding_file.read(data)
+        _check_metadata(facts)
+        _check_tensors(tensors)
         encoders = sorted({name.rpartition(".")[0] for name in tensors})
-        try:
-            embedding = cls(
-                rows={name: Rows(tensors[f"{name}.direction"], tensors[f"{name}.magnitude"]) for name in encoders},
-                trigger=facts["trigger"],
-                class_word=facts["class_word"],
-                family=facts["family"],
-                fingerprint=facts["fingerprint"],
-                method=facts["method"],
-                settings=_parsed(facts["settings"]),
-                steps=int(facts["steps"]),
-            )
-        except (KeyError, ValueError) as error:
-            raise EmbeddingFormatError(f"The file's metadata is incomplete or wrong: {error!r}.") from error
-        _check_facts(embedding)
-        return embedding
+        return cls(
+            rows={name: Rows(tensors[f"{name}.direction"], tensors[f"{name}.magnitude"]) for name in encoders},
+            trigger=facts["trigger"],
+            class_word=facts["class_word"],
+            family=facts["family"],
+            fingerprint=facts["fingerprint"],
+            method=facts["method"],
+            settings=embedding_file.read_object(facts["settings"]),
+            steps=int(facts["steps"]),
+        )
 
     def save(self, path: Path) -> None:
         """Write the file; see `to_bytes`."""
@@ -160,77 +151,49 @@ def _metadata(embedding: Embedding) -> dict[str, str]:
         "family": embedding.family,
         "fingerprint": embedding.fingerprint,
         "method": embedding.method,
-        "settings": json.dumps(dict(embedding.settings), sort_keys=True, allow_nan=False),
+        "settings": embedding_file.written_object(embedding.settings),
         "steps": str(embedding.steps),
     }
 
 
-def _written(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
-    """Tensors as safetensors with the metadata in our order: the library's own writer leaves that to a hash seed."""
-    header: dict[str, object] = {"__metadata__": metadata}
-    body = b""
+_FACTS = ("trigger", "class_word", "family", "fingerprint", "method", "settings", "steps")
+
+
+def _check_metadata(metadata: Mapping[str, str]) -> None:
+    found = metadata.get("format"), metadata.get("version")
+    if found != (_FORMAT, _VERSION):
+        raise EmbeddingFormatError(f"The file is {found}; this program reads {(_FORMAT, _VERSION)}.")
+    missing = [name for name in _FACTS if name not in metadata]
+    if missing:
+        raise EmbeddingFormatError(f"The file's metadata lacks {', '.join(missing)}.")
+    if re.fullmatch(NAME_PATTERN, metadata["trigger"]) is None:
+        raise EmbeddingFormatError(f"The trigger {metadata['trigger']!r} is no concept's name.")
+    if _STEPS.fullmatch(metadata["steps"]) is None:
+        raise EmbeddingFormatError(f"{metadata['steps'][:20]!r} is no number of steps.")
+
+
+def _check_tensors(tensors: Mapping[str, Tensor]) -> None:
+    """Names, types, shapes and values are what the format says; every encoder has as many magnitudes as directions."""
+    counts: dict[str, dict[str, int]] = {}
     for name, tensor in tensors.items():
-        raw = tensor.contiguous().numpy().astype("<f4").tobytes()
-        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [len(body), len(body) + len(raw)]}
-        body += raw
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text + body
+        match = _TENSOR_NAME.fullmatch(name)
+        if match is None:
+            raise EmbeddingFormatError(f"{name!r} is no part of an embedding: NAME.direction and NAME.magnitude are.")
+        _check_rows(name, tensor)
+        (_check_unit if match[2] == "direction" else _check_positive)(name, tensor)
+        counts.setdefault(match[1], {})[match[2]] = len(tensor)
+    if not counts:
+        raise EmbeddingFormatError("The file holds no rows.")
+    for encoder, parts in counts.items():
+        if parts.get("direction") != parts.get("magnitude"):
+            raise EmbeddingFormatError(f"{encoder} has {parts}: there must be as many magnitudes as directions.")
 
 
-def _read_metadata(data: bytes) -> dict[str, str]:
-    """The header's metadata, once it is known to be ours and of a version that we read."""
-    size = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or size > min(_HEADER_LIMIT_BYTES, len(data) - 8):  # noqa: PLR2004 - the length's own eight bytes
-        raise EmbeddingFormatError("The file is no safetensors file: its header's length is not plausible.")
-    header = _parsed(data[8 : 8 + size])
-    metadata = header.get("__metadata__")
-    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise EmbeddingFormatError("The file holds no metadata: it was not written as a dti embedding.")
-    if (metadata.get("format"), metadata.get("version")) != (_FORMAT, _VERSION):
-        raise EmbeddingFormatError(
-            f"The file is {metadata.get('format')!r} version {metadata.get('version')!r}; "
-            f"this program reads {_FORMAT!r} version {_VERSION!r}."
-        )
-    return metadata
-
-
-def _parsed(text: str | bytes) -> dict[str, object]:
-    """A JSON object from a stranger, without the numbers that JSON does not have."""
-    try:
-        value = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise EmbeddingFormatError(f"The file's header or settings are not JSON: {error}.") from error
-    if not isinstance(value, dict):
-        raise EmbeddingFormatError(f"The file's header or settings are a JSON {type(value).__name__}, not an object.")
-    return value
-
-
-def _refuse_constant(name: str) -> object:
-    raise ValueError(f"{name} is no JSON number")
-
-
-def _read_tensors(data: bytes) -> dict[str, Tensor]:
-    try:
-        return safetensors.torch.load(data)
-    except (SafetensorError, KeyError, ValueError, OverflowError, RuntimeError) as error:
-        raise EmbeddingFormatError(f"The file's tensors cannot be read: {error}.") from error
-
-
-def _checked(name: str, tensor: Tensor) -> Tensor:
-    """A tensor of the file, once its name, type, shape and values are what the format says."""
-    match = _TENSOR_NAME.fullmatch(name)
-    if match is None:
-        raise EmbeddingFormatError(f"{name!r} is no part of an embedding: only NAME.direction and NAME.magnitude are.")
+def _check_rows(name: str, tensor: Tensor) -> None:
     if tensor.dtype != torch.float32 or tensor.dim() != 2 or 0 in tensor.shape:  # noqa: PLR2004 - rows by numbers
         raise EmbeddingFormatError(f"{name} is {tensor.dtype} {tuple(tensor.shape)}, not float32 rows.")
     if not tensor.isfinite().all():
         raise EmbeddingFormatError(f"{name} holds numbers that are not finite.")
-    if match[2] == "direction":
-        _check_unit(name, tensor)
-    elif tensor.shape[1] != 1 or (tensor <= 0).any():
-        raise EmbeddingFormatError(f"{name} must be one positive number a row.")
-    return tensor
 
 
 def _check_unit(name: str, direction: Tensor) -> None:
@@ -239,21 +202,6 @@ def _check_unit(name: str, direction: Tensor) -> None:
         raise EmbeddingFormatError(f"{name} holds rows whose norm is {off:.2g} away from one.")
 
 
-def _check_pairs(tensors: Mapping[str, Tensor]) -> None:
-    """Every encoder has directions and as many magnitudes, and there is at least one encoder."""
-    counts: dict[str, dict[str, int]] = {}
-    for name, tensor in tensors.items():
-        encoder, _, part = name.rpartition(".")
-        counts.setdefault(encoder, {})[part] = len(tensor)
-    if not counts:
-        raise EmbeddingFormatError("The file holds no rows.")
-    for encoder, parts in counts.items():
-        if parts.get("direction") != parts.get("magnitude"):
-            raise EmbeddingFormatError(f"{encoder} has {parts}: there must be as many magnitudes as directions.")
-
-
-def _check_facts(embedding: Embedding) -> None:
-    if re.fullmatch(NAME_PATTERN, embedding.trigger) is None:
-        raise EmbeddingFormatError(f"The trigger {embedding.trigger!r} is no concept's name.")
-    if embedding.steps < 0:
-        raise EmbeddingFormatError(f"{embedding.steps} steps are not possible.")
+def _check_positive(name: str, magnitude: Tensor) -> None:
+    if magnitude.shape[1] != 1 or (magnitude <= 0).any():
+        raise EmbeddingFormatError(f"{name} must be one positive number a row.")
