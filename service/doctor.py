@@ -120,7 +120,7 @@ def _ask_storage(settings: Settings) -> None:
 
 def _catalogue(settings: Settings) -> Finding:
     try:
-        names = Catalogue.load(settings.models).names()
+        names = list(Catalogue.load(settings.models))
     except ServiceError as error:
         return Finding("models", "wrong", str(error))
     return Finding("models", "good", f"The catalogue names {', '.join(names)}.")

@@ -1,0 +1,122 @@
+"""The whole stack as its users start it: the main job, and whatever is killed in the middle of it."""
+
+import hashlib
+import io
+import os
+import signal
+import subprocess
+
+import psutil
+import pytest
+from PIL import Image
+
+from service.children import port_is_free
+from service.home import Home
+from tests.stack import CLI, Stack, drawings
+
+STEPS = 160
+KILLED_AFTER = 60
+TRAINING = {"steps": STEPS, "batch_size": 2, "seed": 11}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    running = Stack(tmp_path_factory.mktemp("serve") / "home", DTI_LEASE_S="3", DTI_RING_AGAIN_S="1")
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def untroubled(stack):
+    """The embedding of a training that nothing interrupted; the others must equal it bit for bit."""
+    stack.client.succeeded(stack.client.teach("ball", drawings("crimson"), **TRAINING))
+    return stack.client.embedding("ball")["sha256"]
+
+
+def trained_with_trouble(stack, trouble):
+    """Train the same concept once more, with trouble in the middle; returns the embedding's digest and the job."""
+    job = stack.client.train_again("ball", **TRAINING)
+    stack.client.wait(job, until=lambda now: now["progress"]["step"] >= KILLED_AFTER)
+    trouble()
+    ended = stack.client.succeeded(job)
+    return stack.client.embedding("ball")["sha256"], ended
+
+
+def test_the_main_job_from_pictures_to_an_interpolation(stack, untroubled):
+    client = stack.client
+    client.succeeded(client.teach("cube", drawings("navy"), **TRAINING | {"steps": 20}))
+    made = client.succeeded(client.generate("a photo of <ball> and <cube>", num_images=2, seed=3, steps=4))
+    assert [image["seed"] for image in made["output"]["images"]] == [3, 4]
+    for image in made["output"]["images"]:
+        data = client.fetch(image)
+        assert hashlib.sha256(data).hexdigest() == image["sha256"]
+        assert Image.open(io.BytesIO(data)).size == (image["width"], image["height"])
+    walked = client.succeeded(
+        client.interpolate("ball", "cube", frames=3, steps=4, animation="gif", contact_sheet=True)
+    )
+    assert [image["share"] for image in walked["output"]["images"]] == [0.0, 0.5, 1.0]
+    assert Image.open(io.BytesIO(client.fetch(walked["output"]["animation"]))).n_frames == 3
+    assert client.fetch(walked["output"]["contact_sheet"])
+
+
+def test_a_second_stack_on_the_same_folder_is_refused_clearly(stack):
+    second = subprocess.run(
+        [*CLI, "serve"],
+        env={**os.environ, "DTI_HOME": str(stack.home)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert second.returncode == 1
+    assert f"in use by the stack at {stack.url}" in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+def test_a_training_whose_worker_is_killed_ends_as_if_nothing_had_happened(stack, untroubled):
+    def kill_the_worker():
+        worker = stack.children()["worker"]
+        worker.kill()
+        psutil.wait_procs([worker], timeout=10)
+
+    digest, job = trained_with_trouble(stack, kill_the_worker)
+    assert digest == untroubled
+    assert job["attempt"] > 1
+
+
+def test_a_training_whose_whole_stack_is_killed_goes_on_after_a_restart(stack, untroubled):
+    def kill_everything():
+        stack.kill()
+        stack.start()
+
+    digest, job = trained_with_trouble(stack, kill_everything)
+    assert digest == untroubled
+    assert job["attempt"] > 1
+
+
+@pytest.mark.parametrize("name", ["valkey-server", "rclone", "chores", "api"])
+def test_any_other_child_that_is_killed_comes_back_and_work_goes_on(stack, untroubled, name):
+    child = stack.children()[name]
+    child.kill()
+    psutil.wait_procs([child], timeout=10)
+    stack.serve.wait_ready()
+    while name not in stack.children():
+        assert stack.serve.running
+    stack.serve.wait_ready()
+    job = stack.client.succeeded(stack.client.generate("a photo of <ball>", steps=2))
+    assert stack.client.fetch(job["output"]["images"][0])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_every_child_and_the_data_stays(stack, untroubled, number):
+    family = list(stack.children().values())
+    assert len(family) == 5
+    os.kill(stack.serve.pid, number)
+    stack.serve.stop()
+    assert stack.serve.exit_code == 0
+    assert not [process for process in family if process.is_running()]
+    assert port_is_free(stack.port)
+    assert Home(stack.home).holder() is None
+    stack.start()
+    assert stack.client.embedding("ball")["sha256"] == untroubled

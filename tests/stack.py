@@ -1,0 +1,143 @@
+"""The whole of `dti serve` as a process, and a client that does the main job on it."""
+
+import contextlib
+import io
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+from PIL import Image, ImageDraw
+
+from service.children import LOOPBACK, Child, Program, answers, free_port
+
+ROOT = Path(__file__).resolve().parents[1]
+CLI = (sys.executable, str(ROOT / "cli.py"))
+ENDED = {"succeeded", "failed", "cancelled"}
+
+
+class Stack:
+    """`dti serve` on a home folder; a killed one can be started again on the same folder and port."""
+
+    def __init__(self, home, **environment):
+        self.port = free_port()
+        self.home = home
+        self.url = f"http://{LOOPBACK}:{self.port}"
+        self.client = Client(self.url)
+        program = Program(
+            name="serve",
+            argv=[*CLI, "serve"],
+            # One thread a process: repeatable to the bit, and two workers do not fight for two cores.
+            environment={
+                "OMP_NUM_THREADS": "1",
+                "DTI_HOME": str(home),
+                "DTI_PORT": str(self.port),
+                **environment,
+            },
+            ready=lambda: answers(self.port),
+            ready_s=120,
+            stop_s=60,
+        )
+        self.serve = Child(program, home / "logs")
+
+    def start(self):
+        self.serve.start()
+        self.serve.wait_ready()
+
+    def stop(self):
+        self.serve.stop()
+
+    def interrupt(self):
+        """What Ctrl-C sends."""
+        os.kill(self.serve.pid, signal.SIGINT)
+
+    def kill(self):
+        """End all of it as a power cut would, and wait until its last process is gone."""
+        family = [psutil.Process(self.serve.pid), *self.children().values()]
+        os.kill(self.serve.pid, signal.SIGKILL)
+        self.serve.stop()
+        psutil.wait_procs(family[1:], timeout=20)
+
+    def children(self):
+        """The processes of the stack by what they do."""
+        found = {}
+        for process in psutil.Process(self.serve.pid).children():
+            with contextlib.suppress(psutil.Error):
+                found[role(process.cmdline())] = process
+        return found
+
+
+def role(command):
+    """What a child of `dti serve` does, from its command line."""
+    if "--chores" in command:
+        return "chores"
+    return next(
+        (name for name in ("api", "worker", "migrate", "rclone", "valkey-server") if name in " ".join(command)), ""
+    )
+
+
+class Client(httpx.Client):
+    """The main job over HTTP, in a few words."""
+
+    def __init__(self, url):
+        super().__init__(base_url=url, timeout=90)
+
+    def teach(self, name, pictures, *, class_word="dog", **training):
+        files = [("images", (f"{number}.png", picture, "image/png")) for number, picture in enumerate(pictures)]
+        fields = {"name": name, "class_word": class_word, "training": httpx_json(training)}
+        return self.accepted(self.post("/v1/concepts", data=fields, files=files))["job"]
+
+    def train_again(self, name, **training):
+        return self.accepted(self.post(f"/v1/concepts/{name}/train", json={"training": training, "from": "class_word"}))
+
+    def generate(self, prompt, **fields):
+        return self.accepted(self.post("/v1/generations", json={"prompt": prompt, **fields}))
+
+    def interpolate(self, start, end, **fields):
+        return self.accepted(self.post("/v1/interpolations", json={"from": start, "to": end, **fields}))
+
+    def wait(self, job, until=lambda job: job["status"] in ENDED, patience_s=180):
+        deadline = time.monotonic() + patience_s
+        while not until(now := self.get(f"/v1/jobs/{job['id']}").raise_for_status().json()):
+            assert time.monotonic() < deadline, now
+            assert now["status"] not in ENDED, now
+            time.sleep(0.05)
+        return now
+
+    def succeeded(self, job):
+        ended = self.wait(job)
+        assert ended["status"] == "succeeded", ended["error"]
+        return ended
+
+    def embedding(self, name):
+        return self.get(f"/v1/concepts/{name}").raise_for_status().json()["embedding"]
+
+    @staticmethod
+    def accepted(answer):
+        assert answer.status_code == 202, answer.text
+        return answer.json()
+
+    @staticmethod
+    def fetch(image):
+        """The bytes behind a picture's address, as anybody without a key would get them."""
+        return httpx.get(image["url"]).raise_for_status().content
+
+
+def httpx_json(value):
+    return httpx.Request("POST", "http://x", json=value).content.decode()
+
+
+def drawings(colour, count=4, size=96):
+    """Pictures of one simple thing, each a little different."""
+    return [_drawing(colour, size, shift=8 * number) for number in range(count)]
+
+
+def _drawing(colour, size, shift):
+    picture = Image.new("RGB", (size, size), (230, 225 - shift, 200))
+    ImageDraw.Draw(picture).ellipse((10 + shift, 20, 60 + shift, 70), fill=colour, outline="black", width=3)
+    data = io.BytesIO()
+    picture.save(data, "PNG")
+    return data.getvalue()
