@@ -6,6 +6,7 @@ from service.bell import Bell
 from service.db import Database
 from service.models import Catalogue
 from service.objects import Objects
+from service.prompts import Rulers
 from service.settings import Settings
 
 
@@ -18,6 +19,7 @@ class Service:
     database: Database
     objects: Objects
     bell: Bell
+    rulers: Rulers
 
     @classmethod
     def open(cls, settings: Settings) -> "Service":
@@ -32,9 +34,11 @@ class Service:
             database=Database(settings.database_address),
             objects=Objects(settings),
             bell=Bell(settings),
+            rulers=Rulers(),
         )
 
     def close(self) -> None:
         """Close what was opened."""
         self.bell.close()
+        self.objects.close()
         self.database.close()

@@ -22,7 +22,7 @@ from service.jobs.ending import (
     succeed,
 )
 from service.jobs.keeping import expire_leases, overdue, spent_checkpoints
-from service.jobs.reading import Filters, Page, events_after, get, last_events, metrics_of, page, queue_position
+from service.jobs.reading import Curve, Filters, events_after, get, last_events, metrics_of, page, queue_position
 from service.jobs.states import ENDED, UNFINISHED
 from service.jobs.submitting import NewJob, PinnedConcept, submit
 from service.jobs.working import NewImage, add_image, metrics, progress, save_checkpoint
@@ -32,11 +32,11 @@ __all__ = [
     "UNFINISHED",
     "Beat",
     "Claim",
+    "Curve",
     "EmbeddingMade",
     "Filters",
     "NewImage",
     "NewJob",
-    "Page",
     "PinnedConcept",
     "TrainingPicture",
     "abandon",

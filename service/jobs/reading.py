@@ -2,24 +2,13 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 from sqlalchemy import Select, func, or_, select, tuple_
 from sqlalchemy.orm import Session, selectinload
 
-from service.errors import InvalidInputError, NotFoundError
-from service.ids import is_id
+from service.errors import NotFoundError
+from service.paging import Page, keyset
 from service.tables import Event, Job, JobConcept, Kind, MetricChunk, Status
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Page(Generic[T]):
-    """Some of a list, newest first, and the cursor of what follows; None at the end."""
-
-    items: Sequence[T]
-    next: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,15 +47,8 @@ def page(session: Session, owner_id: str, filters: Filters, cursor: str | None, 
     Raises:
         InvalidInputError: the cursor is none of ours.
     """
-    query = _filtered(select(Job).where(Job.owner_id == owner_id), filters).order_by(Job.id.desc()).limit(limit + 1)
-    if cursor is not None:
-        if not is_id("job", cursor):
-            raise InvalidInputError(
-                "cursor", f"{cursor!r} is not a cursor of this list. Take `next` of the page before."
-            )
-        query = query.where(Job.id < cursor)
-    jobs = session.scalars(_whole(query)).all()
-    return Page(jobs[:limit], jobs[limit - 1].id if len(jobs) > limit else None)
+    query = _whole(_filtered(select(Job).where(Job.owner_id == owner_id), filters))
+    return keyset(session, query, Job.id, "job", cursor=cursor, limit=limit)
 
 
 def events_after(session: Session, job_id: str, number: int) -> Sequence[Event]:

@@ -1,0 +1,239 @@
+"""Concepts: made from pictures, learned again, listed, deleted with all that came of them.
+
+Objects are put into the storage before a transaction begins and deleted after it ends, by the caller; the functions
+here say which.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, get_args
+
+from sqlalchemy import Select, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, selectinload
+
+from dti.spec import NAME_PATTERN, Property
+from service import jobs, trainings
+from service.context import Service
+from service.errors import ConceptNotReadyError, InvalidInputError, NameTakenError, NotFoundError
+from service.ids import is_id, new_id
+from service.paging import Page, keyset
+from service.references import unreferenced
+from service.tables import Concept, Job, JobConcept, Picture
+
+CLASS_WORD_CHARACTERS = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewConcept:
+    """A concept that was checked and can be made."""
+
+    owner_id: str
+    name: str
+    class_word: str
+    property: str
+    model: str
+    method: str
+    training: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredPicture:
+    """A cleaned picture that lies in the storage."""
+
+    key: str
+    sha256: str
+    filename: str
+    content_type: str
+    width: int
+    height: int
+    bytes: int
+    caption: str | None
+
+
+def check_new(service: Service, session: Session, owner_id: str, fields: Mapping[str, Any]) -> NewConcept:
+    """Check all that a client said of a new concept, before anything of it is stored.
+
+    Raises:
+        InvalidInputError: a field is wrong.
+        UnknownModelError: the catalogue has no such model.
+        NameTakenError: the owner already has a concept of that name.
+    """
+    said = {name: value for name, value in fields.items() if value is not None}
+    name = _check_name(said["name"])
+    entry = service.catalogue[said["model"]] if "model" in said else service.catalogue.default
+    method = trainings.check_method(said.get("method", "dti"))
+    new = NewConcept(
+        owner_id=owner_id,
+        name=name,
+        class_word=_check_class_word(said["class_word"]),
+        property=_check_property(said.get("property", "object")),
+        model=entry.name,
+        method=method,
+        training=trainings.complete_settings(entry, method, said.get("training", {}), service.settings.limits),
+    )
+    if session.scalars(_owned(owner_id, name)).one_or_none() is not None:
+        raise NameTakenError(name)
+    return new
+
+
+def create(
+    service: Service, session: Session, new: NewConcept, pictures: Sequence[StoredPicture], now: datetime
+) -> tuple[Concept, Job]:
+    """Make a concept and queue its first training.
+
+    Raises:
+        NameTakenError: somebody was faster.
+        TooManyJobsError: the owner has too many unfinished jobs.
+    """
+    concept = Concept(
+        id=new_id("con"),
+        **vars(new),
+        created_at=now,
+        updated_at=now,
+        pictures=[Picture(id=new_id("img"), place=place, **vars(picture)) for place, picture in enumerate(pictures)],
+        embeddings=[],
+    )
+    job = trainings.submit(
+        service, session, concept, method=new.method, settings=new.training, start="class_word", now=now
+    )
+    concept.job_id = job.id
+    session.add(concept)
+    try:
+        session.flush()
+    except IntegrityError as error:
+        raise NameTakenError(new.name) from error
+    return concept, job
+
+
+def get(session: Session, owner_id: str, reference: str) -> Concept:
+    """A concept by its id or its name, with its pictures and embeddings.
+
+    Raises:
+        NotFoundError: there is none, or it belongs to another owner.
+    """
+    return _one(session, _owned(owner_id, reference), reference)
+
+
+def page(
+    session: Session,
+    owner_id: str,
+    cursor: str | None,
+    limit: int,
+    *,
+    model: str | None = None,
+    ready: bool | None = None,
+) -> Page[Concept]:
+    """An owner's concepts, newest first.
+
+    Raises:
+        InvalidInputError: the cursor is none of ours.
+    """
+    query = _whole(select(Concept).where(Concept.owner_id == owner_id))
+    if model is not None:
+        query = query.where(Concept.model == model)
+    if ready is not None:
+        query = query.where(Concept.embeddings.any() if ready else ~Concept.embeddings.any())
+    return keyset(session, query, Concept.id, "con", cursor=cursor, limit=limit)
+
+
+def retrain(
+    service: Service, session: Session, owner_id: str, reference: str, fields: Mapping[str, Any], *, now: datetime
+) -> Job:
+    """Queue another training; the concept stays usable as it is until that has succeeded.
+
+    What is not said of the training stays as it was, except that the seed is drawn anew.
+
+    Raises:
+        NotFoundError: there is no such concept.
+        InvalidInputError: a field is wrong.
+        ConceptNotReadyError: it is to start from an embedding that is not there.
+        TooManyJobsError: the owner has too many unfinished jobs.
+    """
+    said = {name: value for name, value in fields.items() if value is not None}
+    concept = _one(session, _owned(owner_id, reference).with_for_update(), reference)
+    start = said.get("from", "class_word")
+    if start not in get_args(trainings.Start):
+        raise InvalidInputError("from", f"{start!r} is not allowed. Choose one of: current, class_word.")
+    if start == "current" and concept.embedding is None:
+        raise ConceptNotReadyError([concept.name])
+    method = trainings.check_method(said.get("method", concept.method))
+    before = {**concept.training, "seed": None} if method == concept.method else {}
+    settings = trainings.complete_settings(
+        service.catalogue[concept.model], method, said.get("training", {}), service.settings.limits, before
+    )
+    job = trainings.submit(service, session, concept, method=method, settings=settings, start=start, now=now)
+    concept.job_id = job.id
+    return job
+
+
+def delete(session: Session, owner_id: str, reference: str, now: datetime) -> list[str]:
+    """Delete a concept, its pictures and embeddings and every image that it appears in; end its unfinished jobs.
+
+    Returns:
+        The keys of the objects that nobody refers to any more, to be deleted once this is committed.
+
+    Raises:
+        NotFoundError: there is no such concept.
+    """
+    concept = _one(session, _owned(owner_id, reference).with_for_update(), reference)
+    keys = {picture.key for picture in concept.pictures} | {version.key for version in concept.embeddings}
+    for job in session.scalars(_about(concept)).all():
+        keys.update(image.key for image in job.images)
+        if job.checkpoint_key:
+            keys.add(job.checkpoint_key)
+        job.images.clear()
+        job.checkpoint_key = None
+        if job.status in jobs.UNFINISHED:
+            jobs.abandon(session, job, now)
+    session.delete(concept)
+    session.flush()
+    return unreferenced(session, keys)
+
+
+def _owned(owner_id: str, reference: str) -> Select[Concept]:
+    named = Concept.id if is_id("con", reference) else Concept.name
+    return _whole(select(Concept).where(Concept.owner_id == owner_id, named == reference))
+
+
+def _whole(query: Select[Concept]) -> Select[Concept]:
+    return query.options(selectinload(Concept.pictures), selectinload(Concept.embeddings))
+
+
+def _one(session: Session, query: Select[Concept], reference: str) -> Concept:
+    concept = session.scalars(query).one_or_none()
+    if concept is None:
+        raise NotFoundError("concept", reference)
+    return concept
+
+
+def _about(concept: Concept) -> Select[Job]:
+    """The jobs that a concept appears in, locked in the order in which everybody locks several jobs."""
+    about = select(Job).where(Job.concepts.any(JobConcept.concept_id == concept.id)).order_by(Job.id)
+    return about.with_for_update().options(selectinload(Job.images)).execution_options(populate_existing=True)
+
+
+def _check_name(name: str) -> str:
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise InvalidInputError(
+            "name",
+            f"{name!r} cannot be a name: 1 to 63 characters of a-z, 0-9 and -, the first of them not a hyphen.",
+        )
+    return name
+
+
+def _check_class_word(word: str) -> str:
+    stripped = " ".join(word.split())
+    if not stripped or len(stripped) > CLASS_WORD_CHARACTERS:
+        raise InvalidInputError(
+            "class_word", f"{word!r} cannot be a class word: 1 to {CLASS_WORD_CHARACTERS} characters, such as 'dog'."
+        )
+    return stripped
+
+
+def _check_property(said: str) -> str:
+    if said not in get_args(Property):
+        raise InvalidInputError("property", f"{said!r} is not allowed. Choose one of: {', '.join(get_args(Property))}.")
+    return said

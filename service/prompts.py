@@ -1,0 +1,86 @@
+"""How many tokens a prompt has, counted with the tokenizers that workers published. Knows no request."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from tokenizers import Tokenizer
+
+from dti.spec import Text, parse_prompt
+from service.errors import PromptTooLongError
+from service.tables import ModelCard
+
+Encoders = Mapping[str, Mapping[str, Any]]
+"""An embedding's encoders as its row holds them."""
+
+
+@dataclass(frozen=True)
+class Ruler:
+    """One text encoder's tokenizer and how many tokens it takes, begin and end included."""
+
+    encoder: str
+    limit: int
+    tokenizer: Tokenizer
+
+    def tokens(self, prompt: str, concepts: Mapping[str, Encoders]) -> int:
+        """How many tokens a prompt has where each concept takes as many as it has vectors for this encoder."""
+        ends = len(self.tokenizer.encode("").ids)
+        return ends + sum(
+            len(self.tokenizer.encode(piece.words, add_special_tokens=False).ids)
+            if isinstance(piece, Text)
+            else int(concepts[piece.name][self.encoder]["vectors"])
+            for piece in parse_prompt(prompt)
+        )
+
+
+@dataclass(frozen=True)
+class _Set:
+    """A model's rulers, made from the card of a moment."""
+
+    published_at: datetime
+    rulers: tuple[Ruler, ...]
+
+
+class Rulers:
+    """The rulers of every model that some worker has loaded; a tokenizer is read once and kept, for it is large."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, _Set] = {}
+
+    def check(self, session: Session, model: str, prompt: str, concepts: Mapping[str, Encoders]) -> None:
+        """Refuse a prompt that does not fit; where no worker has published the model yet, the worker will.
+
+        Raises:
+            PromptTooLongError: it does not fit one of the model's encoders.
+        """
+        names = [name for name in concepts if f"<{name}>" in prompt]
+        for ruler in self._of(session, model):
+            tokens = ruler.tokens(prompt, concepts)
+            if tokens > ruler.limit:
+                raise PromptTooLongError(names, ruler.encoder, tokens, ruler.limit)
+
+    def _of(self, session: Session, model: str) -> Sequence[Ruler]:
+        published_at = session.scalars(select(ModelCard.published_at).where(ModelCard.name == model)).one_or_none()
+        if published_at is None:
+            return ()
+        kept = self._kept.get(model)
+        if kept is None or kept.published_at != published_at:
+            card = session.scalars(select(ModelCard.card).where(ModelCard.name == model)).one()
+            kept = self._kept[model] = _Set(published_at, _rulers(card["encoders"]))
+        return kept.rulers
+
+
+def _rulers(encoders: Mapping[str, Mapping[str, Any]]) -> tuple[Ruler, ...]:
+    return tuple(
+        Ruler(name, int(card["token_limit"]), _tokenizer(card["tokenizer"])) for name, card in encoders.items()
+    )
+
+
+def _tokenizer(spelled: str) -> Tokenizer:
+    tokenizer = Tokenizer.from_str(spelled)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer

@@ -1,0 +1,179 @@
+"""What a client may ask a model for: generations and interpolations, every default filled in, every concept pinned.
+
+A prompt is refused here when it could not be rendered as it stands; what it names is never left out silently.
+"""
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy.orm import Session
+
+from dti.errors import InvalidSettingError
+from dti.spec import SEED_LIMIT, Interpolation, Rendering, complete, triggers
+from service import jobs, resolving
+from service.context import Service
+from service.errors import InvalidInputError, UnknownSchedulerError
+from service.models import ModelEntry
+from service.prompts import Encoders
+from service.settings import Limits
+from service.tables import Concept, Job
+from service.trainings import pinned
+
+_INTERPOLATION = frozenset(setting.name for setting in fields(Interpolation))
+_PLAIN_PROMPTS = {"object": "a photo of {}", "style": "a picture in the style of {}"}
+
+S = TypeVar("S")
+
+
+def generation(service: Service, session: Session, owner_id: str, said: Mapping[str, Any], now: datetime) -> Job:
+    """Queue pictures of a prompt. What `said` does not name, or names null, takes its default.
+
+    Raises:
+        UnknownConceptError: the prompt names concepts that do not exist.
+        ConceptNotReadyError: a concept has no embedding yet.
+        ModelMismatchError: a concept belongs to another model.
+        UnknownModelError: the catalogue has no such model.
+        UnknownSchedulerError: the model has no such scheduler.
+        PromptTooLongError: the prompt does not fit the model's text encoders.
+        InvalidInputError: a field is wrong.
+        TooManyJobsError: the owner has too many unfinished jobs.
+    """
+    given = _without_nulls(said)
+    prompts = {"prompt": given.pop("prompt"), "negative_prompt": given.pop("negative_prompt", "")}
+    _check_prompts(prompts, service.settings.limits)
+    concepts = resolving.find(session, owner_id, _named(prompts.values()))
+    entry = resolving.model_for(service.catalogue, given.pop("model", None), concepts)
+    encoders = _encoders(concepts)
+    rendering = _rendering(entry, given, service.settings.limits)
+    _check_lengths(service, session, entry, prompts.values(), encoders)
+    new = jobs.NewJob(
+        owner_id=owner_id,
+        kind="generate",
+        model=entry.name,
+        input={**prompts, "model": entry.name, **rendering},
+        total=rendering["steps"] * rendering["num_images"],
+        slots=rendering["num_images"],
+        concepts=[pinned(concept) for concept in concepts],
+    )
+    return _submit(service, session, new, now)
+
+
+def interpolation(service: Service, session: Session, owner_id: str, said: Mapping[str, Any], now: datetime) -> Job:
+    """Queue the pictures between two concepts. What `said` does not name, or names null, takes its default.
+
+    Raises:
+        EmbeddingsDifferError: the two have different numbers of vectors.
+        ServiceError: as for a generation.
+    """
+    given = _without_nulls(said)
+    ends = (given.pop("from"), given.pop("to"))
+    first, last = resolving.find(session, owner_id, ends)
+    prompts = {
+        "prompt": given.pop("prompt", _PLAIN_PROMPTS[first.property]),
+        "negative_prompt": given.pop("negative_prompt", ""),
+    }
+    _check_prompts(prompts, service.settings.limits)
+    _check_place(prompts["prompt"])
+    others = resolving.find(session, owner_id, _named(prompts.values()))
+    concepts = [first, last, *others]
+    entry = resolving.model_for(service.catalogue, given.pop("model", None), concepts)
+    encoders = _encoders(concepts)
+    resolving.check_alike(first.name, last.name, (encoders[first.name], encoders[last.name]))
+    shares = given.pop("shares", None)
+    between = _between({name: given.pop(name) for name in _INTERPOLATION & set(given)}, shares)
+    rendering = _rendering(entry, given, service.settings.limits)
+    del rendering["num_images"]
+    spelled = [prompts["prompt"].replace("{}", f"<{end.name}>") for end in (first, last)]
+    _check_lengths(service, session, entry, [*spelled, prompts["negative_prompt"]], encoders)
+    new = jobs.NewJob(
+        owner_id=owner_id,
+        kind="interpolate",
+        model=entry.name,
+        input={"from": first.name, "to": last.name, **prompts, "model": entry.name, **between, **rendering},
+        total=rendering["steps"] * between["frames"],
+        slots=between["frames"],
+        concepts=[pinned(concept) for concept in concepts],
+    )
+    return _submit(service, session, new, now)
+
+
+def _submit(service: Service, session: Session, new: jobs.NewJob, now: datetime) -> Job:
+    limit = service.settings.limits.unfinished_jobs
+    return jobs.submit(session, new, bell=service.bell, unfinished_limit=limit, now=now)
+
+
+def _without_nulls(said: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def _named(prompts: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(name for prompt in prompts for name in triggers(prompt)))
+
+
+def _encoders(concepts: Sequence[Concept]) -> dict[str, Encoders]:
+    return {name: embedding.encoders for name, embedding in resolving.embeddings_of(concepts).items()}
+
+
+def _check_prompts(prompts: Mapping[str, str], limits: Limits) -> None:
+    for name, prompt in prompts.items():
+        if len(prompt) > limits.prompt_characters:
+            raise InvalidInputError(name, f"{len(prompt)} characters are too many: at most {limits.prompt_characters}.")
+    if not prompts["prompt"].strip():
+        raise InvalidInputError("prompt", "The prompt is empty. Say what the picture shows.")
+
+
+def _check_place(prompt: str) -> None:
+    if prompt.count("{}") != 1:
+        raise InvalidInputError("prompt", "It needs exactly one {}, where the concepts stand.")
+
+
+def _check_lengths(
+    service: Service, session: Session, entry: ModelEntry, prompts: Iterable[str], encoders: Mapping[str, Encoders]
+) -> None:
+    for prompt in prompts:
+        service.rulers.check(session, entry.name, prompt, encoders)
+
+
+def _between(given: Mapping[str, Any], shares: Sequence[float] | None) -> dict[str, Any]:
+    chosen = asdict(_complete(Interpolation, given, {}))
+    if shares is not None:
+        low, high = 2, 64
+        if not low <= len(shares) <= high or not all(0 <= share <= 1 for share in shares):
+            raise InvalidInputError("shares", f"{low} to {high} numbers from 0 to 1 are needed.")
+        return {**chosen, "frames": len(shares), "shares": [float(share) for share in shares]}
+    steps = chosen["frames"] - 1
+    return {**chosen, "shares": [place / steps for place in range(chosen["frames"])]}
+
+
+def _rendering(entry: ModelEntry, given: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
+    """All settings of the pictures: those given, else the model's; a seed is drawn."""
+    own = ("width", "height", "steps", "guidance_scale", "scheduler")
+    rendering = asdict(_complete(Rendering, given, {name: getattr(entry, name) for name in own}))
+    if rendering["scheduler"] not in entry.schedulers:
+        raise UnknownSchedulerError(rendering["scheduler"], entry.schedulers)
+    for side in ("width", "height"):
+        _check_side(side, rendering[side], entry)
+    if rendering["steps"] > limits.denoising_steps:
+        raise InvalidInputError("steps", f"{rendering['steps']} steps are too many: at most {limits.denoising_steps}.")
+    if rendering["seed"] is None:
+        rendering["seed"] = secrets.randbelow(SEED_LIMIT + 1)
+    return rendering
+
+
+def _check_side(side: str, size_px: int, entry: ModelEntry) -> None:
+    if size_px % entry.size_multiple_px or size_px > entry.max_px:
+        raise InvalidInputError(
+            side,
+            f"{size_px} px does not suit {entry.name}: a multiple of {entry.size_multiple_px} "
+            f"up to {entry.max_px} is needed.",
+        )
+
+
+def _complete(kind: type[S], given: Mapping[str, Any], defaults: Mapping[str, Any]) -> S:
+    try:
+        return complete(kind, given, defaults)
+    except InvalidSettingError as error:
+        raise InvalidInputError(error.field, str(error)) from error
