@@ -16,6 +16,8 @@ from service.children import LOOPBACK, Child, Program, answers, free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 CLI = (sys.executable, str(ROOT / "cli.py"))
+TRAINING = {"steps": 160, "batch_size": 2, "seed": 11}
+"""Quick, and repeatable to the bit where it is trained alone."""
 ENDED = {"succeeded", "failed", "cancelled"}
 
 

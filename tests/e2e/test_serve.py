@@ -12,26 +12,9 @@ from PIL import Image
 
 from service.children import port_is_free
 from service.home import Home
-from tests.stack import CLI, Stack, drawings
+from tests.stack import CLI, TRAINING, drawings
 
-STEPS = 160
 KILLED_AFTER = 60
-TRAINING = {"steps": STEPS, "batch_size": 2, "seed": 11}
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory):
-    running = Stack(tmp_path_factory.mktemp("serve") / "home", DTI_LEASE_S="3", DTI_RING_AGAIN_S="1")
-    running.start()
-    yield running
-    running.stop()
-
-
-@pytest.fixture(scope="module")
-def untroubled(stack):
-    """The embedding of a training that nothing interrupted; the others must equal it bit for bit."""
-    stack.client.succeeded(stack.client.teach("ball", drawings("crimson"), **TRAINING))
-    return stack.client.embedding("ball")["sha256"]
 
 
 def trained_with_trouble(stack, trouble):

@@ -1,0 +1,157 @@
+"""docker-compose.yml: valid, complete, and its services do the main job together.
+
+No container engine is needed: every command runs here with its own environment, host names led to loopback, against
+the same PostgreSQL, Valkey and S3 servers, which come from wheels.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+import yaml
+
+from service import stores
+from service.children import LOOPBACK, Child, Program, answers, free_port
+from tests.stack import CLI, ROOT, TRAINING, Client, drawings
+
+COMPOSE = ROOT / "docker-compose.yml"
+OWN = {"migrate", "api", "worker", "worker-cpu", "chores"}
+
+
+def described():
+    """The services as compose reads them with no variable set."""
+    text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", COMPOSE.read_text())
+    return yaml.safe_load(text)["services"]
+
+
+@pytest.fixture(scope="module")
+def services():
+    return described()
+
+
+def test_the_file_fits_the_compose_schema():
+    command = ["check-jsonschema", "--builtin-schema", "vendor.compose-spec", str(COMPOSE)]
+    checked = subprocess.run(
+        [Path(sys.executable).with_name(command[0]), *command[1:]], check=False, capture_output=True, text=True
+    )
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_every_image_of_ours_is_a_stage_of_the_dockerfile_whose_sources_exist(services):
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    stages = set(re.findall(r"^FROM \S+ AS (\S+)$", dockerfile, re.MULTILINE))
+    assert {services[name]["build"]["target"] for name in OWN} <= stages
+    sources = [source for line in re.findall(r"^COPY (.+) \S+$", dockerfile, re.MULTILINE) for source in line.split()]
+    allowed = (ROOT / ".dockerignore").read_text().splitlines()
+    assert [source for source in sources if not (ROOT / source).exists() or f"!{source}" not in allowed] == []
+
+
+def test_every_service_that_stays_says_whether_it_is_well(services):
+    staying = services.keys() - {"migrate", "worker", "worker-cpu", "chores"}
+    assert [name for name in staying if "healthcheck" not in services[name]] == []
+
+
+def test_the_gpu_and_the_cpu_worker_differ_in_nothing_but_the_device(services):
+    gpu, cpu = services["worker"], services["worker-cpu"]
+    assert {name for name in gpu if gpu.get(name) != cpu.get(name)} == {"profiles", "deploy"}
+
+
+class Composed:
+    """The services of the file as processes of this machine."""
+
+    def __init__(self, services, folder, postgres):
+        self.services = services
+        self.folder = folder
+        self.api_port = free_port()
+        self.valkey_port = free_port()
+        self.s3_port = free_port()
+        self.places = {
+            "@postgres:5432": "@" + postgres.partition("@")[2],
+            "valkey:6379": f"{LOOPBACK}:{self.valkey_port}",
+            "s3:9000": f"{LOOPBACK}:{self.s3_port}",
+            "localhost:9000": f"{LOOPBACK}:{self.s3_port}",
+            "0.0.0.0": LOOPBACK,
+            "8000": str(self.api_port),
+            "/data": str(folder),
+        }
+
+    def program(self, service, argv=None, name=None, **more):
+        """A service's command with its environment and nothing else of ours."""
+        described = self.services[service]
+        unset = {name: "" for name in os.environ if name.startswith("DTI_")}
+        environment = {name: self.here(value) for name, value in described.get("environment", {}).items()}
+        return Program(
+            name=name or service,
+            argv=argv or [*CLI, *described["command"][1:]],
+            environment={**unset, "OMP_NUM_THREADS": "1", **environment},
+            ready_s=120,
+            stop_s=30,
+            **more,
+        )
+
+    def valkey(self):
+        options = self.services["valkey"]["command"][1:]
+        argv = [stores.valkey_binary(), *options, "--port", str(self.valkey_port), "--dir", str(self.folder)]
+        return self.program("valkey", argv, ready=lambda: answers(self.valkey_port, say=b"PING\r\n", hear=b"+PONG"))
+
+    def s3(self):
+        options = [self.here(option) for option in self.services["s3"]["command"]]
+        options = [f"{LOOPBACK}:{self.s3_port}" if option == ":9000" else option for option in options]
+        return self.program("s3", [stores.rclone_binary(), *options], ready=lambda: answers(self.s3_port))
+
+    def here(self, value):
+        """A value of the file with its places led to this machine."""
+        for theirs, ours in self.places.items():
+            value = value.replace(theirs, ours)
+        return value
+
+    def api(self):
+        return self.program("api", ready=lambda: answers(self.api_port))
+
+    def is_healthy(self, service):
+        command = [self.here(part) for part in self.services[service]["healthcheck"]["test"][1:]]
+        return subprocess.run([sys.executable, *command[1:]], check=False, timeout=30).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def composed(services, tmp_path_factory, postgres_server):
+    engine = sqlalchemy.create_engine(f"{postgres_server}/postgres", isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text("CREATE ROLE dti LOGIN PASSWORD 'dti'"))
+        connection.execute(sqlalchemy.text("CREATE DATABASE dti OWNER dti"))
+    engine.dispose()
+    running = Composed(services, tmp_path_factory.mktemp("composed"), postgres_server)
+    logs = tmp_path_factory.mktemp("composed-logs")
+    with ExitStack() as children:
+        for program in (running.valkey(), running.s3()):
+            children.enter_context(Child(program, logs))
+        migration = Child(running.program("migrate"), logs)
+        migration.start()
+        migration.wait_done()
+        for name in ("first-worker", "second-worker"):
+            children.enter_context(Child(running.program("worker-cpu", name=name), logs))
+        for program in (running.program("chores"), running.api()):
+            children.enter_context(Child(program, logs))
+        yield running
+
+
+def test_two_workers_do_the_main_job_each_part_once_and_with_the_same_result(composed, untroubled):
+    assert composed.is_healthy("api")
+    with Client(f"http://localhost:{composed.api_port}") as client:
+        client.succeeded(client.teach("ball", drawings("crimson"), **TRAINING))
+        assert client.embedding("ball")["sha256"] == untroubled
+
+        jobs = [client.teach("cube", drawings("navy"), **TRAINING | {"steps": 20})]
+        jobs += [client.generate("a photo of <ball>", seed=seed, num_images=2, steps=4) for seed in range(12)]
+        ended = [client.succeeded(job) for job in jobs]
+        assert {job["attempt"] for job in ended} == {1}
+        assert [len(job["output"]["images"]) for job in ended[1:]] == [2] * 12
+
+        walked = client.succeeded(client.interpolate("ball", "cube", frames=3, steps=4, animation="webp"))
+        assert client.fetch(walked["output"]["animation"])
+        assert client.fetch(walked["output"]["images"][1])
