@@ -2,7 +2,7 @@
 
 Owns the layout of a prompt (stand-in tokens at the concepts' places, begin, end, padding) and the splice of rows at the
 encoder's look-up, by position. Tables and tokenizers are never changed, and no user string becomes a token. It knows no
-particular tokenizer, encoder or method.
+particular tokenizer or encoder, and not how rows are learned.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from dti.errors import InvalidSettingError, PromptTooLongError, UnknownTriggerError
+from dti.methods.base import Encoder
 from dti.spec import Text, Trigger
 
 
@@ -34,16 +35,8 @@ class Frame:
     limit: int
 
 
-class TextEncoder(Protocol):
-    """What prompts and methods may know of a frozen text encoder; satisfies `dti.methods.Encoder` too."""
-
-    @property
-    def name(self) -> str:
-        """As diffusers calls it: `text_encoder`, `text_encoder_2`."""
-
-    @property
-    def width(self) -> int:
-        """Numbers a row."""
+class TextEncoder(Encoder, Protocol):
+    """What prompts may know of a frozen text encoder, beyond what methods may."""
 
     @property
     def frame(self) -> Frame:
@@ -52,16 +45,6 @@ class TextEncoder(Protocol):
     @property
     def tokenizer_json(self) -> str:
         """The tokenizer as the `tokenizers` library reads it, without padding and truncation."""
-
-    @property
-    def vocabulary(self) -> Tensor:
-        """The frozen input table `(V, d)`, in the encoder's dtype, on its device."""
-
-    def word_ids(self, text: str) -> list[int]:
-        """The tokens of a text, without begin and end."""
-
-    def output(self, ids: Sequence[int]) -> Tensor:
-        """The last hidden state `(len(ids), d)` at these tokens, between begin and end."""
 
 
 @dataclass(frozen=True, slots=True)

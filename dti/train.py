@@ -1,77 +1,24 @@
 """The trainer: concepts of many users, learned together, one update at a time.
 
-Owns what a training in progress is (its rows, optimizer, random generator, latents and count), the batch that all
-share, and its checkpoint. It knows no family and no method by name, no queue and no file; it calls nobody back.
+Owns the batch that all runs share, and that none feels the others. What one run is stands in `dti.run`. It knows no
+family and no method by name, no queue and no file; it calls nobody back.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PIL import Image
+import torch
 
-from dti.embedding import Embedding
-from dti.errors import DTIError
+from dti.errors import DTIError, TrainingDivergedError
 from dti.families.base import Family
-from dti.spec import Property, Training
+from dti.run import Run, TrainingWork, start
 
+__all__ = ["Run", "Trainer", "TrainingWork", "Update"]
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class TrainingWork:
-    """One concept to learn.
-
-    Attributes:
-        pictures: of the concept, oriented; any mode and size.
-        captions: per picture what it shows, with {} for the concept, or None.
-        class_word: what kind of thing it is.
-        trigger: the concept's bare name.
-        method: a name of `dti.methods.METHODS`.
-        property: an object or a style.
-        settings: with seed and resolution filled in.
-        initial: rows to go on from; None to start at the class word.
-    """
-
-    pictures: Sequence[Image.Image]
-    captions: Sequence[str | None]
-    class_word: str
-    trigger: str
-    method: str
-    property: Property
-    settings: Training
-    initial: Embedding | None = None
-
-
-class Run:
-    """A training in progress, or done.
-
-    Attributes:
-        work: what was asked.
-        step: updates made.
-        total: updates in all.
-        loss: the denoising loss of the last update; None before the first.
-    """
-
-    work: TrainingWork
-    step: int
-    total: int
-    loss: float | None
-
-    @property
-    def angle_rad(self) -> float:
-        """How far the rows have turned from where they started, as a mean over rows and encoders."""
-        raise NotImplementedError
-
-    @property
-    def finished(self) -> bool:
-        """Whether all updates are made."""
-        raise NotImplementedError
-
-    def embedding(self) -> Embedding:
-        """The concept as learned so far."""
-        raise NotImplementedError
-
-    def checkpoint(self) -> bytes:
-        """All that is needed to go on from here exactly as if there had been no stop, as a safetensors file."""
-        raise NotImplementedError
+_LOSS_SCALE = 2.0**12
+"""Multiplies the loss and divides the gradients: float16 would lose the small ones; for wider types a power of two
+changes no bit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +27,7 @@ class Update:
 
     Attributes:
         run: whose.
-        loss: the denoising loss, before the update; not finite where the run diverged.
+        loss: the denoising loss, before the update.
         error: why the run ended early; its last good rows are kept, and its neighbours felt nothing.
     """
 
@@ -100,6 +47,7 @@ class Trainer:
 
     def __init__(self, family: Family) -> None:
         self.runs: list[Run] = []
+        self._family = family
 
     def admit(self, work: TrainingWork, checkpoint: bytes | None = None) -> Run:
         """Take a training on: its pictures are encoded here, once.
@@ -111,20 +59,58 @@ class Trainer:
         Raises:
             NoPicturesError: there is nothing to learn from.
             PromptTooLongError: a caption or template does not fit the encoder.
+            UnknownTriggerError: a caption names another concept.
             InvalidSettingError: the class word has no tokens, or the resolution does not suit the model.
             EmbeddingMismatchError: `initial` belongs to another model.
             CheckpointError: the checkpoint is of other work, or damaged.
         """
-        raise NotImplementedError
+        run = start(work, self._family)
+        if checkpoint is not None:
+            run.resume(checkpoint)
+        self.runs.append(run)
+        return run
 
     def advance(self) -> list[Update]:
         """One update of every run, in one forward and backward per picture size.
 
         Returns:
-            One update per run, in order. Runs that are finished or diverged are no longer among the runs.
+            One update per run. Runs that are finished or diverged are no longer among the runs.
         """
-        raise NotImplementedError
+        sizes = dict.fromkeys(run.crops[0].mean.shape[1:] for run in self.runs)
+        updates = [
+            update
+            for size in sizes
+            for update in _update([run for run in self.runs if run.crops[0].mean.shape[1:] == size], self._family)
+        ]
+        ended = [update.run for update in updates if update.run.finished or update.error is not None]
+        self.runs = [run for run in self.runs if run not in ended]
+        return updates
 
     def dismiss(self, run: Run) -> None:
         """Give a training up; its rows stay readable."""
         self.runs.remove(run)
+
+
+def _update(runs: Sequence[Run], family: Family) -> list[Update]:
+    """One update of runs whose pictures are of one size."""
+    drawn = [run.draw() for run in runs]
+    losses = family.loss(
+        torch.cat([latents for latents, _ in drawn]),
+        family.condition([prompt for _, prompts in drawn for prompt in prompts]),
+        [run.state.generator for run in runs for _ in range(run.work.settings.batch_size)],
+    )
+    means = [share.mean() for share in torch.split(losses, [run.work.settings.batch_size for run in runs])]
+    values = torch.stack(means).tolist()
+    # A loss that is no number stays out of the sum: its gradients would be none either.
+    sound = [mean + run.penalty() for run, mean, value in zip(runs, means, values, strict=True) if math.isfinite(value)]
+    if sound:
+        torch.autograd.backward(_LOSS_SCALE * torch.stack(sound).sum())
+    return [_moved(run, value) for run, value in zip(runs, values, strict=True)]
+
+
+def _moved(run: Run, loss: float) -> Update:
+    try:
+        run.follow(loss, _LOSS_SCALE)
+    except TrainingDivergedError as error:
+        return Update(run, loss, error)
+    return Update(run, loss, None)

@@ -14,6 +14,8 @@ import torch
 from PIL import Image
 from torch import Generator, Tensor
 
+from dti.embedding import Embedding
+from dti.errors import InvalidSettingError
 from dti.schedules import Schedule
 from dti.tokens import SplicedPrompt, TextEncoder
 
@@ -123,6 +125,26 @@ class Family(ABC):
         Raises:
             UnknownSchedulerError: the family has no such scheduler.
         """
+
+    def check_size(self, *, width: int, height: int) -> None:
+        """Refuse a picture size that latents cannot have.
+
+        Raises:
+            InvalidSettingError: the side that is no multiple of `size_multiple_px`.
+        """
+        for side, size_px in (("width", width), ("height", height)):
+            if size_px % self.size_multiple_px:
+                multiple = self.size_multiple_px
+                raise InvalidSettingError(side, f"{size_px} is no multiple of {multiple}, as this model needs.")
+
+    def check_fits(self, embedding: Embedding) -> None:
+        """Refuse rows that were not learned on this model.
+
+        Raises:
+            EmbeddingMismatchError: what differs.
+        """
+        widths = {name: encoder.width for name, encoder in self.encoders.items()}
+        embedding.check_fits(family=self.name, fingerprint=self.fingerprint, widths=widths)
 
     def card(self) -> dict[str, object]:
         """What a service without this model must know of it to check prompts and rows, as JSON values."""

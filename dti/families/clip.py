@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from dti.errors import ModelUnavailableError
-from dti.families.checkpoint import load_part
+from dti.families.sources import load_part
 from dti.tokens import Frame, SplicedLine, spliced
 
 
@@ -25,7 +25,7 @@ class ClipTextEncoder:
         tokenizer_json: the tokenizer, without padding and truncation.
     """
 
-    def __init__(self, name: str, model: nn.Module, tokenizer: Tokenizer, frame: Frame) -> None:
+    def __init__(self, name: str, model: CLIPTextModel, tokenizer: Tokenizer, frame: Frame) -> None:
         self.name = name
         self.frame = frame
         self.tokenizer_json = tokenizer.to_str()

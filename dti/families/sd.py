@@ -13,12 +13,12 @@ import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, DDPMScheduler, UNet2DConditionModel
 from diffusers.schedulers import KarrasDiffusionSchedulers
 from PIL import Image
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from dti.errors import ModelUnavailableError
 from dti.families.base import Conditioning, Family, LatentDistribution, best_dtype
-from dti.families.checkpoint import find, fingerprint, load_part, read_json
 from dti.families.clip import ClipTextEncoder
+from dti.families.sources import find, fingerprint, load_part, read_json
 from dti.schedules import SCHEDULERS, Schedule, schedule
 from dti.tokens import SplicedPrompt
 
@@ -39,8 +39,8 @@ class StableDiffusion(Family):
         self,
         *,
         text_encoder: ClipTextEncoder,
-        unet: nn.Module,
-        vae: nn.Module,
+        unet: UNet2DConditionModel,
+        vae: AutoencoderKL | AutoencoderTiny,
         scheduler_config: Mapping[str, Any],
         fingerprint: str,
     ) -> None:
@@ -86,7 +86,7 @@ class StableDiffusion(Family):
     @torch.no_grad()
     def encode(self, pixels: Tensor) -> LatentDistribution:
         """The autoencoder's posterior, or its points where it has none."""
-        parts = [self._encode(few) for few in pixels.to(self.device).split(_PICTURES_AT_ONCE)]
+        parts = [self._encode(few) for few in torch.split(pixels.to(self.device), _PICTURES_AT_ONCE)]
         means, stds = zip(*parts, strict=True)
         return LatentDistribution(torch.cat(means), None if stds[0] is None else torch.cat(stds))
 
@@ -100,8 +100,9 @@ class StableDiffusion(Family):
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> list[Image.Image]:
         """The autoencoder's pictures, clipped to eight bits."""
-        codes = (latents.to(self.device).float() / self._vae.config.scaling_factor).split(_PICTURES_AT_ONCE)
-        return [picture for few in codes for picture in _to_pictures(self._vae.decode(few).sample)]
+        codes = latents.to(self.device).float() / self._vae.config.scaling_factor
+        batches = torch.split(codes, _PICTURES_AT_ONCE)
+        return [picture for few in batches for picture in _to_pictures(self._vae.decode(few).sample)]
 
     def latent_shape(self, width_px: int, height_px: int) -> tuple[int, int, int]:
         """The shape of one picture's latents."""

@@ -1,4 +1,4 @@
-"""Checkpoints in the diffusers layout: finding one, reading its parts, saying what is missing.
+"""Where models come from, checkpoints in the diffusers layout: finding one, reading its parts, saying what is missing.
 
 Owns the way from a source (a folder, or an id on the Hugging Face Hub) to a folder, to configurations and to loaded
 parts, and the fingerprint of weights. Only safetensors are read: no file of a checkpoint can run code. It knows no
