@@ -56,6 +56,20 @@ def api() -> None:
 
 
 @app.command()
+def migrate() -> None:
+    """Bring the database's tables up to date, and make the bucket where it is missing."""
+    from migrations import upgrade
+    from service.objects import Objects
+
+    settings = _settings()
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    upgrade(settings.database_address)
+    objects = Objects(settings)
+    objects.ensure_bucket()
+    objects.close()
+
+
+@app.command()
 def doctor() -> None:
     """Say what is right and wrong with this machine; ends with 1 where something is wrong."""
     from service.doctor import examine

@@ -49,7 +49,7 @@ class ModelEntry:
     guidance_scale: float = 7.5
     scheduler: str = "dpmpp_2m"
     schedulers: tuple[str, ...] = ("ddim", "euler", "dpmpp_2m")
-    training: Mapping[str, Any] = field(default=_NOTHING)
+    training: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
 
 
 TINY = ModelEntry(

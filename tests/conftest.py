@@ -11,8 +11,11 @@ import pytest
 import redis
 import sqlalchemy
 
+from migrations import upgrade
 from service import stores
 from service.children import LOOPBACK, Child, free_port
+from service.context import Service
+from service.settings import Settings
 from tests.postgres import running_postgres
 
 
@@ -74,25 +77,17 @@ def create_database(server, template="template0"):
     return f"{server}/{name}"
 
 
-def create_schema(url):
-    from service.tables import Table
-
-    engine = sqlalchemy.create_engine(url)
-    Table.metadata.create_all(engine)
-    engine.dispose()
-
-
 @pytest.fixture(scope="session")
 def postgres_template(postgres_server):
     url = create_database(postgres_server)
-    create_schema(url)
+    upgrade(url)
     return url.rpartition("/")[2]
 
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory):
     path = tmp_path_factory.mktemp("sqlite") / "template.sqlite3"
-    create_schema(f"sqlite:///{path}")
+    upgrade(f"sqlite:///{path}")
     return path
 
 
@@ -139,15 +134,11 @@ def environment(tmp_path, database_url, valkey_url, s3):
 
 @pytest.fixture
 def settings(environment):
-    from service.settings import Settings
-
     return Settings.from_environment(environment)
 
 
 @pytest.fixture
 def service(settings):
-    from service.context import Service
-
     opened = Service.open(settings)
     opened.objects.ensure_bucket()
     yield opened
