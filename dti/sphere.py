@@ -82,7 +82,8 @@ def mean(points: Tensor, weights: Tensor) -> Tensor:
 
     Source: Karcher, "Riemannian center of mass and mollifier smoothing", 1977.
     """
-    places = points.double()
+    # Unit rows of float32 are unit to 1e-7 only; the rest would look like an angle between equal points.
+    places = normalize(points.double())
     shares = (weights.double() / weights.double().sum()).reshape(-1, *[1] * (points.dim() - 1))
     total = (shares * places).sum(dim=0)
     vanished = _length(total) < torch.finfo(torch.float64).eps
