@@ -1,0 +1,59 @@
+"""The command line: every command explains itself, and trouble is a sentence, not a traceback."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.stack import CLI, ROOT
+
+COMMANDS = ("serve", "api", "worker", "migrate", "train", "render", "interpolate", "doctor")
+
+
+def run(*arguments, **environment):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("DTI_")}
+    return subprocess.run(
+        [*CLI, *arguments], env=clean | environment, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def test_the_help_names_every_command():
+    said = run("--help").stdout
+    assert [command for command in COMMANDS if command not in said] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command):
+    answer = run(command, "--help")
+    assert answer.returncode == 0
+    assert "Usage" in answer.stdout
+
+
+def test_what_serve_needs_loads_no_torch_and_no_web_framework():
+    script = (
+        "import sys, cli, service.stack; print(sorted({'torch', 'transformers', 'fastapi', 'boto3'} & {*sys.modules}))"
+    )
+    answer = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
+
+
+def test_a_wrong_setting_is_one_sentence(tmp_path):
+    answer = run("migrate", DTI_HOME=str(tmp_path), DTI_PORT="eighty")
+    assert answer.returncode == 1
+    assert "DTI_PORT" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_missing_address_is_named(tmp_path):
+    answer = run("migrate", DTI_HOME=str(tmp_path))
+    assert answer.returncode == 1
+    assert "DTI_S3_ENDPOINT" in answer.stderr
+
+
+def test_the_doctor_ends_with_one_where_something_is_wrong(tmp_path):
+    well = run("doctor", DTI_HOME=str(tmp_path), DTI_PORT="59999")
+    assert well.returncode == 0, well.stdout
+    ill = run("doctor", DTI_HOME=str(tmp_path), DTI_PORT="59999", DTI_BROKER_URL="redis://127.0.0.1:1/0")
+    assert ill.returncode == 1
+    assert "wrong  broker" in ill.stdout
