@@ -67,7 +67,7 @@ def main() -> None:
     begun = time.monotonic()
     shutil.rmtree(OUTPUT, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="dti-demo-") as folder, running_stack(Path(folder)) as address:
-        with httpx.Client(base_url=address, timeout=90) as client:
+        with httpx.Client(base_url=address, timeout=90, trust_env=False) as client:
             examples = [Example(path) for path in sorted(EXAMPLES.iterdir()) if path.is_dir()][:2]
             teach(client, examples)
             for example in examples:
@@ -115,7 +115,7 @@ def picture(client: httpx.Client, example: Example) -> None:
         jobs[request["prompt"]] = checked(client.post("/v1/generations", json=request))["id"]
     for prompt, job in follow(client, jobs).items():
         for number, image in enumerate(job["output"]["images"]):
-            save(image, OUTPUT / example.name / f"{file_name(prompt, example)}-{number}.png")
+            save(client, image, OUTPUT / example.name / f"{file_name(prompt, example)}-{number}.png")
 
 
 def walk(client: httpx.Client, first: Example, second: Example) -> None:
@@ -133,9 +133,9 @@ def walk(client: httpx.Client, first: Example, second: Example) -> None:
     job = follow(client, {title: checked(client.post("/v1/interpolations", json=request))["id"]})[title]
     folder = OUTPUT / f"{first.name}-to-{second.name}"
     for number, image in enumerate(job["output"]["images"]):
-        save(image, folder / f"frame-{number:02}.png")
-    save(job["output"]["contact_sheet"], folder / "contact-sheet.png")
-    save(job["output"]["animation"], folder / "animation.gif")
+        save(client, image, folder / f"frame-{number:02}.png")
+    save(client, job["output"]["contact_sheet"], folder / "contact-sheet.png")
+    save(client, job["output"]["animation"], folder / "animation.gif")
 
 
 def follow(client: httpx.Client, jobs: dict[str, str]) -> dict[str, dict[str, Any]]:
@@ -170,10 +170,10 @@ def checked(answer: httpx.Response) -> dict[str, Any]:
     return content
 
 
-def save(image: dict[str, Any], path: Path) -> None:
+def save(client: httpx.Client, image: dict[str, Any], path: Path) -> None:
     """Fetch a picture by its address, as a browser would, and write it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(httpx.get(image["url"]).raise_for_status().content)
+    path.write_bytes(client.get(image["url"]).raise_for_status().content)
 
 
 def keep(folder: Path, pictures: list[Path]) -> None:
