@@ -13,6 +13,7 @@ from sqlalchemy import (
     CheckConstraint,
     DateTime,
     Dialect,
+    Double,
     ForeignKey,
     Index,
     MetaData,
@@ -69,6 +70,7 @@ class Table(DeclarativeBase):
     )
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own declaration
         datetime: Utc(),
+        float: Double(),
         dict[str, Any]: JSON(),
         list[Any]: JSON(),
         Kind: String(16),
@@ -212,7 +214,7 @@ class Job(Table):
     eta_s: Mapped[float | None]
     error_code: Mapped[str | None] = mapped_column(String(64))
     error_message: Mapped[str | None] = mapped_column(Text)
-    checkpoint_key: Mapped[str | None] = mapped_column(String(200))
+    checkpoint_key: Mapped[str | None] = mapped_column(String(200), index=True)
     checkpoint_step: Mapped[int] = mapped_column(default=0)
     checkpoint_attempt: Mapped[int] = mapped_column(default=0)
     """The attempt that reached it."""
@@ -242,7 +244,7 @@ class JobConcept(Table):
     place: Mapped[int] = mapped_column(primary_key=True)
     concept_id: Mapped[str] = mapped_column(String(40), index=True)
     name: Mapped[str] = mapped_column(String(63))
-    embedding_key: Mapped[str | None] = mapped_column(String(200))
+    embedding_key: Mapped[str | None] = mapped_column(String(200), index=True)
     embedding_sha256: Mapped[str | None] = mapped_column(String(64))
 
 
@@ -250,9 +252,10 @@ class Image(Table):
     """A picture that a job made."""
 
     __tablename__ = "images"
+    __table_args__ = (UniqueConstraint("job_id", "role", "place"),)
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
-    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     role: Mapped[Role]
     place: Mapped[int]
     """The picture's number in its job, from 0; a preview's update."""

@@ -1,0 +1,68 @@
+"""What Prometheus reads: jobs by kind and state, the age of the queue, and the workers with the time their steps take.
+
+Read from the database at every scrape, so that any API process gives the same answer for all workers.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import product
+from typing import get_args
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from service import desks
+from service.tables import Job, Kind, Status
+
+
+def exposition(session: Session, now: datetime) -> bytes:
+    """The service's state in Prometheus' text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Readings((_jobs(session), _queue_age(session, now), *_workers(session, now))))
+    return generate_latest(registry)
+
+
+class _Readings(Collector):
+    """Readings that were taken already."""
+
+    def __init__(self, readings: Iterable[Metric]) -> None:
+        self._readings = tuple(readings)
+
+    def collect(self) -> Iterable[Metric]:
+        return self._readings
+
+
+def _jobs(session: Session) -> Metric:
+    counted = session.execute(select(Job.kind, Job.status, func.count()).group_by(Job.kind, Job.status))
+    counts = {(kind, status): count for kind, status, count in counted}
+    family = GaugeMetricFamily("dti_jobs", "Jobs by kind and state.", labels=("kind", "status"))
+    for kind, status in product(get_args(Kind), get_args(Status)):
+        family.add_metric((kind, status), counts.get((kind, status), 0))
+    return family
+
+
+def _queue_age(session: Session, now: datetime) -> Metric:
+    oldest = select(Job.kind, func.min(Job.queued_at).label("since")).where(Job.status == "queued").group_by(Job.kind)
+    since = {row.kind: row.since for row in session.execute(oldest)}
+    family = GaugeMetricFamily(
+        "dti_queue_age_seconds", "How long the oldest queued job of a kind has waited.", labels=("kind",)
+    )
+    for kind in get_args(Kind):
+        family.add_metric((kind,), (now - since[kind]).total_seconds() if kind in since else 0.0)
+    return family
+
+
+def _workers(session: Session, now: datetime) -> tuple[Metric, ...]:
+    steps = CounterMetricFamily("dti_steps", "Steps since the worker started.", labels=("worker", "work"))
+    seconds = CounterMetricFamily("dti_step_seconds", "Seconds that these steps took.", labels=("worker", "work"))
+    there = desks.present(session, now)
+    for desk in there:
+        steps.add_metric((desk.worker_id, "training"), desk.training_steps)
+        steps.add_metric((desk.worker_id, "picture"), desk.picture_steps)
+        seconds.add_metric((desk.worker_id, "training"), desk.training_s)
+        seconds.add_metric((desk.worker_id, "picture"), desk.picture_s)
+    return GaugeMetricFamily("dti_workers", "Workers that are there.", value=len(there)), steps, seconds
