@@ -48,11 +48,9 @@ def serve() -> None:
 @app.command()
 def api() -> None:
     """Answer HTTP requests."""
-    import uvicorn
-    from api.app import create_app
+    from api import server
 
-    settings = _settings()
-    uvicorn.run(create_app(settings), host=settings.host, port=settings.port, timeout_graceful_shutdown=5)
+    server.run(_settings())
 
 
 @app.command()
