@@ -1,0 +1,74 @@
+"""The application: its parts around an open service, its routes, and what every request passes through first."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from api import errors, openapi
+from api.access import TrustedCallers, trusted_hosts
+from api.bodies import BodyLimit
+from api.deps import Parts
+from api.routes import concepts, docs, files, generations, health, interpolations, jobs, models
+from service.context import Service
+from service.settings import Settings
+
+_VERSION = "1"
+_RESOURCES = (concepts, generations, interpolations, jobs, models)
+
+
+def create() -> FastAPI:
+    """The application on what the environment names, for servers that are told `api.app:create`.
+
+    Raises:
+        SettingsError: a setting is wrong, or would serve people whom it must not.
+    """
+    settings = Settings.from_environment(os.environ)
+    trusted_hosts(settings)
+    return create_app(Service.open(settings))
+
+
+def create_app(service: Service) -> FastAPI:
+    """The application around an open service, which it closes at its end.
+
+    Raises:
+        SettingsError: the settings would serve people whom they must not.
+    """
+    app = FastAPI(
+        title="DTI",
+        version=_VERSION,
+        description="Teach text-to-image models a concept from a few pictures, and make pictures with it.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        generate_unique_id_function=_operation_id,
+    )
+    app.state.parts = Parts.around(service)
+    app.add_middleware(BodyLimit, limit_bytes=service.settings.limits.body_bytes)
+    app.add_middleware(TrustedCallers, hosts=trusted_hosts(service.settings))
+    errors.install(app)
+    for resource in _RESOURCES:
+        app.include_router(resource.router, prefix="/v1")
+    app.include_router(health.router)
+    docs.install(app)
+    openapi.install(app)
+    # Last, for a bucket may be called like anything.
+    files.install(app, service.settings)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    parts: Parts = app.state.parts
+    try:
+        yield
+    finally:
+        parts.watcher.close()
+        parts.service.close()
+
+
+def _operation_id(route: APIRoute) -> str:
+    """The function's name, which is what generated clients call it."""
+    return route.name

@@ -1,0 +1,161 @@
+"""Every answer that is no success: `application/problem+json` (RFC 9457) with a stable code.
+
+It owns which HTTP status an error has. What went wrong, and the sentence about it, comes from the error trees of the
+service and the algorithm. Nothing of a request's input is repeated except names that the errors themselves carry.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from dti import errors as dti
+from service import errors as service
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUSES: Mapping[type[Exception], HTTPStatus] = {
+    service.ServiceError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    service.InvalidInputError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    service.NotFoundError: HTTPStatus.NOT_FOUND,
+    service.ConflictError: HTTPStatus.CONFLICT,
+    service.NameTakenError: HTTPStatus.CONFLICT,
+    service.ConceptNotReadyError: HTTPStatus.CONFLICT,
+    service.ModelMismatchError: HTTPStatus.CONFLICT,
+    service.EmbeddingsDifferError: HTTPStatus.CONFLICT,
+    service.JobEndedError: HTTPStatus.CONFLICT,
+    service.UnprocessableError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    service.UnknownConceptError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    service.UnknownModelError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    service.UnknownSchedulerError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    service.PromptTooLongError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    service.ImageUnreadableError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    service.ImageTooLargeError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    service.ImageTooSmallError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    service.ImageUnsupportedError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    service.BodyTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    service.TooManyJobsError: HTTPStatus.TOO_MANY_REQUESTS,
+    service.FenceLostError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    service.SettingsError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    service.ObjectMissingError: HTTPStatus.NOT_FOUND,
+    service.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    service.DatabaseUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    service.StorageUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    dti.DTIError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    dti.InvalidSettingError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    dti.PromptError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    dti.PromptTooLongError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    dti.UnknownTriggerError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    dti.PictureError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    dti.NoPicturesError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    dti.EmbeddingError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    dti.EmbeddingFormatError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    dti.EmbeddingMismatchError: HTTPStatus.CONFLICT,
+    dti.ModelError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    dti.ModelUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    dti.UnknownSchedulerError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    dti.TrainingDivergedError: HTTPStatus.UNPROCESSABLE_ENTITY,
+}
+
+_CODES: Mapping[int, str] = {
+    HTTPStatus.BAD_REQUEST: "broken_body",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: service.BodyTooLargeError.code,
+}
+"""Codes of the framework's own refusals, where the status's name does not say it."""
+
+_RETRY_AFTER_S = "5"
+_FIELD_LIMIT = 200
+
+_log = logging.getLogger(__name__)
+
+
+def problem(
+    status: int, code: str, detail: str, headers: Mapping[str, str] | None = None, **more: object
+) -> JSONResponse:
+    """An answer that is no success; `more` are members that belong to the code, such as the names it is about."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "code": code, "detail": detail}
+    return JSONResponse(_printable({**body, **more}), status, headers, media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Have every error of an application answered as a problem."""
+    app.exception_handler(service.ServiceError)(_on_own)
+    app.exception_handler(dti.DTIError)(_on_own)
+    app.exception_handler(RequestValidationError)(_on_invalid_request)
+    app.exception_handler(HTTPException)(_on_http)
+    app.exception_handler(Exception)(_on_bug)
+
+
+def answer(error: service.ServiceError | dti.DTIError) -> JSONResponse:
+    """What is answered where an error of our own ends a request."""
+    status = STATUSES[type(error)]
+    return problem(status, error.code, str(error), _headers(status, error), **_members(error))
+
+
+async def _on_own(_: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, service.ServiceError | dti.DTIError):
+        raise TypeError(f"{error!r} is none of our own errors.")
+    return answer(error)
+
+
+async def _on_invalid_request(_: Request, error: Exception) -> JSONResponse:
+    """Say where and what, never the value: the value may be what cannot be said in JSON."""
+    found = error.errors() if isinstance(error, RequestValidationError) else ()
+    if any(one["type"] == "json_invalid" for one in found):
+        return problem(HTTPStatus.BAD_REQUEST, "broken_body", "The body is not JSON. Send valid JSON in UTF-8.")
+    wrong = [{"field": _field(one["loc"]), "message": str(one["msg"])} for one in found]
+    sentence = "; ".join(f"{one['field']}: {one['message']}" for one in wrong)
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, service.InvalidInputError.code, sentence, errors=wrong)
+
+
+async def _on_http(_: Request, error: Exception) -> JSONResponse:
+    """The framework's own refusals: no such route, wrong method, a body that is no form."""
+    if not isinstance(error, HTTPException):
+        raise TypeError(f"{error!r} is no refusal of the framework.")
+    status = HTTPStatus(error.status_code)
+    return problem(status, _CODES.get(status, status.name.lower()), str(error.detail), error.headers)
+
+
+async def _on_bug(_: Request, error: Exception) -> JSONResponse:
+    _log.error("A request failed: %s", type(error).__name__)
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong here; it was logged.")
+
+
+def _headers(status: HTTPStatus, error: Exception) -> dict[str, str]:
+    headers = {}
+    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+        headers["Retry-After"] = _RETRY_AFTER_S
+    if isinstance(error, service.TooManyJobsError):
+        headers["RateLimit-Policy"] = f'"unfinished-jobs";q={error.limit}'
+        headers["RateLimit"] = f'"unfinished-jobs";r=0;t={_RETRY_AFTER_S}'
+    return headers
+
+
+def _members(error: Exception) -> dict[str, object]:
+    """What an error says beside its sentence."""
+    if isinstance(error, service.InvalidInputError | dti.InvalidSettingError):
+        return {"errors": [{"field": error.field, "message": str(error)}]}
+    names = ("names", "name", "tokens", "limit", "encoder")
+    return {name: getattr(error, name) for name in names if hasattr(error, name)}
+
+
+def _field(location: Iterable[int | str]) -> str:
+    """Where a value stands, without saying whether in the body, the query or the path: "training.steps"."""
+    _, *rest = location
+    return ".".join(str(part) for part in rest)[:_FIELD_LIMIT]
+
+
+def _printable(value: Any) -> Any:  # noqa: ANN401 - JSON holds anything
+    """The same with halves of characters replaced: they cannot be sent as UTF-8."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, Mapping):
+        return {_printable(key): _printable(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_printable(one) for one in value]
+    return value

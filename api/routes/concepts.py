@@ -1,0 +1,125 @@
+"""Concepts: learned from pictures, listed, read, learned again, taken home, deleted."""
+
+from functools import partial
+from http import HTTPStatus
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, File, Query, Response
+
+from api import views
+from api.deps import Call, Caller, ConceptReference, Cursor, Limit, Wait, Waiting, in_thread, now
+from api.fields import Words
+from api.schemas import answers
+from api.schemas.requests import NewConcept, RetrainRequest
+from api.uploads import cleaned, stored
+from api.watching import Watched
+from service import concepts, jobs
+from service.errors import ConceptNotReadyError
+
+router = APIRouter(tags=["concepts"])
+
+_FILE = {
+    "description": "The file's bytes.",
+    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+}
+
+
+@router.post("/concepts", status_code=HTTPStatus.ACCEPTED, responses={201: {"model": answers.ConceptAndJob}})
+async def create_concept(call: Caller, form: Annotated[NewConcept, File()], wait: Waiting) -> answers.ConceptAndJob:
+    """Learn a concept from pictures."""
+    job_id = await in_thread(partial(_create, call, form), call.uploads)
+    return await _answered(call, form.name, job_id, wait)
+
+
+@router.get("/concepts")
+def list_concepts(
+    call: Caller,
+    *,
+    model: Words | None = None,
+    ready: bool | None = None,
+    cursor: Cursor = None,
+    limit: Limit = 20,
+) -> answers.ConceptPage:
+    """Concepts, newest first; their pictures come without addresses."""
+    with call.service.database.reading() as session:
+        page = concepts.page(session, call.owner_id, cursor, limit, model=model, ready=ready)
+        items = [views.concept(call.service, row, with_urls=False) for row in page.items]
+        return answers.ConceptPage(items=items, next=page.next)
+
+
+@router.get("/concepts/{reference}")
+def read_concept(call: Caller, reference: ConceptReference) -> answers.Concept:
+    """A concept, with addresses of its pictures that work for a while."""
+    with call.service.database.reading() as session:
+        return views.concept(call.service, concepts.get(session, call.owner_id, reference), with_urls=True)
+
+
+@router.delete("/concepts/{reference}", status_code=HTTPStatus.NO_CONTENT)
+def delete_concept(call: Caller, reference: ConceptReference) -> None:
+    """Delete a concept with its pictures, its embeddings and the pictures that were made with it."""
+    with call.storing:
+        # Asked first, so that a store that is down leaves everything as it is.
+        call.service.objects.check()
+        with call.service.database.writing() as session:
+            keys = concepts.delete(session, call.owner_id, reference, now())
+        call.service.objects.delete(keys)
+
+
+@router.post(
+    "/concepts/{reference}/train", status_code=HTTPStatus.ACCEPTED, responses={201: {"model": answers.ConceptAndJob}}
+)
+async def train_concept(
+    call: Caller, reference: ConceptReference, request: RetrainRequest, wait: Waiting
+) -> answers.ConceptAndJob:
+    """Learn a concept again; until that has succeeded it stays usable as it is."""
+    job_id = await in_thread(partial(_retrain, call, reference, request))
+    return await _answered(call, reference, job_id, wait)
+
+
+@router.get("/concepts/{reference}/embedding", response_class=Response, responses={200: _FILE})
+def read_embedding(
+    call: Caller,
+    reference: ConceptReference,
+    format: Annotated[Literal["dti"], Query(description="The kind of file.")] = "dti",  # noqa: A002, ARG001
+) -> Response:
+    """The file that holds what was learned."""
+    with call.service.database.reading() as session:
+        concept = concepts.get(session, call.owner_id, reference)
+    if concept.embedding is None:
+        raise ConceptNotReadyError([concept.name])
+    data = call.service.objects.get(concept.embedding.key)
+    headers = {
+        "Content-Disposition": f'attachment; filename="{concept.name}.safetensors"',
+        "ETag": f'"{concept.embedding.sha256}"',
+    }
+    return Response(data, media_type="application/octet-stream", headers=headers)
+
+
+def _create(call: Call, form: NewConcept) -> str:
+    said = form.said(without={"images", "archive"})
+    with call.service.database.reading() as session:
+        new = concepts.check_new(call.service, session, call.owner_id, said)
+    pictures = cleaned(call, form.images, form.archive)
+    with stored(call, pictures) as placed, call.service.database.writing() as session:
+        _, job = concepts.create(call.service, session, new, placed, now())
+    return job.id
+
+
+def _retrain(call: Call, reference: str, request: RetrainRequest) -> str:
+    with call.service.database.writing() as session:
+        return concepts.retrain(call.service, session, call.owner_id, reference, request.said(), now=now()).id
+
+
+async def _answered(call: Call, reference: str, job_id: str, wait: Wait) -> answers.ConceptAndJob:
+    await wait.until_done(Watched(call.owner_id, job_id))
+    return await in_thread(partial(_both, call, reference, job_id))
+
+
+def _both(call: Call, reference: str, job_id: str) -> answers.ConceptAndJob:
+    with call.service.database.reading() as session:
+        concept = concepts.get(session, call.owner_id, reference)
+        job = jobs.get(session, call.owner_id, job_id)
+        return answers.ConceptAndJob(
+            concept=views.concept(call.service, concept, with_urls=True),
+            job=views.job(call.service, session, job, with_urls=True),
+        )

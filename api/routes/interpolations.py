@@ -1,0 +1,28 @@
+"""Interpolations: pictures on the way from one concept to another."""
+
+from functools import partial
+from http import HTTPStatus
+
+from fastapi import APIRouter
+
+from api.deps import Call, Caller, Waiting, in_thread, now
+from api.routes.jobs import read_job
+from api.schemas import answers
+from api.schemas.requests import InterpolationRequest
+from api.watching import Watched
+from service import requests
+
+router = APIRouter(tags=["interpolations"])
+
+
+@router.post("/interpolations", status_code=HTTPStatus.ACCEPTED, responses={201: {"model": answers.Job}})
+async def create_interpolation(call: Caller, request: InterpolationRequest, wait: Waiting) -> answers.Job:
+    """Make one picture for each share of the way, all from the same noise."""
+    job_id = await in_thread(partial(_submit, call, request))
+    await wait.until_done(Watched(call.owner_id, job_id))
+    return await in_thread(partial(read_job, call, job_id))
+
+
+def _submit(call: Call, request: InterpolationRequest) -> str:
+    with call.service.database.writing() as session:
+        return requests.interpolation(call.service, session, call.owner_id, request.said(), now()).id

@@ -1,0 +1,62 @@
+"""Models: what can be asked for by name, and what workers found out about it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter
+
+from api.deps import Caller, now
+from api.schemas import answers
+from dti.spec import METHODS
+from service import desks
+from service.models import ModelEntry
+
+router = APIRouter(tags=["models"])
+
+
+@router.get("/models")
+def list_models(call: Caller) -> answers.ModelPage:
+    """All models of the catalogue."""
+    with call.service.database.reading() as session:
+        cards, loaded = desks.cards(session), desks.loaded(session, now())
+    default = call.service.catalogue.default.name
+    items = [
+        _model(entry, cards.get(name), is_default=name == default, is_loaded=name in loaded)
+        for name, entry in call.service.catalogue.items()
+    ]
+    return answers.ModelPage(items=items, next=None)
+
+
+def _model(entry: ModelEntry, card: Mapping[str, Any] | None, *, is_default: bool, is_loaded: bool) -> answers.Model:
+    encoders = _encoders(card)
+    return answers.Model(
+        name=entry.name,
+        family=entry.family,
+        default=is_default,
+        size_multiple_px=entry.size_multiple_px,
+        max_px=entry.max_px,
+        schedulers=list(entry.schedulers),
+        methods=list(METHODS),
+        defaults=answers.ModelDefaults(
+            width=entry.width,
+            height=entry.height,
+            steps=entry.steps,
+            guidance_scale=entry.guidance_scale,
+            scheduler=entry.scheduler,
+            training=dict(entry.training),
+        ),
+        encoders=encoders,
+        token_limit=min(encoder.token_limit for encoder in encoders.values()) if encoders else None,
+        loaded=is_loaded,
+    )
+
+
+def _encoders(card: Mapping[str, Any] | None) -> dict[str, answers.EncoderCard] | None:
+    if card is None:
+        return None
+    return {
+        name: answers.EncoderCard(
+            width=encoder["width"], token_limit=encoder["token_limit"], magnitude=encoder["magnitude"]
+        )
+        for name, encoder in card["encoders"].items()
+    }

@@ -1,0 +1,76 @@
+"""What clients send. Defaults that a model may set for itself are those of its catalogue entry, not the ones shown."""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from fastapi import UploadFile
+from pydantic import Field, Json
+
+from api.fields import Request, Words, with_settings
+from dti.spec import METHODS, NAME_PATTERN, Interpolation, Property, Rendering
+
+Name = Annotated[Words, Field(pattern=f"^{NAME_PATTERN}$", description="In prompts it stands between < and >.")]
+Reference = Annotated[Words, Field(description="A concept's id or name.")]
+
+
+class TrainingSettings(Request):
+    """How a concept is learned."""
+
+
+class GenerationRequest(Request):
+    """Pictures to be made from a prompt."""
+
+    prompt: Annotated[Words, Field(description="Concepts stand in it as <name>, as many as are wanted.")]
+    negative_prompt: Annotated[Words, Field(description="What to move away from; concepts may stand in it too.")] = ""
+    model: Annotated[Words | None, Field(description="By default that of the prompt's concepts.")] = None
+
+
+class InterpolationRequest(Request):
+    """Pictures on the way from one concept to another, all from the same noise."""
+
+    start: Annotated[Reference, Field(alias="from")]
+    end: Annotated[Reference, Field(alias="to")]
+    shares: Annotated[
+        list[Annotated[float, Field(ge=0, le=1)]] | None,
+        Field(
+            min_length=1, max_length=64, description="Points on the way, 0 at `from`; by default `frames` even ones."
+        ),
+    ] = None
+    prompt: Annotated[Words | None, Field(description="With one {} where the concepts stand.")] = None
+    negative_prompt: Words = ""
+    model: Words | None = None
+
+
+if not TYPE_CHECKING:
+    TrainingSettings = with_settings(TrainingSettings, *METHODS.values())
+    GenerationRequest = with_settings(GenerationRequest, Rendering)
+    InterpolationRequest = with_settings(
+        InterpolationRequest, Rendering, Interpolation, without=frozenset({"num_images"})
+    )
+
+
+class NewConcept(Request):
+    """A concept to be learned from pictures."""
+
+    name: Name
+    class_word: Annotated[Words, Field(description='What kind of thing it is, in the model\'s words: "dog".')]
+    images: Annotated[
+        list[UploadFile], Field(default_factory=list, description="JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF.")
+    ]
+    archive: Annotated[
+        UploadFile | None, Field(description="A zip of pictures; NAME.txt beside a picture is its caption.")
+    ] = None
+    model: Annotated[Words | None, Field(description="One of /v1/models; by default the service's own default.")] = None
+    method: Annotated[Words, Field(description="What is learned, and how.")] = "dti"
+    property: Annotated[Property, Field(description="Whether the pictures show a thing or a style.")] = "object"
+    training: Annotated[Json[TrainingSettings] | None, Field(description="How it is learned, as a JSON object.")] = None
+
+
+class RetrainRequest(Request):
+    """Another training of a concept; what is not said stays as it was, except the seed."""
+
+    training: TrainingSettings | None = None
+    method: Words | None = None
+    start: Annotated[
+        Literal["current", "class_word"],
+        Field(alias="from", description="Go on from the present embedding, or begin anew at the class word."),
+    ] = "class_word"

@@ -1,0 +1,44 @@
+"""The HTTP server that answers for the application. Knows no route."""
+
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+
+from api.app import create_app
+from service.context import Service
+from service.settings import Settings
+
+_LAST_ANSWERS_S = 5
+
+
+class _Server(uvicorn.Server):
+    """A server that lets listeners go when it is asked to end; otherwise it would wait for the last of them."""
+
+    def __init__(self, config: uvicorn.Config, let_go: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._let_go = let_go
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """What a signal that asks for the end calls."""
+        self._let_go()
+        super().handle_exit(sig, frame)
+
+
+def run(settings: Settings) -> None:
+    """Answer requests until a signal asks for the end.
+
+    Raises:
+        SettingsError: a setting is wrong, or would serve people whom it must not.
+    """
+    app = create_app(Service.open(settings))
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        timeout_graceful_shutdown=_LAST_ANSWERS_S,
+        # Addresses of pictures are secrets for as long as they work, and an access log would keep them.
+        access_log=False,
+        server_header=False,
+    )
+    _Server(config, app.state.parts.watcher.close).run()

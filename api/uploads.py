@@ -1,0 +1,65 @@
+"""The way of an uploaded picture into the storage, and out of it again when the request is refused after all."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from fastapi import UploadFile
+
+from api.deps import Call
+from service.concepts import StoredPicture
+from service.inputs import CleanPicture, Upload, read_pictures
+from service.objects import name_for
+from service.references import unreferenced
+
+_ROOM = "pictures"
+
+
+def cleaned(call: Call, images: Sequence[UploadFile], archive: UploadFile | None) -> list[CleanPicture]:
+    """The pictures of a request.
+
+    Raises:
+        ServiceError: one of them cannot be used; then none is.
+    """
+    archives = [archive] if archive is not None else []
+    return read_pictures(_uploads(images), _uploads(archives), call.service.settings.limits)
+
+
+@contextmanager
+def stored(call: Call, pictures: Sequence[CleanPicture]) -> Iterator[list[StoredPicture]]:
+    """The pictures in the storage, for as long as it takes to commit what refers to them.
+
+    Raises:
+        StorageUnavailableError: the store does not answer.
+    """
+    placed = [_placed(call.owner_id, picture) for picture in pictures]
+    with call.storing:
+        try:
+            for picture, place in zip(pictures, placed, strict=True):
+                call.service.objects.put(place.key, picture.data, picture.content_type)
+            yield placed
+        except BaseException:
+            _forget(call, placed)
+            raise
+
+
+def _uploads(files: Sequence[UploadFile]) -> list[Upload]:
+    return [Upload(file.filename or "", file.file) for file in files]
+
+
+def _placed(owner_id: str, picture: CleanPicture) -> StoredPicture:
+    return StoredPicture(
+        key=name_for(owner_id, _ROOM, picture.data, picture.extension),
+        sha256=picture.sha256,
+        filename=picture.filename,
+        content_type=picture.content_type,
+        width=picture.width,
+        height=picture.height,
+        bytes=len(picture.data),
+        caption=picture.caption,
+    )
+
+
+def _forget(call: Call, placed: Sequence[StoredPicture]) -> None:
+    with call.service.database.reading() as session:
+        keys = unreferenced(session, {picture.key for picture in placed})
+    call.service.objects.delete(keys)

@@ -1,0 +1,106 @@
+"""Rows as answers. Pictures get an address that works for a while where one thing is read, and none in lists."""
+
+from typing import TYPE_CHECKING, cast
+
+from sqlalchemy.orm import Session
+
+from api.schemas import answers
+from service import jobs, tables
+from service.context import Service
+
+if TYPE_CHECKING:
+    from dti.spec import Property
+
+
+def image(service: Service, row: tables.Image | tables.Picture, *, with_url: bool) -> answers.Image:
+    """A picture that was made, or one that was uploaded."""
+    made = row if isinstance(row, tables.Image) else None
+    return answers.Image(
+        id=row.id,
+        url=service.objects.url(row.key, service.settings.url_expires_s) if with_url else None,
+        content_type=row.content_type,
+        width=row.width,
+        height=row.height,
+        bytes=row.bytes,
+        sha256=row.sha256,
+        seed=made.seed if made else None,
+        prompt=made.prompt if made else None,
+        share=made.share if made else None,
+    )
+
+
+def job(service: Service, session: Session, row: tables.Job, *, with_urls: bool) -> answers.Job:
+    """The one envelope."""
+    return answers.Job(
+        id=row.id,
+        kind=row.kind,
+        status=row.status,
+        model=row.model,
+        concepts=[
+            answers.JobConcept(id=one.concept_id, name=one.name, embedding_sha256=one.embedding_sha256)
+            for one in row.concepts
+        ],
+        input=row.input,
+        output=_output(service, row, with_urls=with_urls),
+        progress=answers.Progress(
+            step=row.step,
+            total=row.total,
+            loss=row.loss,
+            eta_s=row.eta_s,
+            queue_position=jobs.queue_position(session, row),
+        ),
+        error=_error(row),
+        attempt=row.attempt,
+        cancel_requested=row.cancel_requested,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        links=_links(row.id),
+    )
+
+
+def concept(service: Service, row: tables.Concept, *, with_urls: bool) -> answers.Concept:
+    """A concept with the pictures that it is learned from."""
+    return answers.Concept(
+        id=row.id,
+        name=row.name,
+        trigger=f"<{row.name}>",
+        class_word=row.class_word,
+        property=cast("Property", row.property),
+        model=row.model,
+        method=row.method,
+        training=row.training,
+        ready=row.embedding is not None,
+        job=row.job_id,
+        images=[image(service, picture, with_url=with_urls) for picture in row.pictures],
+        embedding=_embedding(row.embedding),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _output(service: Service, row: tables.Job, *, with_urls: bool) -> answers.Output:
+    made = [(one.role, image(service, one, with_url=with_urls)) for one in row.images]
+    return answers.Output(
+        images=[one for role, one in made if role in {"image", "preview"}],
+        animation=next((one for role, one in made if role == "animation"), None),
+        contact_sheet=next((one for role, one in made if role == "contact_sheet"), None),
+    )
+
+
+def _error(row: tables.Job) -> answers.JobError | None:
+    if row.error_code is None:
+        return None
+    return answers.JobError(code=row.error_code, message=row.error_message or "")
+
+
+def _links(job_id: str) -> answers.Links:
+    place = f"/v1/jobs/{job_id}"
+    return answers.Links(self=place, events=f"{place}/events", cancel=f"{place}/cancel")
+
+
+def _embedding(row: tables.EmbeddingVersion | None) -> answers.Embedding | None:
+    if row is None:
+        return None
+    rows = {name: answers.EncoderRows(**encoder) for name, encoder in row.encoders.items()}
+    return answers.Embedding(sha256=row.sha256, encoders=rows)
