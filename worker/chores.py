@@ -1,0 +1,94 @@
+"""The chores: what must happen whether or not anybody asks. They touch no device and load no torch.
+
+Every few seconds jobs are taken away from workers that fell silent, and workers are rung for again where a job has
+waited; every minute checkpoints that nobody needs are deleted. Two workers doing the same at once do no harm.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from service import jobs
+from service.bell import CHORES_QUEUE
+from service.context import Service
+from service.errors import UnavailableError
+from service.settings import Settings
+from worker import celery_app
+
+WATCH_EVERY_S = 2.0
+SWEEP_EVERY_S = 60.0
+
+log = logging.getLogger(__name__)
+
+
+class Chores:
+    """What there is to do."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def watch(self, now: datetime) -> None:
+        """Take jobs away from silent workers, and ring where jobs wait.
+
+        Raises:
+            DatabaseUnavailableError: the database does not answer.
+        """
+        settings = self._service.settings
+        with self._service.database.writing() as session:
+            models = jobs.expire_leases(session, now, attempts=settings.attempts)
+        with self._service.database.reading() as session:
+            models |= jobs.overdue(session, now, after_s=settings.ring_again_s)
+        for model in sorted(models):
+            self._service.bell.ring(model)
+
+    def sweep(self) -> None:
+        """Delete the checkpoints of jobs that have ended.
+
+        Raises:
+            UnavailableError: the database or the storage does not answer.
+        """
+        with self._service.database.writing() as session:
+            spent = jobs.spent_checkpoints(session)
+        self._service.objects.delete(spent)
+
+
+def run(settings: Settings) -> int:
+    """Do the chores until a signal ends it; returns the exit code."""
+    service = Service.open(settings)
+    chores = Chores(service)
+    app = celery_app.make_celery(settings, [CHORES_QUEUE])
+
+    @app.task(name="dti.chores.watch")  # type: ignore[untyped-decorator]
+    def watch() -> None:
+        with _told():
+            chores.watch(datetime.now(UTC))
+
+    @app.task(name="dti.chores.sweep")  # type: ignore[untyped-decorator]
+    def sweep() -> None:
+        with _told():
+            chores.sweep()
+
+    app.conf.beat_schedule = {
+        task.name: {
+            "task": task.name,
+            "schedule": every_s,
+            # What waited for longer than its turn is of no use: the next one does it all.
+            "options": {"queue": CHORES_QUEUE, "expires": every_s},
+        }
+        for task, every_s in ((watch, WATCH_EVERY_S), (sweep, SWEEP_EVERY_S))
+    }
+    app.steps["worker"].add(celery_app.Schedule)
+    try:
+        return celery_app.run(app)
+    finally:
+        service.close()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """A part that is down is no error here: the next turn comes soon."""
+    try:
+        yield
+    except UnavailableError as error:
+        log.warning("A chore was left undone: %s", error)

@@ -1,0 +1,100 @@
+"""The models on the device: loaded when a job first needs them, put out when others need the place.
+
+It says what it found in each model and knows nothing of jobs.
+"""
+
+import gc
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+import torch
+
+from dti import families
+from dti.families.base import choose_device
+from dti.models.tiny import CHECKPOINT
+from service.models import Catalogue, ModelEntry
+from worker.station import PICTURE_ROOM, TRAINING_ROOM, Paces, Station
+
+LOADED_MODELS = 2
+"""Models that stay loaded although nobody uses them just now."""
+
+_BUNDLED = {"bundled:tiny": CHECKPOINT}
+
+log = logging.getLogger(__name__)
+
+
+def source_of(entry: ModelEntry) -> str | Path:
+    """Where a model's checkpoint is loaded from."""
+    return _BUNDLED.get(entry.source, entry.source)
+
+
+class Desk:
+    """The stations of one worker; its attributes may be read by any thread.
+
+    Attributes:
+        device: where the models are.
+        models: those that are loaded.
+        paces: how fast the engines of all stations are.
+
+    Args:
+        catalogue: the models that there are.
+        loaded: told of each model that was loaded, and what is to be known of it.
+    """
+
+    def __init__(self, catalogue: Catalogue, loaded: Callable[[str, Mapping[str, object]], None]) -> None:
+        self._catalogue = catalogue
+        self._tell = loaded
+        self._stations: OrderedDict[str, Station] = OrderedDict()
+        self.device = str(choose_device("auto"))
+        self.paces = Paces()
+        self.models: tuple[str, ...] = ()
+
+    @property
+    def stations(self) -> Collection[Station]:
+        """The stations of the loaded models, the one that was asked for last at the end."""
+        return tuple(self._stations.values())
+
+    @property
+    def picture_room(self) -> int:
+        """How many pictures are made at once."""
+        return min((station.picture_room for station in self.stations), default=PICTURE_ROOM)
+
+    @property
+    def training_room(self) -> int:
+        """How many trainings run at once."""
+        return min((station.training_room for station in self.stations), default=TRAINING_ROOM)
+
+    def station(self, model: str) -> Station:
+        """The station of a model, which is loaded where it is not.
+
+        Raises:
+            UnknownModelError: the catalogue has no such model.
+            ModelUnavailableError: it cannot be loaded.
+        """
+        if model not in self._stations:
+            self._stations[model] = self._load(self._catalogue[model])
+        self._stations.move_to_end(model)
+        self.models = tuple(self._stations)
+        return self._stations[model]
+
+    def _load(self, entry: ModelEntry) -> Station:
+        self._put_out(LOADED_MODELS - 1)
+        log.info("Loading %s", entry.name)
+        try:
+            family = families.load(entry.family, source_of(entry))
+        except torch.OutOfMemoryError:
+            self._put_out(0)
+            family = families.load(entry.family, source_of(entry))
+        self._tell(entry.name, family.card())
+        return Station(entry, family, self.paces)
+
+    def _put_out(self, keep: int) -> None:
+        """Put out idle models, the ones not used for longest first, until no more than some are left."""
+        idle = [name for name, station in self._stations.items() if not station.busy]
+        for name in idle[: max(0, len(self._stations) - keep)]:
+            log.info("Putting out %s", name)
+            del self._stations[name]
+        gc.collect()
+        torch.cuda.empty_cache()

@@ -1,0 +1,17 @@
+"""What is done for each kind of job; the shift knows only the kinds' common border."""
+
+from collections.abc import Mapping
+
+from service.tables import Kind
+from worker.handlers.base import Handler
+from worker.handlers.generate import GenerateHandler
+from worker.handlers.interpolate import InterpolateHandler
+from worker.handlers.train import TrainHandler
+
+HANDLERS: Mapping[Kind, type[Handler]] = {
+    "train": TrainHandler,
+    "generate": GenerateHandler,
+    "interpolate": InterpolateHandler,
+}
+
+__all__ = ["HANDLERS", "Handler"]

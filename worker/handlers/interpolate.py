@@ -1,0 +1,58 @@
+"""Interpolations: one prompt at several points between two concepts, all from the same noise."""
+
+from collections.abc import Iterator, Sequence
+from itertools import count
+
+from PIL import Image
+
+from dti.mix import interpolate
+from dti.pictures import contact_sheet, to_animation
+from dti.render import PictureWork
+from service.jobs import NewImage
+from service.tables import Role
+from worker.encoding import PictureFile, encode
+from worker.handlers.pictures import Frame, PicturesHandler
+
+SHEET_COLUMNS = 8
+
+
+class InterpolateHandler(PicturesHandler):
+    """One frame a share; on request an animation and a contact sheet of them."""
+
+    def frames(self) -> Sequence[Frame]:
+        """The job's first two concepts are those between which its shares lie."""
+        asked, embeddings = self.claim.input, self._embeddings()
+        start, end = (embeddings[pin.name] for pin in self.claim.concepts[:2])
+        between = next(name for name in map("between-{}".format, count()) if name not in embeddings)
+        return [
+            Frame(
+                work=PictureWork(
+                    prompt=asked["prompt"].replace("{}", f"<{between}>"),
+                    negative_prompt=asked["negative_prompt"],
+                    concepts={**embeddings, between: interpolate(start, end, share, asked["method"])},
+                    width=asked["width"],
+                    height=asked["height"],
+                    steps=asked["steps"],
+                    guidance_scale=asked["guidance_scale"],
+                    scheduler=asked["scheduler"],
+                    seed=asked["seed"],
+                ),
+                share=share,
+            )
+            for share in asked["shares"]
+        ]
+
+    def extras(self, pictures: Sequence[Image.Image]) -> Iterator[NewImage]:
+        """The animation and the contact sheet where they are asked for."""
+        asked = self.claim.input
+        if asked["animation"] is not None:
+            data = to_animation(pictures, asked["animation"])
+            yield self._extra("animation", PictureFile(data, asked["animation"], *pictures[0].size))
+        if asked["contact_sheet"]:
+            sheet = contact_sheet(pictures, SHEET_COLUMNS, [f"{share:.2f}" for share in asked["shares"]])
+            yield self._extra("contact_sheet", encode(sheet, "png", {"prompt": asked["prompt"]}))
+
+    def _extra(self, role: Role, file: PictureFile) -> NewImage:
+        return self._ledger.store_image(
+            self.claim, role, 0, file, seed=self.claim.input["seed"], prompt=self.claim.input["prompt"]
+        )

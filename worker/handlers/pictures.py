@@ -1,0 +1,146 @@
+"""Jobs whose result is pictures: they enter the renderer as there is room, and are stored as they are finished.
+
+Which pictures, and what is put together from them, is each kind's own.
+"""
+
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+from sqlalchemy.orm import Session
+
+from dti.embedding import Embedding
+from dti.render import PictureWork, Slot
+from dti.train import Run, Update
+from service import jobs
+from service.jobs import Claim, NewImage
+from worker.encoding import encode
+from worker.handlers.base import Course, Handler, now
+from worker.ledger import Ledger
+from worker.station import Station
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """One picture of a job: how it is made and, where it lies between two concepts, where."""
+
+    work: PictureWork
+    share: float | None = None
+
+
+class PicturesHandler(Handler):
+    """Renders the frames of a job, in their order."""
+
+    def __init__(self, claim: Claim, station: Station, ledger: Ledger) -> None:
+        super().__init__(claim, station, ledger)
+        self._frames: Sequence[Frame] = ()
+        self._waiting: deque[int] = deque()
+        self._slots: dict[int, Slot] = {}
+        self._pictures: dict[int, Image.Image] = {}
+        self._course = Course(0, claim.total)
+
+    @abstractmethod
+    def frames(self) -> Sequence[Frame]:
+        """What is to be rendered."""
+
+    @abstractmethod
+    def extras(self, pictures: Sequence[Image.Image]) -> Iterator[NewImage]:
+        """What is put together, and stored, once all pictures are there."""
+
+    @property
+    def pictures(self) -> int:
+        """How many are not finished."""
+        return len(self._waiting) + len(self._slots)
+
+    def begin(self) -> None:
+        """Fetch the concepts and enter the renderer as far as there is room."""
+        self._frames = self.frames()
+        self._waiting.extend(range(len(self._frames)))
+        self._enter()
+
+    def settle(self, updates: Mapping[Run, Update]) -> bool:  # noqa: ARG002 - one border for all kinds of jobs
+        """Store the pictures that are finished; the last ones end the job."""
+        images = [self._finished(place, slot) for place, slot in list(self._slots.items()) if slot.finished]
+        self._enter()
+        if len(self._pictures) == len(self._frames):
+            self._end(images)
+            return True
+        self._course.step = self._steps_done()
+        if images or self._course.due():
+            self._ledger.write(lambda session: self._report(session, images))
+        return False
+
+    def leave(self) -> None:
+        """Give up the pictures that are not finished."""
+        for slot in self._slots.values():
+            self.station.renderer.dismiss(slot)
+        self._slots.clear()
+
+    def keep(self) -> None:
+        """Nothing: a picture is made anew, the same, in little time."""
+
+    def _embeddings(self) -> dict[str, Embedding]:
+        """The job's concepts by name, as they were when the job was made."""
+        return {pin.name: self._ledger.embedding(pin.embedding_key) for pin in self.claim.concepts if pin.embedding_key}
+
+    def _enter(self) -> None:
+        renderer = self.station.renderer
+        while self._waiting and len(renderer.slots) < self.station.picture_room:
+            place = self._waiting[0]
+            self._slots[place] = renderer.admit(self._frames[place].work)
+            self._waiting.popleft()
+
+    def _finished(self, place: int, slot: Slot) -> NewImage:
+        """The picture of a slot, stored. Raises the slot's error where there is none."""
+        del self._slots[place]
+        if slot.picture is None:
+            raise slot.error or AssertionError("A finished slot has a picture or an error.")
+        self._pictures[place] = slot.picture
+        frame, prompt = self._frames[place], self.claim.input["prompt"]
+        file = encode(slot.picture, self.claim.input["format"], self._facts(frame))
+        return self._ledger.store_image(
+            self.claim, "image", place, file, seed=frame.work.seed, prompt=prompt, share=frame.share
+        )
+
+    def _facts(self, frame: Frame) -> dict[str, str]:
+        """What a picture says of itself; nothing that differs between two runs of the same request."""
+        facts = {
+            "prompt": self.claim.input["prompt"],
+            "negative_prompt": frame.work.negative_prompt,
+            "seed": str(frame.work.seed),
+            "model": self.claim.model,
+            "concepts": ", ".join(pin.name for pin in self.claim.concepts),
+            "steps": str(frame.work.steps),
+            "guidance_scale": str(frame.work.guidance_scale),
+            "scheduler": frame.work.scheduler,
+        }
+        return facts if frame.share is None else {**facts, "share": str(frame.share)}
+
+    def _steps_done(self) -> int:
+        finished = sum(self._frames[place].work.steps for place in self._pictures)
+        return finished + sum(slot.step for slot in self._slots.values())
+
+    def _report(self, session: Session, images: Sequence[NewImage]) -> None:
+        for image in images:
+            jobs.add_image(session, self.claim, image, now())
+        jobs.progress(
+            session,
+            self.claim,
+            step=self._course.step,
+            total=self._course.total,
+            loss=None,
+            eta_s=self._course.eta_s(),
+            now=now(),
+        )
+
+    def _end(self, images: Sequence[NewImage]) -> None:
+        extras = list(self.extras([self._pictures[place] for place in sorted(self._pictures)]))
+
+        def write(session: Session) -> None:
+            for image in (*images, *extras):
+                jobs.add_image(session, self.claim, image, now())
+            jobs.succeed(session, self.claim, now())
+
+        self._ledger.write(write)

@@ -1,0 +1,247 @@
+"""The shift: the one loop in which a worker takes jobs, brings them forward and writes down what came of them.
+
+    look around ──▶ claim ──▶ begin ──▶ advance every station ──▶ settle every job ──▶ look around …
+
+It looks around between any two steps, at most every 20 ms, so that a new picture joins those in the making and a
+cancelled job leaves within a step; a busy worker hears no bell. It ends when nothing is left to do, or hands everything
+back when the worker stops. It knows neither what a kind of job does nor how a model works.
+
+Who is in an engine when it breaks is started again alone, from the newest checkpoint, one job after the other: the
+innocent end well, and who breaks it alone has failed.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+import torch
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dti.errors import DTIError
+from service import jobs
+from service.context import Service
+from service.errors import FenceLostError, ServiceError, UnavailableError
+from service.jobs import Claim
+from service.tables import Job
+from worker.desk import Desk
+from worker.handlers import HANDLERS, Handler
+from worker.handlers.base import now
+from worker.lease import Lease
+from worker.ledger import Ledger
+from worker.station import Station
+
+LOOK_EVERY_S = 0.02
+"""Short beside a step that somebody notices, long beside the query that it costs."""
+
+_OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
+
+log = logging.getLogger(__name__)
+
+
+class Shift:
+    """A worker at work. One thread owns it and the device.
+
+    Args:
+        service: the open parts.
+        worker_id: names this worker among all.
+        desk: the models on the device.
+        lease: keeps what was claimed this worker's own.
+        stopping: set, by any thread or signal, when everything is to be handed back.
+    """
+
+    def __init__(self, service: Service, worker_id: str, desk: Desk, lease: Lease, stopping: threading.Event) -> None:
+        self._service = service
+        self._worker_id = worker_id
+        self._desk = desk
+        self._lease = lease
+        self._stopping = stopping
+        self._ledger = Ledger(service, stopping)
+        self._handlers: dict[str, Handler] = {}
+        self._suspects: deque[Claim] = deque()
+        self._looked_at = 0.0
+
+    def work(self) -> None:
+        """Work until nothing is left to do or the worker stops.
+
+        Raises:
+            UnavailableError: the database stayed away; what was held is taken over by others when its lease ends.
+        """
+        try:
+            while not self._stopping.is_set():
+                self._look_around()
+                if not self._handlers and not self._suspects:
+                    return
+                self._advance()
+            self._hand_everything_back()
+        finally:
+            for claim in [*(handler.claim for handler in self._handlers.values()), *self._suspects]:
+                self._drop(claim)
+            self._suspects.clear()
+
+    def _look_around(self) -> None:
+        """Drop what was lost, end what was cancelled, take what is queued."""
+        if self._handlers and time.monotonic() - self._looked_at < LOOK_EVERY_S:
+            return
+        for claim in [handler.claim for handler in self._handlers.values() if self._lease.lost(handler.claim)]:
+            self._drop(claim)
+        cancelled, waiting = self._ledger.read(self._news)
+        for job_id in cancelled:
+            self._cancel(self._handlers[job_id].claim)
+        for claim in self._next(waiting=waiting):
+            self._begin(claim)
+        self._looked_at = time.monotonic()
+
+    def _news(self, session: Session) -> tuple[list[str], bool]:
+        """The jobs here whose end somebody asked for, and whether a claim could find anything."""
+        asked = select(Job.id).where(Job.id.in_(self._handlers), Job.cancel_requested)
+        pictures, trainings = self._room()
+        waiting = jobs.waiting(session, models=self._service.catalogue, pictures=pictures > 0, trainings=trainings > 0)
+        return list(session.scalars(asked)), waiting
+
+    def _room(self) -> tuple[int, int]:
+        """How many more pictures and trainings there is room for; none beside a job that must be alone."""
+        handlers = self._handlers.values()
+        if self._suspects or any(handler.claim.alone for handler in handlers):
+            return 0, 0
+        return (
+            self._desk.picture_room - sum(handler.pictures for handler in handlers),
+            self._desk.training_room - sum(handler.trainings for handler in handlers),
+        )
+
+    def _next(self, *, waiting: bool) -> Iterable[Claim]:
+        """What to begin now: a suspect where nobody else is here, else what the queue gives."""
+        if self._suspects:
+            return () if self._handlers else (self._suspects.popleft(),)
+        if not waiting:
+            return ()
+        claims = self._ledger.write(self._claim)
+        self._lease.hold(claims)
+        return claims
+
+    def _claim(self, session: Session) -> list[Claim]:
+        pictures, trainings = self._room()
+        return jobs.claim(
+            session,
+            worker_id=self._worker_id,
+            models=self._service.catalogue,
+            picture_slots=pictures,
+            training_slots=trainings,
+            now=now(),
+            lease_s=self._service.settings.lease_s,
+        )
+
+    def _begin(self, claim: Claim) -> None:
+        with self._blaming(claim):
+            handler = HANDLERS[claim.kind](claim, self._desk.station(claim.model), self._ledger)
+            self._handlers[claim.job_id] = handler
+            handler.begin()
+
+    def _advance(self) -> None:
+        for station in self._desk.stations:
+            handlers = [handler for handler in self._handlers.values() if handler.station is station]
+            if handlers:
+                self._advance_station(station, handlers)
+
+    def _advance_station(self, station: Station, handlers: Sequence[Handler]) -> None:
+        try:
+            updates = station.advance()
+        except torch.AcceleratorError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever an engine raises, its jobs part ways
+            self._isolate([handler.claim for handler in handlers], error)
+            return
+        for handler in handlers:
+            with self._blaming(handler.claim):
+                if handler.settle(updates):
+                    self._drop(handler.claim)
+
+    @contextmanager
+    def _blaming(self, claim: Claim) -> Iterator[None]:
+        """What goes wrong inside concerns this job alone, except that memory is everybody's."""
+        try:
+            yield
+        except FenceLostError:
+            self._drop(claim)
+        except UnavailableError as error:
+            log.warning("%s goes back into the queue: %s", claim.job_id, error)
+            self._hand_back(claim)
+        except (DTIError, ServiceError) as error:
+            self._fail(claim, error)
+        except torch.AcceleratorError:
+            raise
+        except _OUT_OF_MEMORY as error:
+            others = [handler.claim for handler in self._handlers.values() if handler.claim.job_id != claim.job_id]
+            self._isolate([*others, claim], error)
+        except Exception as error:  # noqa: BLE001 - one job's surprise must not end its neighbours
+            self._fail(claim, error)
+
+    def _isolate(self, claims: Sequence[Claim], error: Exception) -> None:
+        """Start the jobs of a broken engine again, each alone; one that was alone has failed."""
+        if len(claims) == 1:
+            self._fail(claims[0], error)
+            return
+        log.warning("%d jobs part ways and run alone from here: %r", len(claims), error)
+        for claim in claims:
+            handler = self._handlers.pop(claim.job_id, None)
+            # The handler's claim knows the newest checkpoint.
+            self._suspects.append(handler.claim if handler else claim)
+        for station in self._desk.stations:
+            if all(handler.station is not station for handler in self._handlers.values()):
+                station.clear()
+                if isinstance(error, _OUT_OF_MEMORY):
+                    station.make_smaller()
+
+    def _cancel(self, claim: Claim) -> None:
+        log.info("%s is cancelled", claim.job_id)
+        self._end(claim, lambda session: jobs.cancelled(session, claim, now()))
+
+    def _hand_back(self, claim: Claim) -> None:
+        self._end(claim, lambda session: jobs.hand_back(session, claim, now()))
+
+    def _fail(self, claim: Claim, error: Exception) -> None:
+        code, message = _told(error)
+        log.warning("%s failed (%s)", claim.job_id, code, exc_info=error)
+        self._end(claim, lambda session: jobs.fail(session, claim, code, message, now()))
+
+    def _end(self, claim: Claim, write: Callable[[Session], object]) -> None:
+        """Take a job out of the engines, then write its last word, unless it is somebody else's by now."""
+        self._drop(claim)
+        with suppress(FenceLostError):
+            self._ledger.write(write)
+
+    def _drop(self, claim: Claim) -> None:
+        """Forget a job without a word."""
+        handler = self._handlers.pop(claim.job_id, None)
+        if handler is not None:
+            handler.leave()
+        self._lease.give_up(claim)
+
+    def _hand_everything_back(self) -> None:
+        """Let other workers go on from where the jobs are, at once."""
+        for handler in list(self._handlers.values()):
+            with self._blaming(handler.claim):
+                handler.keep()
+        held = [*(handler.claim for handler in self._handlers.values()), *self._suspects]
+        for claim in held:
+            self._hand_back(claim)
+        for model in {claim.model for claim in held}:
+            self._service.bell.ring(model)
+
+
+def _told(error: Exception) -> tuple[str, str]:
+    """The code and sentence with which a job fails."""
+    if isinstance(error, DTIError | ServiceError):
+        return error.code, str(error)
+    if isinstance(error, _OUT_OF_MEMORY):
+        return "out_of_memory", (
+            "The device has too little memory for this job, even alone. "
+            "Ask for smaller or fewer pictures, or a smaller batch_size or resolution."
+        )
+    return "internal_error", (
+        f"The worker met an error that it did not expect ({type(error).__name__}); its log says more. "
+        "Trying again may help; where it does not, please report it."
+    )

@@ -1,0 +1,112 @@
+"""A loaded model and its two engines, which take turns on the device.
+
+It knows how many pictures and trainings it has room for, and nothing of jobs.
+"""
+
+import gc
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+from dti.families import Family
+from dti.render import Renderer
+from dti.train import Run, Trainer, Update
+from service.models import ModelEntry
+from worker.turns import Turns
+
+PICTURE_ROOM = 16
+"""Pictures that are denoised together: one request's most, and beyond it a batch gains little."""
+
+TRAINING_ROOM = 2
+"""Trainings that are learned together: each more makes all of them slower by nearly its whole time."""
+
+
+@dataclass
+class Pace:
+    """How many steps engines made, counted for every picture or training in them, and the seconds they took."""
+
+    steps: int = 0
+    seconds: float = 0.0
+
+    def count(self, steps: int, seconds: float) -> None:
+        """Add what was just done."""
+        self.steps += steps
+        self.seconds += seconds
+
+
+@dataclass(frozen=True)
+class Paces:
+    """How fast a worker is, from which waiting people are told how long it will take."""
+
+    training: Pace = field(default_factory=Pace)
+    rendering: Pace = field(default_factory=Pace)
+
+
+class Station:
+    """A model on the device and what is being made with it; one thread owns it.
+
+    Attributes:
+        entry: what the catalogue says of the model.
+        family: the frozen model.
+        trainer: the trainings in progress.
+        renderer: the pictures in the making.
+        picture_room: how many pictures it makes at once.
+        training_room: how many trainings it runs at once.
+    """
+
+    def __init__(self, entry: ModelEntry, family: Family, paces: Paces) -> None:
+        self.entry = entry
+        self.family = family
+        self.trainer = Trainer(family)
+        self.renderer = Renderer(family)
+        self.picture_room = PICTURE_ROOM
+        self.training_room = TRAINING_ROOM
+        self._paces = paces
+        self._turns = Turns()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is in the engines."""
+        return bool(self.trainer.runs or self.renderer.slots)
+
+    def advance(self) -> Mapping[Run, Update]:
+        """One denoising step of all pictures, then one update of all trainings where it is their turn.
+
+        Returns:
+            What the update did to each training; empty where there was none.
+        """
+        rendering = bool(self.renderer.slots)
+        if rendering:
+            self._render()
+        if self.trainer.runs and self._turns.training_is_due(rendering=rendering):
+            return self._train()
+        return {}
+
+    def clear(self) -> None:
+        """Throw out all that is in the engines, after something broke in one of them."""
+        self.trainer = Trainer(self.family)
+        self.renderer = Renderer(self.family)
+
+    def make_smaller(self) -> None:
+        """Halve the rooms, after the device ran out of memory."""
+        self.picture_room = max(1, self.picture_room // 2)
+        self.training_room = max(1, self.training_room // 2)
+        gc.collect()
+        torch.cuda.empty_cache()
+
+    def _render(self) -> None:
+        company, start = len(self.renderer.slots), time.monotonic()
+        self.renderer.advance()
+        elapsed_s = time.monotonic() - start
+        self._turns.rendered(elapsed_s)
+        self._paces.rendering.count(company, elapsed_s)
+
+    def _train(self) -> Mapping[Run, Update]:
+        company, start = len(self.trainer.runs), time.monotonic()
+        updates = self.trainer.advance()
+        elapsed_s = time.monotonic() - start
+        self._turns.trained(elapsed_s)
+        self._paces.training.count(company, elapsed_s)
+        return {update.run: update for update in updates}
