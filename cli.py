@@ -7,7 +7,7 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -51,6 +51,18 @@ def api() -> None:
     from api import server
 
     server.run(_settings())
+
+
+@app.command()
+def worker(
+    *, chores: Annotated[bool, typer.Option("--chores", help="Look after the queue instead; needs no device.")] = False
+) -> None:
+    """Train concepts and render pictures on this machine's device."""
+    if chores:
+        from worker.chores import run
+    else:
+        from worker.device import run
+    raise typer.Exit(run(_settings()))
 
 
 @app.command()
