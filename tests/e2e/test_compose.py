@@ -74,7 +74,6 @@ class Composed:
             "@postgres:5432": "@" + postgres.partition("@")[2],
             "valkey:6379": f"{LOOPBACK}:{self.valkey_port}",
             "s3:9000": f"{LOOPBACK}:{self.s3_port}",
-            "localhost:9000": f"{LOOPBACK}:{self.s3_port}",
             "0.0.0.0": LOOPBACK,
             "8000": str(self.api_port),
             "/data": str(folder),
