@@ -1,8 +1,9 @@
 """How a job enters the queue, and its place there.
 
-A job's rank is its lane and its turn. Pictures somebody waits for are a lane before trainings. Within a lane an owner's
-next job takes the turn after all their unfinished ones, counted from the turn that is being served now: an owner with a
-thousand jobs gets one turn in each round like everybody else, and nobody who keeps coming can hold back who waits.
+A job's rank is its lane and its turn. Pictures somebody waits for are a lane before trainings. Within a lane, and for
+each model by itself, an owner's next job takes the turn after all their unfinished ones, counted from the turn that is
+being served now: an owner with a thousand jobs gets one turn in each round like everybody else, and nobody who keeps
+coming can hold back who waits.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from service.bell import Bell
@@ -72,7 +73,7 @@ def submit(session: Session, new: NewJob, *, bell: Bell, unfinished_limit: int, 
         TooManyJobsError: the owner has `unfinished_limit` unfinished jobs.
     """
     _hold_owner(session, new.owner_id)
-    if _unfinished(session, new.owner_id) >= unfinished_limit:
+    if _unfinished(session, Job.owner_id == new.owner_id) >= unfinished_limit:
         raise TooManyJobsError(unfinished_limit)
     job = Job(
         id=new_id("job"),
@@ -83,7 +84,7 @@ def submit(session: Session, new: NewJob, *, bell: Bell, unfinished_limit: int, 
         input=dict(new.input),
         slots=new.slots,
         lane=LANES[new.kind],
-        rank=_rank(session, new.owner_id, LANES[new.kind]),
+        rank=_rank(session, new),
         total=new.total,
         last_event=0,
         created_at=now,
@@ -103,15 +104,18 @@ def _hold_owner(session: Session, owner_id: str) -> None:
     session.execute(select(Owner.id).where(Owner.id == owner_id).with_for_update(key_share=True)).one()
 
 
-def _unfinished(session: Session, owner_id: str, *conditions: Any) -> int:  # noqa: ANN401 - any clause will do
-    owned = select(func.count()).where(Job.owner_id == owner_id, Job.status.in_(UNFINISHED), *conditions)
-    return session.scalars(owned).one()
+def _unfinished(session: Session, *conditions: ColumnElement[bool]) -> int:
+    counted = select(func.count()).select_from(Job).where(Job.status.in_(UNFINISHED), *conditions)
+    return session.scalars(counted).one()
 
 
-def _rank(session: Session, owner_id: str, lane: int) -> int:
-    served_now = session.scalars(select(func.min(Job.rank)).where(Job.status == "queued", Job.lane == lane)).one()
-    first = lane * _LANE_WIDTH if served_now is None else served_now
-    return first + _unfinished(session, owner_id, Job.lane == lane)
+def _rank(session: Session, new: NewJob) -> int:
+    lane = LANES[new.kind]
+    same = (Job.lane == lane, Job.model == new.model)
+    running = session.scalars(select(func.max(Job.rank)).where(Job.status == "running", *same)).one()
+    next_one = session.scalars(select(func.min(Job.rank)).where(Job.status == "queued", *same)).one()
+    served_now = next((rank for rank in (running, next_one) if rank is not None), lane * _LANE_WIDTH)
+    return served_now + _unfinished(session, Job.owner_id == new.owner_id, *same)
 
 
 def _pin(place: int, concept: PinnedConcept) -> JobConcept:

@@ -1,0 +1,53 @@
+"""The rules' ground: a database with an owner in it, a bell on a real broker, and hands that work the queue."""
+
+import pytest
+import sqlalchemy
+
+import migrations
+from service.bell import Bell
+from service.db import Database
+from service.tables import LOCAL_OWNER_ID, Table
+from tests.service.hands import NOON, Hands
+
+
+@pytest.fixture(scope="session")
+def one_postgres(postgres_server):
+    url = f"{postgres_server}/postgres"
+    migrations.upgrade(url)
+    return url
+
+
+@pytest.fixture
+def postgres_url(one_postgres):
+    """One PostgreSQL database for all tests here, emptied for each: many short tests cannot each have their own."""
+    engine = sqlalchemy.create_engine(one_postgres)
+    tables = ", ".join(table for table in Table.metadata.tables if table != "owners")
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text(f"TRUNCATE {tables}"))
+        connection.execute(sqlalchemy.text("DELETE FROM owners WHERE id != :local"), {"local": LOCAL_OWNER_ID})
+    engine.dispose()
+    return one_postgres
+
+
+@pytest.fixture
+def database(database_url):
+    opened = Database(database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def bell(settings):
+    opened = Bell(settings)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def hands(database, bell):
+    return Hands(database, bell)
+
+
+@pytest.fixture
+def now():
+    return NOON
