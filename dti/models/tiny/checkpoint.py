@@ -1,0 +1,56 @@
+"""Writes the trained parts as one Stable Diffusion checkpoint in the diffusers layout, in half precision.
+
+It knows the layout and nothing of how the parts were trained.
+"""
+
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextModel, CLIPTokenizer
+
+
+def assemble(
+    tokenizer: CLIPTokenizer,
+    text_model: CLIPTextModel,
+    denoiser: UNet2DConditionModel,
+    autoencoder: AutoencoderTiny,
+    scheduler: DDIMScheduler,
+) -> StableDiffusionPipeline:
+    """Put the parts together as diffusers' own pipeline, without a safety checker: this world holds no harm."""
+    return StableDiffusionPipeline(
+        vae=autoencoder,
+        text_encoder=text_model,
+        tokenizer=tokenizer,
+        unet=denoiser,
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def write_checkpoint(pipeline: StableDiffusionPipeline, folder: Path) -> int:
+    """Write a pipeline in half precision.
+
+    Args:
+        pipeline: its parts are cast in place.
+        folder: is made, or overwritten file by file.
+
+    Returns:
+        The bytes that the folder holds.
+    """
+    pipeline.to(dtype=torch.float16)
+    pipeline.save_pretrained(folder, safe_serialization=True)
+    # vocab.json and merges.txt are what other programs look for beside transformers' own single file
+    pipeline.tokenizer.backend_tokenizer.model.save(str(folder / "tokenizer"))
+    for file in folder.rglob("*.safetensors"):
+        file.chmod(0o644)
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def read_pipeline(folder: Path, device: torch.device) -> StableDiffusionPipeline:
+    """Load a checkpoint as diffusers does, in single precision and without progress bars."""
+    pipeline = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline.to(device, torch.float32)
