@@ -163,3 +163,9 @@ def test_a_cosine_rate_starts_whole_falls_and_never_reaches_zero(steps, learning
     assert all(later < earlier for earlier, later in itertools.pairwise(rates))
     assert rates[-1] > 0
     assert sum(rates) == pytest.approx(learning_rate * (steps + 1) / 2)
+
+
+@pytest.mark.parametrize(("share", "left"), [(0.25, 0.8535534), (0.5, 0.5), (0.75, 0.1464466)])
+def test_a_cosine_rate_follows_half_a_wave(share, left):
+    settings = Training(learning_rate=0.04, steps=400, schedule="cosine")
+    assert rate(settings, int(400 * share)) == pytest.approx(0.04 * left)
