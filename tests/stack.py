@@ -53,10 +53,6 @@ class Stack:
     def stop(self):
         self.serve.stop()
 
-    def interrupt(self):
-        """What Ctrl-C sends."""
-        os.kill(self.serve.pid, signal.SIGINT)
-
     def kill(self):
         """End all of it as a power cut would, and wait until its last process is gone."""
         family = [psutil.Process(self.serve.pid), *self.children().values()]
@@ -94,7 +90,8 @@ class Client(httpx.Client):
         return self.accepted(self.post("/v1/concepts", data=fields, files=files))["job"]
 
     def train_again(self, name, **training):
-        return self.accepted(self.post(f"/v1/concepts/{name}/train", json={"training": training, "from": "class_word"}))
+        body = {"training": training, "from": "class_word"}
+        return self.accepted(self.post(f"/v1/concepts/{name}/train", json=body))["job"]
 
     def generate(self, prompt, **fields):
         return self.accepted(self.post("/v1/generations", json={"prompt": prompt, **fields}))

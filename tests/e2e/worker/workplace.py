@@ -1,0 +1,164 @@
+"""A worker and a client of the service in one test process: real stores, a small model with random weights."""
+
+import io
+import threading
+import time
+from datetime import UTC, datetime
+
+import numpy as np
+from PIL import Image
+
+from dti.embedding import Embedding
+from service import concepts, jobs, requests
+from service.concepts import NewConcept, StoredPicture
+from service.desks import Presence
+from service.objects import name_for
+from service.owners import ensure_local_owner
+from service.tables import LOCAL_OWNER_ID
+from service.trainings import complete_settings
+from tests.checkpoints import stable_diffusion
+from worker.desk import Desk
+from worker.lease import Lease
+from worker.shift import Shift
+
+MODEL = "noise"
+SIZE_PX = 32
+
+
+def catalogue_file(folder, *, models=(MODEL,)):
+    """A catalogue of small models with random weights; the first is the default."""
+    parts = [f'default = "{models[0]}"\n']
+    for seed, name in enumerate(models):
+        source = stable_diffusion(folder / name, seed=seed)
+        parts.append(
+            f'[{name}]\nfamily = "sd"\nsource = "{source}"\nwidth = {SIZE_PX}\nheight = {SIZE_PX}\n'
+            f"steps = 4\nguidance_scale = 2.0\ntraining = {{ resolution = {SIZE_PX} }}\n"
+        )
+    parts.append('[missing]\nfamily = "sd"\nsource = "/nowhere"\nwidth = 32\nheight = 32\n')
+    path = folder / "models.toml"
+    path.write_text("\n".join(parts))
+    return path
+
+
+def now():
+    return datetime.now(UTC)
+
+
+def pictures(seed=0, count=2):
+    generator = np.random.default_rng(seed)
+    for _ in range(count):
+        buffer = io.BytesIO()
+        Image.fromarray(generator.integers(0, 256, (40, 48, 3), dtype=np.uint8)).save(buffer, "PNG")
+        yield buffer.getvalue()
+
+
+class Client:
+    """Asks for jobs and looks at what became of them."""
+
+    def __init__(self, service):
+        self.service = service
+        with service.database.writing() as session:
+            ensure_local_owner(session, now())
+
+    def train(self, name, *, seed=0, steps=6, model=MODEL, **settings):
+        """Creates a concept; returns its training's id."""
+        training = complete_settings(
+            self.service.catalogue[model],
+            "dti",
+            {"steps": steps, "seed": seed, "batch_size": 2, **settings},
+            self.service.settings.limits,
+        )
+        new = NewConcept(
+            owner_id=LOCAL_OWNER_ID,
+            name=name,
+            class_word="dog",
+            property="object",
+            model=model,
+            method="dti",
+            training=training,
+        )
+        stored = [self._store(data, number) for number, data in enumerate(pictures(seed=len(name)))]
+        with self.service.database.writing() as session:
+            return concepts.create(self.service, session, new, stored, now())[1].id
+
+    def retrain(self, name, fields):
+        with self.service.database.writing() as session:
+            return concepts.retrain(self.service, session, LOCAL_OWNER_ID, name, fields, now=now()).id
+
+    def generate(self, prompt="a photo of the dog", **fields):
+        said = {"prompt": prompt, "seed": 7, **fields}
+        with self.service.database.writing() as session:
+            return requests.generation(self.service, session, LOCAL_OWNER_ID, said, now()).id
+
+    def interpolate(self, start, end, **fields):
+        said = {"from": start, "to": end, "seed": 7, **fields}
+        with self.service.database.writing() as session:
+            return requests.interpolation(self.service, session, LOCAL_OWNER_ID, said, now()).id
+
+    def cancel(self, job_id):
+        with self.service.database.writing() as session:
+            jobs.request_cancel(session, job_id, now())
+
+    def job(self, job_id):
+        with self.service.database.reading() as session:
+            return jobs.get(session, LOCAL_OWNER_ID, job_id)
+
+    def concept(self, name):
+        with self.service.database.reading() as session:
+            return concepts.get(session, LOCAL_OWNER_ID, name)
+
+    def curve(self, job_id):
+        with self.service.database.reading() as session:
+            return jobs.metrics_of(session, job_id)
+
+    def events(self, job_id):
+        with self.service.database.reading() as session:
+            return [event.name for event in jobs.events_after(session, job_id, 0)]
+
+    def bytes_of(self, job_id, role="image"):
+        """The job's files of a role, in order."""
+        images = [image for image in self.job(job_id).images if image.role == role]
+        return [self.service.objects.get(image.key) for image in images]
+
+    def pixels_of(self, job_id):
+        return [np.asarray(Image.open(io.BytesIO(data))).astype(int) for data in self.bytes_of(job_id)]
+
+    def embedding(self, name):
+        version = self.concept(name).embedding
+        return Embedding.from_bytes(self.service.objects.get(version.key))
+
+    def _store(self, data, number):
+        key = name_for(LOCAL_OWNER_ID, "pictures", data, "png")
+        self.service.objects.put(key, data, "image/png")
+        return StoredPicture(
+            key=key,
+            sha256=key.rpartition("/")[2].partition(".")[0],
+            filename=f"{number}.png",
+            content_type="image/png",
+            width=48,
+            height=40,
+            bytes=len(data),
+            caption=None,
+        )
+
+
+class Worker:
+    """A worker whose shifts the test decides on."""
+
+    def __init__(self, service, name="ada"):
+        self.stopping = threading.Event()
+        self.cards = {}
+        self.desk = Desk(service.catalogue, self.cards.__setitem__)
+        self.lease = Lease(service, lambda: Presence(worker_id=name, device="cpu", models=self.desk.models))
+        self.shift = Shift(service, name, self.desk, self.lease, self.stopping)
+
+    def work(self):
+        self.shift.work()
+
+
+def until(condition, timeout_s=30.0):
+    """Waits until something is so."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to that in time"
+        time.sleep(0.005)
