@@ -1,0 +1,91 @@
+"""Transactions: committed or undone as a whole, with what follows a commit, and a database that is not there."""
+
+import pytest
+from sqlalchemy import select, text
+
+from service.children import LOOPBACK, free_port
+from service.db import Database, after_commit
+from service.errors import DatabaseUnavailableError
+from service.tables import Desk, Owner
+from tests.service.hands import NOON
+
+
+def owner(name):
+    return Owner(id=name, name=name, created_at=NOON)
+
+
+def names(database):
+    with database.reading() as session:
+        return set(session.scalars(select(Owner.id)))
+
+
+def write_and_fail(database, write):
+    with database.writing() as session:
+        write(session)
+        session.flush()
+        raise KeyError
+
+
+def test_what_was_written_is_there_and_can_still_be_read_after_the_transaction(database):
+    with database.writing() as session:
+        written = owner("own_a")
+        session.add(written)
+    assert written.name == "own_a"
+    assert "own_a" in names(database)
+
+
+def test_an_error_undoes_everything(database):
+    with pytest.raises(KeyError):
+        write_and_fail(database, lambda session: session.add(owner("own_a")))
+    assert "own_a" not in names(database)
+
+
+def test_what_follows_a_commit_sees_it_and_never_follows_a_rollback(database):
+    seen = []
+    with database.writing() as session:
+        session.add(owner("own_a"))
+        after_commit(session, lambda: seen.append("own_a" in names(database)))
+        assert seen == []
+    with pytest.raises(KeyError):
+        write_and_fail(database, lambda session: after_commit(session, lambda: seen.append("never")))
+    assert seen == [True]
+
+
+def test_times_come_back_aware_and_one_without_a_zone_is_refused(database):
+    with database.writing() as session:
+        session.add(Desk(worker_id="w", device="cpu", models=["tiny"], seen_at=NOON))
+    with database.reading() as session:
+        seen_at = session.scalars(select(Desk.seen_at)).one()
+    assert seen_at == NOON
+    assert seen_at.utcoffset().total_seconds() == 0
+    with pytest.raises(Exception, match="no time zone"), database.writing() as session:
+        session.add(Desk(worker_id="v", device="cpu", models=[], seen_at=NOON.replace(tzinfo=None)))
+
+
+def test_a_reading_transaction_sees_one_moment_and_holds_up_no_writer(database):
+    with database.reading() as reader:
+        reader.scalars(select(Owner)).all()
+        with database.writing() as session:
+            session.add(owner("own_a"))
+    assert "own_a" in names(database)
+
+
+def test_the_database_that_answers_passes_its_check(database):
+    database.check()
+
+
+@pytest.mark.parametrize("url", ["postgresql://postgres@{address}/dti", "sqlite:////nowhere/at/all/dti.db"])
+def test_a_database_that_is_not_there_is_unavailable(url):
+    database = Database(url.format(address=f"{LOOPBACK}:{free_port()}"))
+    with pytest.raises(DatabaseUnavailableError):
+        database.check()
+    with pytest.raises(DatabaseUnavailableError), database.writing() as session:
+        session.execute(text("SELECT 1"))
+    database.close()
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_every_spelling_of_a_postgresql_address_is_understood(scheme):
+    database = Database(f"{scheme}://user:secret@host/dti")
+    assert database.url.drivername == "postgresql+psycopg"
+    database.close()

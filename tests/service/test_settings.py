@@ -1,0 +1,55 @@
+"""Settings come from the environment, each from its own variable."""
+
+from pathlib import Path
+
+import pytest
+
+from service.errors import SettingsError
+from service.settings import Limits, Settings, variables
+
+
+def test_an_empty_environment_gives_the_defaults():
+    assert Settings.from_environment({}) == Settings()
+    assert Settings.from_environment({"DTI_PORT": "", "DTI_MODELS": ""}) == Settings()
+
+
+def test_every_variable_is_read_and_has_a_sentence():
+    raw = {variable.name: "7" for variable in variables()} | {"DTI_AUTH": "on"}
+    read, default = Settings.from_environment(raw), Settings()
+    for given, usual in ((read, default), (read.limits, default.limits)):
+        for name in vars(usual):
+            assert getattr(given, name) != getattr(usual, name), name
+    assert all(variable.sentence.endswith(".") for variable in variables())
+    assert len({variable.name for variable in variables()}) == len(variables())
+
+
+def test_values_have_their_types():
+    read = Settings.from_environment({"DTI_HOME": "/data", "DTI_PORT": "80", "DTI_LEASE_S": "2.5", "DTI_MODELS": "m"})
+    assert (read.home, read.port, read.lease_s, read.models) == (Path("/data"), 80, 2.5, Path("m"))
+    assert isinstance(read.limits, Limits)
+
+
+@pytest.mark.parametrize(
+    ("variable", "raw"),
+    [
+        ("DTI_PORT", "eighty"),
+        ("DTI_PORT", "-1"),
+        ("DTI_PORT", "1.5"),
+        ("DTI_LEASE_S", "nan"),
+        ("DTI_LEASE_S", "inf"),
+        ("DTI_LIMIT_PICTURES", "0"),
+        ("DTI_AUTH", "perhaps"),
+    ],
+)
+def test_a_value_that_cannot_be_meant_is_refused_with_its_name(variable, raw):
+    with pytest.raises(SettingsError, match=f"{variable}.*{raw}"):
+        Settings.from_environment({variable: raw})
+
+
+def test_without_an_address_the_database_lies_in_the_home_folder():
+    assert Settings(home=Path("/data")).database_address == "sqlite:////data/dti.db"
+    assert Settings(database_url="postgresql://host/dti").database_address == "postgresql://host/dti"
+
+
+def test_the_secret_key_is_not_printed():
+    assert "hush" not in repr(Settings(s3_secret_key="hush"))
