@@ -106,11 +106,16 @@ async def _on_own(_: Request, error: Exception) -> JSONResponse:
 async def _on_invalid_request(_: Request, error: Exception) -> JSONResponse:
     """Say where and what, never the value: the value may be what cannot be said in JSON."""
     found = error.errors() if isinstance(error, RequestValidationError) else ()
-    if any(one["type"] == "json_invalid" for one in found):
+    if any(_is_broken_body(one) for one in found):
         return problem(HTTPStatus.BAD_REQUEST, "broken_body", "The body is not JSON. Send valid JSON in UTF-8.")
     wrong = [{"field": _field(one["loc"]), "message": str(one["msg"])} for one in found]
     sentence = "; ".join(f"{one['field']}: {one['message']}" for one in wrong)
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, service.InvalidInputError.code, sentence, errors=wrong)
+
+
+def _is_broken_body(found: Mapping[str, Any]) -> bool:
+    """Whether the body as a whole is no JSON; a form's field that is none is a wrong field."""
+    return found["type"] == "json_invalid" and isinstance(found["loc"][-1], int)
 
 
 async def _on_http(_: Request, error: Exception) -> JSONResponse:

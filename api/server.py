@@ -25,20 +25,29 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
+def server(service: Service) -> uvicorn.Server:
+    """A server around an open service, which it closes at its end.
+
+    Raises:
+        SettingsError: the settings would serve people whom they must not.
+    """
+    app = create_app(service)
+    config = uvicorn.Config(
+        app,
+        host=service.settings.host,
+        port=service.settings.port,
+        timeout_graceful_shutdown=_LAST_ANSWERS_S,
+        # Addresses of pictures are secrets for as long as they work, and an access log would keep them.
+        access_log=False,
+        server_header=False,
+    )
+    return _Server(config, app.state.parts.watcher.close)
+
+
 def run(settings: Settings) -> None:
     """Answer requests until a signal asks for the end.
 
     Raises:
         SettingsError: a setting is wrong, or would serve people whom it must not.
     """
-    app = create_app(Service.open(settings))
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        timeout_graceful_shutdown=_LAST_ANSWERS_S,
-        # Addresses of pictures are secrets for as long as they work, and an access log would keep them.
-        access_log=False,
-        server_header=False,
-    )
-    _Server(config, app.state.parts.watcher.close).run()
+    server(Service.open(settings)).run()

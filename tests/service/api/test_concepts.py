@@ -1,0 +1,205 @@
+import io
+
+import httpx
+import pytest
+from PIL import Image
+
+from service.tables import Concept, Event, Job, Picture
+from tests.service.api.working import ROWS
+from tests.service.strangers import archive, header_of_png, jpeg, png
+
+both_databases = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+
+CONCEPT = {
+    "id", "name", "trigger", "class_word", "property", "model", "method", "training", "ready", "job", "images",
+    "embedding", "created_at", "updated_at",
+}  # fmt: skip
+IMAGE = {"id", "url", "content_type", "width", "height", "bytes", "sha256", "seed", "prompt", "share"}
+
+
+def nothing_is_stored(service):
+    with service.database.reading() as session:
+        rows = [session.query(table).count() for table in (Concept, Picture, Job, Event)]
+    return not any(rows) and not stored(service)
+
+
+def stored(service):
+    listed = service.objects._client.list_objects_v2(Bucket=service.settings.s3_bucket)
+    return [entry["Key"] for entry in listed.get("Contents", ())]
+
+
+@both_databases
+def test_a_concept_is_accepted_with_its_training(post_concept):
+    answer = post_concept("my-dog", class_word="dog", images=[png(), jpeg()], training={"steps": 7, "seed": 3})
+    assert answer.status_code == 202
+    concept, job = answer.json()["concept"], answer.json()["job"]
+    assert answer.headers["Location"] == f"/v1/jobs/{job['id']}" == job["links"]["self"]
+    assert set(concept) == CONCEPT
+    assert (concept["name"], concept["trigger"], concept["class_word"]) == ("my-dog", "<my-dog>", "dog")
+    assert (concept["ready"], concept["embedding"], concept["job"]) == (False, None, job["id"])
+    assert (job["kind"], job["status"], job["progress"]["total"]) == ("train", "queued", 7)
+    assert job["input"]["training"]["seed"] == 3
+    assert job["input"]["training"]["learning_rate"] == concept["training"]["learning_rate"]
+    assert [set(image) for image in concept["images"]] == [IMAGE, IMAGE]
+
+
+def test_uploaded_pictures_can_be_fetched_by_their_addresses_alone(post_concept):
+    images = post_concept(images=[png()]).json()["concept"]["images"]
+    answer = httpx.get(images[0]["url"])
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == images[0]["content_type"]
+    assert len(answer.content) == images[0]["bytes"]
+    assert Image.open(io.BytesIO(answer.content)).size == (images[0]["width"], images[0]["height"])
+
+
+def test_pictures_come_from_an_archive_too(post_concept):
+    answer = post_concept(images=[png()], archive=archive({"a.png": png((70, 70)), "a.txt": "a {} in the sun"}))
+    assert [image["width"] for image in answer.json()["concept"]["images"]] == [64, 70]
+
+
+@both_databases
+def test_a_learned_concept_is_ready_and_its_file_can_be_taken_home(client, learned):
+    learned("my-dog")
+    concept = client.get("/v1/concepts/my-dog").json()
+    assert concept["ready"]
+    assert concept["embedding"]["encoders"]["text_encoder"] == {"vectors": 1, "dim": 4, "magnitude": 0.39}
+    answer = client.get("/v1/concepts/my-dog/embedding")
+    assert (answer.status_code, answer.content) == (200, ROWS)
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="my-dog.safetensors"'
+    assert client.get("/v1/concepts/my-dog/embedding", params={"format": "a1111"}).status_code == 422
+
+
+def test_a_concept_without_an_embedding_has_no_file(client, post_concept):
+    post_concept("my-dog")
+    answer = client.get("/v1/concepts/my-dog/embedding")
+    assert (answer.status_code, answer.json()["code"]) == (409, "concept_not_ready")
+
+
+def test_a_concept_is_found_by_id_and_by_name(client, post_concept):
+    concept = post_concept("my-dog").json()["concept"]
+    by_name, by_id = (client.get(f"/v1/concepts/{reference}").json() for reference in ("my-dog", concept["id"]))
+    assert by_name["id"] == by_id["id"] == concept["id"]
+
+
+@pytest.mark.parametrize("call", ["", "/embedding"])
+def test_a_concept_that_is_not_there_is_not_found(client, call):
+    answer = client.get(f"/v1/concepts/nobody{call}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+@both_databases
+def test_concepts_are_listed_in_pages_newest_first_without_addresses(client, post_concept, worker):
+    for name in ("one", "two", "three"):
+        post_concept(name)
+    first = client.get("/v1/concepts", params={"limit": 2}).json()
+    rest = client.get("/v1/concepts", params={"limit": 2, "cursor": first["next"]}).json()
+    assert [item["name"] for item in (*first["items"], *rest["items"])] == ["three", "two", "one"]
+    assert rest["next"] is None
+    assert {image["url"] for item in first["items"] for image in item["images"]} == {None}
+    worker.work()
+    post_concept("four")
+    ready = client.get("/v1/concepts", params={"ready": "true"}).json()["items"]
+    assert [item["name"] for item in ready] == ["three", "two", "one"]
+    assert client.get("/v1/concepts", params={"model": "other"}).json() == {"items": [], "next": None}
+
+
+def test_a_name_is_given_once(post_concept):
+    post_concept("my-dog")
+    answer = post_concept("my-dog")
+    assert (answer.status_code, answer.json()["code"]) == (409, "name_taken")
+
+
+@both_databases
+def test_a_concept_is_learned_again(client, learned, worker):
+    concept_id = learned("my-dog", training={"steps": 5})
+    answer = client.post("/v1/concepts/my-dog/train", json={"training": {"steps": 9}, "from": "current"})
+    assert answer.status_code == 202
+    job = answer.json()["job"]
+    assert (job["input"]["from"], job["progress"]["total"]) == ("current", 9)
+    assert answer.json()["concept"]["ready"]
+    worker.work()
+    concept = client.get(f"/v1/concepts/{concept_id}").json()
+    assert (concept["job"], concept["training"]["steps"]) == (job["id"], 9)
+
+
+def test_a_concept_cannot_go_on_from_an_embedding_that_is_not_there(client, post_concept):
+    post_concept("my-dog")
+    answer = client.post("/v1/concepts/my-dog/train", json={"from": "current"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "concept_not_ready")
+
+
+@both_databases
+def test_a_deleted_concept_is_gone_with_its_pictures_and_what_was_made_with_it(client, learned, worker, service):
+    learned("my-dog")
+    made = client.post("/v1/generations", json={"prompt": "a photo of <my-dog>"}).json()
+    worker.work()
+    urls = [image["url"] for image in client.get("/v1/concepts/my-dog").json()["images"]]
+    urls += [image["url"] for image in client.get(f"/v1/jobs/{made['id']}").json()["output"]["images"]]
+    assert [httpx.get(url).status_code for url in urls] == [200, 200]
+    assert client.delete("/v1/concepts/my-dog").status_code == 204
+    assert client.get("/v1/concepts/my-dog").status_code == 404
+    assert [httpx.get(url).status_code for url in urls] == [404, 404]
+    assert client.get(f"/v1/jobs/{made['id']}").json()["output"]["images"] == []
+    assert stored(service) == []
+
+
+def test_deleting_a_concept_cancels_its_jobs_and_leaves_its_twins_pictures(client, post_concept):
+    one, other = post_concept("one").json(), post_concept("other").json()
+    client.delete("/v1/concepts/one")
+    assert client.get(f"/v1/jobs/{one['job']['id']}").json()["status"] == "cancelled"
+    assert httpx.get(other["concept"]["images"][0]["url"]).status_code == 200
+    assert client.delete("/v1/concepts/one").status_code == 404
+
+
+REFUSED = {
+    "no pictures": ({"images": []}, 422, "invalid_input"),
+    "a truncated picture": ({"images": [png()[:60]]}, 422, "image_unreadable"),
+    "zero bytes": ({"images": [png(), b""]}, 422, "image_unreadable"),
+    "text": ({"images": [png(), b"I am a picture"]}, 415, "image_unsupported"),
+    "one pixel": ({"images": [png((1, 1))]}, 422, "image_too_small"),
+    "a header bomb": ({"images": [header_of_png(100_000, 100_000)]}, 422, "image_too_large"),
+    "a zip bomb": ({"archive": archive({"bomb.png": b"\0" * 50_000_000})}, 422, "image_too_large"),
+    "no archive": ({"archive": b"no zip"}, 415, "image_unsupported"),
+    "no name": ({"name": None}, 422, "invalid_input"),
+    "a name with capitals": ({"name": "My-Dog"}, 422, "invalid_input"),
+    "a name that goes on": ({"name": "my-dog\n"}, 422, "invalid_input"),
+    "an empty class word": ({"class_word": " "}, 422, "invalid_input"),
+    "NUL in the class word": ({"class_word": "dog\0"}, 422, "invalid_input"),
+    "an unknown field": ({"colour": "red"}, 422, "invalid_input"),
+    "an unknown model": ({"model": "nobody"}, 422, "unknown_model"),
+    "an unknown method": ({"method": "magic"}, 422, "invalid_input"),
+    "an unknown property": ({"property": "mood"}, 422, "invalid_input"),
+    "an unknown setting": ({"training": {"magic": 1}}, 422, "invalid_input"),
+    "too many steps": ({"training": {"steps": 5001}}, 422, "invalid_input"),
+    "a rate that is no number": ({"training": {"learning_rate": float("nan")}}, 422, "invalid_input"),
+    "settings that are no JSON": ({"training": "{steps: 5"}, 422, "invalid_input"),
+    "settings without end": ({"training": "[" * 100_000}, 422, "invalid_input"),
+    "settings that are a list": ({"training": "[]"}, 422, "invalid_input"),
+}
+
+
+@both_databases
+def test_a_concept_that_cannot_be_made_is_refused_and_nothing_is_stored(post_concept, service, subtests):
+    for kind, (fields, status, code) in REFUSED.items():
+        with subtests.test(kind):
+            answer = post_concept(**fields)
+            assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+            assert answer.headers["Content-Type"] == "application/problem+json"
+            assert nothing_is_stored(service)
+
+
+def test_a_refused_picture_is_named(client):
+    files = [("images", ("good.png", png())), ("images", ("dog at the beach.jpg", jpeg()[:200]))]
+    answer = client.post("/v1/concepts", data={"name": "my-dog", "class_word": "dog"}, files=files)
+    assert "dog at the beach.jpg" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("more_settings", [{"DTI_LIMIT_UNFINISHED_JOBS": "1"}])
+def test_one_job_too_many_is_refused_and_its_pictures_are_not_kept(client, post_concept, service):
+    kept = post_concept("one", images=[png()]).json()["concept"]["images"][0]
+    answer = post_concept("two", images=[png(), png((70, 70))])
+    assert (answer.status_code, answer.json()["code"]) == (429, "too_many_jobs")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert answer.headers["RateLimit"].startswith('"unfinished-jobs";r=0')
+    assert len(stored(service)) == 1
+    assert httpx.get(kept["url"]).status_code == 200

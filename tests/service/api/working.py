@@ -1,0 +1,79 @@
+"""Hands that do at once, through the state machine, what a worker does with a model and time."""
+
+import hashlib
+from datetime import UTC, datetime
+
+from service import jobs
+from service.objects import name_for
+from tests.service.strangers import png
+
+ENCODERS = {"text_encoder": {"vectors": 1, "dim": 4, "magnitude": 0.39}}
+ROWS = b"what was learned"
+
+
+class Worker:
+    def __init__(self, service):
+        self.service = service
+
+    def work(self):
+        """Do everything that is queued; returns the ids of the jobs."""
+        claims = self.claim()
+        for claim in claims:
+            self.finish(claim)
+        return [claim.job_id for claim in claims]
+
+    def claim(self):
+        with self.service.database.writing() as session:
+            return jobs.claim(
+                session,
+                worker_id="ada",
+                models=list(self.service.catalogue),
+                picture_slots=100,
+                training_slots=100,
+                now=_now(),
+                lease_s=60,
+            )
+
+    def finish(self, claim):
+        if claim.kind == "train":
+            self.write(jobs.finish_training, claim, self.embedding(claim), _now())
+        else:
+            for place in range(claim.input.get("num_images") or claim.input["frames"]):
+                self.add(claim, "image", place)
+            self.write(jobs.succeed, claim, _now())
+
+    def embedding(self, claim):
+        key = name_for(claim.owner_id, "embeddings", ROWS + claim.job_id.encode(), "safetensors")
+        self.service.objects.put(key, ROWS, "application/octet-stream")
+        return jobs.EmbeddingMade(
+            sha256=hashlib.sha256(ROWS).hexdigest(), key=key, encoders=ENCODERS, steps=claim.total
+        )
+
+    def add(self, claim, role, place, data=None):
+        data = data or png((64 + place, 64))
+        key = name_for(claim.owner_id, "images", data + claim.job_id.encode(), "png")
+        self.service.objects.put(key, data, "image/png")
+        image = jobs.NewImage(
+            role=role,
+            place=place,
+            key=key,
+            sha256=hashlib.sha256(data).hexdigest(),
+            content_type="image/png",
+            width=64 + place,
+            height=64,
+            bytes=len(data),
+            seed=place,
+            prompt="a photo",
+        )
+        return self.write(jobs.add_image, claim, image, _now())
+
+    def progress(self, claim, step, loss=0.5):
+        self.write(jobs.progress, claim, step=step, total=claim.total, loss=loss, eta_s=1.5, now=_now())
+
+    def write(self, move, *arguments, **keywords):
+        with self.service.database.writing() as session:
+            return move(session, *arguments, **keywords)
+
+
+def _now():
+    return datetime.now(UTC)
