@@ -51,6 +51,7 @@ class Stack:
         self.serve.wait_ready()
 
     def stop(self):
+        self.client.close()
         self.serve.stop()
 
     def kill(self):
