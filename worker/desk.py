@@ -3,7 +3,6 @@
 It says what it found in each model and knows nothing of jobs.
 """
 
-import gc
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
@@ -15,7 +14,7 @@ from dti import families
 from dti.families.base import choose_device
 from dti.models.tiny import CHECKPOINT
 from service.models import Catalogue, ModelEntry
-from worker.station import PICTURE_ROOM, TRAINING_ROOM, Paces, Station
+from worker.station import PICTURE_ROOM, TRAINING_ROOM, Paces, Station, release_memory
 
 LOADED_MODELS = 2
 """Models that stay loaded although nobody uses them just now."""
@@ -96,5 +95,4 @@ class Desk:
         for name in idle[: max(0, len(self._stations) - keep)]:
             log.info("Putting out %s", name)
             del self._stations[name]
-        gc.collect()
-        torch.cuda.empty_cache()
+        release_memory()

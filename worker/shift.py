@@ -81,6 +81,8 @@ class Shift:
             for claim in [*(handler.claim for handler in self._handlers.values()), *self._suspects]:
                 self._drop(claim)
             self._suspects.clear()
+            for station in self._desk.stations:
+                station.make_room()
 
     def _look_around(self) -> None:
         """Drop what was lost, end what was cancelled, take what is queued."""
@@ -152,7 +154,7 @@ class Shift:
         except torch.AcceleratorError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever an engine raises, its jobs part ways
-            self._isolate([handler.claim for handler in handlers], error)
+            self._break_up(station, handlers, error)
             return
         for handler in handlers:
             with self._blaming(handler.claim):
@@ -174,26 +176,34 @@ class Shift:
         except torch.AcceleratorError:
             raise
         except _OUT_OF_MEMORY as error:
-            others = [handler.claim for handler in self._handlers.values() if handler.claim.job_id != claim.job_id]
-            self._isolate([*others, claim], error)
+            if self._handlers.keys() - {claim.job_id}:
+                self._suspect(claim, error)
+            else:
+                self._fail(claim, error)
         except Exception as error:  # noqa: BLE001 - one job's surprise must not end its neighbours
             self._fail(claim, error)
 
-    def _isolate(self, claims: Sequence[Claim], error: Exception) -> None:
-        """Start the jobs of a broken engine again, each alone; one that was alone has failed."""
-        if len(claims) == 1:
-            self._fail(claims[0], error)
-            return
-        log.warning("%d jobs part ways and run alone from here: %r", len(claims), error)
-        for claim in claims:
-            handler = self._handlers.pop(claim.job_id, None)
-            # The handler's claim knows the newest checkpoint.
-            self._suspects.append(handler.claim if handler else claim)
-        for station in self._desk.stations:
-            if all(handler.station is not station for handler in self._handlers.values()):
-                station.clear()
-                if isinstance(error, _OUT_OF_MEMORY):
-                    station.make_smaller()
+    def _break_up(self, station: Station, handlers: Sequence[Handler], error: Exception) -> None:
+        """Start the jobs of a broken station again, each alone; one that was alone has failed.
+
+        Where memory ran out a lone job is tried with fewer pictures at once, until it is down to one.
+        """
+        smaller = isinstance(error, _OUT_OF_MEMORY) and station.make_smaller()
+        station.clear()
+        for handler in handlers:
+            if len(handlers) > 1 or smaller:
+                self._suspect(handler.claim, error)
+            else:
+                self._fail(handler.claim, error)
+
+    def _suspect(self, claim: Claim, error: Exception) -> None:
+        """Have a job start again as soon as nobody else is here; its lease is kept."""
+        log.warning("%s runs alone from here: %r", claim.job_id, error)
+        handler = self._handlers.pop(claim.job_id, None)
+        if handler is not None:
+            handler.leave()
+        # The handler's claim knows the newest checkpoint.
+        self._suspects.append(handler.claim if handler else claim)
 
     def _cancel(self, claim: Claim) -> None:
         log.info("%s is cancelled", claim.job_id)

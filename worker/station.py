@@ -44,6 +44,12 @@ class Paces:
     rendering: Pace = field(default_factory=Pace)
 
 
+def release_memory() -> None:
+    """Give memory that nothing uses any more back to the device."""
+    gc.collect()
+    torch.cuda.empty_cache()
+
+
 class Station:
     """A model on the device and what is being made with it; one thread owns it.
 
@@ -61,8 +67,7 @@ class Station:
         self.family = family
         self.trainer = Trainer(family)
         self.renderer = Renderer(family)
-        self.picture_room = PICTURE_ROOM
-        self.training_room = TRAINING_ROOM
+        self.make_room()
         self._paces = paces
         self._turns = Turns()
 
@@ -89,12 +94,24 @@ class Station:
         self.trainer = Trainer(self.family)
         self.renderer = Renderer(self.family)
 
-    def make_smaller(self) -> None:
-        """Halve the rooms, after the device ran out of memory."""
-        self.picture_room = max(1, self.picture_room // 2)
-        self.training_room = max(1, self.training_room // 2)
-        gc.collect()
-        torch.cuda.empty_cache()
+    def make_smaller(self) -> bool:
+        """Halve the rooms, because the device ran out of memory with what is in the engines now.
+
+        Returns:
+            Whether that may help: False where there was only one thing in the engines, or room for one.
+        """
+        release_memory()
+        crowd = len(self.renderer.slots) + len(self.trainer.runs)
+        if crowd <= 1 or self.picture_room == 1:
+            return False
+        self.picture_room //= 2
+        self.training_room = 1
+        return True
+
+    def make_room(self) -> None:
+        """Give the rooms their size again: the next crowd may need less memory."""
+        self.picture_room = PICTURE_ROOM
+        self.training_room = TRAINING_ROOM
 
     def _render(self) -> None:
         company, start = len(self.renderer.slots), time.monotonic()

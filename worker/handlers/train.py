@@ -116,7 +116,14 @@ class TrainHandler(Handler):
         # to delete.
         room = f"checkpoints/{self.claim.job_id}"
         key = self._ledger.store(self.claim.owner_id, room, self._run.checkpoint(), **_SAFETENSORS)
-        before = self._ledger.write(lambda session: jobs.save_checkpoint(session, self.claim, key=key, step=step))
+
+        def write(session: Session) -> str | None:
+            # With the curve up to here: who goes on from the checkpoint does not draw that again.
+            self._write_curve(session)
+            return jobs.save_checkpoint(session, self.claim, key=key, step=step)
+
+        before = self._ledger.write(write)
+        self._curve = Curve()
         self.claim = replace(self.claim, checkpoint_key=key, checkpoint_step=step)
         self._kept_at = time.monotonic()
         if before is not None:

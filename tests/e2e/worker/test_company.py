@@ -74,7 +74,7 @@ def test_a_worker_that_lost_its_lease_drops_the_job_without_a_word(client, servi
         until(running(client, training, steps=2))
         with service.database.writing() as session:
             jobs.expire_leases(session, now() + timedelta(hours=1), attempts=3)
-        late.lease.beat()
+        late.stopping.set()
     assert (client.job(training).status, client.job(training).strikes) == ("queued", 1)
     make_worker("other").work()
     assert (client.job(training).status, client.job(training).attempt) == ("succeeded", 2)
