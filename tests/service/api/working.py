@@ -12,6 +12,10 @@ ROWS = b"what was learned"
 
 
 class Worker:
+    @staticmethod
+    def now():
+        return datetime.now(UTC)
+
     def __init__(self, service):
         self.service = service
 
@@ -30,17 +34,17 @@ class Worker:
                 models=list(self.service.catalogue),
                 picture_slots=100,
                 training_slots=100,
-                now=_now(),
+                now=self.now(),
                 lease_s=60,
             )
 
     def finish(self, claim):
         if claim.kind == "train":
-            self.write(jobs.finish_training, claim, self.embedding(claim), _now())
+            self.write(jobs.finish_training, claim, self.embedding(claim), self.now())
         else:
             for place in range(claim.input.get("num_images") or claim.input["frames"]):
                 self.add(claim, "image", place)
-            self.write(jobs.succeed, claim, _now())
+            self.write(jobs.succeed, claim, self.now())
 
     def embedding(self, claim):
         key = name_for(claim.owner_id, "embeddings", ROWS + claim.job_id.encode(), "safetensors")
@@ -65,15 +69,11 @@ class Worker:
             seed=place,
             prompt="a photo",
         )
-        return self.write(jobs.add_image, claim, image, _now())
+        return self.write(jobs.add_image, claim, image, self.now())
 
     def progress(self, claim, step, loss=0.5):
-        self.write(jobs.progress, claim, step=step, total=claim.total, loss=loss, eta_s=1.5, now=_now())
+        self.write(jobs.progress, claim, step=step, total=claim.total, loss=loss, eta_s=1.5, now=self.now())
 
     def write(self, move, *arguments, **keywords):
         with self.service.database.writing() as session:
             return move(session, *arguments, **keywords)
-
-
-def _now():
-    return datetime.now(UTC)

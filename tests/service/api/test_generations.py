@@ -1,0 +1,137 @@
+import pytest
+
+JOB = {
+    "id", "kind", "status", "model", "concepts", "input", "output", "progress", "error", "attempt",
+    "cancel_requested", "created_at", "started_at", "finished_at", "links",
+}  # fmt: skip
+
+both_databases = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+
+
+@both_databases
+def test_a_generation_is_accepted_with_every_default_filled_in(client, learned, worker):
+    learned("my-dog")
+    answer = client.post("/v1/generations", json={"prompt": "a photo of <my-dog> on the beach", "num_images": 2})
+    assert answer.status_code == 202
+    job = answer.json()
+    assert set(job) == JOB
+    assert answer.headers["Location"] == f"/v1/jobs/{job['id']}"
+    assert [concept["name"] for concept in job["concepts"]] == ["my-dog"]
+    assert job["concepts"][0]["embedding_sha256"]
+    assert set(job["input"]) == {
+        "prompt", "negative_prompt", "model", "num_images", "width", "height", "steps", "guidance_scale", "scheduler",
+        "seed", "format",
+    }  # fmt: skip
+    assert None not in job["input"].values()
+    assert job["progress"] == {"step": 0, "total": 40, "loss": None, "eta_s": None, "queue_position": 0}
+    worker.work()
+    job = client.get(f"/v1/jobs/{job['id']}").json()
+    assert (job["status"], job["error"]) == ("succeeded", None)
+    assert [image["seed"] for image in job["output"]["images"]] == [0, 1]
+    assert all(image["url"] for image in job["output"]["images"])
+    assert job["finished_at"] >= job["started_at"] >= job["created_at"]
+
+
+def test_an_interpolation_is_accepted_between_two_concepts(client, learned):
+    learned("one")
+    learned("other")
+    said = {"from": "one", "to": "other", "frames": 3, "prompt": "a photo of {}", "method": "lerp", "animation": "gif"}
+    answer = client.post("/v1/interpolations", json=said)
+    assert answer.status_code == 202, answer.text
+    job = answer.json()
+    assert (job["kind"], job["input"]["shares"], job["input"]["method"]) == ("interpolate", [0.0, 0.5, 1.0], "lerp")
+    assert [concept["name"] for concept in job["concepts"]] == ["one", "other"]
+
+
+def test_a_concept_that_is_unknown_or_not_ready_is_named(client, post_concept, learned):
+    learned("ready")
+    post_concept("unready")
+    cases = {
+        "/v1/generations": [
+            ({"prompt": "<nobody> and <noone>"}, 422, "unknown_concept", ["nobody", "noone"]),
+            ({"prompt": "x", "negative_prompt": "<nobody>"}, 422, "unknown_concept", ["nobody"]),
+            ({"prompt": "<unready>"}, 409, "concept_not_ready", ["unready"]),
+        ],
+        "/v1/interpolations": [
+            ({"from": "nobody", "to": "ready"}, 422, "unknown_concept", ["nobody"]),
+            ({"from": "ready", "to": "unready"}, 409, "concept_not_ready", ["unready"]),
+        ],
+    }
+    for route, refusals in cases.items():
+        for said, status, code, names in refusals:
+            answer = client.post(route, json=said)
+            assert (answer.status_code, answer.json()["code"], answer.json()["names"]) == (status, code, names)
+            assert all(f"<{name}>" in answer.json()["detail"] for name in names)
+
+
+REFUSED = [
+    ({}, "prompt"),
+    ({"prompt": ""}, "prompt"),
+    ({"prompt": "x" * 1001}, "prompt"),
+    ({"prompt": "NUL \0"}, "prompt"),
+    ({"prompt": 5}, "prompt"),
+    ({"prompt": None}, "prompt"),
+    ({"prompt": "x", "colour": "red"}, "colour"),
+    ({"prompt": "x", "num_images": 17}, "num_images"),
+    ({"prompt": "x", "num_images": 0}, "num_images"),
+    ({"prompt": "x", "num_images": True}, "num_images"),
+    ({"prompt": "x", "num_images": "2"}, "num_images"),
+    ({"prompt": "x", "steps": 151}, "steps"),
+    ({"prompt": "x", "width": 65}, "width"),
+    ({"prompt": "x", "height": 2048}, "height"),
+    ({"prompt": "x", "seed": 2**53}, "seed"),
+    ({"prompt": "x", "seed": 2**70}, "seed"),
+    ({"prompt": "x", "seed": -1}, "seed"),
+    ({"prompt": "x", "guidance_scale": -1}, "guidance_scale"),
+    ({"prompt": "x", "format": "bmp"}, "format"),
+]
+
+
+def test_a_wrong_field_is_refused_with_its_place_and_nothing_is_queued(client):
+    for said, field in REFUSED:
+        answer = client.post("/v1/generations", json=said)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input"), said
+        assert field in [error["field"] for error in answer.json()["errors"]]
+    assert client.get("/v1/jobs").json()["items"] == []
+
+
+def test_models_and_schedulers_that_are_not_there_have_codes_of_their_own(client):
+    for said, code in (({"model": "nobody"}, "unknown_model"), ({"scheduler": "magic"}, "unknown_scheduler")):
+        answer = client.post("/v1/generations", json={"prompt": "x", **said})
+        assert (answer.status_code, answer.json()["code"]) == (422, code)
+
+
+BODIES = [
+    (b'{"prompt": "\\ud800"}', 422),
+    (b'{"\\ud800": 1, "prompt": "x"}', 422),
+    (b'{"prompt": "\\u0000"}', 422),
+    (b'{"prompt": "x", "guidance_scale": NaN}', 422),
+    (b'{"prompt": "x", "guidance_scale": 1e999}', 422),
+    (b'{"prompt": "x", "seed": ' + b"9" * 100 + b"}", 422),
+    (b'{"prompt": "x", "seed": ' + b"9" * 5000 + b"}", 400),
+    (b"[" * 100_000, 400),
+    (b'{"prompt": "x"', 400),
+    (b"\xff\xfe", 400),
+    (b"", 422),
+    (b"[]", 422),
+    (b"null", 422),
+    (b'"text"', 422),
+]
+
+
+@both_databases
+def test_no_body_breaks_anything(client):
+    for body, status in BODIES:
+        answer = client.post("/v1/generations", content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == status, body[:50]
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert answer.json()["status"] == status
+
+
+@both_databases
+def test_no_path_and_no_query_breaks_anything(client):
+    texts = ("%00", "%ED%A0%80", "%FF", "a%2Fb", "..", "%20", "x" * 5000, "%F0%9F%90%B6")
+    for text in texts:
+        for place in ("/v1/concepts/", "/v1/jobs/", "/v1/jobs?concept=", "/v1/concepts?cursor=", "/v1/jobs?limit="):
+            answer = client.get(place + text)
+            assert answer.status_code in {200, 404, 422}, place + text

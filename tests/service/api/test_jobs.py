@@ -1,0 +1,216 @@
+import json
+import threading
+import time
+
+import httpx
+import pytest
+
+from service import jobs
+
+both_databases = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+
+
+def generate(client, **headers):
+    return client.post("/v1/generations", json={"prompt": "a dog"}, headers=headers)
+
+
+def events(lines):
+    """The events of a stream: (number, name, data)."""
+    number, name = None, None
+    for line in lines:
+        field, _, value = line.partition(": ")
+        if field == "id":
+            number = int(value)
+        elif field == "event":
+            name = value
+        elif field == "data":
+            yield number, name, json.loads(value)
+
+
+# --- listed, read, cancelled, measured
+
+
+@both_databases
+def test_jobs_are_listed_in_pages_and_by_what_they_are(client, post_concept, worker):
+    trained = post_concept("my-dog").json()["job"]["id"]
+    worker.work()
+    made = [client.post("/v1/generations", json={"prompt": "<my-dog>"}).json()["id"] for _ in range(3)]
+    assert [job["id"] for job in client.get("/v1/jobs").json()["items"]] == [*reversed(made), trained]
+    first = client.get("/v1/jobs", params={"kind": "generate", "limit": 2}).json()
+    rest = client.get("/v1/jobs", params={"kind": "generate", "limit": 2, "cursor": first["next"]}).json()
+    assert [job["id"] for job in (*first["items"], *rest["items"])] == [*reversed(made)]
+    assert rest["next"] is None
+    assert [job["id"] for job in client.get("/v1/jobs?status=succeeded").json()["items"]] == [trained]
+    assert len(client.get("/v1/jobs?concept=my-dog").json()["items"]) == 4
+    assert client.get("/v1/jobs?concept=nobody").json()["items"] == []
+    worker.work()
+    urls = [image["url"] for job in client.get("/v1/jobs").json()["items"] for image in job["output"]["images"]]
+    assert urls == [None, None, None]
+
+
+def test_lists_refuse_what_they_do_not_know(client):
+    for query in ("kind=dream", "status=happy", "limit=0", "limit=101", "limit=" + "9" * 30, "cursor=nonsense"):
+        answer = client.get(f"/v1/jobs?{query}")
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input"), query
+
+
+def test_a_job_knows_how_many_are_before_it(client):
+    made = [generate(client).json()["id"] for _ in range(3)]
+    assert [client.get(f"/v1/jobs/{one}").json()["progress"]["queue_position"] for one in made] == [0, 1, 2]
+
+
+@both_databases
+def test_a_queued_job_is_cancelled_at_once_and_asking_again_changes_nothing(client):
+    job_id = generate(client).json()["id"]
+    for _ in range(2):
+        answer = client.post(f"/v1/jobs/{job_id}/cancel")
+        assert (answer.status_code, answer.json()["status"]) == (202, "cancelled")
+
+
+def test_a_running_job_is_asked_to_end_and_one_that_has_ended_refuses(client, worker):
+    job_id = generate(client).json()["id"]
+    (claim,) = worker.claim()
+    answer = client.post(f"/v1/jobs/{job_id}/cancel")
+    assert answer.status_code == 202
+    assert (answer.json()["status"], answer.json()["cancel_requested"]) == ("running", True)
+    worker.finish(claim)
+    answer = client.post(f"/v1/jobs/{job_id}/cancel")
+    assert (answer.status_code, answer.json()["code"]) == (409, "job_ended")
+
+
+def test_a_training_shows_its_curve(client, post_concept, worker):
+    job_id = post_concept("my-dog").json()["job"]["id"]
+    (claim,) = worker.claim()
+    worker.write(jobs.metrics, claim, [1, 2], [0.5, float("nan")], [0.04, 0.08])
+    curve = client.get(f"/v1/jobs/{job_id}/metrics").json()
+    assert curve == {"step": [1, 2], "loss": [0.5, None], "angle": [0.04, 0.08]}
+
+
+def test_a_failed_job_says_why(client, worker):
+    job_id = generate(client).json()["id"]
+    (claim,) = worker.claim()
+    worker.write(jobs.fail, claim, "training_diverged", "The loss was nan.", worker.now())
+    job = client.get(f"/v1/jobs/{job_id}").json()
+    assert (job["status"], job["error"]) == ("failed", {"code": "training_diverged", "message": "The loss was nan."})
+
+
+@pytest.mark.parametrize("call", ["", "/events", "/metrics"])
+def test_a_job_that_is_not_there_is_not_found(client, call):
+    assert client.get(f"/v1/jobs/job_nobody{call}").status_code == 404
+
+
+# --- waiting
+
+
+def test_an_answer_is_held_until_the_job_ends(client, worker):
+    answers = []
+    asking = threading.Thread(target=lambda: answers.append(generate(client, Prefer="wait=30")))
+    asking.start()
+    while not worker.work():
+        time.sleep(0.02)
+    asking.join()
+    assert answers[0].status_code == 201
+    assert answers[0].headers["Preference-Applied"] == "wait=30"
+    assert answers[0].headers["Location"] == answers[0].json()["links"]["self"]
+    assert answers[0].json()["status"] == "succeeded"
+    assert answers[0].json()["output"]["images"][0]["url"]
+
+
+def test_at_the_time_limit_the_job_is_answered_as_it_is(client):
+    answer = generate(client, Prefer="wait=1")
+    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+    assert answer.headers["Preference-Applied"] == "wait=1"
+
+
+def test_a_training_can_be_waited_for_too(client, post_concept, worker):
+    answers = []
+    asking = threading.Thread(target=lambda: answers.append(post_concept("my-dog", headers={"Prefer": "wait"})))
+    asking.start()
+    while not worker.work():
+        time.sleep(0.02)
+    asking.join()
+    assert answers[0].status_code == 201
+    assert answers[0].headers["Preference-Applied"] == "wait=60"
+    assert (answers[0].json()["concept"]["ready"], answers[0].json()["job"]["status"]) == (True, "succeeded")
+
+
+# --- followed
+
+
+@both_databases
+def test_a_stream_tells_everything_that_happened_and_ends_with_the_job(client, post_concept, worker):
+    job_id = post_concept("my-dog").json()["job"]["id"]
+    (claim,) = worker.claim()
+    worker.progress(claim, 1, loss=float("nan"))
+    worker.add(claim, "preview", 1)
+    worker.finish(claim)
+    with client.stream("GET", f"/v1/jobs/{job_id}/events") as stream:
+        assert stream.headers["Content-Type"].startswith("text/event-stream")
+        told = list(events(stream.iter_lines()))
+    assert [number for number, _, _ in told] == list(range(1, len(told) + 1))
+    assert [name for _, name, _ in told] == ["status", "status", "progress", "preview", "status", "done"]
+    assert told[2][2] == {"step": 1, "total": 400, "loss": None, "eta_s": 1.5, "queue_position": None}
+    assert httpx.get(told[3][2]["url"]).status_code == 200
+    assert told[-1][2]["status"] == "succeeded"
+    assert told[-1][2]["output"]["images"][0]["id"] == told[3][2]["id"]
+
+
+def test_a_stream_goes_on_after_the_event_that_was_seen_last(client, worker):
+    job_id = generate(client).json()["id"]
+    worker.work()
+    for seen in (0, 1, 3):
+        with client.stream("GET", f"/v1/jobs/{job_id}/events", headers={"Last-Event-ID": str(seen)}) as stream:
+            told = [number for number, _, _ in events(stream.iter_lines())]
+        assert told == list(range(seen + 1, 5))
+
+
+def test_who_has_seen_the_end_is_told_to_stop_asking(client, worker):
+    job_id = generate(client).json()["id"]
+    worker.work()
+    for number in ("4", "999999999999999999999"):
+        answer = client.get(f"/v1/jobs/{job_id}/events", headers={"Last-Event-ID": number})
+        assert (answer.status_code, answer.content) == (204, b"")
+
+
+@pytest.mark.parametrize("number", ["nonsense", "-1", "²", ""])
+def test_a_number_that_is_none_of_ours_means_the_beginning(client, worker, number):
+    job_id = generate(client).json()["id"]
+    worker.work()
+    headers = {"Last-Event-ID": number.encode()}
+    with client.stream("GET", f"/v1/jobs/{job_id}/events", headers=headers) as stream:
+        assert [number for number, _, _ in events(stream.iter_lines())] == [1, 2, 3, 4]
+
+
+def test_many_listeners_hear_the_same_as_it_happens(client, worker, settings):
+    job_id = generate(client).json()["id"]
+    heard, joined = [], threading.Barrier(21)
+
+    def listen():
+        with httpx.stream("GET", f"{client.base_url}/v1/jobs/{job_id}/events", timeout=20) as stream:
+            lines = stream.iter_lines()
+            first = next(events(lines))
+            joined.wait()
+            heard.append([first[0], *(number for number, _, _ in events(lines))])
+
+    listeners = [threading.Thread(target=listen) for _ in range(20)]
+    for listener in listeners:
+        listener.start()
+    joined.wait()
+    (claim,) = worker.claim()
+    for step in range(1, 6):
+        worker.progress(claim, step)
+    worker.finish(claim)
+    for listener in listeners:
+        listener.join()
+    assert heard == [list(range(1, 10))] * 20
+
+
+def test_listeners_are_let_go_when_the_server_ends(client, running):
+    job_id = generate(client).json()["id"]
+    with client.stream("GET", f"/v1/jobs/{job_id}/events") as stream:
+        lines = stream.iter_lines()
+        next(events(lines))
+        began = time.monotonic()
+        running.handle_exit(15, None)
+        assert list(events(lines)) == []
+    assert time.monotonic() - began < 3
