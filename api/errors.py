@@ -60,6 +60,8 @@ STATUSES: Mapping[type[Exception], HTTPStatus] = {
     dti.ModelUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     dti.UnknownSchedulerError: HTTPStatus.UNPROCESSABLE_ENTITY,
     dti.TrainingDivergedError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    dti.RenderingDivergedError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    dti.CheckpointError: HTTPStatus.UNPROCESSABLE_ENTITY,
 }
 
 _CODES: Mapping[int, str] = {

@@ -62,7 +62,9 @@ def _passed_on(request: Request, scheme: str, place: str) -> Response:
         return _refusal(answer.status)
     headers = {name: value for name in _ANSWERED if (value := answer.getheader(name)) is not None}
     headers["X-Content-Type-Options"] = "nosniff"
-    return StreamingResponse(_pieces(connection, answer), answer.status, headers)
+    # Some servers give a part and call it the whole; players of films believe only the status.
+    status = HTTPStatus.PARTIAL_CONTENT if "content-range" in headers else answer.status
+    return StreamingResponse(_pieces(connection, answer), status, headers)
 
 
 def _ask(connection: http.client.HTTPConnection, request: Request) -> http.client.HTTPResponse:

@@ -1,0 +1,207 @@
+"""What every request meets, whatever it asks: limits, names, origins, problems, health, documents."""
+
+import re
+import socket
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+
+from service.tables import LOCAL_OWNER_ID
+from tests.service.strangers import png
+
+# --- who may call
+
+
+def test_only_names_of_this_machine_are_answered(client, settings):
+    for host in ("localhost", "127.0.0.1", f"LOCALHOST:{settings.port}", "[::1]:80"):
+        assert client.get("/health/live", headers={"Host": host}).status_code == 200
+    for host in ("evil.example", f"127.0.0.1.evil.example:{settings.port}", "", "localhost.evil.example", "[::1"):
+        answer = client.get("/v1/jobs", headers={"Host": host})
+        assert answer.status_code in {400, 403}, host
+    answer = client.get("/v1/jobs", headers={"Host": "evil.example"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "foreign_host")
+
+
+def test_a_page_of_another_origin_is_refused_and_our_own_is_not(client, settings):
+    own = f"http://127.0.0.1:{settings.port}"
+    for origin in ("https://evil.example", "null", "http://127.0.0.1:1", f"http://localhost:{settings.port}", "x"):
+        for call in (client.get, client.post, client.options):
+            answer = call("/v1/generations", headers={"Origin": origin})
+            assert (answer.status_code, answer.json()["code"]) == (403, "foreign_origin"), origin
+    assert client.get("/v1/jobs", headers={"Origin": own}).status_code == 200
+
+
+@pytest.mark.parametrize("more_settings", [{"DTI_TRUSTED_HOSTS": "dti.example, api"}])
+def test_names_that_the_operator_trusts_are_answered(client):
+    for host in ("api:8000", "dti.example", "localhost"):
+        assert client.get("/health/live", headers={"Host": host}).status_code == 200
+    assert client.get("/health/live", headers={"Host": "other.example"}).status_code == 403
+    headers = {"Host": "dti.example", "Origin": "https://dti.example"}
+    assert client.get("/health/live", headers=headers).status_code == 200
+
+
+def test_an_authorization_header_is_ignored_while_nobody_needs_a_key(client):
+    assert client.get("/v1/jobs", headers={"Authorization": "Bearer nonsense"}).status_code == 200
+
+
+# --- how much is taken
+
+
+@pytest.mark.parametrize("more_settings", [{"DTI_LIMIT_BODY_BYTES": "100000"}])
+def test_a_body_over_the_limit_is_refused_whether_it_says_so_or_not(client, settings):
+    big = b"x" * 150_000
+    form = {"Content-Type": "multipart/form-data; boundary=b"}
+    for path, headers in (("/v1/concepts", form), ("/v1/generations", {"Content-Type": "application/json"})):
+        for body in (big, iter([big[:75_000], big[75_000:]])):
+            answer = client.post(path, content=body, headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large"), path
+            assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("more_settings", [{"DTI_LIMIT_BODY_BYTES": "100000"}])
+def test_an_announced_length_is_refused_before_a_byte_is_sent(running, settings):
+    with socket.create_connection((settings.host, settings.port), timeout=10) as connection:
+        head = "POST /v1/concepts HTTP/1.1\r\nHost: localhost\r\nContent-Length: 200000\r\n\r\n"
+        connection.sendall(head.encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 413")
+
+
+def test_a_broken_form_is_a_broken_body(client):
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    for body in (b"--b\r\nnonsense", b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--\r\n", b"\0" * 100):
+        answer = client.post("/v1/concepts", content=body, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) in {(400, "broken_body"), (422, "invalid_input")}
+    answer = client.post("/v1/concepts", content=b"x", headers={"Content-Type": "multipart/form-data"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "broken_body")
+
+
+# --- problems
+
+
+def test_every_refusal_is_a_problem(client):
+    for method, path, status, code in (
+        ("GET", "/nowhere", 404, "not_found"),
+        ("GET", "/v1/nowhere", 404, "not_found"),
+        ("PUT", "/v1/jobs", 405, "method_not_allowed"),
+        ("POST", "/v1/jobs/job_x/cancel", 404, "not_found"),
+        ("DELETE", "/v1/concepts/nobody", 404, "not_found"),
+    ):
+        answer = client.request(method, path)
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        said = answer.json()
+        assert (answer.status_code, said["status"], said["code"]) == (status, status, code)
+        assert set(said) >= {"type", "title", "status", "code", "detail"}
+
+
+def test_a_wrong_value_is_not_repeated(client):
+    answer = client.post("/v1/generations", json={"prompt": "x", "format": "secret-value"})
+    assert "secret-value" not in answer.text
+
+
+@pytest.mark.parametrize("more_settings", [{"DTI_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}])
+def test_a_database_that_is_down_is_said_with_when_to_come_back(client):
+    for answer in (client.get("/v1/jobs"), client.post("/v1/generations", json={"prompt": "a dog"})):
+        assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+        assert int(answer.headers["Retry-After"]) > 0
+    answer = client.get("/health/ready")
+    assert (answer.status_code, answer.json()["down"]) == (503, ["database"])
+    assert client.get("/health/live").status_code == 200
+
+
+# --- health and documents
+
+
+def test_a_service_that_stands_says_so(client):
+    assert client.get("/health/live").json() == {"status": "ok"}
+    assert client.get("/health/ready").json() == {"status": "ok", "database": "up", "storage": "up"}
+
+
+@pytest.mark.parametrize("more_settings", [{"DTI_BROKER_URL": "redis://127.0.0.1:1/0"}])
+def test_a_broker_that_is_down_is_no_error(client):
+    answer = client.post("/v1/generations", json={"prompt": "a dog"})
+    assert answer.status_code == 202
+    assert answer.elapsed.total_seconds() < 5
+    assert client.get(f"/v1/jobs/{answer.json()['id']}").json()["status"] == "queued"
+    assert client.get("/health/ready").status_code == 200
+
+
+def test_prometheus_reads_how_many_jobs_there_are(client):
+    client.post("/v1/generations", json={"prompt": "a dog"})
+    answer = client.get("/metrics")
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert 'dti_jobs{kind="generate",status="queued"} 1.0' in answer.text
+
+
+def test_the_catalogue_says_what_can_be_asked_of_a_model(client):
+    (tiny,) = client.get("/v1/models").json()["items"]
+    assert (tiny["name"], tiny["default"], tiny["loaded"]) == ("tiny", True, False)
+    assert tiny["defaults"]["scheduler"] in tiny["schedulers"]
+    assert (tiny["encoders"], tiny["token_limit"]) == (None, None)
+
+
+def test_the_documentation_asks_nobody_outside(client):
+    assert client.get("/", follow_redirects=True).url.path == "/docs"
+    page = client.get("/docs").text
+    links = re.findall(r"(?:src|href)=\"([^\"]+)\"", page) + re.findall(r"url: '([^']+)'", page)
+    assert {"/openapi.json", "/docs/assets/swagger-ui-bundle.js", "/docs/assets/swagger-ui.css"} <= set(links)
+    assert '"validatorUrl": null' in page
+    for link in links:
+        assert link.startswith("/")
+        assert client.get(link).status_code == 200
+
+
+def test_the_document_describes_every_route_and_problems_as_they_are(client):
+    document = client.get("/openapi.json").json()
+    assert all(path.startswith(("/v1/", "/health/", "/metrics")) for path in document["paths"])
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    assert len({operation["operationId"] for operation in operations}) == len(operations)
+    for operation in operations:
+        assert "application/problem+json" in operation["responses"]["4XX"]["content"]
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+    for name, schema in document["components"]["schemas"].items():
+        if "Request" not in name and name not in {"NewConcept", "TrainingSettings", "Problem"}:
+            assert set(schema.get("properties", ())) == set(schema.get("required", ())), name
+
+
+# --- signed addresses under the API's own origin
+
+
+def test_a_signed_address_works_and_a_changed_or_unsigned_one_does_not(client, post_concept, settings):
+    url = post_concept().json()["concept"]["images"][0]["url"]
+    assert url.startswith(f"http://127.0.0.1:{settings.port}/{settings.s3_bucket}/{LOCAL_OWNER_ID}/")
+    assert httpx.get(url).headers["X-Content-Type-Options"] == "nosniff"
+    part = httpx.get(url, headers={"Range": "bytes=0-7"})
+    assert (part.status_code, part.content) == (206, png()[:8])
+    refused = {
+        "changed": (url[:-1] + ("0" if url[-1] != "0" else "1"), 403),
+        "another object": (url.replace(".png", ".jpg"), 403),
+        "unsigned": (url.partition("?")[0], 404),
+        "the bucket": (f"{client.base_url}/{settings.s3_bucket}/", 404),
+    }
+    for kind, (address, status) in refused.items():
+        answer = httpx.get(address)
+        assert answer.status_code == status, kind
+        assert answer.headers["Content-Type"] == "application/problem+json"
+    for method in ("PUT", "DELETE", "POST"):
+        assert httpx.request(method, url).status_code == 405
+    assert httpx.get(url).status_code == 200
+
+
+@pytest.mark.parametrize("more_settings", [{"DTI_URL_EXPIRES_S": "1"}])
+def test_an_address_ends_and_a_fresh_one_comes_with_every_reading(client, post_concept):
+    url = post_concept().json()["concept"]["images"][0]["url"]
+    time.sleep(2.1)
+    assert httpx.get(url).status_code == 403
+    assert httpx.get(client.get("/v1/concepts/my-dog").json()["images"][0]["url"]).status_code == 200
+
+
+# --- the process
+
+
+def test_the_api_loads_no_torch():
+    heavy = "{'torch', 'transformers', 'diffusers', 'safetensors', 'numpy'}"
+    code = f"import sys, api.app, api.server; found = {heavy} & set(sys.modules); sys.exit(str(found) if found else 0)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -1,0 +1,39 @@
+"""What the API does while its storage is down; the storage is this test's own."""
+
+import secrets
+
+import httpx
+import pytest
+
+from service import stores
+from service.children import LOOPBACK, Child, free_port
+from tests.conftest import S3
+
+
+@pytest.fixture
+def storage(tmp_path, logs):
+    keys = {"access_key": secrets.token_hex(8), "secret_key": secrets.token_hex(16)}
+    port = free_port()
+    with Child(stores.s3(tmp_path / "objects", port, **keys), logs) as child:
+        yield child, S3(f"http://{LOOPBACK}:{port}", **keys, bucket="test")
+
+
+@pytest.fixture
+def s3(storage):
+    return storage[1]
+
+
+def test_a_storage_that_is_down_is_said_and_nothing_is_kept(client, post_concept, learned, storage):
+    learned("my-dog")
+    url = client.get("/v1/concepts/my-dog").json()["images"][0]["url"]
+    storage[0].stop()
+    refused = [
+        post_concept("other"),
+        client.delete("/v1/concepts/my-dog"),
+        client.get("/v1/concepts/my-dog/embedding"),
+        httpx.get(url),
+    ]
+    for answer in refused:
+        assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
+    assert client.get("/health/ready").json()["down"] == ["storage"]
+    assert [concept["name"] for concept in client.get("/v1/concepts").json()["items"]] == ["my-dog"]
