@@ -136,7 +136,7 @@ def train_decoder(
     noise = torch.Generator(device).manual_seed(0)
     errors = []
     for step in range(steps):
-        wanted = to_unit(pictures[np.sort(rng.integers(len(pictures), size=batch))]).to(device)
+        wanted = to_unit(pictures[rng.integers(len(pictures), size=batch)]).to(device)
         with torch.no_grad():
             latents = autoencoder.encode(wanted).latents
             latents += LATENT_NOISE * torch.randn(latents.shape, generator=noise, device=device)
