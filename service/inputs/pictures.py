@@ -7,7 +7,7 @@ and not by the number of requests. Archives and requests are not its business.
 import hashlib
 import io
 import struct
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pillow_heif
@@ -25,7 +25,8 @@ from service.settings import Limits
 
 pillow_heif.register_heif_opener()
 
-_decoding = threading.Lock()
+_decoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decoder")
+"""The one thread that decodes: one picture after the other, and all in memory that the allocator keeps for one thread."""
 
 _SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -92,8 +93,7 @@ def clean(file: File, limits: Limits) -> CleanPicture:
         raise ImageUnsupportedError(
             f"{file.name} is not a picture that is read here. Send JPEG, PNG, WebP, GIF, HEIC, AVIF or TIFF."
         )
-    with _decoding:
-        picture, data, content_type = _recoded(file, kind, limits)
+    picture, data, content_type = _decoder.submit(_recoded, file, kind, limits).result()
     digest = hashlib.sha256(data).hexdigest()
     return CleanPicture(file.name, data, content_type, *picture.size, digest, file.caption)
 
