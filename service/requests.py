@@ -4,7 +4,7 @@ A prompt is refused here when it could not be rendered as it stands; what it nam
 """
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any, TypeVar
@@ -23,6 +23,8 @@ from service.tables import Concept, Job
 from service.trainings import pinned
 
 _INTERPOLATION = frozenset(setting.name for setting in fields(Interpolation))
+_ELSEWHERE = _INTERPOLATION | {"prompt", "negative_prompt", "model", "from", "to", "shares"}
+"""What a request may hold beside its rendering."""
 _PLAIN_PROMPTS = {"object": "a photo of {}", "style": "a picture in the style of {}"}
 
 S = TypeVar("S")
@@ -42,11 +44,10 @@ def generation(service: Service, session: Session, owner_id: str, said: Mapping[
         TooManyJobsError: the owner has too many unfinished jobs.
     """
     given = _without_nulls(said)
-    prompts = {"prompt": given.pop("prompt"), "negative_prompt": given.pop("negative_prompt", "")}
-    _check_prompts(prompts, service.settings.limits)
-    concepts = resolving.find(session, owner_id, _named(prompts.values()))
+    prompts = _prompts(given, service.settings.limits)
+    concepts = resolving.find(session, owner_id, _named(prompts))
     entry = resolving.model_for(service.catalogue, given.pop("model", None), concepts)
-    encoders = _encoders(concepts)
+    encoders = resolving.encoders_of(concepts)
     rendering = _rendering(entry, given, service.settings.limits)
     _check_lengths(service, session, entry, prompts.values(), encoders)
     new = jobs.NewJob(
@@ -69,24 +70,16 @@ def interpolation(service: Service, session: Session, owner_id: str, said: Mappi
         ServiceError: as for a generation.
     """
     given = _without_nulls(said)
-    ends = (given.pop("from"), given.pop("to"))
-    first, last = resolving.find(session, owner_id, ends)
-    prompts = {
-        "prompt": given.pop("prompt", _PLAIN_PROMPTS[first.property]),
-        "negative_prompt": given.pop("negative_prompt", ""),
-    }
-    _check_prompts(prompts, service.settings.limits)
-    _check_place(prompts["prompt"])
-    others = resolving.find(session, owner_id, _named(prompts.values()))
-    concepts = [first, last, *others]
+    first, last = resolving.find(session, owner_id, (given.pop("from"), given.pop("to")))
+    prompts = _prompts({"prompt": _PLAIN_PROMPTS[first.property]} | given, service.settings.limits)
+    spelled = _spell(prompts["prompt"], first, last)
+    between = _between(given)
+    concepts = [first, last, *resolving.find(session, owner_id, _named(prompts))]
     entry = resolving.model_for(service.catalogue, given.pop("model", None), concepts)
-    encoders = _encoders(concepts)
-    resolving.check_alike(first.name, last.name, (encoders[first.name], encoders[last.name]))
-    shares = given.pop("shares", None)
-    between = _between({name: given.pop(name) for name in _INTERPOLATION & set(given)}, shares)
+    encoders = resolving.encoders_of(concepts)
+    resolving.check_alike(first.name, last.name, encoders)
     rendering = _rendering(entry, given, service.settings.limits)
     del rendering["num_images"]
-    spelled = [prompts["prompt"].replace("{}", f"<{end.name}>") for end in (first, last)]
     _check_lengths(service, session, entry, [*spelled, prompts["negative_prompt"]], encoders)
     new = jobs.NewJob(
         owner_id=owner_id,
@@ -109,25 +102,25 @@ def _without_nulls(said: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value is not None}
 
 
-def _named(prompts: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(name for prompt in prompts for name in triggers(prompt)))
+def _named(prompts: Mapping[str, str]) -> list[str]:
+    return list(dict.fromkeys(name for prompt in prompts.values() for name in triggers(prompt)))
 
 
-def _encoders(concepts: Sequence[Concept]) -> dict[str, Encoders]:
-    return {name: embedding.encoders for name, embedding in resolving.embeddings_of(concepts).items()}
-
-
-def _check_prompts(prompts: Mapping[str, str], limits: Limits) -> None:
+def _prompts(given: Mapping[str, Any], limits: Limits) -> dict[str, str]:
+    prompts = {"prompt": given["prompt"], "negative_prompt": given.get("negative_prompt", "")}
     for name, prompt in prompts.items():
         if len(prompt) > limits.prompt_characters:
             raise InvalidInputError(name, f"{len(prompt)} characters are too many: at most {limits.prompt_characters}.")
     if not prompts["prompt"].strip():
         raise InvalidInputError("prompt", "The prompt is empty. Say what the picture shows.")
+    return prompts
 
 
-def _check_place(prompt: str) -> None:
+def _spell(prompt: str, first: Concept, last: Concept) -> list[str]:
+    """An interpolation's prompt for its ends."""
     if prompt.count("{}") != 1:
         raise InvalidInputError("prompt", "It needs exactly one {}, where the concepts stand.")
+    return [prompt.replace("{}", f"<{end.name}>") for end in (first, last)]
 
 
 def _check_lengths(
@@ -137,21 +130,25 @@ def _check_lengths(
         service.rulers.check(session, entry.name, prompt, encoders)
 
 
-def _between(given: Mapping[str, Any], shares: Sequence[float] | None) -> dict[str, Any]:
-    chosen = asdict(_complete(Interpolation, given, {}))
-    if shares is not None:
-        low, high = 2, 64
-        if not low <= len(shares) <= high or not all(0 <= share <= 1 for share in shares):
-            raise InvalidInputError("shares", f"{low} to {high} numbers from 0 to 1 are needed.")
-        return {**chosen, "frames": len(shares), "shares": [float(share) for share in shares]}
-    steps = chosen["frames"] - 1
-    return {**chosen, "shares": [place / steps for place in range(chosen["frames"])]}
+def _between(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Which points are rendered, and how; `num_images` has no meaning here."""
+    if "num_images" in given:
+        raise InvalidInputError("num_images", "An interpolation has one picture a frame. Say frames or shares.")
+    shares = given.get("shares")
+    said = {name: given[name] for name in _INTERPOLATION & given.keys()}
+    chosen = asdict(_complete(Interpolation, said if shares is None else {**said, "frames": len(shares)}, {}))
+    if shares is None:
+        shares = [place / (chosen["frames"] - 1) for place in range(chosen["frames"])]
+    if not all(0 <= share <= 1 for share in shares):
+        raise InvalidInputError("shares", f"{shares} are not all numbers from 0 to 1.")
+    return {**chosen, "shares": [float(share) for share in shares]}
 
 
 def _rendering(entry: ModelEntry, given: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
     """All settings of the pictures: those given, else the model's; a seed is drawn."""
-    own = ("width", "height", "steps", "guidance_scale", "scheduler")
-    rendering = asdict(_complete(Rendering, given, {name: getattr(entry, name) for name in own}))
+    own = {name: getattr(entry, name) for name in ("width", "height", "steps", "guidance_scale", "scheduler")}
+    rest = {name: value for name, value in given.items() if name not in _ELSEWHERE}
+    rendering = asdict(_complete(Rendering, rest, own))
     if rendering["scheduler"] not in entry.schedulers:
         raise UnknownSchedulerError(rendering["scheduler"], entry.schedulers)
     for side in ("width", "height"):

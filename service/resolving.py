@@ -1,6 +1,6 @@
 """Which concepts a request means, and whether they can be used together. Knows no prompt's wording and no job."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, selectinload
@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, selectinload
 from service.errors import ConceptNotReadyError, EmbeddingsDifferError, ModelMismatchError, UnknownConceptError
 from service.models import Catalogue, ModelEntry
 from service.prompts import Encoders
-from service.tables import Concept, EmbeddingVersion
+from service.tables import Concept
 
 
 def find(session: Session, owner_id: str, references: Collection[str]) -> list[Concept]:
@@ -46,25 +46,25 @@ def model_for(catalogue: Catalogue, wanted: str | None, concepts: Sequence[Conce
     return entry
 
 
-def embeddings_of(concepts: Sequence[Concept]) -> dict[str, EmbeddingVersion]:
-    """The embedding that each concept has now, by the concept's name.
+def encoders_of(concepts: Sequence[Concept]) -> dict[str, Encoders]:
+    """The encoders of the embedding that each concept has now, by the concept's name.
 
     Raises:
         ConceptNotReadyError: some have none; all such are said.
     """
     unready = [concept.name for concept in concepts if concept.embedding is None]
     if unready:
-        raise ConceptNotReadyError(unready)
-    return {concept.name: concept.embedding for concept in concepts if concept.embedding}
+        raise ConceptNotReadyError(list(dict.fromkeys(unready)))
+    return {concept.name: concept.embedding.encoders for concept in concepts if concept.embedding}
 
 
-def check_alike(first: str, second: str, encoders: tuple[Encoders, Encoders]) -> None:
+def check_alike(first: str, second: str, encoders: Mapping[str, Encoders]) -> None:
     """Refuse two concepts between which there is no way, because their numbers of vectors differ.
 
     Raises:
         EmbeddingsDifferError: they do for some encoder.
     """
-    for encoder in encoders[0]:
-        vectors = (encoders[0][encoder]["vectors"], encoders[1][encoder]["vectors"])
+    for encoder in encoders[first]:
+        vectors = (encoders[first][encoder]["vectors"], encoders[second][encoder]["vectors"])
         if vectors[0] != vectors[1]:
             raise EmbeddingsDifferError(first, second, encoder, vectors)

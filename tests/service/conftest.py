@@ -8,6 +8,7 @@ from service.bell import Bell
 from service.db import Database
 from service.tables import LOCAL_OWNER_ID, Table
 from tests.service.hands import NOON, Hands
+from tests.service.studio import Studio
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +52,8 @@ def hands(database, bell):
 @pytest.fixture
 def now():
     return NOON
+
+
+@pytest.fixture
+def studio(service):
+    return Studio(service)

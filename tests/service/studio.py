@@ -1,0 +1,95 @@
+"""A studio in a test: concepts made and taught without a model, requests put, all through the service's own rules."""
+
+import hashlib
+from dataclasses import replace
+
+from service import concepts, jobs, requests
+from service.tables import LOCAL_OWNER_ID
+from tests.service.hands import NOON, Hands
+
+
+class Studio(Hands):
+    def __init__(self, service):
+        super().__init__(service.database, service.bell)
+        self.service = service
+
+    def limit(self, **limits):
+        """Let the service's limits be others from now on."""
+        settings = self.service.settings
+        changed = replace(settings, limits=replace(settings.limits, **limits))
+        self.service = replace(self.service, settings=changed)
+
+    def concept(self, name, *, owner=LOCAL_OWNER_ID, ready=True, vectors=1, content=None, pictures=("a",), **fields):
+        """A new concept; its training is ended with an embedding where it is to be ready."""
+        said = {"name": name, "class_word": "dog", **fields}
+        with self.database.reading() as session:
+            new = concepts.check_new(self.service, session, owner, said)
+        with self.database.writing() as session:
+            concept, job = concepts.create(self.service, session, new, [picture(owner, p) for p in pictures], NOON)
+        if ready:
+            self.teach(job, vectors=vectors, content=content)
+        return concept
+
+    def teach(self, job, *, content=None, vectors=1):
+        """Run a training job to its end; the embedding's bytes are made up."""
+        (claim,) = [claim for claim in self.claim(models=[job.model], pictures=0) if claim.job_id == job.id]
+        digest = sha256(content or job.id)
+        encoders = {"text_encoder": {"vectors": vectors, "dim": 128, "magnitude": 0.4}}
+        key = f"{job.owner_id}/embeddings/{digest}.safetensors"
+        made = jobs.EmbeddingMade(sha256=digest, key=key, encoders=encoders, steps=400)
+        return self.write(jobs.finish_training, claim, made, NOON)
+
+    def retrain(self, reference, *, owner=LOCAL_OWNER_ID, **fields):
+        with self.database.writing() as session:
+            return concepts.retrain(self.service, session, owner, reference, fields, now=NOON)
+
+    def generate(self, prompt, *, owner=LOCAL_OWNER_ID, **said):
+        with self.database.writing() as session:
+            return requests.generation(self.service, session, owner, {"prompt": prompt, **said}, NOON)
+
+    def interpolate(self, start, end, *, owner=LOCAL_OWNER_ID, **said):
+        with self.database.writing() as session:
+            return requests.interpolation(self.service, session, owner, {"from": start, "to": end, **said}, NOON)
+
+    def delete(self, reference, *, owner=LOCAL_OWNER_ID):
+        with self.database.writing() as session:
+            return concepts.delete(session, owner, reference, NOON)
+
+    def get(self, reference, *, owner=LOCAL_OWNER_ID):
+        with self.database.reading() as session:
+            return concepts.get(session, owner, reference)
+
+    def page(self, cursor=None, limit=100, *, owner=LOCAL_OWNER_ID, **filters):
+        with self.database.reading() as session:
+            return concepts.page(session, owner, cursor, limit, **filters)
+
+
+def sha256(content):
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def picture(owner, content):
+    return concepts.StoredPicture(
+        key=f"{owner}/pictures/{sha256(content)}.png",
+        sha256=sha256(content),
+        filename=f"{content}.jpg",
+        content_type="image/png",
+        width=64,
+        height=64,
+        bytes=100,
+        caption=f"a photo of {content}",
+    )
+
+
+def image(place, content, **rest):
+    return jobs.NewImage(
+        role="image",
+        place=place,
+        key=f"own_local/images/{sha256(content)}.png",
+        sha256=sha256(content),
+        content_type="image/png",
+        width=64,
+        height=64,
+        bytes=100,
+        **rest,
+    )
