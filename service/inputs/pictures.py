@@ -26,7 +26,7 @@ from service.settings import Limits
 pillow_heif.register_heif_opener()
 
 _decoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decoder")
-"""The one thread that decodes: one picture after the other, and all in memory that the allocator keeps for one thread."""
+"""The one thread that decodes: picture after picture, in memory that the allocator keeps for this thread alone."""
 
 _SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),

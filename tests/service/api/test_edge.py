@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -164,6 +165,13 @@ def test_the_document_describes_every_route_and_problems_as_they_are(client):
     for name, schema in document["components"]["schemas"].items():
         if "Request" not in name and name not in {"NewConcept", "TrainingSettings", "Problem"}:
             assert set(schema.get("properties", ())) == set(schema.get("required", ())), name
+
+
+def test_every_route_has_a_test(client):
+    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    for path in client.get("/openapi.json").json()["paths"]:
+        asked = re.sub(r"\\{\w+\\}", r"[^/\"?\\s]+", re.escape(path)) + r"[\"?]"
+        assert re.search(asked, tests), path
 
 
 # --- signed addresses under the API's own origin
