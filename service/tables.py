@@ -21,7 +21,6 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
-    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -166,28 +165,11 @@ class Job(Table):
     __table_args__ = (
         CheckConstraint("status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="status"),
         CheckConstraint("kind IN ('train', 'generate', 'interpolate')", name="kind"),
-        # The queue, in the order in which it is claimed; partial, so that ended jobs cost nothing.
-        Index(
-            "ix_jobs_queue",
-            "rank",
-            "id",
-            sqlite_where=text("status = 'queued'"),
-            postgresql_where=text("status = 'queued'"),
-        ),
-        Index(
-            "ix_jobs_lease",
-            "lease_expires_at",
-            sqlite_where=text("status = 'running'"),
-            postgresql_where=text("status = 'running'"),
-        ),
+        # The queue, in the order in which it is claimed. Not partial: a bound status would keep it from being used.
+        Index("ix_jobs_queue", "status", "rank", "id"),
+        Index("ix_jobs_lease", "status", "lease_expires_at"),
+        Index("ix_jobs_unfinished", "owner_id", "status"),
         Index("ix_jobs_owner", "owner_id", "id"),
-        Index(
-            "ix_jobs_unfinished",
-            "owner_id",
-            "lane",
-            sqlite_where=text("status IN ('queued', 'running')"),
-            postgresql_where=text("status IN ('queued', 'running')"),
-        ),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)

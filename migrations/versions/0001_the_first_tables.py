@@ -77,15 +77,11 @@ def jobs() -> None:
         ),
         sa.CheckConstraint("kind IN ('train', 'generate', 'interpolate')", name=op.f("ck_jobs_kind")),
     )
-    index_jobs("ix_jobs_queue", ["rank", "id"], "status = 'queued'")
-    index_jobs("ix_jobs_lease", ["lease_expires_at"], "status = 'running'")
-    index_jobs("ix_jobs_unfinished", ["owner_id", "lane"], "status IN ('queued', 'running')")
+    op.create_index("ix_jobs_queue", "jobs", ["status", "rank", "id"])
+    op.create_index("ix_jobs_lease", "jobs", ["status", "lease_expires_at"])
+    op.create_index("ix_jobs_unfinished", "jobs", ["owner_id", "status"])
     op.create_index("ix_jobs_owner", "jobs", ["owner_id", "id"])
     op.create_index("ix_jobs_checkpoint_key", "jobs", ["checkpoint_key"])
-
-
-def index_jobs(name: str, columns: list[str], condition: str) -> None:
-    op.create_index(name, "jobs", columns, sqlite_where=sa.text(condition), postgresql_where=sa.text(condition))
 
 
 def what_belongs_to_jobs() -> None:

@@ -60,7 +60,7 @@ def test_prometheus_reads_jobs_the_queues_age_and_the_workers_steps(hands):
     assert read["dti_jobs", "queued", "train"] == 1
     assert read["dti_jobs", "generate", "queued"] == 1
     assert read["dti_jobs", "generate", "succeeded"] == 1
-    assert read["dti_jobs", "interpolate", "failed"] == 0
+    assert read["dti_jobs", "failed", "interpolate"] == 0
     assert read["dti_queue_age_seconds", "train"] == 10
     assert read["dti_queue_age_seconds", "interpolate"] == 0
     assert read["dti_workers",] == 1
