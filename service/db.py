@@ -30,6 +30,8 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = address(url)
         self.engine = _engine(self.url)
+        self._reader = self.engine.execution_options(postgresql_readonly=True)
+        self._writer = self.engine.execution_options(sqlite_begin="IMMEDIATE")
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -38,7 +40,7 @@ class Database:
         Raises:
             DatabaseUnavailableError: the database does not answer.
         """
-        with _translated(), Session(self.engine.execution_options(postgresql_readonly=True)) as session:
+        with _translated(), Session(self._reader) as session:
             session.expire_on_commit = False
             yield session
 
@@ -51,7 +53,7 @@ class Database:
         Raises:
             DatabaseUnavailableError: the database does not answer.
         """
-        with _translated(), Session(self.engine.execution_options(sqlite_begin="IMMEDIATE")) as session:
+        with _translated(), Session(self._writer) as session:
             session.expire_on_commit = False
             yield session
             session.commit()

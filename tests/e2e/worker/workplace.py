@@ -13,7 +13,6 @@ from service import concepts, jobs, requests
 from service.concepts import NewConcept, StoredPicture
 from service.desks import Presence
 from service.objects import name_for
-from service.owners import ensure_local_owner
 from service.tables import LOCAL_OWNER_ID
 from service.trainings import complete_settings
 from tests.checkpoints import stable_diffusion
@@ -57,8 +56,6 @@ class Client:
 
     def __init__(self, service):
         self.service = service
-        with service.database.writing() as session:
-            ensure_local_owner(session, now())
 
     def train(self, name, *, seed=0, steps=6, model=MODEL, **settings):
         """Creates a concept; returns its training's id."""
