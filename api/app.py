@@ -1,6 +1,5 @@
 """The application: its parts around an open service, its routes, and what every request passes through first."""
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,21 +12,9 @@ from api.bodies import BodyLimit
 from api.deps import Parts
 from api.routes import concepts, docs, files, generations, health, interpolations, jobs, models
 from service.context import Service
-from service.settings import Settings
 
 _VERSION = "1"
 _RESOURCES = (concepts, generations, interpolations, jobs, models)
-
-
-def create() -> FastAPI:
-    """The application on what the environment names, for servers that are told `api.app:create`.
-
-    Raises:
-        SettingsError: a setting is wrong, or would serve people whom it must not.
-    """
-    settings = Settings.from_environment(os.environ)
-    trusted_hosts(settings)
-    return create_app(Service.open(settings))
 
 
 def create_app(service: Service) -> FastAPI:

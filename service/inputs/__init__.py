@@ -24,14 +24,19 @@ def read_pictures(images: Sequence[Upload], archives: Sequence[Upload], limits: 
         ImageTooSmallError: a picture's shorter side is too small.
         InvalidInputError: there are no pictures or too many, or a caption cannot be used.
     """
+    _check_number(len(images), limits)
     pictures: list[CleanPicture] = []
     for file in _files(images, archives, limits):
-        if len(pictures) == limits.pictures:
-            raise InvalidInputError("images", f"There are more than {limits.pictures} pictures. Send fewer.")
+        _check_number(len(pictures) + 1, limits)
         pictures.append(clean(file, limits))
     if not pictures:
         raise InvalidInputError("images", "There are no pictures. Send at least one in `images` or in `archive`.")
     return pictures
+
+
+def _check_number(pictures: int, limits: Limits) -> None:
+    if pictures > limits.pictures:
+        raise InvalidInputError("images", f"There are more than {limits.pictures} pictures. Send fewer.")
 
 
 def _files(images: Sequence[Upload], archives: Sequence[Upload], limits: Limits) -> Iterator[File]:

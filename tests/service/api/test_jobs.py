@@ -205,6 +205,15 @@ def test_many_listeners_hear_the_same_as_it_happens(client, worker, settings):
     assert heard == [list(range(1, 10))] * 20
 
 
+def test_a_quiet_stream_says_that_it_is_there(client, monkeypatch):
+    monkeypatch.setattr("api.routes.jobs._COMMENT_EVERY_S", 0.1)
+    job_id = generate(client).json()["id"]
+    with client.stream("GET", f"/v1/jobs/{job_id}/events") as stream:
+        comments = (line for line in stream.iter_lines() if line.startswith(":"))
+        assert next(comments)
+        assert next(comments)
+
+
 def test_listeners_are_let_go_when_the_server_ends(client, running):
     job_id = generate(client).json()["id"]
     with client.stream("GET", f"/v1/jobs/{job_id}/events") as stream:
