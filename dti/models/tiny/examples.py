@@ -5,6 +5,7 @@ choice: `python -m dti.models.tiny.examples FOLDER`.
 """
 
 import argparse
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +60,8 @@ def draw_concept(concept: Concept, folder: Path) -> None:
         art_set=concept.art_set,
     )
     (place / "README.md").write_text(about, "utf-8")
+    said = {"name": concept.name, "class_word": concept.class_word}
+    (place / "concept.json").write_text(json.dumps(said) + "\n", "utf-8")
 
 
 def main() -> None:
