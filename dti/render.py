@@ -51,7 +51,7 @@ class PictureWork:
         return self.guidance_scale != 1
 
 
-@dataclass(kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Slot:
     """A picture in the making.
 

@@ -53,7 +53,7 @@ class TrainingWork:
     initial: Embedding | None = None
 
 
-@dataclass(kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Run:
     """A training in progress, or done.
 

@@ -56,6 +56,9 @@ class Trainer:
             work: what to learn.
             checkpoint: of the same work, to go on from; None to start.
 
+        Returns:
+            The run; it is among the runs unless its checkpoint was the last one.
+
         Raises:
             NoPicturesError: there is nothing to learn from.
             PromptTooLongError: a caption or template does not fit the encoder.
@@ -67,7 +70,8 @@ class Trainer:
         run = start(work, self._family)
         if checkpoint is not None:
             run.resume(checkpoint)
-        self.runs.append(run)
+        if not run.finished:
+            self.runs.append(run)
         return run
 
     def advance(self) -> list[Update]:

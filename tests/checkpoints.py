@@ -1,5 +1,6 @@
 """Tiny checkpoints of the real classes with random weights, written in the diffusers layout, without any network."""
 
+import json
 from pathlib import Path
 
 import torch
@@ -42,26 +43,28 @@ def stable_diffusion(
         tokenizer = _tokenizer(padding)
         _text_model(tokenizer, legacy_eos=legacy_eos).save_pretrained(folder / "text_encoder")
         _unet().save_pretrained(folder / "unet")
-        _autoencoder(autoencoder).save_pretrained(folder / "vae")
+        vae = _autoencoder(autoencoder)
+        vae.save_pretrained(folder / "vae")
     tokenizer.save_pretrained(folder / "tokenizer")
     noise = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
     kind = PNDMScheduler if scheduler is None else DDIMScheduler
     kind(**noise, prediction_type=prediction_type, **(scheduler or {})).save_pretrained(folder / "scheduler")
-    (folder / "model_index.json").write_text(_INDEX)
+    (folder / "model_index.json").write_text(_index(kind.__name__, type(vae).__name__))
     return folder
 
 
-_INDEX = """{
-  "_class_name": "StableDiffusionPipeline",
-  "feature_extractor": [null, null],
-  "safety_checker": [null, null],
-  "scheduler": ["diffusers", "PNDMScheduler"],
-  "text_encoder": ["transformers", "CLIPTextModel"],
-  "tokenizer": ["transformers", "CLIPTokenizer"],
-  "unet": ["diffusers", "UNet2DConditionModel"],
-  "vae": ["diffusers", "AutoencoderKL"]
-}
-"""
+def _index(scheduler: str, autoencoder: str) -> str:
+    parts = {
+        "_class_name": "StableDiffusionPipeline",
+        "feature_extractor": [None, None],
+        "safety_checker": [None, None],
+        "scheduler": ["diffusers", scheduler],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", autoencoder],
+    }
+    return json.dumps(parts, indent=2)
 
 
 def _tokenizer(padding: str) -> CLIPTokenizer:

@@ -68,8 +68,8 @@ class ClipTextEncoder:
     def word_ids(self, text: str) -> list[int]:
         """The tokens of a text, without begin and end.
 
-        What a user writes is never a special token: the end would be found too early. A character that the tokenizer
-        does not know at all would be read as the end too, and is left out.
+        Begin and end are left out wherever they come from, a user's "<|endoftext|>" or a character that the tokenizer
+        does not know and reads as the end: the prompt's own end would no longer be the first.
         """
         special = {*self.frame.begin, *self.frame.end}
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
@@ -103,6 +103,5 @@ def _read_tokenizer(folder: Path, positions: int) -> tuple[Tokenizer, Frame]:
     tokenizer = Tokenizer.from_str(vendor.backend_tokenizer.to_str())
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    tokenizer.encode_special_tokens = True
     limit = min(vendor.model_max_length, positions)
     return tokenizer, Frame((vendor.bos_token_id,), (vendor.eos_token_id,), vendor.pad_token_id, limit)

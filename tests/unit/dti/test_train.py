@@ -1,0 +1,287 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load, save
+
+from dti.errors import (
+    CheckpointError,
+    EmbeddingMismatchError,
+    InvalidSettingError,
+    NoPicturesError,
+    PromptTooLongError,
+    TrainingDivergedError,
+    UnknownTriggerError,
+)
+from dti.methods import METHODS
+from dti.spec import Training
+from dti.train import Trainer
+from tests.unit.dti.works import concept, picture_work, pictures, rendered, trained, training_work
+
+
+def changed(work, **settings):
+    return replace(work, settings=replace(work.settings, **settings))
+
+
+def file_of(run):
+    return run.embedding().to_bytes()
+
+
+@pytest.fixture(params=METHODS)
+def work(request):
+    return training_work(method=request.param)
+
+
+def test_a_lone_training_is_the_same_bit_for_bit_every_time(family, work):
+    assert file_of(trained(family, work)) == file_of(trained(family, work))
+
+
+def test_every_update_is_counted_reported_and_the_last_one_ends_the_run(family, work):
+    trainer = Trainer(family)
+    run = trainer.admit(work)
+    assert (run.step, run.total, run.loss, run.finished) == (0, 6, None, False)
+    assert run.angle_rad == 0
+    losses = []
+    while trainer.runs:
+        (update,) = trainer.advance()
+        assert (update.run, update.error, update.loss) == (run, None, run.loss)
+        losses.append(update.loss)
+    assert (run.step, run.finished, len(losses)) == (6, True, 6)
+    assert all(math.isfinite(loss) for loss in losses)
+    assert 0 < run.angle_rad <= 6 * math.atan(work.settings.learning_rate) + 1e-5
+
+
+@pytest.mark.parametrize("stop", range(6))
+def test_going_on_from_a_checkpoint_equals_never_having_stopped(family, work, stop):
+    trainer = Trainer(family)
+    stopped = trainer.admit(work)
+    for _ in range(stop):
+        trainer.advance()
+    resumed = trained(family, work, stopped.checkpoint())
+    straight = trained(family, work)
+    assert file_of(resumed) == file_of(straight)
+    assert (resumed.loss, resumed.step) == (straight.loss, straight.step)
+    assert resumed.angle_rad == straight.angle_rad
+
+
+def test_a_checkpoint_of_a_finished_training_has_nothing_left_to_do(family, work):
+    done = trained(family, work)
+    again = Trainer(family)
+    run = again.admit(work, done.checkpoint())
+    assert run.finished
+    assert again.runs == []
+    assert file_of(run) == file_of(done)
+
+
+def test_rows_in_company_stay_close_to_those_learned_alone(family, work):
+    works = [
+        work,
+        replace(changed(work, seed=4, batch_size=3, steps=4), class_word="cat", trigger="a-cat"),
+        replace(changed(work, num_vectors=3, seed=5), property="style", pictures=pictures(seed=1)),
+        changed(work, resolution=40),
+    ]
+    trainer = Trainer(family)
+    runs = [trainer.admit(one) for one in works]
+    while trainer.runs:
+        assert all(update.error is None for update in trainer.advance())
+    for run, one in zip(runs, works, strict=True):
+        together, alone = run.embedding().rows["text_encoder"], trained(family, one).embedding().rows["text_encoder"]
+        assert run.step == one.settings.steps
+        cosines = torch.nn.functional.cosine_similarity(together.direction, alone.direction)
+        assert cosines.clamp(max=1).acos().max() < 0.02
+
+
+def test_a_run_that_leaves_does_not_disturb_the_others(family, work):
+    trainer = Trainer(family)
+    stays, leaves = trainer.admit(work), trainer.admit(changed(work, seed=9))
+    trainer.advance()
+    trainer.dismiss(leaves)
+    while trainer.runs:
+        trainer.advance()
+    assert (stays.step, leaves.step) == (6, 1)
+    assert leaves.embedding().steps == 1
+
+
+def test_training_leaves_every_weight_and_table_as_it_was(family, work):
+    parts = (family._unet, family._vae, family._text_encoder._model)
+    before = [weight.clone() for part in parts for weight in part.state_dict().values()]
+    trained(family, work)
+    after = [weight for part in parts for weight in part.state_dict().values()]
+    assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+    assert all(weight.grad is None for part in parts for weight in part.parameters())
+
+
+def test_training_and_rendering_take_turns_on_one_model_without_feeling_each_other(family, work):
+    (picture,) = rendered(family, picture_work(family))
+    trainer = Trainer(family)
+    run = trainer.admit(work)
+    while trainer.runs:
+        trainer.advance()
+        assert (rendered(family, picture_work(family))[0] == picture).all()
+    assert file_of(run) == file_of(trained(family, work))
+
+
+def test_the_embedding_says_what_was_learned_where_and_how(family, work):
+    embedding = trained(family, work).embedding()
+    family.check_fits(embedding)
+    assert (embedding.trigger, embedding.class_word, embedding.method) == ("my-dog", "dog", work.method)
+    assert (embedding.steps, embedding.settings["seed"]) == (6, 3)
+
+
+def test_several_vectors_are_learned_each_by_itself(family, work):
+    rows = trained(family, replace(work, class_word="stuffed animal")).embedding().rows["text_encoder"]
+    assert rows.direction.shape == (2, 32)
+    more = trained(family, changed(work, num_vectors=5)).embedding().rows["text_encoder"].direction
+    assert more.shape == (5, 32)
+    assert len(more.unique(dim=0)) == 5
+
+
+def test_one_may_go_on_from_learned_rows(family, work):
+    first = trained(family, work).embedding()
+    trainer = Trainer(family)
+    run = trainer.admit(replace(work, initial=first))
+    torch.testing.assert_close(
+        run.embedding().rows["text_encoder"].direction, first.rows["text_encoder"].direction, atol=1e-6, rtol=0
+    )
+    stranger = replace(concept(family), fingerprint="0" * 16)
+    with pytest.raises(EmbeddingMismatchError):
+        trainer.admit(replace(work, initial=stranger))
+
+
+def test_a_decaying_rate_turns_the_rows_less_and_less(family, work):
+    trainer = Trainer(family)
+    run = trainer.admit(changed(work, schedule="cosine"))
+    turns, before = [], run.embedding().rows["text_encoder"].direction
+    while trainer.runs:
+        trainer.advance()
+        now = run.embedding().rows["text_encoder"].direction
+        turns.append(float((now - before).norm()))
+        before = now
+    assert turns == sorted(turns, reverse=True)
+    assert turns[-1] < 0.2 * turns[0]
+
+
+def test_every_picture_comes_once_before_one_comes_again(family, work):
+    run = Trainer(family).admit(changed(work, batch_size=3))
+    dealt = [run._deal() for _ in range(9)]
+    assert all(sorted(dealt[i : i + 3]) == [0, 1, 2] for i in (0, 3, 6))
+    assert len({tuple(dealt[i : i + 3]) for i in (0, 3, 6)}) > 1
+
+
+def test_captions_are_used_unless_they_are_turned_off(family, work):
+    given = replace(work, captions=["a red {}"] * 3)
+    assert file_of(trained(family, given)) != file_of(trained(family, changed(given, captions=False)))
+
+
+def poison(family, monkeypatch, row):
+    """Let the next loss of one picture of the batch be no number."""
+    loss = family.loss
+
+    def poisoned(latents, conditioning, generators):
+        monkeypatch.setattr(family, "loss", loss)
+        losses = loss(latents, conditioning, generators)
+        return torch.where(torch.arange(len(losses)) == row, torch.nan, losses)
+
+    monkeypatch.setattr(family, "loss", poisoned)
+
+
+def test_a_training_that_diverges_ends_alone_with_its_last_good_rows(family, work, monkeypatch):
+    neighbour_alone = trained(family, changed(work, seed=9))
+    trainer = Trainer(family)
+    bad, good = trainer.admit(work), trainer.admit(changed(work, seed=9))
+    trainer.advance()
+    rows = file_of(bad)
+    poison(family, monkeypatch, row=1)
+    updates = trainer.advance()
+    assert isinstance(updates[0].error, TrainingDivergedError)
+    assert updates[0].error.step == 2
+    assert math.isnan(updates[0].loss)
+    assert file_of(bad) == rows
+    assert updates[1].error is None
+    assert trainer.runs == [good]
+    while trainer.runs:
+        trainer.advance()
+    cosine = torch.nn.functional.cosine_similarity(
+        good.embedding().rows["text_encoder"].direction, neighbour_alone.embedding().rows["text_encoder"].direction
+    )
+    assert cosine.clamp(max=1).acos().max() < 0.02
+
+
+def test_gradients_that_are_no_numbers_end_a_training_too(family, work, monkeypatch):
+    trainer = Trainer(family)
+    run = trainer.admit(work)
+    rows = file_of(run)
+    loss = family.loss
+
+    def steep(latents, conditioning, generators):
+        losses = loss(latents, conditioning, generators)
+        return losses + (losses - losses.detach()).abs().sqrt()
+
+    monkeypatch.setattr(family, "loss", steep)
+    (update,) = trainer.advance()
+    assert isinstance(update.error, TrainingDivergedError)
+    assert file_of(run) == rows
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "says"),
+    [
+        ({"pictures": [], "captions": []}, NoPicturesError, "no pictures"),
+        ({"captions": ["a {} " + "x " * 80] * 3}, PromptTooLongError, "tokens"),
+        ({"captions": ["a {} with <her-cat>"] * 3}, UnknownTriggerError, "her-cat"),
+        ({"class_word": " "}, InvalidSettingError, "class_word"),
+        ({"settings": Training(seed=1, resolution=33)}, InvalidSettingError, "multiple of 4"),
+        ({"settings": Training(seed=None, resolution=32)}, InvalidSettingError, "seed"),
+        ({"settings": Training(seed=1, resolution=None)}, InvalidSettingError, "resolution"),
+        (
+            {"settings": Training(seed=1, resolution=32, num_vectors=32), "captions": ["a {} " + "x " * 16] * 3},
+            PromptTooLongError,
+            "51 tokens",
+        ),
+    ],
+)
+def test_what_cannot_be_learned_is_refused_at_the_door(family, asked, error, says):
+    trainer = Trainer(family)
+    with pytest.raises(error, match=says):
+        trainer.admit(training_work(**asked))
+    assert trainer.runs == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"class_word": "cat"},
+        {"pictures": pictures(seed=1)},
+        {"captions": [None] * 3},
+        {"property": "style"},
+        {"settings": Training(seed=4, resolution=32, steps=6, batch_size=2)},
+    ],
+)
+def test_a_checkpoint_of_other_work_is_refused(family, other):
+    trainer = Trainer(family)
+    checkpoint = trainer.admit(training_work()).checkpoint()
+    with pytest.raises(CheckpointError, match="another training"):
+        trainer.admit(training_work(**other), checkpoint)
+    assert len(trainer.runs) == 1
+
+
+def damaged(checkpoint):
+    tensors = load(checkpoint)
+    rows = next(name for name in tensors if name.endswith("/start"))
+    yield checkpoint[:-7]
+    yield b""
+    yield b"no safetensors at all"
+    yield save({name: tensor for name, tensor in tensors.items() if name != rows})
+    yield save(tensors | {rows: tensors[rows][..., :-1].contiguous()})
+    yield save(tensors | {"generator": tensors["generator"][:10]})
+    yield save(tensors | {"facts": tensors["facts"][:-2]})
+
+
+def test_a_damaged_checkpoint_is_refused(family):
+    trainer = Trainer(family)
+    run = trainer.admit(training_work())
+    trainer.advance()
+    for checkpoint in damaged(run.checkpoint()):
+        with pytest.raises(CheckpointError, match="damaged"):
+            Trainer(family).admit(training_work(), checkpoint)

@@ -1,0 +1,79 @@
+"""What engines are asked in tests: concepts, pictures to make, concepts to learn."""
+
+import numpy as np
+import torch
+from PIL import Image
+
+from dti.embedding import Embedding, Rows
+from dti.render import PictureWork, Renderer
+from dti.spec import Training
+from dti.train import Trainer, TrainingWork
+
+
+def concept(family, trigger="my-dog", *, seed=1, vectors=1):
+    """A concept that nobody trained, for this model."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = {}
+    for name, encoder in family.encoders.items():
+        v = torch.randn(vectors, encoder.width, generator=generator)
+        rows[name] = Rows(v / v.norm(dim=-1, keepdim=True), torch.full((vectors, 1), 0.4))
+    return Embedding(
+        rows=rows,
+        trigger=trigger,
+        class_word="dog",
+        family=family.name,
+        fingerprint=family.fingerprint,
+        method="dti",
+        settings={},
+        steps=0,
+    )
+
+
+def picture_work(family, **asked):
+    given = {
+        "prompt": "a photo of <my-dog> on the beach",
+        "concepts": {"my-dog": concept(family)},
+        "width": 32,
+        "height": 32,
+        "steps": 4,
+        "guidance_scale": 4.0,
+        "scheduler": "ddim",
+        "seed": 7,
+    }
+    return PictureWork(**given | asked)
+
+
+def rendered(family, *works):
+    """The works' pictures as arrays, made together."""
+    renderer = Renderer(family)
+    slots = [renderer.admit(work) for work in works]
+    while renderer.slots:
+        renderer.advance()
+    return [np.asarray(slot.picture, dtype=int) for slot in slots]
+
+
+def pictures(count=3, width=40, height=34, seed=0):
+    rng = np.random.default_rng(seed)
+    return [Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)) for _ in range(count)]
+
+
+def training_work(*, seed=3, steps=6, batch_size=2, **asked):
+    given = {
+        "pictures": pictures(),
+        "captions": [None, "a red {} on the beach", None],
+        "class_word": "dog",
+        "trigger": "my-dog",
+        "method": "dti",
+        "property": "object",
+        "settings": Training(seed=seed, resolution=32, steps=steps, batch_size=batch_size),
+    }
+    return TrainingWork(**given | asked)
+
+
+def trained(family, work, checkpoint=None):
+    """The work's run, alone, to its end."""
+    trainer = Trainer(family)
+    run = trainer.admit(work, checkpoint)
+    while trainer.runs:
+        trainer.advance()
+    return run
