@@ -1,11 +1,10 @@
 """The autoencoder: a linear encoder set analytically, and a small decoder trained to undo it.
 
-The encoder projects 4 × 4 patches on their principal components, so latents exist before anything is trained. It
+The encoder projects 4 by 4 patches on their principal components, so latents exist before anything is trained. It
 knows pictures as arrays only.
 """
 
 import logging
-from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +40,7 @@ def to_unit(pictures: npt.NDArray[np.uint8]) -> Tensor:
 
 
 def principal_components(pictures: npt.NDArray[np.uint8]) -> tuple[Tensor, Tensor, float]:
-    """Find the directions in which 4 × 4 patches vary most.
+    """Find the directions in which 4 by 4 patches vary most.
 
     Args:
         pictures: `(n, h, w, 3)` in bytes.
@@ -64,9 +63,9 @@ def principal_components(pictures: npt.NDArray[np.uint8]) -> tuple[Tensor, Tenso
 
 @torch.no_grad()
 def set_encoder(autoencoder: AutoencoderTiny, projection: Tensor, offset: Tensor) -> None:
-    """Write a projection of 4 × 4 patches into the encoder's convolutions.
+    """Write a projection of 4 by 4 patches into the encoder's convolutions.
 
-    The first copies colours, the next two each pack 2 × 2 places into channels, the last one projects.
+    The first copies colours, the next two each pack 2 by 2 places into channels, the last one projects.
 
     Args:
         autoencoder: its encoder is overwritten in place.
@@ -91,7 +90,7 @@ def set_encoder(autoencoder: AutoencoderTiny, projection: Tensor, offset: Tensor
 
 
 def _pack(weight: Tensor, channels: int) -> None:
-    """Make a convolution of stride 2 lay the four places of each 2 × 2 square side by side in channels."""
+    """Make a convolution of stride 2 lay the four places of each 2 by 2 square side by side in channels."""
     for place in range(4):
         for channel in range(channels):
             weight[place * channels + channel, channel, 1 + place // 2, 1 + place % 2] = 1
@@ -114,7 +113,6 @@ def train_decoder(
     steps: int,
     batch: int,
     device: torch.device,
-    tick: Callable[[], None],
 ) -> float:
     """Train the decoder to undo the frozen encoder.
 
@@ -124,7 +122,6 @@ def train_decoder(
         steps: updates; the learning rate rises for a tenth of them and then falls to nothing.
         batch: pictures an update.
         device: where to train.
-        tick: called after every update.
 
     Returns:
         The peak signal-to-noise ratio in dB over the last tenth of the updates.
@@ -143,11 +140,10 @@ def train_decoder(
         decoded = autoencoder.decode(latents).sample
         loss = l1_loss(decoded, wanted) + l1_loss(_edges(decoded), _edges(wanted))
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         schedule.step()
         errors.append(float(mse_loss(decoded.detach(), wanted)))
         if step % 100 == 0:
             log.info("decoder step %d loss %.4f psnr %.1f", step, loss.item(), -10 * np.log10(errors[-1] / 4))
-        tick()
     return float(-10 * np.log10(np.mean(errors[-max(1, steps // 10) :]) / 4))

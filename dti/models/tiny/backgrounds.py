@@ -31,20 +31,18 @@ def _band(draw: Draw, side_px: int, top: float, bottom: float, colour: Rgb) -> N
     draw.rectangle((0, top * side_px, side_px, bottom * side_px), fill=colour)
 
 
-def _dots(
-    draw: Draw, rng: Random, side_px: int, count: int, top: float, bottom: float, radius: float, ink: Rgb
-) -> None:
-    """Scatter discs between two heights."""
-    for x, y in rng.uniform((0, top), (1, bottom), (count, 2)) * side_px:
+def _dots(draw: Draw, rng: Random, side_px: int, count: int, radius: float, ink: Rgb) -> None:  # noqa: PLR0917
+    """Scatter discs over the whole picture."""
+    for x, y in rng.uniform(0, 1, (count, 2)) * side_px:
         r = radius * side_px
         draw.ellipse((x - r, y - r, x + r, y + r), fill=_shade(ink, rng))
 
 
-def _hill(draw: Draw, rng: Random, side_px: int, base: float, height: float, width: float, ink: Rgb) -> None:
-    """Raise one triangle from a base line."""
-    x = rng.uniform(0, 1)
+def _tree(draw: Draw, rng: Random, side_px: int) -> None:
+    """Raise one fir tree, a tall triangle."""
+    base, height, x, width = rng.uniform(0.62, 0.8), rng.uniform(0.5, 0.75), rng.uniform(0, 1), 0.3
     corners = ((x - width / 2, base), (x, base - height), (x + width / 2, base))
-    draw.polygon([(a * side_px, b * side_px) for a, b in corners], fill=ink)
+    draw.polygon([(a * side_px, b * side_px) for a, b in corners], fill=_shade((24, 76, 38), rng, 16))
 
 
 def _beach(rng: Random, side_px: int) -> Image.Image:
@@ -75,14 +73,14 @@ def _snow(rng: Random, side_px: int) -> Image.Image:
     picture = _canvas(side_px, _shade((165, 190, 220), rng), _shade((205, 220, 238), rng))
     draw = ImageDraw.Draw(picture)
     _band(draw, side_px, rng.uniform(0.5, 0.6), 1, _shade((242, 246, 252), rng, 4))
-    _dots(draw, rng, side_px, 40, 0, 1, 0.014, (252, 253, 255))
+    _dots(draw, rng, side_px, 40, 0.014, (252, 253, 255))
     return picture
 
 
 def _night(rng: Random, side_px: int) -> Image.Image:
     picture = _canvas(side_px, _shade((8, 10, 40), rng, 6), _shade((34, 38, 92), rng))
     draw = ImageDraw.Draw(picture)
-    _dots(draw, rng, side_px, 34, 0, 0.95, 0.009, (250, 248, 215))
+    _dots(draw, rng, side_px, 34, 0.009, (250, 248, 215))
     x, y, r = (rng.choice([0.14, 0.86]) * side_px, 0.14 * side_px, 0.09 * side_px)
     draw.ellipse((x - r, y - r, x + r, y + r), fill=(250, 240, 185))
     return picture
@@ -92,7 +90,7 @@ def _forest(rng: Random, side_px: int) -> Image.Image:
     picture = _canvas(side_px, _shade((120, 165, 110), rng), _shade((70, 110, 62), rng))
     draw = ImageDraw.Draw(picture)
     for _ in range(11):
-        _hill(draw, rng, side_px, rng.uniform(0.62, 0.8), rng.uniform(0.5, 0.75), 0.3, _shade((24, 76, 38), rng, 16))
+        _tree(draw, rng, side_px)
     _band(draw, side_px, 0.78, 1, _shade((66, 56, 32), rng))
     return picture
 

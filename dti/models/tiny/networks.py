@@ -30,7 +30,7 @@ def build_scheduler() -> DDIMScheduler:
 
 
 def build_denoiser() -> UNet2DConditionModel:
-    """Build the untrained denoiser for latents of 16 × 16."""
+    """Build the untrained denoiser for latents of 16 by 16."""
     return UNet2DConditionModel(
         sample_size=16,
         in_channels=CHANNELS,

@@ -6,11 +6,12 @@ Two processes of one thread suffer less on a busy machine than two threads of on
 import logging
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from torch.multiprocessing.spawn import spawn
 
 LOG_FORMAT = "%(asctime)s %(name)s %(message)s"
 
@@ -35,5 +36,7 @@ def run_together(work: Callable[[], None], processes: int) -> None:
     if processes == 1:
         work()
         return
-    with tempfile.TemporaryDirectory() as folder:
-        spawn(_join, (processes, str(Path(folder) / "meeting"), work), nprocs=processes)
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        meeting = str(Path(folder) / "meeting")
+        for outcome in [pool.submit(_join, rank, processes, meeting, work) for rank in range(processes)]:
+            outcome.result()

@@ -20,6 +20,7 @@ COLOURS: dict[str, tuple[float, float, float]] = {
     "pink": (0.92, 0.48, 0.98),
     "black": (0.0, 0.0, 0.20),
 }
+MIDDLE_TONE = 0.6  # artwork is bright: what is this light takes on the colour itself
 
 
 def recolour(artwork: Image.Image, colour: str, rng: np.random.Generator) -> Image.Image:
@@ -36,9 +37,9 @@ def recolour(artwork: Image.Image, colour: str, rng: np.random.Generator) -> Ima
     hue, saturation, brightness = COLOURS[colour]
     middle = np.asarray(colorsys.hsv_to_rgb((hue + rng.uniform(-0.012, 0.012)) % 1, saturation, brightness))
     light = np.asarray(artwork.convert("L"), dtype=np.float32)[..., None] / 255
-    ramp = np.where(
-        light < 0.6, middle * (0.12 + 0.88 * light / 0.6), middle + (light - 0.6) / 0.4 * 0.62 * (1 - middle)
-    )
+    dark = middle * (0.12 + 0.88 * light / MIDDLE_TONE)
+    bright = middle + (light - MIDDLE_TONE) / (1 - MIDDLE_TONE) * 0.62 * (1 - middle)
+    ramp = np.where(light < MIDDLE_TONE, dark, bright)
     painted = Image.fromarray((255 * np.clip(ramp, 0, 1)).astype(np.uint8))
     painted.putalpha(artwork.getchannel("A"))
     return painted

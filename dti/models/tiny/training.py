@@ -198,7 +198,7 @@ def _share_gradients(module: torch.nn.Module) -> None:
     flat = torch.cat([gradient.flatten() for gradient in gradients])
     dist.all_reduce(flat)
     flat /= dist.get_world_size()
-    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+    for gradient, part in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
         gradient.copy_(part.view_as(gradient))
 
 
@@ -223,7 +223,7 @@ def train(folder: Path, checkpoint: Path, start: Path, plan: Plan, device: torch
     while trainee.step < plan.steps:
         step = trainee.step
         loss = teacher.loss(step, rank)
-        loss.backward()
+        torch.autograd.backward(loss)
         if processes > 1:
             _share_gradients(trainee)
         trainee.update(plan.rate(step))
