@@ -15,6 +15,7 @@ from dti.errors import DTIError
 from service.children import StartError
 from service.errors import ServiceError
 from service.settings import Settings
+from worker import commands
 
 if TYPE_CHECKING:
     from service.doctor import Finding
@@ -63,6 +64,10 @@ def worker(
     else:
         from worker.device import run
     raise typer.Exit(run(_settings()))
+
+
+for command in (commands.train, commands.render, commands.interpolate):
+    app.command()(command)
 
 
 @app.command()

@@ -6,11 +6,13 @@ It says what it found in each model and knows nothing of jobs.
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
-from pathlib import Path
 
+import diffusers
 import torch
+import transformers
 
 from dti import families
+from dti.families import Family
 from dti.families.base import choose_device
 from dti.models.tiny import CHECKPOINT
 from service.models import Catalogue, ModelEntry
@@ -24,9 +26,15 @@ _BUNDLED = {"bundled:tiny": CHECKPOINT}
 log = logging.getLogger(__name__)
 
 
-def source_of(entry: ModelEntry) -> str | Path:
-    """Where a model's checkpoint is loaded from."""
-    return _BUNDLED.get(entry.source, entry.source)
+def load(entry: ModelEntry) -> Family:
+    """A model of the catalogue on this machine's device, without the bars and remarks of those who made its parts.
+
+    Raises:
+        ModelUnavailableError: it cannot be loaded.
+    """
+    transformers.logging.disable_progress_bar()
+    diffusers.logging.set_verbosity_error()
+    return families.load(entry.family, _BUNDLED.get(entry.source, entry.source))
 
 
 class Desk:
@@ -82,10 +90,10 @@ class Desk:
         self._put_out(LOADED_MODELS - 1)
         log.info("Loading %s", entry.name)
         try:
-            family = families.load(entry.family, source_of(entry))
+            family = load(entry)
         except torch.OutOfMemoryError:
             self._put_out(0)
-            family = families.load(entry.family, source_of(entry))
+            family = load(entry)
         self._tell(entry.name, family.card())
         return Station(entry, family, self.paces)
 

@@ -4,33 +4,18 @@ from collections.abc import Iterator, Sequence
 
 from PIL import Image
 
-from dti.render import PictureWork
 from service.jobs import NewImage
-from worker.handlers.pictures import Frame, PicturesHandler
+from worker import frames
+from worker.frames import Frame
+from worker.handlers.pictures import PicturesHandler
 
 
 class GenerateHandler(PicturesHandler):
-    """The i-th picture uses seed + i."""
+    """One frame a picture, and nothing besides."""
 
     def frames(self) -> Sequence[Frame]:
-        """One frame a picture."""
-        asked, embeddings = self.claim.input, self._embeddings()
-        return [
-            Frame(
-                work=PictureWork(
-                    prompt=asked["prompt"],
-                    negative_prompt=asked["negative_prompt"],
-                    concepts=embeddings,
-                    width=asked["width"],
-                    height=asked["height"],
-                    steps=asked["steps"],
-                    guidance_scale=asked["guidance_scale"],
-                    scheduler=asked["scheduler"],
-                    seed=asked["seed"] + number,
-                )
-            )
-            for number in range(asked["num_images"])
-        ]
+        """The pictures that were asked for."""
+        return frames.generation(self.claim.input, self._embeddings())
 
     def extras(self, pictures: Sequence[Image.Image]) -> Iterator[NewImage]:  # noqa: ARG002 - one border for all kinds
         """Nothing."""

@@ -1,17 +1,16 @@
 """Interpolations: one prompt at several points between two concepts, all from the same noise."""
 
 from collections.abc import Iterator, Sequence
-from itertools import count
 
 from PIL import Image
 
-from dti.mix import interpolate
 from dti.pictures import contact_sheet, to_animation
-from dti.render import PictureWork
 from service.jobs import NewImage
 from service.tables import Role
+from worker import frames
 from worker.encoding import PictureFile, encode
-from worker.handlers.pictures import Frame, PicturesHandler
+from worker.frames import Frame
+from worker.handlers.pictures import PicturesHandler
 
 SHEET_COLUMNS = 8
 
@@ -21,26 +20,9 @@ class InterpolateHandler(PicturesHandler):
 
     def frames(self) -> Sequence[Frame]:
         """The job's first two concepts are those between which its shares lie."""
-        asked, embeddings = self.claim.input, self._embeddings()
-        start, end = (embeddings[pin.name] for pin in self.claim.concepts[:2])
-        between = next(name for name in map("between-{}".format, count()) if name not in embeddings)
-        return [
-            Frame(
-                work=PictureWork(
-                    prompt=asked["prompt"].replace("{}", f"<{between}>"),
-                    negative_prompt=asked["negative_prompt"],
-                    concepts={**embeddings, between: interpolate(start, end, share, asked["method"])},
-                    width=asked["width"],
-                    height=asked["height"],
-                    steps=asked["steps"],
-                    guidance_scale=asked["guidance_scale"],
-                    scheduler=asked["scheduler"],
-                    seed=asked["seed"],
-                ),
-                share=share,
-            )
-            for share in asked["shares"]
-        ]
+        embeddings = self._embeddings()
+        ends = [embeddings[pin.name] for pin in self.claim.concepts[:2]]
+        return frames.interpolation(self.claim.input, ends, embeddings)
 
     def extras(self, pictures: Sequence[Image.Image]) -> Iterator[NewImage]:
         """The animation and the contact sheet where they are asked for."""

@@ -6,28 +6,20 @@ Which pictures, and what is put together from them, is each kind's own.
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from PIL import Image
 from sqlalchemy.orm import Session
 
 from dti.embedding import Embedding
-from dti.render import PictureWork, Slot
+from dti.render import Slot
 from dti.train import Run, Update
 from service import jobs
 from service.jobs import Claim, NewImage
 from worker.encoding import encode
+from worker.frames import Frame
 from worker.handlers.base import Course, Handler, now
 from worker.ledger import Ledger
 from worker.station import Station
-
-
-@dataclass(frozen=True, kw_only=True)
-class Frame:
-    """One picture of a job: how it is made and, where it lies between two concepts, where."""
-
-    work: PictureWork
-    share: float | None = None
 
 
 class PicturesHandler(Handler):
@@ -99,24 +91,11 @@ class PicturesHandler(Handler):
             raise slot.error or AssertionError("A finished slot has a picture or an error.")
         self._pictures[place] = slot.picture
         frame, prompt = self._frames[place], self.claim.input["prompt"]
-        file = encode(slot.picture, self.claim.input["format"], self._facts(frame))
+        facts = frame.facts(prompt=prompt, model=self.claim.model, concepts=[pin.name for pin in self.claim.concepts])
+        file = encode(slot.picture, self.claim.input["format"], facts)
         return self._ledger.store_image(
             self.claim, "image", place, file, seed=frame.work.seed, prompt=prompt, share=frame.share
         )
-
-    def _facts(self, frame: Frame) -> dict[str, str]:
-        """What a picture says of itself; nothing that differs between two runs of the same request."""
-        facts = {
-            "prompt": self.claim.input["prompt"],
-            "negative_prompt": frame.work.negative_prompt,
-            "seed": str(frame.work.seed),
-            "model": self.claim.model,
-            "concepts": ", ".join(pin.name for pin in self.claim.concepts),
-            "steps": str(frame.work.steps),
-            "guidance_scale": str(frame.work.guidance_scale),
-            "scheduler": frame.work.scheduler,
-        }
-        return facts if frame.share is None else {**facts, "share": str(frame.share)}
 
     def _steps_done(self) -> int:
         finished = sum(self._frames[place].work.steps for place in self._pictures)

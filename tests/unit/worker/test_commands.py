@@ -1,0 +1,102 @@
+"""The command line's work on files, with the bundled model: real folders in, real files out."""
+
+import contextlib
+import io
+import os
+import sys
+from dataclasses import dataclass
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cli
+from dti.embedding import Embedding
+
+
+@dataclass
+class Answer:
+    returncode: int
+    stderr: str
+
+
+def run(folder, *arguments):
+    """A command as a process would run it, but in this one, where torch is loaded already."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("DTI_")}
+    said = io.StringIO()
+    with (
+        contextlib.chdir(folder),
+        contextlib.redirect_stderr(said),
+        patch.dict(os.environ, clean, clear=True),
+        patch.object(sys, "argv", ["dti", *arguments]),
+        pytest.raises(SystemExit) as ended,
+    ):
+        cli.main()
+    return Answer(ended.value.code, said.getvalue())
+
+
+@pytest.fixture(scope="session")
+def studio(tmp_path_factory):
+    """A folder with pictures, and a concept learned from them."""
+    folder = tmp_path_factory.mktemp("studio")
+    (folder / "pictures").mkdir()
+    generator = np.random.default_rng(0)
+    for number in range(2):
+        picture = Image.fromarray(generator.integers(0, 256, (70, 90, 3), dtype=np.uint8))
+        picture.save(folder / "pictures" / f"{number}.png")
+    (folder / "pictures" / "0.txt").write_text("a photo of {} on grass")
+    (folder / "pictures" / "notes.md").write_text("not a picture")
+    learned = run(folder, "train", "pictures", "--class-word", "dog", "--name", "my-dog", "--steps", "3", "--seed", "1")
+    assert learned.returncode == 0, learned.stderr
+    return folder
+
+
+def test_a_folder_of_pictures_becomes_an_embedding(studio):
+    embedding = Embedding.load(studio / "my-dog.safetensors")
+    assert (embedding.trigger, embedding.class_word, embedding.steps) == ("my-dog", "dog", 3)
+
+
+def test_a_prompt_with_the_concept_becomes_pictures_that_a_seed_repeats(studio):
+    for out in ("once", "again"):
+        prompt = ("a photo of <my-dog>", "--concept", "my-dog.safetensors")
+        made = run(studio, "render", *prompt, "--num-images", "2", "--steps", "2", "--seed", "4", "--out", out)
+        assert made.returncode == 0, made.stderr
+    assert sorted(path.name for path in (studio / "once").iterdir()) == ["00.png", "01.png"]
+    assert (studio / "once" / "01.png").read_bytes() == (studio / "again" / "01.png").read_bytes()
+    assert Image.open(studio / "once" / "01.png").text["seed"] == "5"
+
+
+def test_two_concepts_become_frames_a_sheet_and_an_animation(studio):
+    file = "my-dog.safetensors"
+    options = ("--frames", "3", "--steps", "2", "--animation", "webp", "--contact-sheet", "--out", "way")
+    made = run(studio, "interpolate", file, file, *options)
+    assert made.returncode == 0, made.stderr
+    names = {path.name for path in (studio / "way").iterdir()}
+    assert names == {"00.png", "01.png", "02.png", "animation.webp", "contact_sheet.png"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("render", "a photo of <nobody>"), "<nobody>"),
+        (("render", "a photo", "--model", "no-such-folder/at/all"), "no-such-folder"),
+        (("render", "a photo", "--scheduler", "guess"), "guess"),
+        (("render", "a photo", "--out", "my-dog.safetensors/below"), "cannot be written"),
+        (("render", "a photo of <x>", "--concept", "pictures/0.png"), "safetensors"),
+        (("train", "pictures", "--class-word", "dog", "--name", "No Name"), "No Name"),
+        (("train", "pictures", "--class-word", "dog", "--name", "x", "--learning-rate", "9"), "learning_rate"),
+        (("interpolate", "my-dog.safetensors", "my-dog.safetensors", "--prompt", "no place"), "{}"),
+    ],
+)
+def test_trouble_is_a_sentence_and_ends_with_one(studio, arguments, said):
+    answer = run(studio, *arguments)
+    assert answer.returncode == 1, answer.stderr
+    assert said in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_folder_without_pictures_is_named(tmp_path):
+    answer = run(tmp_path, "train", ".", "--class-word", "dog", "--name", "x")
+    assert answer.returncode == 1
+    assert "no pictures" in answer.stderr

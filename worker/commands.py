@@ -1,0 +1,285 @@
+"""The command line's work on files: `dti train`, `dti render` and `dti interpolate`, with progress bars and sentences.
+
+What is heavy is imported inside, so that the other commands never load it.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from dti.errors import InvalidSettingError
+from dti.spec import Interpolation, Rendering, Training, complete, hints_of
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from dti.embedding import Embedding
+    from worker.folder import Model
+    from worker.frames import Frame
+
+_console = Console(stderr=True)
+
+
+def _setting(kind: type[Any], name: str) -> Any:  # noqa: ANN401 - typer's own annotation
+    """An option with the sentence and bounds that the algorithm gives a setting."""
+    allowed = hints_of(kind)[name][1]
+    bounds = "" if allowed.low is None else f" {allowed.low:g} … {allowed.high:g}."
+    return typer.Option(help=allowed.sentence + bounds, show_default=False)
+
+
+_ModelName = Annotated[
+    str, typer.Option(help="A model of the catalogue, a folder in the diffusers layout, or a Hub id.")
+]
+_FamilyName = Annotated[str, typer.Option(help="What a checkpoint is that the catalogue does not know.")]
+_Seed = Annotated[int | None, _setting(Rendering, "seed")]
+_Width = Annotated[int | None, _setting(Rendering, "width")]
+_Height = Annotated[int | None, _setting(Rendering, "height")]
+_RenderingSteps = Annotated[int | None, _setting(Rendering, "steps")]
+_Guidance = Annotated[float | None, _setting(Rendering, "guidance_scale")]
+_Scheduler = Annotated[str | None, _setting(Rendering, "scheduler")]
+_NegativePrompt = Annotated[str, typer.Option(help="What pictures are led away from; may name concepts too.")]
+_CONCEPT = "An embedding made by `dti train`."
+_ConceptFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help=_CONCEPT)]
+_OutFolder = Annotated[Path, typer.Option(help="Folder for the pictures; made where it is missing.")]
+
+
+def train(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Pictures; NAME.txt is a caption.")],
+    class_word: Annotated[str, typer.Option(help="What kind of thing it is, such as dog.")],
+    name: Annotated[str, typer.Option(help="What prompts call the concept, as <name>.")],
+    out: Annotated[Path | None, typer.Option(help="The embedding's file; NAME.safetensors where not said.")] = None,
+    *,
+    model: _ModelName = "tiny",
+    family: _FamilyName = "sd",
+    method: Annotated[str, typer.Option(help="How the concept is learned.")] = "dti",
+    style: Annotated[bool, typer.Option("--style", help="Learn the pictures' style, not an object in them.")] = False,
+    steps: Annotated[int | None, _setting(Training, "steps")] = None,
+    learning_rate: Annotated[float | None, _setting(Training, "learning_rate")] = None,
+    schedule: Annotated[str | None, _setting(Training, "schedule")] = None,
+    kappa: Annotated[float | None, _setting(Training, "kappa")] = None,
+    magnitude: Annotated[str | None, _setting(Training, "magnitude")] = None,
+    batch_size: Annotated[int | None, _setting(Training, "batch_size")] = None,
+    resolution: Annotated[int | None, _setting(Training, "resolution")] = None,
+    num_vectors: Annotated[int | None, _setting(Training, "num_vectors")] = None,
+    seed: Annotated[int | None, _setting(Training, "seed")] = None,
+) -> None:
+    """Learn a concept from a folder of pictures."""
+    from worker import folder as work
+
+    given = {
+        "steps": steps,
+        "learning_rate": learning_rate,
+        "schedule": schedule,
+        "kappa": kappa,
+        "magnitude": _number_or_word(magnitude),
+        "batch_size": batch_size,
+        "resolution": resolution,
+        "num_vectors": num_vectors,
+        "seed": seed,
+    }
+    settings = Settings.from_environment(os.environ)
+    pictures = work.read_folder(folder, settings)
+    trainer, run = work.start_training(
+        _opened(model, family, settings),
+        pictures,
+        name=name,
+        class_word=class_word,
+        property="style" if style else "object",
+        method=method,
+        given=_said(given),
+    )
+    path, error = out or Path(f"{name}.safetensors"), None
+    with _bar(f"Learning <{name}> from {len(pictures)} pictures", run.total) as bar:
+        while trainer.runs:
+            (update,) = trainer.advance()
+            error = update.error
+            note = f"loss {update.loss:.3f}, turned by {run.angle_rad:.2f} rad"
+            bar.update(bar.task_ids[0], completed=run.step, note=note)
+    _write(path, run.embedding().to_bytes())
+    if error is not None:
+        raise error
+    _console.print(f"<{name}> lies in {path}.", markup=False)
+
+
+def render(
+    prompt: Annotated[str, typer.Argument(help="What the pictures show, with concepts as <name>.")],
+    concept: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, dir_okay=False, help="An embedding made by `dti train`; repeatable."),
+    ] = None,
+    out: _OutFolder = Path("pictures"),
+    *,
+    model: _ModelName = "tiny",
+    family: _FamilyName = "sd",
+    negative_prompt: _NegativePrompt = "",
+    num_images: Annotated[int | None, _setting(Rendering, "num_images")] = None,
+    width: _Width = None,
+    height: _Height = None,
+    steps: _RenderingSteps = None,
+    guidance_scale: _Guidance = None,
+    scheduler: _Scheduler = None,
+    seed: _Seed = None,
+    picture_format: Annotated[
+        str | None, typer.Option("--format", help="png, webp or jpeg.", show_default=False)
+    ] = None,
+) -> None:
+    """Make pictures of a prompt."""
+    from worker import folder as work
+    from worker import frames
+
+    given = {
+        "num_images": num_images,
+        "width": width,
+        "height": height,
+        "steps": steps,
+        "guidance_scale": guidance_scale,
+        "scheduler": scheduler,
+        "seed": seed,
+        "format": picture_format,
+    }
+    opened = _opened(model, family, Settings.from_environment(os.environ))
+    asked = {"prompt": prompt, "negative_prompt": negative_prompt, **work.rendering(opened, _said(given))}
+    concepts = _concepts(concept or [])
+    _draw(opened, frames.generation(asked, concepts), asked, concepts, out)
+
+
+def interpolate(
+    start: _ConceptFile,
+    end: _ConceptFile,
+    out: _OutFolder = Path("pictures"),
+    *,
+    model: _ModelName = "tiny",
+    family: _FamilyName = "sd",
+    prompt: Annotated[str, typer.Option(help="With {} where the concept stands.")] = "a photo of {}",
+    negative_prompt: _NegativePrompt = "",
+    frames: Annotated[int | None, _setting(Interpolation, "frames")] = None,
+    method: Annotated[str | None, _setting(Interpolation, "method")] = None,
+    animation: Annotated[str | None, _setting(Interpolation, "animation")] = None,
+    contact_sheet: Annotated[bool, _setting(Interpolation, "contact_sheet")] = False,
+    width: _Width = None,
+    height: _Height = None,
+    steps: _RenderingSteps = None,
+    guidance_scale: _Guidance = None,
+    scheduler: _Scheduler = None,
+    seed: _Seed = None,
+) -> None:
+    """Make pictures on the way from one concept to another."""
+    from dti.embedding import Embedding
+    from dti.pictures import contact_sheet as sheet_of
+    from dti.pictures import to_animation
+    from worker import folder as work
+    from worker import frames as plans
+
+    if prompt.count("{}") != 1:
+        raise InvalidSettingError("prompt", "it needs exactly one {}, where the concept stands.")
+    given = {
+        "width": width,
+        "height": height,
+        "steps": steps,
+        "guidance_scale": guidance_scale,
+        "scheduler": scheduler,
+        "seed": seed,
+    }
+    between = complete(Interpolation, _said({"frames": frames, "method": method, "animation": animation}))
+    shares = [number / (between.frames - 1) for number in range(between.frames)]
+    opened = _opened(model, family, Settings.from_environment(os.environ))
+    asked = {
+        "prompt": prompt,
+        "negative_prompt": negative_prompt,
+        "method": between.method,
+        "shares": shares,
+        **work.rendering(opened, _said(given)),
+    }
+    ends = [Embedding.load(path) for path in (start, end)]
+    concepts = {embedding.trigger: embedding for embedding in ends}
+    pictures = _draw(opened, plans.interpolation(asked, ends, concepts), asked, concepts, out)
+    if between.animation is not None:
+        _write(out / f"animation.{between.animation}", to_animation(pictures, between.animation))
+    if contact_sheet:
+        sheet_of(pictures, len(pictures), [f"{share:.2f}" for share in shares]).save(out / "contact_sheet.png")
+
+
+def _opened(name: str, family: str, settings: Settings) -> "Model":
+    with _console.status(f"Loading {name} …"):
+        from worker.folder import open_model
+
+        return open_model(name, family, settings)
+
+
+def _said(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _number_or_word(text: str | None) -> str | float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text
+
+
+def _concepts(paths: Sequence[Path]) -> "dict[str, Embedding]":
+    """Embeddings by the names that prompts call them."""
+    from dti.embedding import Embedding
+
+    concepts: dict[str, Embedding] = {}
+    for path in paths:
+        embedding = Embedding.load(path)
+        if embedding.trigger in concepts:
+            raise InvalidSettingError("concept", f"<{embedding.trigger}> is given twice, the second time by {path}.")
+        concepts[embedding.trigger] = embedding
+    return concepts
+
+
+def _draw(
+    model: "Model",
+    frames: "Sequence[Frame]",
+    asked: Mapping[str, Any],
+    concepts: Mapping[str, object],
+    out: Path,
+) -> "list[Image.Image]":
+    """Render frames into a folder, numbered in their order; returns the pictures."""
+    from worker import folder as work
+    from worker.encoding import encode
+
+    pictures = []
+    with _bar(f"Rendering {len(frames)} pictures", sum(frame.work.steps for frame in frames)) as bar:
+        made = work.render(model, frames, lambda steps: bar.advance(bar.task_ids[0], steps))
+        for number, (frame, picture) in enumerate(zip(frames, made, strict=True)):
+            facts = frame.facts(prompt=asked["prompt"], model=model.entry.name, concepts=list(concepts))
+            file = encode(picture, asked["format"], facts)
+            _write(out / f"{number:02}.{file.format}", file.data)
+            pictures.append(picture)
+    _console.print(f"{len(pictures)} pictures with seed {asked['seed']} lie in {out}.", markup=False)
+    return pictures
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file and the folders that lead to it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        _console.print(f"{path} cannot be written: {error.strerror}.", markup=False)
+        raise typer.Exit(1) from error
+
+
+@contextmanager
+def _bar(what: str, total: int) -> Iterator[Progress]:
+    """A progress bar with one task, on the error output, so that nothing is mixed into what a command prints."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+    with Progress(*columns, console=_console) as bar:
+        bar.add_task(what, total=total, note="")
+        yield bar

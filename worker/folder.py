@@ -1,0 +1,168 @@
+"""Training and rendering on files, without any server: what the command line offers to researchers.
+
+The engines are those of the service, and so are the checks of pictures. It prints nothing; whoever calls advances it
+step by step and sees how far it is.
+"""
+
+import io
+import re
+import secrets
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from dti.errors import InvalidSettingError, NoPicturesError
+from dti.families import FAMILIES, Family
+from dti.render import Renderer
+from dti.spec import METHODS, NAME_PATTERN, SEED_LIMIT, Property, Rendering, complete
+from dti.train import Run, Trainer, TrainingWork
+from service.inputs import CleanPicture, Upload, read_pictures
+from service.models import Catalogue, ModelEntry
+from service.settings import Settings
+from worker.desk import load
+from worker.frames import Frame
+from worker.station import PICTURE_ROOM
+
+_READ = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".heic", ".heif", ".avif", ".tif", ".tiff", ".txt"})
+"""Pictures and their captions; other files of a folder are none of ours."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model on this machine's device, and what is used of it where nothing is said."""
+
+    entry: ModelEntry
+    family: Family
+
+
+def open_model(name: str, family: str, settings: Settings) -> Model:
+    """A model of the catalogue, or a checkpoint of one's own.
+
+    Args:
+        name: a model of the catalogue, a folder in the diffusers layout, or a Hub id.
+        family: what a checkpoint is that the catalogue does not know.
+        settings: name the catalogue.
+
+    Raises:
+        InvalidSettingError: there is no such family.
+        ModelUnavailableError: it cannot be loaded.
+    """
+    catalogue = Catalogue.load(settings.models)
+    if name in catalogue:
+        return Model(catalogue[name], load(catalogue[name]))
+    if family not in FAMILIES:
+        raise InvalidSettingError("family", f"{family!r} is unknown. Choose one of: {', '.join(FAMILIES)}.")
+    entry = ModelEntry(name=name, family=family, source=name, width=0, height=0)
+    loaded = load(entry)
+    side = loaded.default_size_px
+    return Model(replace(entry, width=side, height=side, schedulers=loaded.schedulers), loaded)
+
+
+def read_folder(folder: Path, settings: Settings) -> list[CleanPicture]:
+    """The pictures of a folder as the service would keep them; `NAME.txt` beside a picture is its caption.
+
+    Raises:
+        NoPicturesError: there are none.
+        ServiceError: one of them cannot be used; the message names it.
+    """
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in _READ and not path.name.startswith("."))
+    if not files:
+        raise NoPicturesError(f"There are no pictures in {folder}.")
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as writing:
+        for path in files:
+            writing.write(path, path.name)
+    archive.seek(0)
+    return read_pictures([], [Upload(f"{folder.name}.zip", archive)], settings.limits)
+
+
+def start_training(
+    model: Model,
+    pictures: Sequence[CleanPicture],
+    *,
+    name: str,
+    class_word: str,
+    property: Property,  # noqa: A002 - the API's word
+    method: str,
+    given: Mapping[str, Any],
+) -> tuple[Trainer, Run]:
+    """A trainer with one run in it, to be advanced until the run has finished.
+
+    Args:
+        model: what to learn it for.
+        pictures: of the concept.
+        name: what prompts will call it.
+        class_word: what kind of thing it is.
+        property: an object or a style.
+        method: how it is learned.
+        given: settings of the method; the model's own defaults count where nothing is given.
+
+    Raises:
+        InvalidSettingError: the name, a setting or the method is unknown or out of bounds.
+        DTIError: as for `Trainer.admit`.
+    """
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise InvalidSettingError("name", f"{name!r} cannot be a name: use a-z, 0-9 and -, such as my-dog.")
+    if method not in METHODS:
+        raise InvalidSettingError("method", f"{method!r} is unknown. Choose one of: {', '.join(METHODS)}.")
+    settings = complete(METHODS[method], given, model.entry.training)
+    trainer = Trainer(model.family)
+    work = TrainingWork(
+        pictures=[Image.open(io.BytesIO(picture.data)) for picture in pictures],
+        captions=[picture.caption for picture in pictures],
+        class_word=class_word,
+        trigger=name,
+        method=method,
+        property=property,
+        settings=replace(
+            settings,
+            seed=drawn(settings.seed),
+            resolution=settings.resolution or min(model.entry.width, model.entry.height),
+        ),
+    )
+    return trainer, trainer.admit(work)
+
+
+def rendering(model: Model, given: Mapping[str, Any]) -> dict[str, Any]:
+    """How pictures are made: what is given, the model's own values for the rest, a seed.
+
+    Raises:
+        InvalidSettingError: a setting is unknown or out of bounds.
+    """
+    entry = model.entry
+    own = {name: getattr(entry, name) for name in ("width", "height", "steps", "guidance_scale", "scheduler")}
+    settings = asdict(complete(Rendering, given, own))
+    return {**settings, "seed": drawn(settings["seed"])}
+
+
+def render(model: Model, frames: Sequence[Frame], advanced: Callable[[int], None]) -> Iterator[Image.Image]:
+    """The pictures of frames, in their order.
+
+    Args:
+        model: what renders them.
+        frames: as many as one likes; some at a time are in the making.
+        advanced: told how many denoising steps were just made.
+
+    Raises:
+        DTIError: as for `Renderer.admit`, or why a picture could not be finished.
+    """
+    renderer = Renderer(model.family)
+    for start in range(0, len(frames), PICTURE_ROOM):
+        slots = [renderer.admit(frame.work) for frame in frames[start : start + PICTURE_ROOM]]
+        while renderer.slots:
+            company = len(renderer.slots)
+            renderer.advance()
+            advanced(company)
+        for slot in slots:
+            if slot.picture is None:
+                raise slot.error or AssertionError("A finished slot has a picture or an error.")
+            yield slot.picture
+
+
+def drawn(seed: int | None) -> int:
+    """A seed, drawn where none was given."""
+    return secrets.randbelow(SEED_LIMIT + 1) if seed is None else seed
