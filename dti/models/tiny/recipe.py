@@ -3,8 +3,9 @@
 Stages, each of which can also be run alone and takes up what earlier ones left in the run's folder:
 world (pictures and scenes), autoencoder (latents and decoder), train (text model and denoiser at a stable learning
 rate, resumable at any step), anneal (a branch from the latest training checkpoint that takes the learning rate to
-zero), scorer, export (the diffusers layout), report (scores, contact sheet, figures). It knows the order of the
-stages and the names of their files; each stage's work is in its own module.
+zero), scorer, export (the diffusers layout), report (scores, contact sheet, figures). A further stage, begin, is only
+run by name: after world, it takes the place of autoencoder where training goes on from the bundled checkpoint. It
+knows the order of the stages and the names of their files; each stage's work is in its own module.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderTiny
 
+from dti.models.tiny import CHECKPOINT
 from dti.models.tiny.artwork import OBJECTS
 from dti.models.tiny.autoencoder import build_autoencoder, encode, principal_components, set_encoder, train_decoder
 from dti.models.tiny.checkpoint import assemble, read_pipeline, write_checkpoint
@@ -34,6 +36,7 @@ log = logging.getLogger(__name__)
 DECODER_BATCH = 16
 COMPONENT_PICTURES = 4000  # enough for the principal components of 4 by 4 patches
 EXAM_SEED = 2025
+LATENTS, AUTOENCODER, STABLE = "latents.pt", "autoencoder.pt", "stable.pt"
 
 
 def make_world(options: argparse.Namespace) -> None:
@@ -48,26 +51,36 @@ def make_autoencoder(options: argparse.Namespace) -> None:
     projection, offset, kept = principal_components(pictures[:COMPONENT_PICTURES])
     set_encoder(autoencoder, projection, offset)
     log.info("the encoder keeps %.1f %% of the variance", 100 * kept)
-    torch.save(encode(autoencoder, pictures, options.device), options.run / "latents.pt")
+    torch.save(encode(autoencoder, pictures, options.device), options.run / LATENTS)
     psnr = train_decoder(autoencoder, pictures, options.decoder_steps, DECODER_BATCH, options.device)
     log.info("the decoder reaches %.1f dB", psnr)
-    torch.save(autoencoder.state_dict(), options.run / "autoencoder.pt")
+    torch.save(autoencoder.state_dict(), options.run / AUTOENCODER)
+
+
+def make_beginning(options: argparse.Namespace) -> None:
+    """Take autoencoder and networks from the bundled checkpoint, to train on where only that is left of a run."""
+    pipeline = read_pipeline(CHECKPOINT, torch.device("cpu"))
+    torch.save(pipeline.vae.state_dict(), options.run / AUTOENCODER)
+    torch.save(encode(pipeline.vae, read_pictures(options.run), torch.device("cpu")), options.run / LATENTS)
+    trainee = Trainee(torch.device("cpu"))
+    trainee.begin_with(pipeline)
+    trainee.save(options.run / STABLE)
 
 
 def _train(options: argparse.Namespace, checkpoint: Path, plan: Plan) -> None:
-    start = options.run / "stable.pt"
+    start = options.run / STABLE
     run_together(functools.partial(train, options.run, checkpoint, start, plan, options.device), options.processes)
 
 
 def make_stable(options: argparse.Namespace) -> None:
     """Train up to a number of steps at a stable learning rate."""
     plan = Plan(options.steps, options.batch, seed=options.seed)
-    _train(options, options.run / "stable.pt", plan)
+    _train(options, options.run / STABLE, plan)
 
 
 def make_annealed(options: argparse.Namespace) -> None:
     """Branch off from the stable run and take the learning rate to zero."""
-    start = torch.load(options.run / "stable.pt", map_location="cpu", weights_only=True)["step"]
+    start = torch.load(options.run / STABLE, map_location="cpu", weights_only=True)["step"]
     plan = Plan(start + options.anneal, options.batch, options.anneal, options.seed)
     _train(options, options.run / f"annealed-{start}.pt", plan)
 
@@ -84,14 +97,14 @@ def make_scorer(options: argparse.Namespace) -> None:
 
 def _autoencoder(options: argparse.Namespace) -> AutoencoderTiny:
     autoencoder = build_autoencoder().to(options.device)
-    autoencoder.load_state_dict(torch.load(options.run / "autoencoder.pt", weights_only=True))
+    autoencoder.load_state_dict(torch.load(options.run / AUTOENCODER, weights_only=True))
     return autoencoder
 
 
 def _latest(run: Path) -> Path:
     """Give the annealed branch that started last, or the stable run where there is none."""
     branches = sorted(run.glob("annealed-*.pt"), key=lambda path: int(path.stem.split("-")[1]))
-    return branches[-1] if branches else run / "stable.pt"
+    return branches[-1] if branches else run / STABLE
 
 
 def make_checkpoint(options: argparse.Namespace) -> None:
@@ -118,9 +131,10 @@ def make_report(options: argparse.Namespace) -> None:
     (options.run / "report.json").write_text(json.dumps(figures, indent=2), "utf-8")
     log.info("%s", figures)
     contact_sheet(pipeline).save(options.run / "contact-sheet.png", optimize=True)
-    loss_curve(_latest(options.run).with_suffix(".jsonl")).save(options.run / "loss.png", optimize=True)
+    loss_curve(options.run / STABLE, _latest(options.run)).save(options.run / "loss.png", optimize=True)
 
 
+ONE_BY_ONE = {"begin": make_beginning}
 STAGES: dict[str, Callable[[argparse.Namespace], None]] = {
     "world": make_world,
     "autoencoder": make_autoencoder,
@@ -136,7 +150,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line; the defaults are those of the committed weights."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="folder for all that the recipe makes")
-    parser.add_argument("--stage", choices=STAGES, help="run this one alone")
+    parser.add_argument("--stage", choices=[*STAGES, *ONE_BY_ONE], help="run this one alone")
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"), help="cpu or cuda")
     parser.add_argument("--processes", type=int, default=2, help="of one thread each; 1 on a GPU")
     parser.add_argument("--pictures", type=int, default=30_000)
@@ -157,7 +171,7 @@ def main(arguments: list[str] | None = None) -> None:
     options.run.mkdir(parents=True, exist_ok=True)
     for name in [options.stage] if options.stage else STAGES:
         log.info("stage %s", name)
-        STAGES[name](options)
+        (STAGES | ONE_BY_ONE)[name](options)
 
 
 if __name__ == "__main__":

@@ -105,9 +105,22 @@ def contact_sheet(pipeline: StableDiffusionPipeline, side_px: int = 96) -> Image
     return sheet
 
 
-def loss_curve(log: Path, width_px: int = 640, height_px: int = 240) -> Image.Image:
-    """Draw a training's loss over its samples, from its log of JSON lines."""
-    lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
+def _journal(checkpoint: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in checkpoint.with_suffix(".jsonl").read_text("utf-8").splitlines()]
+
+
+def loss_curve(stable: Path, branch: Path, width_px: int = 640, height_px: int = 240) -> Image.Image:
+    """Draw the loss over the samples of the stable run up to where a branch left it, and then of the branch.
+
+    Args:
+        stable: checkpoint of the stable run; its journal lies beside it.
+        branch: checkpoint of the branch, or the stable one again.
+        width_px: of the picture.
+        height_px: of the picture.
+    """
+    after = _journal(branch)
+    before = [line for line in _journal(stable) if line["step"] < after[0]["step"]]
+    lines = [*before, *after]
     picture = Image.new("RGB", (width_px, height_px), "white")
     draw = ImageDraw.Draw(picture)
     last, highest = lines[-1]["samples"], max(line["loss"] for line in lines)

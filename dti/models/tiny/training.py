@@ -27,7 +27,7 @@ from dti.models.tiny.networks import build_denoiser, build_scheduler, build_text
 from dti.models.tiny.vocabulary import build_tokenizer, trained_ids
 
 if TYPE_CHECKING:
-    from diffusers import UNet2DConditionModel
+    from diffusers import StableDiffusionPipeline, UNet2DConditionModel
     from transformers import CLIPTextModel, CLIPTokenizer
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ GUIDANCE_DROPOUT = 0.1
 EMA_DECAY = 0.999
 MIDDLE_WEIGHT = 0.5  # times in the middle are drawn three times as often as those at the ends
 LOG_EVERY = 20
-SAVE_EVERY = 100
+SAVE_EVERY = 50
 DENOISER_RATE, VECTOR_RATE, TABLE_RATE, TEXT_RATE = 2e-3, 2e-3, 1e-3, 3e-4
 
 
@@ -141,6 +141,12 @@ class Trainee(torch.nn.Module):
             optimizer.load_state_dict(saved)
         self.step = state["step"]
 
+    def begin_with(self, pipeline: "StableDiffusionPipeline") -> None:
+        """Take weights from a finished checkpoint, to train on where only that is left of a run."""
+        self.denoiser.load_state_dict(pipeline.unet.state_dict())
+        self.text_model.load_state_dict(pipeline.text_encoder.state_dict())
+        self.average = {name: value.detach().clone() for name, value in self.named_parameters()}
+
     def use_average(self) -> None:
         """Put the averaged weights in place of the latest ones, for export."""
         self.load_state_dict(self.average, strict=False)
@@ -202,6 +208,35 @@ def _share_gradients(module: torch.nn.Module) -> None:
         gradient.copy_(part.view_as(gradient))
 
 
+class Journal:
+    """Writes one line of JSON for every so many steps beside a run's checkpoint."""
+
+    def __init__(self, path: Path, plan: Plan, processes: int) -> None:
+        self._path = path
+        self._plan = plan
+        self._batch = plan.batch * processes
+        self._losses: list[float] = []
+        self._since = time.monotonic()
+
+    def note(self, step: int, loss: float) -> None:
+        """Take in a step's loss; `step` is the number of steps done."""
+        self._losses.append(loss)
+        if step % LOG_EVERY and step != self._plan.steps:
+            return
+        seconds = time.monotonic() - self._since
+        line = {
+            "step": step,
+            "samples": step * self._batch,
+            "loss": round(float(np.mean(self._losses)), 4),
+            "rate": round(self._plan.rate(step - 1), 4),
+            "samples a second": round(len(self._losses) * self._batch / seconds, 1),
+        }
+        log.info("%s", line)
+        with self._path.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(line) + "\n")
+        self._losses, self._since = [], time.monotonic()
+
+
 def train(folder: Path, checkpoint: Path, start: Path, plan: Plan, device: torch.device) -> None:
     """Train until the plan is fulfilled, saving on the way.
 
@@ -213,29 +248,18 @@ def train(folder: Path, checkpoint: Path, start: Path, plan: Plan, device: torch
         device: where to train; further processes join through `torch.distributed`.
     """
     trainee = Trainee(device)
-    beginning = next((path for path in (checkpoint, start) if path.exists()), None)
-    if beginning:
+    if beginning := next((path for path in (checkpoint, start) if path.exists()), None):
         trainee.load(beginning)
     teacher = Teacher(folder, trainee, plan)
-    rank = dist.get_rank() if dist.is_initialized() else 0
-    processes = dist.get_world_size() if dist.is_initialized() else 1
-    losses, since = [], time.monotonic()
+    rank, processes = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    journal = Journal(checkpoint.with_suffix(".jsonl"), plan, processes)
     while trainee.step < plan.steps:
-        step = trainee.step
-        loss = teacher.loss(step, rank)
+        loss = teacher.loss(trainee.step, rank)
         torch.autograd.backward(loss)
         if processes > 1:
             _share_gradients(trainee)
-        trainee.update(plan.rate(step))
-        losses.append(loss.item())
-        done = trainee.step == plan.steps
-        if rank == 0 and (trainee.step % LOG_EVERY == 0 or done):
-            speed = len(losses) * plan.batch * processes / (time.monotonic() - since)
-            samples = trainee.step * plan.batch * processes
-            line = {"step": trainee.step, "samples": samples, "loss": float(np.mean(losses)), "speed": round(speed, 1)}
-            log.info("%s", line)
-            with checkpoint.with_suffix(".jsonl").open("a") as curve:
-                curve.write(json.dumps(line | {"rate": plan.rate(step), "time": time.time()}) + "\n")
-            losses, since = [], time.monotonic()
-        if rank == 0 and (trainee.step % SAVE_EVERY == 0 or done):
-            trainee.save(checkpoint)
+        trainee.update(plan.rate(trainee.step))
+        if rank == 0:
+            journal.note(trainee.step, loss.item())
+            if trainee.step % SAVE_EVERY == 0 or trainee.step == plan.steps:
+                trainee.save(checkpoint)

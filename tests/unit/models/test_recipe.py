@@ -59,3 +59,11 @@ def test_two_processes_train_as_one(run, tmp_path):
         (tmp_path / name).write_bytes((run / name).read_bytes())
     main(["--run", str(tmp_path), "--stage", "train", "--steps", "2", "--batch", "4", "--processes", "2"])
     assert json.loads((tmp_path / "stable.jsonl").read_text())["samples"] == 16
+
+
+def test_training_goes_on_from_the_bundled_checkpoint(run, tmp_path):
+    for name in ("scenes.json", "pictures.npy"):
+        (tmp_path / name).write_bytes((run / name).read_bytes())
+    main(["--run", str(tmp_path), "--stage", "begin"])
+    main(["--run", str(tmp_path), "--stage", "train", "--steps", "1", "--batch", "8", "--processes", "1"])
+    assert losses(tmp_path, "stable.jsonl")[0] < losses(run, "stable.jsonl")[0]
