@@ -11,6 +11,8 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from service import stores
 from service.children import port_is_free
@@ -105,7 +107,9 @@ def _ask_database(settings: Settings) -> None:
 
 
 def _ask_broker(settings: Settings) -> None:
-    with redis.Redis.from_url(str(settings.broker_url), socket_connect_timeout=2, socket_timeout=2) as client:
+    once = Retry(NoBackoff(), retries=0)
+    address = str(settings.broker_url)
+    with redis.Redis.from_url(address, socket_connect_timeout=2, socket_timeout=2, retry=once) as client:
         client.ping()
 
 

@@ -38,6 +38,14 @@ def test_what_serve_needs_loads_no_torch_and_no_web_framework():
     assert answer.stdout.strip() == "[]"
 
 
+def test_the_api_the_chores_and_the_migration_run_where_nothing_of_the_worker_is_installed():
+    absent = ("torch", "transformers", "diffusers", "accelerate", "safetensors", "numpy", "av")
+    script = (
+        f"import sys; sys.modules.update(dict.fromkeys({absent})); import cli, api.server, worker.chores, migrations"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=120)
+
+
 def test_a_wrong_setting_is_one_sentence(tmp_path):
     answer = run("migrate", DTI_HOME=str(tmp_path), DTI_PORT="eighty")
     assert answer.returncode == 1
