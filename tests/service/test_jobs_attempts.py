@@ -86,6 +86,16 @@ def test_a_beat_of_another_worker_keeps_nothing(hands):
     assert hands.job(job_id).status == "queued"
 
 
+def test_a_beat_for_an_earlier_attempt_of_ones_own_keeps_nothing(hands):
+    job_id = hands.submit()
+    stale = hands.claim()
+    hands.expire()
+    hands.claim()
+    assert hands.beat(stale, after_s=10) == jobs.Beat(lost={job_id})
+    hands.expire()
+    assert hands.job(job_id).status == "queued"
+
+
 def test_a_lost_job_goes_back_to_its_old_place_and_its_model_is_rung_for(hands):
     lost = hands.submit()
     hands.claim()
