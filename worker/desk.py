@@ -46,7 +46,7 @@ def _leave_a_core() -> None:
     neighbours: on two cores under load an update took 84 ms with one thread and 650 ms with two.
     """
     if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) - 1))
+        torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 2) - 1)))
 
 
 class Desk:
