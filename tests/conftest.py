@@ -3,6 +3,7 @@
 Every test gets its own database, bucket and an empty Valkey, so that none sees another's traces.
 """
 
+import os
 import secrets
 import shutil
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from service.children import LOOPBACK, Child, free_port
 from service.context import Service
 from service.settings import Settings
 from tests.postgres import running_postgres
+
+# Read when torch is first imported: tests share two cores with the servers that they start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @dataclass(frozen=True)
