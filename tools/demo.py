@@ -103,7 +103,7 @@ def teach(client: httpx.Client, examples: list[Example]) -> None:
         files = [("images", (path.name, path.read_bytes(), "image/png")) for path in example.pictures]
         fields = {"name": example.name, "class_word": example.class_word}
         answer = checked(client.post("/v1/concepts", data=fields, files=files))
-        jobs[f"learning <{example.name}>, a {example.class_word}"] = answer["job"]["id"]
+        jobs[f"learning <{example.name}>"] = answer["job"]["id"]
         keep(OUTPUT / example.name / "learned-from", example.pictures)
     follow(client, jobs)
 
