@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from dti.pictures import contact_sheet
 from service.children import LOOPBACK, Child, Program, answers, free_port
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,6 +39,7 @@ PICTURES_A_PROMPT = 2
 FRAMES = 12
 SEED = 7
 POLL_S = 0.25
+SHEET_CELL_PX = (192, 192)
 
 console = Console()
 
@@ -117,6 +120,15 @@ def picture(client: httpx.Client, example: Example) -> None:
     for prompt, job in follow(client, jobs).items():
         for number, image in enumerate(job["output"]["images"]):
             save(client, image, OUTPUT / example.name / f"{file_name(prompt, example)}-{number}.png")
+    overview(OUTPUT / example.name)
+
+
+def overview(folder: Path) -> None:
+    """Lay what was learned from, and what was made, out on one sheet."""
+    learned_from, made = sorted((folder / "learned-from").glob("*.png")), sorted(folder.glob("*.png"))
+    pictures = [Image.open(path).convert("RGB").resize(SHEET_CELL_PX) for path in (*learned_from, *made)]
+    labels = ["learned from"] * len(learned_from) + [path.stem.replace("-", " ") for path in made]
+    contact_sheet(pictures, len(learned_from), labels).save(folder / "overview.png")
 
 
 def walk(client: httpx.Client, first: Example, second: Example) -> None:
