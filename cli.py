@@ -118,9 +118,6 @@ def _device() -> "Finding":
 
 def main() -> None:
     """Run a command; what went wrong on purpose is said in its own sentence, without a traceback."""
-    # Before anything loads torch, whose threads otherwise wait for each other by spinning: beside busy neighbours an
-    # update was measured at 1.6 s instead of 0.1 s.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         app()
     except (ServiceError, StartError, DTIError) as error:

@@ -16,7 +16,13 @@ from service.settings import Settings
 
 CONNECT_TIMEOUT_S = 1.0
 
-_CHATTY = ("celery.app.trace", "celery.worker.strategy", "celery.beat", "kombu", "botocore")
+_CHATTY = (
+    "celery.app.trace",
+    "celery.beat",
+    "celery.worker.request",
+    "celery.worker.strategy",
+)
+"""Who would say of every bell that it was heard."""
 
 
 def make_celery(settings: Settings, queues: Iterable[str]) -> Celery:

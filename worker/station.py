@@ -20,7 +20,7 @@ PICTURE_ROOM = 16
 """Pictures that are denoised together: one request's most, and beyond it a batch gains little."""
 
 TRAINING_ROOM = 2
-"""Trainings that are learned together: each more makes all of them slower by nearly its whole time."""
+"""Trainings that are learned together: two take 1.5 times as long as one (four 2.5)."""
 
 
 @dataclass
