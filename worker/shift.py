@@ -93,6 +93,9 @@ class Shift:
         cancelled, waiting = self._ledger.read(self._news)
         for job_id in cancelled:
             self._cancel(self._handlers[job_id].claim)
+        if cancelled:
+            # There is room now that there was not, and perhaps nobody else who would look again.
+            _, waiting = self._ledger.read(self._news)
         for claim in self._next(waiting=waiting):
             self._begin(claim)
         self._looked_at = time.monotonic()

@@ -120,11 +120,11 @@ def test_a_worker_process_works_what_it_finds_hears_the_bell_and_hands_back_when
 
 
 def test_a_killed_worker_is_replaced_by_the_chores_and_another_with_the_same_rows_in_the_end(client, start):
-    whole = client.train("whole", seed=5, steps=150)
+    whole = client.train("whole", seed=5, steps=400)
     worker = start("worker")
     start("worker", "--chores")
     until(lambda: client.job(whole).status == "succeeded", timeout_s=120)
-    split = client.train("split", seed=5, steps=150)
+    split = client.train("split", seed=5, steps=400)
     until(lambda: client.job(split).checkpoint_step >= 50, timeout_s=60)
     worker.kill()
     worker.wait()
