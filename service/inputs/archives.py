@@ -31,6 +31,10 @@ _ZIP64_LOCATOR_BYTES = 20
 _DIRECTORY_LIMIT_BYTES = 1_000_000
 """A directory is held in memory as a whole before the first member can be read; this is some ten thousand names."""
 
+_BOUNDED = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+"""Compressions that `zipfile` unpacks only as far as it is asked to: of bzip2 and LZMA it unpacks all that one read holds,
+so that a few kilobytes could fill the memory."""
+
 _ENCRYPTED = 1
 """The bit of a member's flags that says so."""
 
@@ -41,7 +45,7 @@ def unpacked(archive: Upload, limits: Limits) -> Iterator[File]:
     """An archive's pictures, each with the caption from the text file of the same name.
 
     Raises:
-        ImageUnsupportedError: it is no zip archive.
+        ImageUnsupportedError: it is no zip archive, or a member is compressed otherwise than by deflate.
         ImageUnreadableError: it, or a member, is damaged or encrypted.
         ImageTooLargeError: a member has too many bytes, or the archive too many entries.
         InvalidInputError: it holds too many pictures, or a caption that cannot be used.
@@ -136,5 +140,9 @@ def _read(opened: zipfile.ZipFile, member: zipfile.ZipInfo, limit_bytes: int) ->
     """A member's bytes, one more than the limit at most."""
     if member.flag_bits & _ENCRYPTED:
         raise ImageUnreadableError(f"{shown_name(member.filename)} is encrypted. Pack it without a password.")
+    if member.compress_type not in _BOUNDED:
+        raise ImageUnsupportedError(
+            f"{shown_name(member.filename)} is compressed in a way that is not read here. Pack it with ordinary zip."
+        )
     with opened.open(member) as stream:
         return stream.read(limit_bytes + 1)

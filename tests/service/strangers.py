@@ -75,9 +75,9 @@ def archive(members, compression=zipfile.ZIP_DEFLATED):
     return out.getvalue()
 
 
-def lying_archive():
+def lying_archive(compression=zipfile.ZIP_DEFLATED):
     """A zip whose one member unpacks to far more than it claims."""
-    data = bytearray(archive({"bomb.png": b"\0" * 50_000_000}))
+    data = bytearray(archive({"bomb.png": b"\0" * 50_000_000}, compression))
     claimed = struct.pack("<I", 1000)
     real = struct.pack("<I", 50_000_000)
     return bytes(data.replace(real, claimed))

@@ -1,6 +1,7 @@
 import contextlib
 import hashlib
 import io
+import tracemalloc
 import zipfile
 
 import pytest
@@ -301,6 +302,17 @@ def test_an_archive_that_cannot_be_used_is_refused_with_the_files_name(kind):
     data, error, name = BAD_ARCHIVES[kind]
     with pytest.raises(error, match=name):
         unpack(data)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_compression_that_unpacks_without_bound_is_refused_before_it_unpacks(compression):
+    data = strangers.lying_archive(compression)
+    tracemalloc.start()
+    with pytest.raises(ImageUnsupportedError, match=r"bomb\.png"):
+        unpack(data)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 10_000_000
 
 
 def test_an_encrypted_member_is_refused():
