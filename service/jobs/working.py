@@ -57,6 +57,9 @@ def metrics(
 ) -> None:
     """Add a stretch of a training's curve, one value of each a step; a value that is not finite is kept as null.
 
+    A stretch that begins where one of the same attempt did takes its place: a training that broke within its worker goes
+    on from its checkpoint without a new attempt.
+
     Raises:
         FenceLostError: the attempt is over.
     """
@@ -69,7 +72,7 @@ def metrics(
         losses=[_finite(loss) for loss in losses],
         angles_rad=[_finite(angle) for angle in angles_rad],
     )
-    session.add(chunk)
+    session.merge(chunk)
 
 
 def save_checkpoint(session: Session, claim: Attempt, *, key: str, step: int) -> str | None:

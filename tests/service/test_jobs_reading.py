@@ -74,6 +74,15 @@ def test_a_curve_is_put_together_and_what_was_done_again_counts(hands):
     assert curve == jobs.Curve([1, 2, 3, 4, 5], [0.5, None, 0.31, 0.21, 0.1], [0.1, 0.2, 0.3, 0.4, None])
 
 
+def test_a_stretch_that_is_done_again_within_one_attempt_takes_the_place_of_the_first(hands):
+    job_id = hands.submit("train")
+    (claim,) = hands.claim()
+    hands.write(jobs.metrics, claim, [1, 2], [0.5, 0.4], [0.1, 0.2])
+    hands.write(jobs.metrics, claim, [1, 2, 3], [0.51, 0.41, 0.31], [0.1, 0.2, 0.3])
+    with hands.database.reading() as session:
+        assert jobs.metrics_of(session, job_id).loss == [0.51, 0.41, 0.31]
+
+
 def test_an_image_made_again_takes_the_place_of_the_first(hands):
     job_id = hands.submit()
     (claim,) = hands.claim()
