@@ -32,8 +32,8 @@ _DIRECTORY_LIMIT_BYTES = 1_000_000
 """A directory is held in memory as a whole before the first member can be read; this is some ten thousand names."""
 
 _BOUNDED = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
-"""Compressions that `zipfile` unpacks only as far as it is asked to: of bzip2 and LZMA it unpacks all that it has read, so
-that a few kilobytes could fill the memory."""
+"""Compressions that `zipfile` unpacks only as far as it is asked to. Of bzip2 and LZMA it unpacks all that it has read,
+so that a few kilobytes could fill the memory."""
 
 _ENCRYPTED = 1
 """The bit of a member's flags that says so."""

@@ -57,8 +57,8 @@ def metrics(
 ) -> None:
     """Add a stretch of a training's curve, one value of each a step; a value that is not finite is kept as null.
 
-    A stretch that begins where one of the same attempt did takes its place: a training that broke within its worker goes
-    on from its checkpoint without a new attempt.
+    A stretch that begins where one of the same attempt did takes its place: a training that broke within its worker
+    goes on from its checkpoint without a new attempt.
 
     Raises:
         FenceLostError: the attempt is over.
