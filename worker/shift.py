@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import torch
 from sqlalchemy import select
@@ -200,13 +201,13 @@ class Shift:
                 self._fail(handler.claim, error)
 
     def _suspect(self, claim: Claim, error: Exception) -> None:
-        """Have a job start again as soon as nobody else is here; its lease is kept."""
+        """Have a job start again as soon as nobody else is here, and nobody join it; its lease is kept."""
         log.warning("%s runs alone from here: %r", claim.job_id, error)
         handler = self._handlers.pop(claim.job_id, None)
         if handler is not None:
             handler.leave()
         # The handler's claim knows the newest checkpoint.
-        self._suspects.append(handler.claim if handler else claim)
+        self._suspects.append(replace(handler.claim if handler else claim, alone=True))
 
     def _cancel(self, claim: Claim) -> None:
         log.info("%s is cancelled", claim.job_id)
