@@ -70,7 +70,8 @@ class Lease:
             desks.seen(session, presence, now)
             answer = jobs.beat(session, worker_id=presence.worker_id, claims=held, now=now, lease_s=self._lease_s)
         with self._lock:
-            self._lost |= answer.lost & self._held.keys()
+            # A job that was given up and claimed again meanwhile was asked about by the claim that is over.
+            self._lost |= {claim.job_id for claim in held if self._held.get(claim.job_id) is claim} & answer.lost
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -88,5 +89,8 @@ class Lease:
                 self.beat()
             except UnavailableError as error:
                 log.warning("The leases were not renewed: %s", error)
+            except Exception:
+                # Without this thread the worker would go on claiming jobs and losing every one of them.
+                log.exception("The leases were not renewed")
             if self._ended.wait(self._lease_s / BEATS_A_LEASE):
                 return
