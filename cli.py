@@ -92,8 +92,12 @@ def migrate() -> None:
 def doctor() -> None:
     """Say what is right and wrong with this machine; ends with 1 where something is wrong."""
     from service.doctor import examine
+    from service.home import Home
 
-    findings = [*examine(_settings()), _device()]
+    settings = Settings.from_environment(os.environ)
+    # The home's own stores have an address only while somebody serves it.
+    served = Home(settings.home).holder() is not None
+    findings = [*examine(_settings() if served else settings), _device()]
     for finding in findings:
         typer.echo(f"{finding.verdict:5}  {finding.about:8}  {finding.sentence}")
     if any(finding.verdict == "wrong" for finding in findings):

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from service.home import Home
 from tests.stack import CLI, ROOT
 
 COMMANDS = ("serve", "api", "worker", "migrate", "train", "render", "interpolate", "doctor")
@@ -57,6 +58,12 @@ def test_a_missing_address_is_named(tmp_path):
     answer = run("migrate", DTI_HOME=str(tmp_path))
     assert answer.returncode == 1
     assert "DTI_S3_ENDPOINT" in answer.stderr
+
+
+def test_the_doctor_finds_nothing_wrong_with_a_home_that_was_served_and_is_not_now(tmp_path):
+    Home(tmp_path).choose()
+    answer = run("doctor", DTI_HOME=str(tmp_path), DTI_PORT="59999")
+    assert answer.returncode == 0, answer.stdout
 
 
 def test_the_doctor_ends_with_one_where_something_is_wrong(tmp_path):
