@@ -26,16 +26,15 @@ def start(environment, tmp_path):
     started = []
 
     def run(*arguments):
-        log = (tmp_path / f"{'-'.join(arguments)}-{len(started)}.log").open("wb")
-        process = subprocess.Popen([*CLI, *arguments], env=os.environ | environment, stdout=log, stderr=log)
-        started.append((process, log))
+        with (tmp_path / "processes.log").open("ab") as log:
+            process = subprocess.Popen([*CLI, *arguments], env=os.environ | environment, stdout=log, stderr=log)
+        started.append(process)
         return process
 
     yield run
-    for process, log in started:
+    for process in started:
         process.kill()
         process.wait()
-        log.close()
 
 
 def claim(service, *, worker="ada"):
@@ -133,3 +132,12 @@ def test_a_killed_worker_is_replaced_by_the_chores_and_another_with_the_same_row
     assert client.job(split).attempt == 2
     rows = [client.embedding(name).rows["text_encoder"].direction.numpy().tobytes() for name in ("whole", "split")]
     assert rows[0] == rows[1]
+
+
+@pytest.mark.parametrize("arguments", [("worker",), ("worker", "--chores")])
+def test_a_broker_that_is_away_does_not_keep_a_worker_from_ending(environment, start, tmp_path, arguments):
+    environment["DTI_BROKER_URL"] = "redis://127.0.0.1:1/0"
+    process = start(*arguments)
+    until(lambda: "Cannot connect" in (tmp_path / "processes.log").read_text(), timeout_s=120)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=30) == 0
