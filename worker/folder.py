@@ -73,7 +73,8 @@ def read_folder(folder: Path, settings: Settings) -> list[CleanPicture]:
     if not files:
         raise NoPicturesError(f"There are no pictures in {folder}.")
     archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as writing:
+    # Files without a date count as from 1970, which zip cannot say.
+    with zipfile.ZipFile(archive, "w", strict_timestamps=False) as writing:
         for path in files:
             writing.write(path, path.name)
     archive.seek(0)

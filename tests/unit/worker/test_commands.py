@@ -13,6 +13,8 @@ from PIL import Image
 
 import cli
 from dti.embedding import Embedding
+from service.settings import Settings
+from worker.folder import read_folder
 
 
 @dataclass
@@ -94,6 +96,12 @@ def test_trouble_is_a_sentence_and_ends_with_one(studio, arguments, said):
     assert answer.returncode == 1, answer.stderr
     assert said in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_a_picture_without_a_date_is_read(tmp_path):
+    Image.new("RGB", (64, 64)).save(tmp_path / "dog.png")
+    os.utime(tmp_path / "dog.png", (0, 0))
+    assert [picture.filename for picture in read_folder(tmp_path, Settings())] == ["dog.png"]
 
 
 def test_a_folder_without_pictures_is_named(tmp_path):
