@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import redis
@@ -21,6 +22,14 @@ from tests.postgres import running_postgres
 
 # Read when torch is first imported: tests share two cores with the servers that they start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+TESTS = Path(__file__).parent
+CHEAPEST_FIRST = ("unit", "parity", "service", "e2e")
+
+
+def pytest_collection_modifyitems(items):
+    """Whatever a cheap test can find, it finds before the dear ones have started."""
+    items.sort(key=lambda item: CHEAPEST_FIRST.index(item.path.relative_to(TESTS).parts[0]))
 
 
 @dataclass(frozen=True)

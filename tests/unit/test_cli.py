@@ -5,7 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
+import cli
+from service.children import free_port
 from service.home import Home
 from tests.stack import CLI, ROOT
 
@@ -66,9 +69,14 @@ def test_the_doctor_finds_nothing_wrong_with_a_home_that_was_served_and_is_not_n
     assert answer.returncode == 0, answer.stdout
 
 
-def test_the_doctor_ends_with_one_where_something_is_wrong(tmp_path):
-    well = run("doctor", DTI_HOME=str(tmp_path), DTI_PORT="59999")
-    assert well.returncode == 0, well.stdout
-    ill = run("doctor", DTI_HOME=str(tmp_path), DTI_PORT="59999", DTI_BROKER_URL="redis://127.0.0.1:1/0")
-    assert ill.returncode == 1
-    assert "wrong  broker" in ill.stdout
+@pytest.mark.parametrize(
+    ("broker", "code", "verdict"), [("", 0, "good   broker"), ("redis://127.0.0.1:1/0", 1, "wrong  broker")]
+)
+def test_the_doctor_ends_with_one_where_something_is_wrong(tmp_path, monkeypatch, broker, code, verdict):
+    monkeypatch.setenv("DTI_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DTI_PORT", str(free_port()))
+    monkeypatch.setenv("DTI_BROKER_URL", broker)
+    answer = CliRunner().invoke(cli.app, ["doctor"])
+    assert answer.exit_code == code, answer.output
+    assert verdict in answer.output
+    assert "Workers run on" in answer.output
