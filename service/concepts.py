@@ -59,6 +59,7 @@ def check_new(service: Service, session: Session, owner_id: str, fields: Mapping
     Raises:
         InvalidInputError: a field is wrong.
         UnknownModelError: the catalogue has no such model.
+        PromptTooLongError: the previews' prompt does not fit the model's text encoders.
         NameTakenError: the owner already has a concept of that name.
     """
     said = {name: value for name, value in fields.items() if value is not None}
@@ -76,6 +77,7 @@ def check_new(service: Service, session: Session, owner_id: str, fields: Mapping
     )
     if session.scalars(_owned(owner_id, name)).one_or_none() is not None:
         raise NameTakenError(name)
+    trainings.check_preview(service, session, new.model, name=name, class_word=new.class_word, settings=new.training)
     return new
 
 
@@ -150,6 +152,7 @@ def retrain(
         NotFoundError: there is no such concept.
         InvalidInputError: a field is wrong.
         ConceptNotReadyError: it is to start from an embedding that is not there.
+        PromptTooLongError: the previews' prompt does not fit the model's text encoders.
         TooManyJobsError: the owner has too many unfinished jobs.
     """
     said = {name: value for name, value in fields.items() if value is not None}
@@ -163,6 +166,9 @@ def retrain(
     before = {**concept.training, "seed": None} if method == concept.method else {}
     settings = trainings.complete_settings(
         service.catalogue[concept.model], method, said.get("training", {}), service.settings.limits, before
+    )
+    trainings.check_preview(
+        service, session, concept.model, name=concept.name, class_word=concept.class_word, settings=settings
     )
     job = trainings.submit(service, session, concept, method=method, settings=settings, start=start, now=now)
     concept.job_id = job.id

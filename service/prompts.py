@@ -29,11 +29,20 @@ class Ruler:
         """How many tokens a prompt has where each concept takes as many as it has vectors for this encoder."""
         ends = len(self.tokenizer.encode("").ids)
         return ends + sum(
-            len(self.tokenizer.encode(piece.words, add_special_tokens=False).ids)
-            if isinstance(piece, Text)
-            else int(concepts[piece.name][self.encoder]["vectors"])
+            self.words(piece.words) if isinstance(piece, Text) else int(concepts[piece.name][self.encoder]["vectors"])
             for piece in parse_prompt(prompt)
         )
+
+    def words(self, text: str) -> int:
+        """How many tokens some words have, without begin and end."""
+        return len(self.tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def check(self, prompt: str, concepts: Mapping[str, Encoders]) -> None:
+        """Refuse a prompt that does not fit."""
+        tokens = self.tokens(prompt, concepts)
+        if tokens > self.limit:
+            names = [name for name in concepts if f"<{name}>" in prompt]
+            raise PromptTooLongError(names, self.encoder, tokens, self.limit)
 
 
 @dataclass(frozen=True)
@@ -56,11 +65,28 @@ class Rulers:
         Raises:
             PromptTooLongError: it does not fit one of the model's encoders.
         """
-        names = [name for name in concepts if f"<{name}>" in prompt]
         for ruler in self._of(session, model):
-            tokens = ruler.tokens(prompt, concepts)
-            if tokens > ruler.limit:
-                raise PromptTooLongError(names, ruler.encoder, tokens, ruler.limit)
+            ruler.check(prompt, concepts)
+
+    def check_unlearned(
+        self, session: Session, model: str, prompt: str, *, name: str, class_word: str, vectors: int | None
+    ) -> None:
+        """Refuse a prompt that will not fit once its one concept is learned.
+
+        Args:
+            session: reads what the model's workers published.
+            model: whose encoders read the prompt.
+            prompt: holds no other concept.
+            name: the concept's.
+            class_word: what it begins as; without `vectors` it takes as many tokens.
+            vectors: how many rows it is to have.
+
+        Raises:
+            PromptTooLongError: it does not fit one of the model's encoders.
+        """
+        for ruler in self._of(session, model):
+            rows = vectors or ruler.words(class_word)
+            ruler.check(prompt, {name: {ruler.encoder: {"vectors": rows}}})
 
     def _of(self, session: Session, model: str) -> Sequence[Ruler]:
         published_at = session.scalars(select(ModelCard.published_at).where(ModelCard.name == model)).one_or_none()

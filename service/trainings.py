@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sqlalchemy.orm import Session
 
 from dti.errors import InvalidSettingError
-from dti.spec import METHODS, SEED_LIMIT, complete
+from dti.spec import METHODS, SEED_LIMIT, complete, triggers
 from service import jobs
 from service.context import Service
 from service.errors import InvalidInputError
@@ -51,6 +51,27 @@ def complete_settings(
     _check_resolution(settings["resolution"], entry)
     _check_preview(settings["preview_prompt"], limits)
     return settings
+
+
+def check_preview(
+    service: Service, session: Session, model: str, *, name: str, class_word: str, settings: Mapping[str, Any]
+) -> None:
+    """Check the prompt of a training's previews, which would otherwise end the training at the first of them.
+
+    Raises:
+        InvalidInputError: it names another concept.
+        PromptTooLongError: it does not fit the model's text encoders.
+    """
+    if settings["preview_prompt"] is None:
+        return
+    prompt = settings["preview_prompt"].replace("{}", f"<{name}>")
+    others = [other for other in triggers(prompt) if other != name]
+    if others:
+        raise InvalidInputError(
+            "training.preview_prompt", f"It can hold no concept but the one that is learned, and names <{others[0]}>."
+        )
+    vectors = settings["num_vectors"]
+    service.rulers.check_unlearned(session, model, prompt, name=name, class_word=class_word, vectors=vectors)
 
 
 def submit(

@@ -182,6 +182,22 @@ def test_a_prompt_counts_with_a_concepts_vectors_and_is_refused_with_its_name(st
         studio.generate("a cat", negative_prompt="one two three four five six seven eight nine")
 
 
+def test_the_previews_prompt_is_refused_before_the_training_that_would_fail_at_it(studio, card):
+    publish(studio, card)
+    fits = studio.concept("my-dog", training={"preview_prompt": "one two three {}", "num_vectors": 5})
+    for vectors, class_word in ((6, "dog"), (None, "a very very long haired dog")):
+        settings = {"preview_prompt": "one two three {}", "num_vectors": vectors}
+        with pytest.raises(PromptTooLongError, match="<my-cat>"):
+            studio.concept("my-cat", class_word=class_word, training=settings)
+    with pytest.raises(PromptTooLongError, match="<my-dog>"):
+        studio.retrain(fits.id, training={"num_vectors": 6})
+    for prompt in ("{} with <my-cat>", "{} with <my-dog>"):
+        with pytest.raises(InvalidInputError) as refusal:
+            studio.concept("my-hat", training={"preview_prompt": prompt})
+        assert refusal.value.field == "training.preview_prompt"
+    assert studio.retrain(fits.id, training={"preview_prompt": "{} like <my-dog>", "num_vectors": 1}).status == "queued"
+
+
 def test_a_card_that_is_published_anew_counts_at_once(studio, card):
     publish(studio, card)
     studio.generate("one two three")
