@@ -38,8 +38,9 @@ def model_for(catalogue: Catalogue, wanted: str | None, concepts: Sequence[Conce
         UnknownModelError: the catalogue has no such model.
         ModelMismatchError: a concept belongs to another.
     """
-    name = wanted or next((concept.model for concept in concepts), catalogue.default.name)
-    entry = catalogue[name]
+    if wanted is None:
+        wanted = next((concept.model for concept in concepts), catalogue.default.name)
+    entry = catalogue[wanted]
     for concept in concepts:
         if concept.model != entry.name:
             raise ModelMismatchError(concept.name, concept.model, entry.name)

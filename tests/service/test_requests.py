@@ -133,6 +133,8 @@ def test_a_concept_of_another_model_is_refused_by_its_name(two_models):
 def test_unknown_models_and_schedulers_are_refused(studio):
     with pytest.raises(UnknownModelError, match=r"dall-e.*tiny"):
         studio.generate("a cat", model="dall-e")
+    with pytest.raises(UnknownModelError):
+        studio.generate("a cat", model="")
     with pytest.raises(UnknownSchedulerError, match=r"magic.*ddim"):
         studio.generate("a cat", scheduler="magic")
 
