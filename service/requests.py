@@ -25,6 +25,7 @@ from service.trainings import pinned
 _INTERPOLATION = frozenset(setting.name for setting in fields(Interpolation))
 _ELSEWHERE = _INTERPOLATION | {"prompt", "negative_prompt", "model", "from", "to", "shares"}
 """What a request may hold beside its rendering."""
+_SHARES_LIMIT = 64
 _PLAIN_PROMPTS = {"object": "a photo of {}", "style": "a picture in the style of {}"}
 
 S = TypeVar("S")
@@ -135,13 +136,14 @@ def _between(given: Mapping[str, Any]) -> dict[str, Any]:
     if "num_images" in given:
         raise InvalidInputError("num_images", "An interpolation has one picture a frame. Say frames or shares.")
     shares = given.get("shares")
-    said = {name: given[name] for name in _INTERPOLATION & given.keys()}
-    chosen = asdict(_complete(Interpolation, said if shares is None else {**said, "frames": len(shares)}, {}))
+    chosen = asdict(_complete(Interpolation, {name: given[name] for name in _INTERPOLATION & given.keys()}, {}))
     if shares is None:
         shares = [place / (chosen["frames"] - 1) for place in range(chosen["frames"])]
+    if not 1 <= len(shares) <= _SHARES_LIMIT:
+        raise InvalidInputError("shares", f"{len(shares)} shares are not possible: 1 to {_SHARES_LIMIT}.")
     if not all(0 <= share <= 1 for share in shares):
         raise InvalidInputError("shares", f"{shares} are not all numbers from 0 to 1.")
-    return {**chosen, "shares": [float(share) for share in shares]}
+    return {**chosen, "frames": len(shares), "shares": [float(share) for share in shares]}
 
 
 def _rendering(entry: ModelEntry, given: Mapping[str, Any], limits: Limits) -> dict[str, Any]:

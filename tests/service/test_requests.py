@@ -233,6 +233,7 @@ def test_shares_decide_how_many_frames_there_are(studio):
     job = studio.interpolate("my-dog", "my-cat", shares=[0, 0.5, 0.25])
     assert (job.input["shares"], job.input["frames"]) == ([0.0, 0.5, 0.25], 3)
     assert job.input["prompt"] == "a picture in the style of {}"
+    assert studio.interpolate("my-dog", "my-cat", shares=[0.5]).input["frames"] == 1
 
 
 def test_an_interpolations_prompt_may_name_further_concepts(studio):
@@ -247,10 +248,10 @@ def test_an_interpolations_prompt_may_name_further_concepts(studio):
     [
         ({"prompt": "no place"}, "prompt"),
         ({"prompt": "{} and {}"}, "prompt"),
-        ({"shares": [0.5]}, "frames"),
+        ({"shares": []}, "shares"),
         ({"shares": [0.5, 1.5]}, "shares"),
         ({"shares": [0.5, float("nan")]}, "shares"),
-        ({"shares": [0.5] * 65}, "frames"),
+        ({"shares": [0.5] * 65}, "shares"),
         ({"frames": 1}, "frames"),
         ({"frames": 65}, "frames"),
         ({"method": "jump"}, "method"),
