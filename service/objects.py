@@ -17,6 +17,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from service.errors import ObjectMissingError, SettingsError, StorageUnavailableError
 from service.settings import Settings
 
+_PROBE_S = 5
+"""How long a store may take to say that it is there."""
+
 _DELETE_LIMIT = 1000
 """Keys that S3 takes in one request to delete."""
 
@@ -40,6 +43,7 @@ class Objects:
         session = boto3.session.Session()
         public = settings.s3_public_endpoint or settings.s3_endpoint
         self._client = _client(session, settings, settings.s3_endpoint)
+        self._prober = _client(session, settings, settings.s3_endpoint, read_timeout_s=_PROBE_S, attempts=1)
         self._signer = self._client if public == settings.s3_endpoint else _client(session, settings, public)
 
     def put(self, key: str, data: bytes, content_type: str) -> None:
@@ -86,7 +90,7 @@ class Objects:
                 request = {"Objects": [{"Key": key} for key in some], "Quiet": True}
                 answer = self._client.delete_objects(Bucket=self._bucket, Delete=request)
             for error in answer.get("Errors", []):
-                raise StorageUnavailableError(f"The object store did not delete {error['Key']}: {error['Code']}.")
+                raise StorageUnavailableError(f"The object store refused to delete an object ({error['Code']}).")
 
     def url(self, key: str, expires_s: int) -> str:
         """An address that anybody may read the object at by a plain GET until it expires. Asks no server."""
@@ -107,22 +111,30 @@ class Objects:
                 self._client.create_bucket(Bucket=self._bucket)
 
     def check(self) -> None:
-        """Ask the store whether the bucket is there.
+        """Ask the store whether the bucket is there; one that hangs is given up soon.
 
         Raises:
             ObjectMissingError: there is no such bucket.
             StorageUnavailableError: the store cannot be reached or refuses.
         """
         with _translated(self._bucket):
-            self._client.head_bucket(Bucket=self._bucket)
+            self._prober.head_bucket(Bucket=self._bucket)
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+        self._prober.close()
         self._signer.close()
 
 
-def _client(session: Any, settings: Settings, endpoint: str) -> Any:  # noqa: ANN401  (made at run time by boto3)
+def _client(
+    session: Any,  # noqa: ANN401 - boto3 makes its classes at run time
+    settings: Settings,
+    endpoint: str,
+    *,
+    read_timeout_s: float = 20,
+    attempts: int = 2,
+) -> Any:  # noqa: ANN401
     return session.client(
         "s3",
         endpoint_url=endpoint,
@@ -133,8 +145,8 @@ def _client(session: Any, settings: Settings, endpoint: str) -> Any:  # noqa: AN
             signature_version="s3v4",
             s3={"addressing_style": "path"},
             connect_timeout=2,
-            read_timeout=20,
-            retries={"mode": "standard", "total_max_attempts": 2},
+            read_timeout=read_timeout_s,
+            retries={"mode": "standard", "total_max_attempts": attempts},
             # Checksums beyond what a request must carry are unknown to many servers.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
@@ -144,15 +156,17 @@ def _client(session: Any, settings: Settings, endpoint: str) -> Any:  # noqa: AN
 
 @contextmanager
 def _translated(key: str) -> Iterator[None]:
-    """Turn boto3's errors into the service's."""
+    """Turn boto3's errors into the service's, whose sentences reach clients: no address and no key stands in them."""
     try:
         yield
     except ClientError as error:
         if error.response["ResponseMetadata"].get("HTTPStatusCode") == 404:  # noqa: PLR2004  (HTTP's "not found")
             raise ObjectMissingError(key) from error
-        raise StorageUnavailableError(f"The object store refused: {error}") from error
+        code = error.response["Error"].get("Code", "no code")
+        raise StorageUnavailableError(f"The object store refused ({code}). Try again in a moment.") from error
     except BotoCoreError as error:
-        raise StorageUnavailableError(f"The object store cannot be reached: {error}") from error
+        kind = type(error).__name__
+        raise StorageUnavailableError(f"The object store cannot be reached ({kind}). Try again in a moment.") from error
 
 
 @contextmanager

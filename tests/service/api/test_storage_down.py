@@ -1,6 +1,9 @@
-"""What the API does while its storage is down; the storage is this test's own."""
+"""What the API does while its storage is down, or hangs; the storage is this test's own."""
 
+import os
 import secrets
+import signal
+import time
 
 import httpx
 import pytest
@@ -35,5 +38,18 @@ def test_a_storage_that_is_down_is_said_and_nothing_is_kept(client, post_concept
     ]
     for answer in refused:
         assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
+        assert "127.0.0.1" not in answer.text
+        assert "own_local" not in answer.text
     assert client.get("/health/ready").json()["down"] == ["storage"]
     assert [concept["name"] for concept in client.get("/v1/concepts").json()["items"]] == ["my-dog"]
+
+
+def test_a_storage_that_hangs_is_noticed_before_those_who_ask_give_up(client, storage):
+    os.kill(storage[0].pid, signal.SIGSTOP)
+    try:
+        begin = time.monotonic()
+        answer = client.get("/health/ready")
+        assert (answer.status_code, answer.json()["down"]) == (503, ["storage"])
+        assert time.monotonic() - begin < 10
+    finally:
+        os.kill(storage[0].pid, signal.SIGCONT)
