@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pillow_heif
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from service.errors import (
     ImageTooLargeError,
@@ -118,6 +118,8 @@ def _recoded(file: File, kind: str, limits: Limits) -> tuple[Image.Image, bytes,
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_many_pixels(file.name, limits) from error
+    except UnidentifiedImageError as error:  # it says where the bytes lie in memory
+        raise ImageUnreadableError(f"{file.name} is damaged: it breaks off in its header. Export it again.") from error
     except Exception as error:  # what decoders raise on hostile bytes is not a closed set
         raise ImageUnreadableError(f"{file.name} is damaged ({error}). Export it again.") from error
 
