@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 
 from api import errors, openapi
 from api.access import TrustedCallers, trusted_hosts
-from api.bodies import BodyLimit
+from api.bodies import BodyLimit, WholeForms
 from api.deps import Parts
 from api.routes import concepts, docs, files, generations, health, interpolations, jobs, models
 from service.context import Service
@@ -33,6 +33,7 @@ def create_app(service: Service) -> FastAPI:
         generate_unique_id_function=_operation_id,
     )
     app.state.parts = Parts.around(service)
+    app.add_middleware(WholeForms)
     app.add_middleware(BodyLimit, limit_bytes=service.settings.limits.body_bytes)
     app.add_middleware(TrustedCallers, hosts=trusted_hosts(service.settings))
     errors.install(app)

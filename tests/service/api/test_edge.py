@@ -53,7 +53,8 @@ def test_an_authorization_header_is_ignored_while_nobody_needs_a_key(client):
 
 @pytest.mark.parametrize("more_settings", [{"DTI_LIMIT_BODY_BYTES": "100000"}])
 def test_a_body_over_the_limit_is_refused_whether_it_says_so_or_not(client, settings):
-    big = b"x" * 150_000
+    # A form up to its limit, or the parser may refuse it first.
+    big = b'--b\r\nContent-Disposition: form-data; name="images"; filename="a"\r\n\r\n' + b"x" * 150_000
     form = {"Content-Type": "multipart/form-data; boundary=b"}
     for path, headers in (("/v1/concepts", form), ("/v1/generations", {"Content-Type": "application/json"})):
         for body in (big, iter([big[:75_000], big[75_000:]])):
@@ -77,6 +78,21 @@ def test_a_broken_form_is_a_broken_body(client):
         assert (answer.status_code, answer.json()["code"]) in {(400, "broken_body"), (422, "invalid_input")}
     answer = client.post("/v1/concepts", content=b"x", headers={"Content-Type": "multipart/form-data"})
     assert (answer.status_code, answer.json()["code"]) == (400, "broken_body")
+
+
+def test_a_form_that_is_cut_off_is_refused_and_not_taken_for_its_beginning(client):
+    def part(name, value):
+        return b'--b\r\nContent-Disposition: form-data; name="' + name + b'"\r\n\r\n' + value + b"\r\n"
+
+    picture = part(b'images"; filename="a.png', png())
+    whole = part(b"name", b"my-dog") + part(b"class_word", b"dog") + picture + picture + b"--b--"
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    for missing in (1, 5, 50, len(picture) + 5):
+        answer = client.post("/v1/concepts", content=whole[:-missing], headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (400, "broken_body"), missing
+    assert client.get("/v1/concepts").json()["items"] == []
+    in_pieces = iter([whole[:-3], whole[-3:], b"\r\n"])
+    assert len(client.post("/v1/concepts", content=in_pieces, headers=headers).json()["concept"]["images"]) == 2
 
 
 # --- problems
