@@ -72,6 +72,9 @@ _CODES: Mapping[int, str] = {
 
 _RETRY_AFTER_S = "5"
 _FIELD_LIMIT = 200
+_TEXT_LIMIT = 2000
+_WRONG_FIELDS_LIMIT = 20
+"""A body of a hundred megabytes may be wrong in every byte; an answer stays small."""
 
 _log = logging.getLogger(__name__)
 
@@ -110,7 +113,7 @@ async def _on_invalid_request(_: Request, error: Exception) -> JSONResponse:
     found = error.errors() if isinstance(error, RequestValidationError) else ()
     if any(_is_broken_body(one) for one in found):
         return problem(HTTPStatus.BAD_REQUEST, "broken_body", "The body is not JSON. Send valid JSON in UTF-8.")
-    wrong = [{"field": _field(one["loc"]), "message": str(one["msg"])} for one in found]
+    wrong = [{"field": _field(one["loc"]), "message": str(one["msg"])} for one in found[:_WRONG_FIELDS_LIMIT]]
     sentence = "; ".join(f"{one['field']}: {one['message']}" for one in wrong)
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, service.InvalidInputError.code, sentence, errors=wrong)
 
@@ -158,9 +161,10 @@ def _field(location: Iterable[int | str]) -> str:
 
 
 def _printable(value: Any) -> Any:  # noqa: ANN401 - JSON holds anything
-    """The same with halves of characters replaced: they cannot be sent as UTF-8."""
+    """The same with long texts cut, and halves of characters replaced: they cannot be sent as UTF-8."""
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode("utf-8")
+        cut = value if len(value) <= _TEXT_LIMIT else f"{value[:_TEXT_LIMIT]}…"
+        return cut.encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, Mapping):
         return {_printable(key): _printable(one) for key, one in value.items()}
     if isinstance(value, list | tuple):

@@ -118,6 +118,19 @@ def test_a_wrong_value_is_not_repeated(client):
     assert "secret-value" not in answer.text
 
 
+def test_a_refusal_stays_small_however_large_the_wrong_value_is(client):
+    long = "x" * 1_000_000
+    for path, said in (
+        ("/v1/generations", {"prompt": "a dog", "model": long}),
+        ("/v1/generations", {"prompt": "a dog", "scheduler": long}),
+        ("/v1/generations", {"prompt": "a dog", **dict.fromkeys(map(str, range(10_000)), 1)}),
+        ("/v1/interpolations", {"from": long, "to": "my-dog"}),
+    ):
+        answer = client.post(path, json=said)
+        assert answer.status_code == 422
+        assert len(answer.content) < 10_000
+
+
 @pytest.mark.parametrize("more_settings", [{"DTI_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}])
 def test_a_database_that_is_down_is_said_with_when_to_come_back(client):
     for answer in (client.get("/v1/jobs"), client.post("/v1/generations", json={"prompt": "a dog"})):
