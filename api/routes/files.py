@@ -5,6 +5,7 @@ client called is included. So the host travels on unchanged, and one port serves
 """
 
 import http.client
+import re
 from collections.abc import Iterator
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -19,7 +20,10 @@ from service.settings import Settings
 _CONNECT_TIMEOUT_S = 5
 _PIECE_BYTES = 64 * 1024
 _SIGNATURE = "X-Amz-Signature"
-_ASKED = ("range", "if-none-match", "if-modified-since", "if-match", "if-range")
+_ASKED = ("if-none-match", "if-modified-since", "if-match", "if-range")
+_ONE_RANGE = re.compile(r"bytes=(\d{1,18}-\d{0,18}|-\d{1,18})", re.ASCII)
+"""What every storage understands; of other ranges HTTP allows to take no notice, and to send the whole."""
+
 _ANSWERED = (
     "content-type",
     "content-length",
@@ -62,6 +66,9 @@ def _passed_on(request: Request, scheme: str, place: str) -> Response:
         return _refusal(answer.status)
     headers = {name: value for name in _ANSWERED if (value := answer.getheader(name)) is not None}
     headers["X-Content-Type-Options"] = "nosniff"
+    if request.method == "HEAD":
+        connection.close()
+        return Response(status_code=answer.status, headers=headers)
     # Some servers give a part and call it the whole; players of films believe only the status.
     status = HTTPStatus.PARTIAL_CONTENT if "content-range" in headers else answer.status
     return StreamingResponse(_pieces(connection, answer), status, headers)
@@ -70,8 +77,11 @@ def _passed_on(request: Request, scheme: str, place: str) -> Response:
 def _ask(connection: http.client.HTTPConnection, request: Request) -> http.client.HTTPResponse:
     path: bytes = request.scope["raw_path"]
     query: bytes = request.scope["query_string"]
-    connection.putrequest(request.method, f"{path.decode('ascii')}?{query.decode('ascii')}", skip_host=True)
+    # Also for HEAD: the address is signed for GET.
+    connection.putrequest("GET", f"{path.decode('ascii')}?{query.decode('ascii')}", skip_host=True)
     connection.putheader("Host", request.headers["host"])
+    if _ONE_RANGE.fullmatch(request.headers.get("range", "")) and request.method == "GET":
+        connection.putheader("Range", request.headers["range"])
     for name in _ASKED:
         if name in request.headers:
             connection.putheader(name, request.headers[name])
@@ -82,6 +92,8 @@ def _ask(connection: http.client.HTTPConnection, request: Request) -> http.clien
 def _refusal(status: int) -> Response:
     if status == HTTPStatus.NOT_FOUND:
         return problem(HTTPStatus.NOT_FOUND, NotFoundError.code, "There is no such object any more.")
+    if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        return problem(status, "range_not_satisfiable", "The object has no such bytes.")
     if status < HTTPStatus.INTERNAL_SERVER_ERROR:
         detail = "The address has expired or was changed. Read the job or concept again for a fresh one."
         return problem(HTTPStatus.FORBIDDEN, "address_invalid", detail)

@@ -224,7 +224,22 @@ def test_a_signed_address_works_and_a_changed_or_unsigned_one_does_not(client, p
         assert answer.headers["Content-Type"] == "application/problem+json"
     for method in ("PUT", "DELETE", "POST"):
         assert httpx.request(method, url).status_code == 405
+    head = httpx.head(url)
+    assert (head.status_code, head.content, head.headers["Content-Length"]) == (
+        200,
+        b"",
+        httpx.get(url).headers["Content-Length"],
+    )
     assert httpx.get(url).status_code == 200
+
+
+def test_a_part_that_is_not_there_is_said_and_ranges_that_storages_do_not_know_mean_the_whole(post_concept):
+    url = post_concept().json()["concept"]["images"][0]["url"]
+    whole = httpx.get(url).content
+    beyond = httpx.get(url, headers={"Range": "bytes=999999-"})
+    assert (beyond.status_code, beyond.json()["code"]) == (416, "range_not_satisfiable")
+    for unknown in ("bytes=0-1,3-4", "bytes=abc", "lines=1-2", "bytes=0-" + "9" * 30, "bytes=-"):
+        assert httpx.get(url, headers={"Range": unknown}).content == whole, unknown
 
 
 @pytest.mark.parametrize("more_settings", [{"DTI_URL_EXPIRES_S": "1"}])
