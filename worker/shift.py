@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
@@ -73,8 +73,8 @@ class Shift:
         """
         try:
             while not self._stopping.is_set():
-                self._look_around()
-                if not self._handlers and not self._suspects:
+                began = self._look_around()
+                if not began and not self._handlers and not self._suspects:
                     return
                 self._advance()
             self._hand_everything_back()
@@ -85,10 +85,14 @@ class Shift:
             for station in self._desk.stations:
                 station.make_room()
 
-    def _look_around(self) -> None:
-        """Drop what was lost, end what was cancelled, take what is queued."""
+    def _look_around(self) -> bool:
+        """Drop what was lost, end what was cancelled, take what is queued.
+
+        Returns:
+            Whether anything was begun, even if it failed at once: it may have kept others out.
+        """
         if self._handlers and time.monotonic() - self._looked_at < LOOK_EVERY_S:
-            return
+            return False
         for claim in [handler.claim for handler in self._handlers.values() if self._lease.lost(handler.claim)]:
             self._drop(claim)
         cancelled, waiting = self._ledger.read(self._news)
@@ -97,9 +101,11 @@ class Shift:
         if cancelled:
             # There is room now that there was not, and perhaps nobody else who would look again.
             _, waiting = self._ledger.read(self._news)
-        for claim in self._next(waiting=waiting):
+        claims = self._next(waiting=waiting)
+        for claim in claims:
             self._begin(claim)
         self._looked_at = time.monotonic()
+        return bool(claims)
 
     def _news(self, session: Session) -> tuple[list[str], bool]:
         """The jobs here whose end somebody asked for, and whether a claim could find anything."""
@@ -118,7 +124,7 @@ class Shift:
             self._desk.training_room - sum(handler.trainings for handler in handlers),
         )
 
-    def _next(self, *, waiting: bool) -> Iterable[Claim]:
+    def _next(self, *, waiting: bool) -> Sequence[Claim]:
         """What to begin now: a suspect where nobody else is here, else what the queue gives."""
         if self._suspects:
             return () if self._handlers else (self._suspects.popleft(),)

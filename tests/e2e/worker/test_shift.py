@@ -1,6 +1,8 @@
-"""A job that is to be alone after its engine broke stays alone until it has ended."""
+"""Whom a shift takes, and when it ends."""
 
 from itertools import count
+
+from worker.station import PICTURE_ROOM
 
 
 def break_denoiser_at(worker, *forwards, above_rows):
@@ -25,3 +27,9 @@ def test_nobody_joins_the_last_suspect(client, worker):
     hook.remove()
     assert [client.job(job).status for job in (crowd, bad, late)] == ["succeeded", "failed", "succeeded"]
     assert client.job(late).started_at >= client.job(bad).finished_at
+
+
+def test_a_shift_goes_on_while_jobs_that_fail_at_once_keep_others_out(client, worker):
+    doomed = [client.generate(model="missing") for _ in range(PICTURE_ROOM + 1)]
+    worker.work()
+    assert {client.job(job).status for job in doomed} == {"failed"}
