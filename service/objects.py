@@ -160,6 +160,8 @@ def _translated(key: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
+        if error.response["Error"].get("Code") == "NoSuchBucket":
+            raise StorageUnavailableError("The storage has no bucket. Run `dti migrate`, which makes it.") from error
         if error.response["ResponseMetadata"].get("HTTPStatusCode") == 404:  # noqa: PLR2004  (HTTP's "not found")
             raise ObjectMissingError(key) from error
         code = error.response["Error"].get("Code", "no code")

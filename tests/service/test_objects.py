@@ -47,6 +47,14 @@ def test_an_object_that_is_not_there_is_named(objects):
     assert not objects.exists("own_local/nothing.png")
 
 
+def test_a_bucket_that_is_missing_is_no_missing_object(s3_settings):
+    objects = Objects(s3_settings)
+    for ask in (lambda: objects.put("a.png", PNG, "image/png"), lambda: objects.get("a.png")):
+        with pytest.raises(StorageUnavailableError, match="dti migrate"):
+            ask()
+    objects.close()
+
+
 def test_keys_name_owner_room_and_content():
     key = name_for("own_local", "images", PNG, "png")
     assert key == f"own_local/images/{hashlib.sha256(PNG).hexdigest()}.png"
