@@ -80,8 +80,6 @@ class TrainHandler(Handler):
         if checkpoint is not None:
             # The attempt before may have ended between the update and its preview.
             self._preview_if_due()
-        if self._run.finished:
-            self.station.trainer.dismiss(self._run)
 
     def settle(self, updates: Mapping[Run, Update]) -> bool:
         """Note the update, show previews, keep a checkpoint when one is due; the last update ends the job."""

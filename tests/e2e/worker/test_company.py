@@ -7,6 +7,8 @@ import torch
 
 from service import jobs
 from tests.e2e.worker.workplace import now, until
+from worker.handlers.train import TrainHandler
+from worker.ledger import Ledger
 
 LONG = 1000
 
@@ -65,6 +67,24 @@ def test_a_worker_that_stops_hands_its_training_back_and_the_next_ends_it_as_if_
     whole, split = (client.embedding(name).rows["text_encoder"] for name in ("whole", "split"))
     assert client.curve(training).step == list(range(1, 201))
     assert torch.equal(whole.direction, split.direction)
+
+
+def test_a_training_handed_back_after_its_last_update_is_ended_by_the_next_worker(client, service, make_worker):
+    training, first = client.train("my-dog", steps=2), make_worker("ada")
+    with service.database.writing() as session:
+        (held,) = jobs.claim(
+            session, worker_id="ada", models=["noise"], picture_slots=1, training_slots=1, now=now(), lease_s=15.0
+        )
+    handler = TrainHandler(held, first.desk.station("noise"), Ledger(service, first.stopping))
+    handler.begin()
+    while handler.station.busy:
+        handler.station.advance()
+    handler.keep()
+    with service.database.writing() as session:
+        jobs.hand_back(session, held, now())
+    make_worker("ben").work()
+    job = client.job(training)
+    assert (job.status, job.checkpoint_step, job.attempt) == ("succeeded", 2, 2)
 
 
 def test_a_worker_that_lost_its_lease_drops_the_job_without_a_word(client, service, make_worker, working):
