@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import torch
 from PIL import Image
@@ -58,7 +58,7 @@ class Run:
     """A training in progress, or done.
 
     Attributes:
-        work: what is asked.
+        work: what is asked, without the pictures.
         family: the model that it runs on.
         method: how rows are learned.
         state: the rows, their optimizer and the random generator.
@@ -214,7 +214,8 @@ def start(work: TrainingWork, family: Family) -> Run:
     generator = Generator().manual_seed(settings.seed)
     crops = [prepare(picture, settings.resolution, _CROPS, generator) for picture in work.pictures]
     run = Run(
-        work=work,
+        # Decoded pictures take hundreds of megabytes at worst, and nothing reads them again.
+        work=replace(work, pictures=()),
         family=family,
         method=method,
         state=State(learned, method.optimizer(list(learned.values()), settings), generator),

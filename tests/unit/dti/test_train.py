@@ -1,4 +1,6 @@
+import gc
 import math
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -160,6 +162,16 @@ def test_a_decaying_rate_turns_the_rows_less_and_less(family, work):
         before = now
     assert turns == sorted(turns, reverse=True)
     assert turns[-1] < 0.2 * turns[0]
+
+
+def test_decoded_pictures_are_not_kept_beside_their_latents(family):
+    seen = pictures()
+    watched = [weakref.ref(picture) for picture in seen]
+    run = Trainer(family).admit(training_work(pictures=seen))
+    del seen
+    gc.collect()
+    assert [ref() for ref in watched] == [None] * 3
+    assert len(run.crops) == 3
 
 
 def test_every_picture_comes_once_before_one_comes_again(family, work):
