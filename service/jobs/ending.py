@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from service.errors import JobEndedError, NotFoundError
+from service.errors import FenceLostError, JobEndedError, NotFoundError
 from service.ids import new_id
 from service.jobs.fence import Attempt, fenced
 from service.jobs.states import UNFINISHED, move, say_status
-from service.tables import Concept, EmbeddingVersion, Job
+from service.tables import Concept, EmbeddingVersion, Job, JobConcept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,11 +74,17 @@ def hand_back(session: Session, claim: Attempt, now: datetime) -> None:
 def finish_training(session: Session, claim: Attempt, made: EmbeddingMade, now: datetime) -> EmbeddingVersion:
     """End a training: what it made becomes its concept's embedding, in the same transaction.
 
+    That transaction must have written nothing before, or it could hold the job while it waits for the concept.
+
     Raises:
         FenceLostError: the attempt is over; so it is when the concept was deleted, which ends its trainings.
     """
+    # The concept before the job: who deletes it locks them in this order, and each would wait for the other.
+    learned = select(JobConcept.concept_id).where(JobConcept.job_id == claim.job_id)
+    concept = session.scalars(select(Concept).where(Concept.id.in_(learned)).with_for_update()).one_or_none()
     job = fenced(session, claim)
-    concept = session.scalars(select(Concept).where(Concept.id == job.input["concept"]).with_for_update()).one()
+    if concept is None:
+        raise FenceLostError(claim.job_id, claim.attempt)
     newest = select(func.max(EmbeddingVersion.number)).where(EmbeddingVersion.concept_id == concept.id)
     version = EmbeddingVersion(
         id=new_id("emb"),

@@ -1,12 +1,13 @@
 """Concepts: made, learned, learned again, listed, and deleted with all that came of them."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import select
 
 from dti.spec import Training
-from service import jobs
+from service import concepts, jobs
 from service.errors import (
     ConceptNotReadyError,
     FenceLostError,
@@ -16,7 +17,7 @@ from service.errors import (
     TooManyJobsError,
     UnknownModelError,
 )
-from service.tables import Concept, EmbeddingVersion, Image, Picture
+from service.tables import Concept, EmbeddingVersion, Image, Job, Picture
 from tests.service.hands import NOON
 from tests.service.studio import image, picture, sha256
 
@@ -251,6 +252,22 @@ def test_deleting_a_concept_ends_its_unfinished_jobs_and_locks_their_workers_out
         with pytest.raises(FenceLostError):
             studio.write(write)
     assert studio.beat([claim]).lost == {training.id}
+
+
+def test_a_training_that_ends_while_its_concept_is_being_deleted_does_not_block_that(studio):
+    studio.concept("my-dog", ready=False)
+    (claim,) = studio.claim(pictures=0)
+    made = jobs.EmbeddingMade(sha256=sha256("x"), key="k", encoders={}, steps=1)
+    with ThreadPoolExecutor(1) as threads:
+        with studio.database.writing() as session:
+            session.scalars(select(Concept).with_for_update()).one()
+            ending = threads.submit(studio.write, jobs.finish_training, claim, made, NOON)
+            with pytest.raises(TimeoutError):
+                ending.result(0.5)
+            session.scalars(select(Job).with_for_update(nowait=True)).one()
+            concepts.delete(session, "own_local", "my-dog", NOON)
+        with pytest.raises(FenceLostError):
+            ending.result(10)
 
 
 def test_an_embedding_that_another_concept_or_a_waiting_job_needs_is_not_deleted(studio):

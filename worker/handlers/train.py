@@ -223,11 +223,9 @@ class TrainHandler(Handler):
             sha256=hashlib.sha256(data).hexdigest(), key=key, encoders=_outline(embedding), steps=self._run.step
         )
 
-        def write(session: Session) -> None:
-            self._report(session, images)
-            jobs.finish_training(session, self.claim, made, now())
-
-        self._ledger.write(write)
+        # Two transactions: the last one begins with the concept, so that it cannot block who deletes that.
+        self._ledger.write(lambda session: self._report(session, images))
+        self._ledger.write(lambda session: jobs.finish_training(session, self.claim, made, now()))
 
 
 def _outline(embedding: Embedding) -> dict[str, dict[str, int | float]]:
