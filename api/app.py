@@ -34,7 +34,8 @@ def create_app(service: Service) -> FastAPI:
     )
     app.state.parts = Parts.around(service)
     app.add_middleware(WholeForms)
-    app.add_middleware(BodyLimit, limit_bytes=service.settings.limits.body_bytes)
+    limits = service.settings.limits
+    app.add_middleware(BodyLimit, form_bytes=limits.body_bytes, json_bytes=min(limits.json_bytes, limits.body_bytes))
     app.add_middleware(TrustedCallers, hosts=trusted_hosts(service.settings))
     errors.install(app)
     for resource in _RESOURCES:

@@ -21,34 +21,44 @@ _DIGITS = 18
 
 
 class BodyLimit:
-    """Refuses a body by the length that it announces, and counts one that announces none while it is read."""
+    """Refuses a body by the length that it announces, and counts one that announces none while it is read.
 
-    def __init__(self, app: ASGIApp, limit_bytes: int) -> None:
+    Args:
+        app: what it hands over to.
+        form_bytes: the limit of forms, which may hold files.
+        json_bytes: the limit of everything else.
+    """
+
+    def __init__(self, app: ASGIApp, form_bytes: int, json_bytes: int) -> None:
         self._app = app
-        self._limit_bytes = limit_bytes
+        self._form_bytes = form_bytes
+        self._json_bytes = json_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a refusal, or hand over."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif _announced(scope) > self._limit_bytes:
-            await answer(BodyTooLargeError(self._limit_bytes))(scope, receive, send)
+            return
+        limit_bytes = self._json_bytes if _boundary(scope) is None else self._form_bytes
+        if _announced(scope) > limit_bytes:
+            await answer(BodyTooLargeError(limit_bytes))(scope, receive, send)
         else:
-            await self._app(scope, self._counted(receive), send)
+            await self._app(scope, _counted(receive, limit_bytes), send)
 
-    def _counted(self, receive: Receive) -> Receive:
-        received = 0
 
-        async def counting() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._limit_bytes:
-                # The framework lets only its own refusals pass while it reads a body.
-                raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(BodyTooLargeError(self._limit_bytes)))
-            return message
+def _counted(receive: Receive, limit_bytes: int) -> Receive:
+    received = 0
 
-        return counting
+    async def counting() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > limit_bytes:
+            # The framework lets only its own refusals pass while it reads a body.
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(BodyTooLargeError(limit_bytes)))
+        return message
+
+    return counting
 
 
 class WholeForms:

@@ -30,6 +30,9 @@ class Limits:
     picture_side_px: Annotated[int, Variable("DTI_LIMIT_PICTURE_SIDE_PX", "A picture's shorter side at least.")] = 32
     kept_side_px: Annotated[int, Variable("DTI_LIMIT_KEPT_SIDE_PX", "Longer side at which pictures are kept.")] = 2048
     body_bytes: Annotated[int, Variable("DTI_LIMIT_BODY_BYTES", "Bytes of a request, before parsing.")] = 100_000_000
+    json_bytes: Annotated[
+        int, Variable("DTI_LIMIT_JSON_BYTES", "Of those, where no files are sent: parsed, they take forty times that.")
+    ] = 1_000_000
     prompt_characters: Annotated[int, Variable("DTI_LIMIT_PROMPT_CHARACTERS", "Characters of a prompt.")] = 1000
     training_steps: Annotated[int, Variable("DTI_LIMIT_TRAINING_STEPS", "Updates of a training.")] = 5000
     denoising_steps: Annotated[int, Variable("DTI_LIMIT_DENOISING_STEPS", "Denoising steps of a picture.")] = 150
