@@ -3,15 +3,29 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from fastapi import UploadFile
+from fastapi import Request, UploadFile
 
 from api.deps import Call
 from service.concepts import StoredPicture
+from service.errors import InvalidInputError
 from service.inputs import CleanPicture, Upload, read_pictures
 from service.objects import name_for
 from service.references import unreferenced
 
 _ROOM = "pictures"
+_REPEATED = "images"
+
+
+async def said_once(request: Request) -> None:
+    """Refuse a form that says a field twice, of which only the last would be heard; pictures are many.
+
+    Raises:
+        InvalidInputError: it does.
+    """
+    form = await request.form()
+    for field in form:
+        if field != _REPEATED and len(form.getlist(field)) > 1:
+            raise InvalidInputError(field, "It is said more than once. Send it once.")
 
 
 def cleaned(call: Call, images: Sequence[UploadFile], archive: UploadFile | None) -> list[CleanPicture]:

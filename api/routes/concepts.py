@@ -4,14 +4,14 @@ from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, File, Query, Response
+from fastapi import APIRouter, Depends, File, Query, Response
 
 from api import views
 from api.deps import Call, Caller, ConceptReference, Cursor, Limit, Wait, Waiting, in_thread, now
 from api.fields import Words
 from api.schemas import answers
 from api.schemas.requests import NewConcept, RetrainRequest
-from api.uploads import cleaned, stored
+from api.uploads import cleaned, said_once, stored
 from api.watching import Watched
 from service import concepts, jobs
 from service.errors import ConceptNotReadyError
@@ -24,7 +24,12 @@ _FILE = {
 }
 
 
-@router.post("/concepts", status_code=HTTPStatus.ACCEPTED, responses={201: {"model": answers.ConceptAndJob}})
+@router.post(
+    "/concepts",
+    status_code=HTTPStatus.ACCEPTED,
+    responses={201: {"model": answers.ConceptAndJob}},
+    dependencies=[Depends(said_once)],
+)
 async def create_concept(call: Caller, form: Annotated[NewConcept, File()], wait: Waiting) -> answers.ConceptAndJob:
     """Learn a concept from pictures."""
     job_id = await in_thread(partial(_create, call, form), call.uploads)

@@ -188,6 +188,19 @@ def test_a_concept_that_cannot_be_made_is_refused_and_nothing_is_stored(post_con
             assert nothing_is_stored(service)
 
 
+def test_a_field_that_is_said_twice_is_refused_and_none_of_it_is_dropped(client, service):
+    packed = archive({"a.png": png()})
+    said = {"name": ["my-dog"], "class_word": ["dog"]}
+    for fields, files, field in (
+        ({**said, "name": ["my-dog", "my-cat"]}, [("images", ("a.png", png()))], "name"),
+        (said, [("archive", ("a.zip", packed)), ("archive", ("b.zip", packed))], "archive"),
+    ):
+        answer = client.post("/v1/concepts", data=fields, files=files)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
+        assert [error["field"] for error in answer.json()["errors"]] == [field]
+    assert nothing_is_stored(service)
+
+
 def test_a_refused_picture_is_named(client):
     files = [("images", ("good.png", png())), ("images", ("dog at the beach.jpg", jpeg()[:200]))]
     answer = client.post("/v1/concepts", data={"name": "my-dog", "class_word": "dog"}, files=files)
