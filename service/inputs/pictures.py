@@ -166,7 +166,8 @@ def _orientation(image: Image.Image) -> int:
 def _plain(image: Image.Image) -> Image.Image:
     """The picture in a mode that can be scaled without harm, eight bits a channel."""
     if image.mode in _SIXTEEN_BIT_GREY:
-        return image.point(lambda value: value * (1 / 257), "L")
+        # Scaled they are of sixteen bits still, and such cannot be reduced.
+        return image.point(lambda value: value * (1 / 257)).convert("L")
     if image.mode in {"RGB", "RGBA", "L", "CMYK"} and "transparency" not in image.info:
         return image
     return image.convert("RGBA" if image.has_transparency_data else "RGB")

@@ -147,6 +147,13 @@ def test_large_pictures_are_kept_at_the_longest_side_that_is_allowed(make, size)
     assert abs(picture.width / picture.height - size[0] / size[1]) < 0.01
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_pictures_many_times_too_large_are_read_whatever_their_colours_are_made_of(mode):
+    large = encoded(Image.new(mode, (600, 300)), "PNG")
+    picture = read(large, limits=Limits(kept_side_px=64))
+    assert (picture.width, picture.height) == (64, 32)
+
+
 REFUSED = {
     "zero bytes": (b"", ImageUnreadableError),
     "text": (b"I am a picture, believe me.\n" * 10, ImageUnsupportedError),
