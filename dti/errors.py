@@ -13,7 +13,7 @@
     ├── ModelError
     │   ├── ModelUnavailableError   a checkpoint cannot be loaded: files, memory, licence
     │   └── UnknownSchedulerError   a family has no scheduler of that name
-    ├── TrainingDivergedError   a loss was not finite; the last good rows are kept
+    ├── TrainingDivergedError   a loss was not finite; training stopped before it touched the rows
     ├── RenderingDivergedError  a picture's latents were not finite; there is no picture
     └── CheckpointError         a training's checkpoint is of other work, or damaged
 
@@ -132,7 +132,7 @@ class UnknownSchedulerError(ModelError):
 
 
 class TrainingDivergedError(DTIError):
-    """A loss was not finite; training stopped with the last good rows kept.
+    """A loss was not finite; training stopped before it could touch the rows.
 
     Args:
         step: the update, counted from 1, at which it happened.
@@ -143,7 +143,7 @@ class TrainingDivergedError(DTIError):
 
     def __init__(self, step: int, loss: float) -> None:
         super().__init__(
-            f"The loss was {loss} at update {step}: training stopped and the last good rows are kept. "
+            f"The loss was {loss} at update {step}: training stopped before it could touch the rows. "
             "Lower the learning rate, or check the pictures."
         )
         self.step = step
