@@ -263,6 +263,34 @@ def test_an_address_ends_and_a_fresh_one_comes_with_every_reading(client, post_c
 # --- the process
 
 
+REMEMBERS = """
+import io
+from pathlib import Path
+from PIL import Image
+from api.server import return_large_blocks
+from service.inputs import Upload, read_pictures
+from service.settings import Limits
+
+def resident_mb():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 // 1_000_000
+
+return_large_blocks()
+before = resident_mb()
+for mode in ("RGBA", "LA"):
+    file = io.BytesIO()
+    Image.new(mode, (6000, 5000)).save(file, "PNG", compress_level=1)
+    file.seek(0)
+    read_pictures([Upload("a.png", file)], [], Limits())
+print(resident_mb() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the kernel's own figures, and concerns its C library")
+def test_the_memory_of_decoded_pictures_is_given_back():
+    done = subprocess.run([sys.executable, "-c", REMEMBERS], check=True, timeout=120, capture_output=True, text=True)
+    assert int(done.stdout) < 60
+
+
 def test_the_api_loads_no_torch():
     heavy = "{'torch', 'transformers', 'diffusers', 'safetensors', 'numpy'}"
     code = f"import sys, api.app, api.server; found = {heavy} & set(sys.modules); sys.exit(str(found) if found else 0)"
