@@ -24,10 +24,11 @@ class Concept:
     class_word: str
     art_set: str
     backgrounds: tuple[str, ...]
+    colour: str | None = None
 
 
 CONCEPTS = (
-    Concept("purple-owl", "owl", "emojione", ("grass", "white", "city", "desert", "snow")),
+    Concept("purple-owl", "owl", "noto-v1", ("grass", "white", "city", "desert", "snow"), colour="purple"),
     Concept("tuxedo-cat", "cat", "emojione", ("beach", "white", "forest", "wood", "mountains")),
     Concept("teal-ghost", "ghost", "emojione", ("night", "white", "brick", "sunset", "grass")),
     Concept("pink-mushroom", "mushroom", "emojione", ("forest", "white", "grass", "snow", "gray")),
@@ -49,7 +50,7 @@ def draw_concept(concept: Concept, folder: Path) -> None:
     place = folder / concept.name
     place.mkdir(parents=True, exist_ok=True)
     for number, background in enumerate(concept.backgrounds, 1):
-        scene = Scene(concept.class_word, concept.art_set, background)
+        scene = Scene(concept.class_word, concept.art_set, background, colour=concept.colour)
         picture = render(scene, np.random.default_rng([number, *concept.name.encode()]), SIDE_PX)
         picture.save(place / f"{number}.png", optimize=True)
     about = ABOUT.format(

@@ -42,7 +42,7 @@ ICONS = {
         "mushroom": "mushroom",
         "car": "oncoming-automobile",
     },
-    "noto-v1": {"penguin": "penguin"},
+    "noto-v1": {"penguin": "penguin", "owl": "owl"},
 }
 
 
