@@ -37,7 +37,6 @@ ICONS = {
     "fluent-emoji-flat": ANIMALS_AND_THINGS | WORN,
     "emojione": {
         "cat": "cat-face",
-        "owl": "owl",
         "ghost": "ghost",
         "mushroom": "mushroom",
         "car": "oncoming-automobile",
