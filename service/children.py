@@ -63,6 +63,7 @@ class Child:
         self.program = program
         self.log = logs / f"{program.name}.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_start = 0
 
     @property
     def pid(self) -> int | None:
@@ -84,6 +85,7 @@ class Child:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._make_room()
         with self.log.open("ab") as output:
+            self._log_start = output.tell()
             self._process = spawn(self.program.argv, environment=self.program.environment, output=output)
 
     def wait_ready(self) -> None:
@@ -154,7 +156,9 @@ class Child:
             self.log.replace(self.log.with_suffix(".old.log"))
 
     def _last_words(self, limit_bytes: int = 2000) -> str:
-        text = self.log.read_bytes()[-limit_bytes:].decode(errors="replace").strip() if self.log.exists() else ""
+        """What it said since it was started; the same file holds what earlier starts said."""
+        said = self.log.read_bytes()[self._log_start :] if self.log.exists() else b""
+        text = said[-limit_bytes:].decode(errors="replace").strip()
         return f"Its log, {self.log}, ends:\n{text}"
 
 

@@ -63,7 +63,11 @@ def _port(settings: Settings, home: Home) -> Finding:
     where = f"Port {settings.port} on {settings.host}"
     holder = home.holder()
     if holder is not None:
-        return Finding("port", "note", f"{home.folder} is being served by {holder}, so that {where} may well be taken.")
+        return Finding(
+            "port",
+            "note",
+            f"{home.folder} is being served by {holder}, so that port {settings.port} may well be taken.",
+        )
     if not port_is_free(settings.port, settings.host):
         return Finding("port", "wrong", f"{where} is taken by another program. Set DTI_PORT to another port.")
     return Finding("port", "good", f"{where} is free.")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TextIO
 
 from service.children import LOOPBACK, StartError, free_port, port_is_free
 
@@ -22,6 +23,13 @@ class HomeInUseError(StartError):
         super().__init__(
             f"{folder} is in use by {holder or 'another dti serve'}. Stop that one, or choose another DTI_HOME."
         )
+
+
+class HomeUnusableError(StartError):
+    """The folder cannot be made or written."""
+
+    def __init__(self, folder: Path, error: OSError) -> None:
+        super().__init__(f"{folder} cannot be the home folder: {error.strerror}. Choose another DTI_HOME.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +62,9 @@ class Home:
 
         Raises:
             HomeInUseError: somebody else does.
+            HomeUnusableError: the folder cannot be made or written.
         """
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._lock.open("a+", encoding="utf-8") as lock:
+        with self._opened_lock() as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -65,6 +73,13 @@ class Home:
             lock.write(holder)
             lock.flush()
             yield
+
+    def _opened_lock(self) -> TextIO:
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return self._lock.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise HomeUnusableError(self.folder, error) from error
 
     def holder(self) -> str | None:
         """Who serves the folder now; None when nobody does."""

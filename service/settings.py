@@ -12,6 +12,8 @@ from service.errors import SettingsError
 
 Auth = Literal["auto", "on", "off"]
 
+_LAST_PORT = 65535
+
 
 class Variable(NamedTuple):
     """An environment variable, and what it means."""
@@ -138,4 +140,6 @@ def _number(variable: str, kind: type[int] | type[float], raw: str) -> int | flo
         raise SettingsError(f"{variable} is {raw!r}, which is not a number.") from error
     if not 0 < value < float("inf"):
         raise SettingsError(f"{variable} is {raw!r}. It has to be greater than 0.")
+    if variable == "DTI_PORT" and value > _LAST_PORT:
+        raise SettingsError(f"{variable} is {raw!r}. Ports end at {_LAST_PORT}.")
     return value

@@ -50,6 +50,7 @@ def serve(environ: Mapping[str, str], command: Sequence[str], say: Callable[[str
     Raises:
         SettingsError: a setting cannot be read.
         HomeInUseError: the folder is being served already.
+        HomeUnusableError: the folder cannot be made or written.
         PortTakenError: the API's port is taken.
         BinaryMissingError: a store is to be started, but is not installed.
         ProgramFailedError: something did not start; everything that had started was ended.

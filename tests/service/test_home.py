@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from service.home import Home, HomeInUseError
+from service.home import Home, HomeInUseError, HomeUnusableError
 
 KILLED_HOLDER = """
 import os, sys
@@ -28,6 +28,12 @@ def test_ports_and_keys_are_remembered(home):
         first = home.choose()
     assert Home(home.folder).choose() == first
     assert len({first.valkey_port, first.s3_port}) == 2
+
+
+def test_a_home_that_cannot_be_a_folder_is_named(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(HomeUnusableError, match="file cannot be the home folder"), Home(tmp_path / "file").locked("x"):
+        pass
 
 
 def test_a_port_that_was_taken_meanwhile_is_replaced_and_the_keys_stay(home):

@@ -35,6 +35,7 @@ def test_values_have_their_types():
         ("DTI_PORT", "eighty"),
         ("DTI_PORT", "-1"),
         ("DTI_PORT", "1.5"),
+        ("DTI_PORT", "65536"),
         ("DTI_LEASE_S", "nan"),
         ("DTI_LEASE_S", "inf"),
         ("DTI_LIMIT_PICTURES", "0"),

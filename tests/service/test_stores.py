@@ -92,6 +92,14 @@ def test_a_program_that_ends_at_once_is_reported_with_its_last_words(tmp_path):
         pass
 
 
+def test_last_words_are_those_of_this_start(tmp_path):
+    (tmp_path / "broken.log").write_text("the trouble of yesterday\n")
+    program = Program(name="broken", argv=[sys.executable, "-c", "raise SystemExit('today')"], ready=lambda: False)
+    with pytest.raises(ProgramFailedError, match="today") as caught, Child(program, tmp_path):
+        pass
+    assert "yesterday" not in str(caught.value)
+
+
 def test_a_program_that_never_gets_ready_is_ended(tmp_path):
     program = Program(
         name="slow", argv=[sys.executable, "-c", "import time; time.sleep(60)"], ready=lambda: False, ready_s=0.3
