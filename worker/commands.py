@@ -3,6 +3,7 @@
 What is heavy is imported inside, so that the other commands never load it.
 """
 
+import errno
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -73,6 +74,7 @@ def train(
     """Learn a concept from a folder of pictures."""
     from worker import folder as work
 
+    path = out or Path(f"{name}.safetensors")
     given = {
         "steps": steps,
         "learning_rate": learning_rate,
@@ -95,8 +97,9 @@ def train(
         method=method,
         given=_said(given),
     )
-    path, error = out or Path(f"{name}.safetensors"), None
-    with _bar(f"Learning <{name}> from {len(pictures)} pictures", run.total) as bar:
+    _make_way(path)
+    error = None
+    with _bar(f"Learning <{name}>", run.total) as bar:
         while trainer.runs:
             (update,) = trainer.advance()
             error = update.error
@@ -153,7 +156,7 @@ def render(
 def interpolate(
     start: _ConceptFile,
     end: _ConceptFile,
-    out: _OutFolder = Path("pictures"),
+    out: _OutFolder = Path("interpolation"),
     *,
     model: _ModelName = "tiny",
     family: _FamilyName = "sd",
@@ -248,23 +251,39 @@ def _draw(
     from worker import folder as work
     from worker.encoding import encode
 
+    _make_way(out / f"00.{asked['format']}")
     pictures = []
-    with _bar(f"Rendering {len(frames)} pictures", sum(frame.work.steps for frame in frames)) as bar:
+    with _bar("Rendering", sum(frame.work.steps for frame in frames)) as bar:
         made = work.render(model, frames, lambda steps: bar.advance(bar.task_ids[0], steps))
         for number, (frame, picture) in enumerate(zip(frames, made, strict=True)):
             facts = frame.facts(prompt=asked["prompt"], model=model.entry.name, concepts=list(concepts))
             file = encode(picture, asked["format"], facts)
             _write(out / f"{number:02}.{file.format}", file.data)
             pictures.append(picture)
-    _console.print(f"{len(pictures)} pictures with seed {asked['seed']} lie in {out}.", markup=False)
+    _console.print(f"Pictures in {out}: {len(pictures)}, with seed {asked['seed']}.", markup=False)
     return pictures
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Write a file and the folders that lead to it."""
-    try:
+def _make_way(path: Path) -> None:
+    """Make the folders that lead to a file; a place that cannot be written is refused before any work is done."""
+    with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def _write(path: Path, data: bytes) -> None:
+    with _writing(path):
         path.write_bytes(data)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Say in a sentence that a file cannot be written, and end."""
+    try:
+        yield
     except OSError as error:
         _console.print(f"{path} cannot be written: {error.strerror}.", markup=False)
         raise typer.Exit(1) from error

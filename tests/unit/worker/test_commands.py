@@ -98,6 +98,14 @@ def test_trouble_is_a_sentence_and_ends_with_one(studio, arguments, said):
     assert "Traceback" not in answer.stderr
 
 
+def test_a_place_that_cannot_be_written_is_refused_before_the_training(studio):
+    training = ("train", "pictures", "--class-word", "dog", "--name", "x", "--steps", "1")
+    answer = run(studio, *training, "--out", "pictures")
+    assert answer.returncode == 1
+    assert "pictures cannot be written: Is a directory" in answer.stderr
+    assert "Learning" not in answer.stderr
+
+
 def test_a_picture_without_a_date_is_read(tmp_path):
     Image.new("RGB", (64, 64)).save(tmp_path / "dog.png")
     os.utime(tmp_path / "dog.png", (0, 0))
