@@ -115,7 +115,9 @@ def class_rows(encoder: Encoder, class_word: str, count: int | None) -> Tensor:
     wanted = [ids[i % len(ids)] for i in range(count or len(ids))]
     rows = encoder.vocabulary[wanted].detach().float()
     if not rows.any(dim=-1).all():
-        raise InvalidSettingError("class_word", f"{class_word!r} has a zero row in {encoder.name}. Use another word.")
+        raise InvalidSettingError(
+            "class_word", f"{encoder.name} does not know {class_word!r} (a zero row). Use another word."
+        )
     return rows
 
 
