@@ -26,7 +26,7 @@ from service.children import LOOPBACK, Child, Program, answers, free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
-CONCEPTS = ("purple-owl", "tuxedo-cat")
+CONCEPTS = ("purple-owl", "pink-mushroom")
 OUTPUT = ROOT / "demo-output"
 PROMPTS = (
     "a photo of {}",

@@ -46,7 +46,7 @@ def test_the_main_job_in_five_calls(stack, folder):
     assert '"status":"succeeded"' in listed
     assert pictures.count('"url":"http') == 4
     assert '"animation":{' in walked
-    assert (folder / "my-cat.safetensors").stat().st_size > 500
+    assert (folder / "my-owl.safetensors").stat().st_size > 500
 
 
 def test_the_main_job_without_a_server(folder):
