@@ -14,7 +14,7 @@
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -112,12 +112,23 @@ def _content(path: Path) -> dict[str, Any]:
 
 def _entry(name: str, values: Any) -> ModelEntry:  # noqa: ANN401 - TOML holds anything
     try:
+        _check_keys(values)
         entry = ModelEntry(name=name, **{**values, **_as_tuple(values)})
         _check_types(entry)
         complete(Training, entry.training)
     except (TypeError, ValueError, InvalidSettingError) as error:
         raise SettingsError(f"The model {name!r} of the catalogue is wrong: {error}") from error
     return entry
+
+
+def _check_keys(values: Mapping[str, Any]) -> None:
+    settings = [setting for setting in fields(ModelEntry) if setting.name != "name"]
+    known = [setting.name for setting in settings]
+    needed = [setting.name for setting in settings if setting.default is setting.default_factory is MISSING]
+    if unknown := [key for key in values if key not in known]:
+        raise ValueError(f"there is no {unknown[0]!r}. Known: {', '.join(known)}.")
+    if missing := [key for key in needed if key not in values]:
+        raise ValueError(f"it does not say its {' and '.join(missing)}.")
 
 
 def _as_tuple(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -44,6 +44,13 @@ def test_an_unknown_model_is_refused_with_those_that_there_are():
     assert "dall-e" not in Catalogue.load(None)
 
 
+def test_a_misspelt_or_missing_key_is_named(catalogue_of):
+    with pytest.raises(SettingsError, match=r"'sd15'.*no 'famly'.*Known: family, source"):
+        catalogue_of(SD15.replace("family", "famly"))
+    with pytest.raises(SettingsError, match="does not say its source and width and height"):
+        catalogue_of('[sd15]\nfamily = "sd"')
+
+
 @pytest.mark.parametrize(
     "content",
     [
