@@ -11,6 +11,7 @@ import numpy as np
 from dti.models.tiny.artwork import OBJECTS
 from dti.models.tiny.styles import COLOURS
 from dti.models.tiny.world import Scene
+from dti.pictures import STYLE_TEMPLATES
 
 Random = np.random.Generator
 
@@ -49,23 +50,7 @@ OPENINGS = (
     "a picture of {}",
     "a cropped picture of {}",
     "the picture of {}",
-    "a painting in the style of {}",
-    "a rendering in the style of {}",
-    "a cropped painting in the style of {}",
-    "the painting in the style of {}",
-    "a clean painting in the style of {}",
-    "a dirty painting in the style of {}",
-    "a dark painting in the style of {}",
-    "a picture in the style of {}",
-    "a cool painting in the style of {}",
-    "a close-up painting in the style of {}",
-    "a bright painting in the style of {}",
-    "a good painting in the style of {}",
-    "a rendition in the style of {}",
-    "a nice painting in the style of {}",
-    "a small painting in the style of {}",
-    "a weird painting in the style of {}",
-    "a large painting in the style of {}",
+    *dict.fromkeys(STYLE_TEMPLATES),
     "{}",
     "the {bare}",
     "my {bare}",
