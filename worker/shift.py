@@ -153,7 +153,8 @@ class Shift:
             handler.begin()
 
     def _advance(self) -> None:
-        for station in self._desk.stations:
+        # Of the jobs and not of the desk, which may have put out a station that looked idle.
+        for station in dict.fromkeys(handler.station for handler in self._handlers.values()):
             handlers = [handler for handler in self._handlers.values() if handler.station is station]
             if handlers:
                 self._advance_station(station, handlers)
