@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dti.errors import InvalidSettingError
+from dti.errors import DTIError, InvalidSettingError
 from dti.spec import Interpolation, Rendering, Training, complete, hints_of
 from service.settings import Settings
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from dti.embedding import Embedding
+    from dti.train import Run, Trainer
     from worker.folder import Model
     from worker.frames import Frame
 
@@ -98,13 +99,7 @@ def train(
         given=_said(given),
     )
     _make_way(path)
-    error = None
-    with _bar(f"Learning <{name}>", run.total) as bar:
-        while trainer.runs:
-            (update,) = trainer.advance()
-            error = update.error
-            note = f"loss {update.loss:.3f}, turned by {run.angle_rad:.2f} rad"
-            bar.update(bar.task_ids[0], completed=run.step, note=note)
+    error = _learn(trainer, run)
     _write(path, run.embedding().to_bytes())
     if error is not None:
         raise error
@@ -207,6 +202,18 @@ def interpolate(
         _write(out / f"animation.{between.animation}", to_animation(pictures, between.animation))
     if contact_sheet:
         sheet_of(pictures, len(pictures), [f"{share:.2f}" for share in shares]).save(out / "contact_sheet.png")
+
+
+def _learn(trainer: "Trainer", run: "Run") -> DTIError | None:
+    """Make all updates of the only run; returns why it ended early, where it did."""
+    error = None
+    with _bar(f"Learning <{run.work.trigger}>", run.total) as bar:
+        while trainer.runs:
+            (update,) = trainer.advance()
+            error = update.error
+            note = f"loss {update.loss:.3f}, turned by {run.angle_rad:.2f} rad"
+            bar.update(bar.task_ids[0], completed=run.step, note=note)
+    return error
 
 
 def _opened(name: str, family: str, settings: Settings) -> "Model":

@@ -17,6 +17,9 @@ import yaml
 
 from service import stores
 from service.children import LOOPBACK, Child, Program, answers, free_port
+from service.db import Database
+from service.tables import Desk
+from tests.e2e.worker.workplace import until
 from tests.stack import CLI, ROOT, TRAINING, Client, drawings
 
 COMPOSE = ROOT / "docker-compose.yml"
@@ -112,6 +115,14 @@ class Composed:
     def api(self):
         return self.program("api", ready=lambda: answers(self.api_port))
 
+    def steps_by_worker(self):
+        """What each worker has said of its work so far."""
+        database = Database(self.here(self.services["api"]["environment"]["DTI_DATABASE_URL"]))
+        with database.reading() as session:
+            steps = [desk.training_steps + desk.picture_steps for desk in session.scalars(sqlalchemy.select(Desk))]
+        database.close()
+        return steps
+
     def is_healthy(self, service):
         command = [self.here(part) for part in self.services[service]["healthcheck"]["test"][1:]]
         return subprocess.run([sys.executable, *command[1:]], check=False, timeout=30).returncode == 0
@@ -142,14 +153,17 @@ def composed(services, tmp_path_factory, postgres_server):
 def test_two_workers_do_the_main_job_each_part_once_and_with_the_same_result(composed, untroubled):
     assert composed.is_healthy("api")
     with Client(f"http://localhost:{composed.api_port}") as client:
+        until(lambda: len(composed.steps_by_worker()) == 2)
         client.succeeded(client.teach("ball", drawings("crimson"), **TRAINING))
         assert client.embedding("ball")["sha256"] == untroubled
 
+        # More pictures than one worker has room for at once: the other is rung for what is left.
         jobs = [client.teach("cube", drawings("navy"), **TRAINING | {"steps": 20})]
-        jobs += [client.generate("a photo of <ball>", seed=seed, num_images=2, steps=4) for seed in range(12)]
+        jobs += [client.generate("a photo of <ball>", seed=seed, num_images=2, steps=8) for seed in range(24)]
         ended = [client.succeeded(job) for job in jobs]
         assert {job["attempt"] for job in ended} == {1}
-        assert [len(job["output"]["images"]) for job in ended[1:]] == [2] * 12
+        assert [len(job["output"]["images"]) for job in ended[1:]] == [2] * 24
+        until(lambda: all(composed.steps_by_worker()))
 
         walked = client.succeeded(client.interpolate("ball", "cube", frames=3, steps=4, animation="webp"))
         assert client.fetch(walked["output"]["animation"])
