@@ -1,15 +1,10 @@
 """Rows as answers. Pictures get an address that works for a while where one thing is read, and none in lists."""
 
-from typing import TYPE_CHECKING, cast
-
 from sqlalchemy.orm import Session
 
 from api.schemas import answers
 from service import jobs, tables
 from service.context import Service
-
-if TYPE_CHECKING:
-    from dti.spec import Property
 
 
 def image(service: Service, row: tables.Image | tables.Picture, *, with_url: bool) -> answers.Image:
@@ -66,7 +61,7 @@ def concept(service: Service, row: tables.Concept, *, with_urls: bool) -> answer
         name=row.name,
         trigger=f"<{row.name}>",
         class_word=row.class_word,
-        property=cast("Property", row.property),
+        property=row.property,
         model=row.model,
         method=row.method,
         training=row.training,

@@ -165,6 +165,10 @@ NAME_PATTERN = r"[a-z0-9][a-z0-9-]{0,62}"
 _TRIGGER = re.compile(f"<({NAME_PATTERN})>")
 
 
+PLAIN_PROMPTS: Mapping[Property, str] = {"object": "a photo of {}", "style": "a picture in the style of {}"}
+"""What a concept is shown in where nobody said more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
     """Plain words of a prompt."""

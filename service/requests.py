@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from sqlalchemy.orm import Session
 
 from dti.errors import InvalidSettingError
-from dti.spec import SEED_LIMIT, Interpolation, Rendering, complete, triggers
+from dti.spec import PLAIN_PROMPTS, SEED_LIMIT, Interpolation, Rendering, complete, triggers
 from service import jobs, resolving
 from service.context import Service
 from service.errors import InvalidInputError, UnknownSchedulerError
@@ -26,7 +26,6 @@ _INTERPOLATION = frozenset(setting.name for setting in fields(Interpolation))
 _ELSEWHERE = _INTERPOLATION | {"prompt", "negative_prompt", "model", "from", "to", "shares"}
 """What a request may hold beside its rendering."""
 _SHARES_LIMIT = 64
-_PLAIN_PROMPTS = {"object": "a photo of {}", "style": "a picture in the style of {}"}
 
 S = TypeVar("S")
 
@@ -72,7 +71,7 @@ def interpolation(service: Service, session: Session, owner_id: str, said: Mappi
     """
     given = _without_nulls(said)
     first, last = resolving.find(session, owner_id, (given.pop("from"), given.pop("to")))
-    prompts = _prompts({"prompt": _PLAIN_PROMPTS[first.property]} | given, service.settings.limits)
+    prompts = _prompts({"prompt": PLAIN_PROMPTS[first.property]} | given, service.settings.limits)
     spelled = _spell(prompts["prompt"], first, last)
     between = _between(given)
     concepts = [first, last, *resolving.find(session, owner_id, _named(prompts))]

@@ -24,6 +24,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from dti.spec import Property
+
 LOCAL_OWNER_ID = "own_local"
 """Whom everything belongs to where nobody has to say who they are; the first migration makes this row."""
 
@@ -76,6 +78,7 @@ class Table(DeclarativeBase):
         Status: String(16),
         Role: String(16),
         EventName: String(16),
+        Property: String(16),
     }
 
 
@@ -99,7 +102,7 @@ class Concept(Table):
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
     name: Mapped[str] = mapped_column(String(63))
     class_word: Mapped[str] = mapped_column(String(200))
-    property: Mapped[str] = mapped_column(String(16))
+    property: Mapped[Property]
     model: Mapped[str] = mapped_column(String(100))
     method: Mapped[str] = mapped_column(String(32))
     training: Mapped[dict[str, Any]]

@@ -68,10 +68,10 @@ class Lease:
             held = list(self._held.values())
         with self._database.writing() as session:
             desks.seen(session, presence, now)
-            answer = jobs.beat(session, worker_id=presence.worker_id, claims=held, now=now, lease_s=self._lease_s)
+            lost = jobs.beat(session, worker_id=presence.worker_id, claims=held, now=now, lease_s=self._lease_s)
         with self._lock:
             # A job that was given up and claimed again meanwhile was asked about by the claim that is over.
-            self._lost |= {claim.job_id for claim in held if self._held.get(claim.job_id) is claim} & answer.lost
+            self._lost |= {claim.job_id for claim in held if self._held.get(claim.job_id) is claim} & lost
 
     def __enter__(self) -> Self:
         self._thread.start()

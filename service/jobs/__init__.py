@@ -10,7 +10,7 @@ transaction. Cancelling is a request until whoever holds the job agrees. Every f
 `Database.writing` (those of `reading`: of either) and leaves the commit to it.
 """
 
-from service.jobs.claiming import Beat, Claim, TrainingPicture, beat, claim, waiting
+from service.jobs.claiming import Claim, TrainingPicture, beat, claim, waiting
 from service.jobs.ending import (
     EmbeddingMade,
     abandon,
@@ -30,7 +30,6 @@ from service.jobs.working import NewImage, add_image, metrics, progress, save_ch
 __all__ = [
     "ENDED",
     "UNFINISHED",
-    "Beat",
     "Claim",
     "Curve",
     "EmbeddingMade",

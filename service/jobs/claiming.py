@@ -10,13 +10,14 @@ job has waited too long, so that it will be idle.
 
 import builtins
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import ColumnElement, func, literal, select, update
 from sqlalchemy.orm import Session, selectinload
 
+from dti.spec import Property
 from service.jobs.states import say_status
 from service.jobs.submitting import LANES, PinnedConcept
 from service.tables import Job, Kind, Picture, Utc
@@ -76,22 +77,9 @@ class Claim:
         return self.concepts[0].embedding_key if self.input["from"] == "current" else None
 
     @builtins.property
-    def property(self) -> str:
+    def property(self) -> Property:
         """Whether a training's concept is an object or a style."""
-        return str(self.input["property"])
-
-
-@dataclass(frozen=True)
-class Beat:
-    """What a worker learns from its beat.
-
-    Args:
-        lost: jobs that are no longer its own; they are to be dropped without a word.
-        cancel: jobs whose end somebody asked for.
-    """
-
-    lost: set[str] = field(default_factory=set)
-    cancel: set[str] = field(default_factory=set)
+        return cast("Property", self.input["property"])
 
 
 def waiting(session: Session, *, models: Collection[str], pictures: bool, trainings: bool) -> bool:
@@ -129,8 +117,12 @@ def claim(
     return _claims(session, fresh)
 
 
-def beat(session: Session, *, worker_id: str, claims: Iterable[Claim], now: datetime, lease_s: float) -> Beat:
-    """Extend the leases of a worker's jobs, and learn which of them it lost or should cancel."""
+def beat(session: Session, *, worker_id: str, claims: Iterable[Claim], now: datetime, lease_s: float) -> set[str]:
+    """Extend the leases of a worker's jobs.
+
+    Returns:
+        Jobs that are no longer its own; they are to be dropped without a word.
+    """
     attempts = {claim.job_id: claim.attempt for claim in claims}
     rows = session.scalars(select(Job).where(Job.id.in_(attempts)).order_by(Job.id).with_for_update()).all()
     held = [
@@ -140,10 +132,7 @@ def beat(session: Session, *, worker_id: str, claims: Iterable[Claim], now: date
     ]
     for job in held:
         job.lease_expires_at = now + timedelta(seconds=lease_s)
-    return Beat(
-        lost=set(attempts) - {job.id for job in held},
-        cancel={job.id for job in held if job.cancel_requested},
-    )
+    return set(attempts) - {job.id for job in held}
 
 
 @dataclass(frozen=True)

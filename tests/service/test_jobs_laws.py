@@ -71,8 +71,8 @@ class Queue(RuleBasedStateMachine):
     def beat(self, worker, seconds):
         self.clock_s += seconds
         claims = {claim.job_id: claim for claim in self.held[worker].values()}.values()
-        told = self.hands.beat(claims, worker, after_s=self.clock_s)
-        assert told.lost == {claim.job_id for claim in claims if not self.owns(worker, claim)}
+        lost = self.hands.beat(claims, worker, after_s=self.clock_s)
+        assert lost == {claim.job_id for claim in claims if not self.owns(worker, claim)}
 
     @precondition(lambda self: any(self.held.values()))
     @rule(data=st.data())

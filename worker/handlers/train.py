@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from dti.embedding import Embedding
 from dti.render import PictureWork, Slot
-from dti.spec import METHODS
+from dti.spec import METHODS, PLAIN_PROMPTS
 from dti.train import Run, TrainingWork, Update
 from service import jobs
 from service.jobs import Claim, EmbeddingMade, NewImage
@@ -23,9 +23,6 @@ from worker.station import Station
 CHECKPOINT_EVERY_S = 2.0
 CHECKPOINT_EVERY_STEPS = 50
 """A checkpoint is due when both have passed: what a lost worker costs, against what storing costs everybody."""
-
-PREVIEW_PROMPTS = {"object": "a photo of {}", "style": "a picture in the style of {}"}
-"""What previews show where nothing was said."""
 
 _SAFETENSORS = {"extension": "safetensors", "content_type": "application/octet-stream"}
 
@@ -60,7 +57,7 @@ class TrainHandler(Handler):
 
     def __init__(self, claim: Claim, station: Station, ledger: Ledger) -> None:
         super().__init__(claim, station, ledger)
-        self._settings = METHODS[claim.input["method"]](**claim.input["training"])
+        self._settings = METHODS[claim.method](**claim.input["training"])
         self._entered: Run | None = None
         self._course = Course(claim.checkpoint_step, self._settings.steps)
         self._curve = Curve()
@@ -134,15 +131,14 @@ class TrainHandler(Handler):
         return self._entered
 
     def _work(self) -> TrainingWork:
-        asked = self.claim.input
-        start = self.claim.concepts[0].embedding_key if asked["from"] == "current" else None
+        start = self.claim.initial_embedding_key
         return TrainingWork(
             pictures=[Image.open(io.BytesIO(self._ledger.fetch(picture.key))) for picture in self.claim.pictures],
             captions=[picture.caption for picture in self.claim.pictures],
-            class_word=asked["class_word"],
-            trigger=asked["name"],
-            method=asked["method"],
-            property=asked["property"],
+            class_word=self.claim.class_word,
+            trigger=self.claim.concepts[0].name,
+            method=self.claim.method,
+            property=self.claim.property,
             settings=self._settings,
             initial=self._ledger.embedding(start) if start else None,
         )
@@ -162,8 +158,8 @@ class TrainHandler(Handler):
 
     def _preview_work(self) -> PictureWork:
         """The same prompt and noise every time, for the renderer that serves everybody."""
-        entry, name = self.station.entry, self.claim.input["name"]
-        pattern = self._settings.preview_prompt or PREVIEW_PROMPTS[self.claim.input["property"]]
+        entry, name = self.station.entry, self.claim.concepts[0].name
+        pattern = self._settings.preview_prompt or PLAIN_PROMPTS[self.claim.property]
         return PictureWork(
             prompt=pattern.replace("{}", f"<{name}>"),
             concepts={name: self._run.embedding()},
