@@ -4,7 +4,8 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUNBUFFERED=1
 RUN useradd --create-home dti && install --directory --owner=dti /data
 WORKDIR /app
 COPY pyproject.toml constraints.txt README.md LICENSE NOTICE ./
-COPY cli.py ./
+COPY cli cli
+COPY stack stack
 COPY api api
 COPY worker worker
 COPY service service

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from api import access, errors, openapi
-from api.bodies import BodyLimit, WholeForms
+from api import authentication, errors, openapi
+from api.body_limits import BodyLimit, WholeForms
 from api.deps import Parts
 from api.openai_errors import OpenAIErrors
 from api.routes import (
@@ -51,7 +51,7 @@ def create_app(service: Service) -> FastAPI:
     app.add_middleware(WholeForms)
     limits = service.settings.limits
     app.add_middleware(BodyLimit, form_bytes=limits.body_bytes, json_bytes=min(limits.json_bytes, limits.body_bytes))
-    access.install(app, service, app.state.parts.rates)
+    authentication.install(app, service, app.state.parts.rates)
     # Outside of what may refuse a caller: its refusals are read by OpenAI's clients, too.
     app.add_middleware(OpenAIErrors)
     errors.install(app)

@@ -22,13 +22,13 @@ from anyio.to_thread import run_sync
 from fastapi import Depends, Header, Path, Query, Request, Response, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
-from api.access import identity_of
-from api.fields import Words
-from api.watching import Watched, Watcher
+from api.authentication import identity_of
+from api.job_events import EventPoller, JobRef
+from api.schema_fields import Text
+from service.accounts.authentication import Identity
+from service.accounts.rate_limits import RateLimiter
 from service.context import Service
-from service.door import Identity
 from service.errors import KeyMissingError
-from service.rates import Rates
 
 T = TypeVar("T")
 
@@ -44,14 +44,14 @@ class Parts:
     """What one process has to answer requests with."""
 
     service: Service
-    watcher: Watcher
+    watcher: EventPoller
     uploads: CapacityLimiter
-    rates: Rates
+    rates: RateLimiter
 
     @classmethod
     def around(cls, service: Service) -> "Parts":
         """The parts around an open service."""
-        return cls(service, Watcher(service), CapacityLimiter(_UPLOADS_AT_ONCE), Rates(service.settings))
+        return cls(service, EventPoller(service), CapacityLimiter(_UPLOADS_AT_ONCE), RateLimiter(service.settings))
 
 
 @dataclass(frozen=True)
@@ -100,10 +100,10 @@ CancelCaller = Annotated[Call, Security(_call, scopes=["train", "generate"])]
 AdminCaller = Annotated[Call, Security(_call, scopes=["admin"])]
 Caller = Annotated[Call, Depends(_call)]
 
-ConceptReference = Annotated[Words, Path(description="A concept's id or name.")]
-JobId = Annotated[Words, Path(description="A job's id.")]
-KeyId = Annotated[Words, Path(description="A key's id.")]
-Cursor = Annotated[Words | None, Query(description="`next` of the page before.")]
+ConceptReference = Annotated[Text, Path(description="A concept's id or name.")]
+JobId = Annotated[Text, Path(description="A job's id.")]
+KeyId = Annotated[Text, Path(description="A key's id.")]
+Cursor = Annotated[Text | None, Query(description="`next` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
 
 
@@ -121,10 +121,10 @@ class Wait:
     """How an answer that begins a job is given: at once, or when the job has ended."""
 
     limit_s: int | None
-    watcher: Watcher
+    watcher: EventPoller
     response: Response
 
-    async def until_done(self, job: Watched) -> None:
+    async def until_done(self, job: JobRef) -> None:
         """Hold the answer as long as the caller prefers, and say in its status and headers what came of it."""
         self.response.headers["Location"] = f"/v1/jobs/{job.job_id}"
         if self.limit_s is None:

@@ -25,7 +25,7 @@ STATUSES: Mapping[type[service.ServiceError | dti.DTIError], HTTPStatus] = {
     service.InvalidInputError: HTTPStatus.UNPROCESSABLE_ENTITY,
     service.UnauthenticatedError: HTTPStatus.UNAUTHORIZED,
     service.KeyMissingError: HTTPStatus.UNAUTHORIZED,
-    service.KeyMisspeltError: HTTPStatus.UNAUTHORIZED,
+    service.KeyMalformedError: HTTPStatus.UNAUTHORIZED,
     service.KeyUnknownError: HTTPStatus.UNAUTHORIZED,
     service.KeyExpiredError: HTTPStatus.UNAUTHORIZED,
     service.KeyRevokedError: HTTPStatus.UNAUTHORIZED,
@@ -38,7 +38,7 @@ STATUSES: Mapping[type[service.ServiceError | dti.DTIError], HTTPStatus] = {
     service.EmbeddingsDifferError: HTTPStatus.CONFLICT,
     service.ConceptWithoutPicturesError: HTTPStatus.CONFLICT,
     service.ConceptDeletedError: HTTPStatus.CONFLICT,
-    service.StorageFullError: HTTPStatus.CONFLICT,
+    service.StorageQuotaExceededError: HTTPStatus.CONFLICT,
     service.JobCancelledError: HTTPStatus.CONFLICT,
     service.JobEndedError: HTTPStatus.CONFLICT,
     service.IdempotencyInFlightError: HTTPStatus.CONFLICT,
@@ -59,9 +59,9 @@ STATUSES: Mapping[type[service.ServiceError | dti.DTIError], HTTPStatus] = {
     service.QuotaError: HTTPStatus.TOO_MANY_REQUESTS,
     service.TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
     service.TooManyJobsError: HTTPStatus.TOO_MANY_REQUESTS,
-    service.DeviceTimeSpentError: HTTPStatus.TOO_MANY_REQUESTS,
-    service.ErrandFailedError: HTTPStatus.INTERNAL_SERVER_ERROR,
-    service.FenceLostError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    service.DeviceQuotaExceededError: HTTPStatus.TOO_MANY_REQUESTS,
+    service.RpcFailedError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    service.LeaseLostError: HTTPStatus.INTERNAL_SERVER_ERROR,
     service.SettingsError: HTTPStatus.INTERNAL_SERVER_ERROR,
     service.ObjectMissingError: HTTPStatus.NOT_FOUND,
     service.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -92,10 +92,10 @@ _WORKERS: Mapping[str, HTTPStatus] = {
     "out_of_memory": HTTPStatus.SERVICE_UNAVAILABLE,
     "worker_lost": HTTPStatus.SERVICE_UNAVAILABLE,
 }
-"""By the code with which an errand has failed in a worker."""
+"""By the code with which an RPC has failed in a worker."""
 
 _CODES: Mapping[int, str] = {
-    HTTPStatus.BAD_REQUEST: "broken_body",
+    HTTPStatus.BAD_REQUEST: "malformed_body",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: service.BodyTooLargeError.code,
 }
 """Codes of the framework's own refusals, where the status's name does not say it."""
@@ -130,7 +130,7 @@ def install(app: FastAPI) -> None:
 
 def answer(error: service.ServiceError | dti.DTIError) -> JSONResponse:
     """What is answered where an error of our own ends a request."""
-    status = _WORKERS.get(error.code) if isinstance(error, service.ErrandFailedError) else None
+    status = _WORKERS.get(error.code) if isinstance(error, service.RpcFailedError) else None
     status = status or STATUSES[type(error)]
     return problem(status, error.code, str(error), _headers(status, error), **_members(error))
 
@@ -145,7 +145,7 @@ async def _on_invalid_request(_: Request, error: Exception) -> JSONResponse:
     """Say where and what, never the value: the value may be what cannot be said in JSON."""
     found = error.errors() if isinstance(error, RequestValidationError) else ()
     if any(_is_broken_body(one) for one in found):
-        return problem(HTTPStatus.BAD_REQUEST, "broken_body", "The body is not JSON. Send valid JSON in UTF-8.")
+        return problem(HTTPStatus.BAD_REQUEST, "malformed_body", "The body is not JSON. Send valid JSON in UTF-8.")
     wrong = [{"field": _field(one["loc"]), "message": str(one["msg"])} for one in found[:_WRONG_FIELDS_LIMIT]]
     sentence = "; ".join(f"{one['field']}: {one['message']}" for one in wrong)
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, service.InvalidInputError.code, sentence, errors=wrong)

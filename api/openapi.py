@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api.errors import MEDIA_TYPE, STATUSES
-from api.schemas.answers import JobEvent, Problem
+from api.schemas.responses import JobEvent, Problem
 
 _CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _PROBLEM = {"description": "What went wrong, with a stable code.", "content": _CONTENT}
@@ -94,7 +94,7 @@ def _refusals() -> list[HTTPStatus]:
 
 def _refusal(status: HTTPStatus) -> dict[str, Any]:
     own = {f"`{error.code}`" for error, its_status in STATUSES.items() if its_status == status}
-    codes = ", ".join(sorted(own)) or "`broken_body`"
+    codes = ", ".join(sorted(own)) or "`malformed_body`"
     headers = {
         name: {"description": sentence, "schema": {"type": "string"}}
         for name, sentence in _HEADERS.get(status, {}).items()

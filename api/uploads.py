@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from fastapi import Request, UploadFile
 
 from api.deps import Call
-from service.concepts import StoredPicture
+from service.concepts.concepts import StoredPicture
+from service.database.references import unreferenced
 from service.errors import InvalidInputError
-from service.inputs import CleanPicture, Upload, read_pictures
-from service.objects import name_for
-from service.references import unreferenced
+from service.storage import name_for
+from service.uploads import SanitizedPicture, Upload, read_pictures
 
 _ROOM = "pictures"
 _REPEATED = "images"
@@ -29,7 +29,7 @@ async def said_once(request: Request) -> None:
             raise InvalidInputError(field, "It is said more than once. Send it once.")
 
 
-def cleaned(call: Call, images: Sequence[UploadFile], archive: UploadFile | None) -> list[CleanPicture]:
+def cleaned(call: Call, images: Sequence[UploadFile], archive: UploadFile | None) -> list[SanitizedPicture]:
     """The pictures of a request.
 
     Raises:
@@ -40,7 +40,7 @@ def cleaned(call: Call, images: Sequence[UploadFile], archive: UploadFile | None
 
 
 @contextmanager
-def stored(call: Call, pictures: Sequence[CleanPicture]) -> Iterator[list[StoredPicture]]:
+def stored(call: Call, pictures: Sequence[SanitizedPicture]) -> Iterator[list[StoredPicture]]:
     """The pictures in the storage, for as long as it takes to commit what refers to them.
 
     They lie in a room of this request's own, so that nobody else begins to refer to them while it is refused.
@@ -52,7 +52,7 @@ def stored(call: Call, pictures: Sequence[CleanPicture]) -> Iterator[list[Stored
     placed = [_placed(call.owner_id, room, picture) for picture in pictures]
     try:
         for picture, place in zip(pictures, placed, strict=True):
-            call.service.objects.put(place.key, picture.data, picture.content_type)
+            call.service.storage.put(place.key, picture.data, picture.content_type)
         yield placed
     except BaseException:
         _forget(call, placed)
@@ -63,7 +63,7 @@ def _uploads(files: Sequence[UploadFile]) -> list[Upload]:
     return [Upload(file.filename or "", file.file) for file in files]
 
 
-def _placed(owner_id: str, room: str, picture: CleanPicture) -> StoredPicture:
+def _placed(owner_id: str, room: str, picture: SanitizedPicture) -> StoredPicture:
     return StoredPicture(
         key=name_for(owner_id, room, picture.data, picture.extension),
         sha256=picture.sha256,
@@ -79,4 +79,4 @@ def _placed(owner_id: str, room: str, picture: CleanPicture) -> StoredPicture:
 def _forget(call: Call, placed: Sequence[StoredPicture]) -> None:
     with call.service.database.reading() as session:
         keys = unreferenced(session, {picture.key for picture in placed})
-    call.service.objects.delete(keys)
+    call.service.storage.delete(keys)

@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 
 from bench.figures import Figure
-from dti.embedding import Embedding, Rows
+from dti.embeddings.embedding import Embedding, Rows
 from dti.families import Family
 from dti.render import PictureWork, Renderer
 from dti.sphere import normalize
-from service.models import TINY
-from worker.desk import load
+from service.catalogue.models import TINY
+from worker.model_cache import load
 
 CONCEPTS = 8
 ROUNDS = 11

@@ -15,14 +15,15 @@ import torch
 from PIL import Image
 from torch import Generator
 
+from cli.offline import Model, open_model, read_folder
 from dti.pictures import contact_sheet, training_prompt
 from dti.render import PictureWork, Renderer
-from dti.run import Run, TrainingWork
-from dti.spec import METHODS, parse_prompt
+from dti.spec.prompts import parse_prompt
+from dti.spec.registry import METHODS
 from dti.tokens import StandIn, lay_out
-from dti.train import Trainer
+from dti.training.run import Run, TrainingWork
+from dti.training.trainer import Trainer
 from service.settings import Settings
-from worker.folder import Model, open_model, read_folder
 
 UPDATES, BATCH, SEEDS = 200, 4, (1, 2)
 PROMPTS = ("a photo of {}", "a photo of {} on the grass")
@@ -41,7 +42,7 @@ def train(model: Model, folder: Path, class_word: str) -> list[Run]:
                 class_word=class_word,
                 trigger="it",
                 method=method,
-                property="object",
+                learnable_property="object",
                 settings=listing.settings(seed=seed, resolution=64, steps=UPDATES, batch_size=BATCH),
             )
             trainer = Trainer(model.family)

@@ -20,9 +20,9 @@ from bench.figures import Figure, show
 from bench.real_checkpoints import SANA, SDXL, Size
 from dti.families import Family, load
 from dti.render import PictureWork, Renderer
-from dti.spec import METHODS
-from dti.train import Trainer, TrainingWork
-from service.models import ModelEntry, preset
+from dti.spec.registry import METHODS
+from dti.training.trainer import Trainer, TrainingWork
+from service.catalogue.models import ModelEntry, preset
 
 T = TypeVar("T")
 
@@ -85,7 +85,7 @@ def _training(entry: ModelEntry, family: Family) -> Iterator[Figure]:
         class_word="dog",
         trigger="thing",
         method="dti",
-        property="object",
+        learnable_property="object",
         settings=settings,
     )
     admission_s, _ = _timed(lambda: trainer.admit(work))

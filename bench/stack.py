@@ -18,9 +18,9 @@ import httpx
 from PIL import Image, ImageDraw
 
 from bench.figures import Figure
-from service.children import LOOPBACK, Child, Program, answers, free_port
+from stack.processes import LOOPBACK, Child, Program, answers, free_port
 
-CLI = (sys.executable, str(Path(__file__).resolve().parents[1] / "cli.py"))
+CLI = (sys.executable, "-P", "-m", "cli")
 PICTURES = 15
 TRAINING_STEPS = 400
 LARGE_PX = (8660, 5773)

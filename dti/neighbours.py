@@ -9,7 +9,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from dti.embedding import Embedding
+from dti.embeddings.embedding import Embedding
 from dti.families import Family
 from dti.sphere import normalize
 from dti.tokens import TextEncoder

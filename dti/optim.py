@@ -11,7 +11,7 @@ from typing import overload
 import torch
 from torch import Tensor
 
-from dti.spec import Training
+from dti.spec.settings import Training
 from dti.sphere import retract, tangent
 
 _FLOOR = 1e-8

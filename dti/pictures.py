@@ -14,7 +14,8 @@ from PIL import ExifTags, Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 
 from dti.errors import NoPicturesError, PictureError
-from dti.spec import AnimationFormat, Property, triggers
+from dti.spec.prompts import triggers
+from dti.spec.settings import AnimationFormat, LearnableProperty
 
 OBJECT_TEMPLATES = (
     "a photo of a {}",
@@ -121,30 +122,30 @@ class Crop:
     subject: Tensor
 
 
-def training_prompts(property: Property, caption: str | None) -> tuple[str, ...]:  # noqa: A002 - the API's word
+def training_prompts(learnable_property: LearnableProperty, caption: str | None) -> tuple[str, ...]:
     """The sentences that may go with a picture, with `{}` where the concept stands.
 
     Args:
-        property: what is learned; chooses the templates.
+        learnable_property: what is learned; chooses the templates.
         caption: what somebody said of the picture. Used as it is where it names the concept, as `{}` or `<name>`;
             otherwise a template goes before it, since a sentence without the concept teaches nothing.
     """
     if caption is None:
-        return _TEMPLATES[property]
+        return _TEMPLATES[learnable_property]
     if "{}" in caption or triggers(caption):
         return (caption,)
-    return tuple(f"{template}, {caption}" for template in _TEMPLATES[property])
+    return tuple(f"{template}, {caption}" for template in _TEMPLATES[learnable_property])
 
 
-def training_prompt(property: Property, caption: str | None, generator: torch.Generator) -> str:  # noqa: A002 - the API's word
+def training_prompt(learnable_property: LearnableProperty, caption: str | None, generator: torch.Generator) -> str:
     """One of `training_prompts` for one picture of one update.
 
     Args:
-        property: what is learned.
+        learnable_property: what is learned.
         caption: what somebody said of the picture.
         generator: on the CPU; draws the sentence where there is a choice.
     """
-    choices = training_prompts(property, caption)
+    choices = training_prompts(learnable_property, caption)
     return choices[int(torch.randint(len(choices), (), generator=generator))] if len(choices) > 1 else choices[0]
 
 

@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from dti.embedding import Embedding
+from dti.embeddings.embedding import Embedding
 from dti.errors import DTIError, RenderingDivergedError
 from dti.families.base import Conditioning, Family
 from dti.pictures import View
-from dti.spec import parse_prompt
+from dti.spec.prompts import parse_prompt
 from dti.tokens import SplicedPrompt, StandIn, lay_out
 
 

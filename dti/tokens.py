@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from dti.errors import InvalidSettingError, PromptTooLongError, UnknownTriggerError
 from dti.methods.base import Encoder
-from dti.spec import Text, Trigger, led
+from dti.spec.prompts import Text, Trigger, led
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The database's history: brings any database to today's tables. `service/tables.py` says what those are."""
+"""The database's history: brings any database to today's tables. `service/database/tables.py` says what those are."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from sqlalchemy import event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from service.db import Database
+from service.database.engine import Database
 
 _LOCK = 7_305_803
 """Any number that nobody else locks in PostgreSQL."""

@@ -1,13 +1,13 @@
-"""What the service stands on, opened together: settings, catalogue, database, objects, bell. Knows no rule."""
+"""The open parts of one process: settings, catalogue, database, object store, broker. No rules here."""
 
 from dataclasses import dataclass
 
-from service.bell import Bell
-from service.db import Database
-from service.models import Catalogue
-from service.objects import Objects
-from service.prompts import Rulers
+from service.broker import Broker
+from service.catalogue.models import Catalogue
+from service.catalogue.token_limits import TokenLimits
+from service.database.engine import Database
 from service.settings import Settings
+from service.storage import ObjectStore
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,9 @@ class Service:
     settings: Settings
     catalogue: Catalogue
     database: Database
-    objects: Objects
-    bell: Bell
-    rulers: Rulers
+    storage: ObjectStore
+    broker: Broker
+    token_limits: TokenLimits
 
     @classmethod
     def open(cls, settings: Settings) -> "Service":
@@ -32,13 +32,13 @@ class Service:
             settings=settings,
             catalogue=Catalogue.load(settings.models),
             database=Database(settings.database_address),
-            objects=Objects(settings),
-            bell=Bell(settings),
-            rulers=Rulers(),
+            storage=ObjectStore(settings),
+            broker=Broker(settings),
+            token_limits=TokenLimits(),
         )
 
     def close(self) -> None:
         """Close what was opened."""
-        self.bell.close()
-        self.objects.close()
+        self.broker.close()
+        self.storage.close()
         self.database.close()

@@ -4,7 +4,7 @@
     ├── InvalidInputError           a field of a request is wrong
     ├── UnauthenticatedError        who calls is not known
     │   ├── KeyMissingError         no key was sent
-    │   ├── KeyMisspeltError        what was sent is no key of ours, whole and unchanged
+    │   ├── KeyMalformedError        what was sent is no key of ours, whole and unchanged
     │   ├── KeyUnknownError         there is no such key
     │   ├── KeyExpiredError         the key's time is over
     │   └── KeyRevokedError         the key was taken back
@@ -18,7 +18,7 @@
     │   ├── ConceptWithoutPicturesError  the concept has no pictures to learn from
     │   ├── ConceptDeletedError     the concept that a request is about was deleted meanwhile
     │   ├── IdempotencyInFlightError  the first of equal requests is still being accepted
-    │   ├── StorageFullError        the owner's things fill the storage that they may fill
+    │   ├── StorageQuotaExceededError        the owner's things fill the storage that they may fill
     │   ├── TooManyWebhooksError    the owner has as many standing webhooks as are allowed
     │   ├── JobCancelledError       the job that a request waited for was cancelled meanwhile
     │   └── JobEndedError           the job has ended and cannot be cancelled
@@ -38,9 +38,9 @@
     ├── QuotaError                  the caller has used up what there is for now
     │   ├── TooManyRequestsError    too many requests with one key
     │   ├── TooManyJobsError        the owner has too many unfinished jobs
-    │   └── DeviceTimeSpentError    the owner's jobs had the device for as long as they may today
-    ├── ErrandFailedError           what a worker was asked to do for a request cannot be done
-    ├── FenceLostError              a worker writes for an attempt that is no longer its own
+    │   └── DeviceQuotaExceededError    the owner's jobs had the device for as long as they may today
+    ├── RpcFailedError           what a worker was asked to do for a request cannot be done
+    ├── LeaseLostError              a worker writes for an attempt that is no longer its own
     ├── SettingsError               an environment variable or the model catalogue is wrong
     ├── ObjectMissingError          the storage holds no object under a key
     └── UnavailableError            something that the service stands on is down
@@ -95,10 +95,10 @@ class KeyMissingError(UnauthenticatedError):
         super().__init__("This needs a key. Send it as `Authorization: Bearer dti_…`.")
 
 
-class KeyMisspeltError(UnauthenticatedError):
+class KeyMalformedError(UnauthenticatedError):
     """What was sent is no key of ours, whole and unchanged."""
 
-    code = "key_misspelt"
+    code = "key_malformed"
 
     def __init__(self) -> None:
         super().__init__("This is no whole key: a part is missing or was changed. Copy it again.")
@@ -231,10 +231,10 @@ class IdempotencyInFlightError(ConflictError):
         super().__init__("The first request under this Idempotency-Key is still being accepted. Send it again shortly.")
 
 
-class StorageFullError(ConflictError):
+class StorageQuotaExceededError(ConflictError):
     """The owner's things fill the storage that they may fill."""
 
-    code = "storage_full"
+    code = "storage_quota_exceeded"
 
     def __init__(self, stored_bytes: int, limit_bytes: int) -> None:
         super().__init__(
@@ -424,10 +424,10 @@ class TooManyJobsError(QuotaError):
         super().__init__(message, limit=limit, retry_after_s=5)
 
 
-class DeviceTimeSpentError(QuotaError):
+class DeviceQuotaExceededError(QuotaError):
     """The owner's jobs had the device for as long as they may today."""
 
-    code = "device_time_spent"
+    code = "device_quota_exceeded"
     policy = "device-seconds"
 
     def __init__(self, limit_s: int, retry_after_s: int) -> None:
@@ -435,23 +435,23 @@ class DeviceTimeSpentError(QuotaError):
         super().__init__(message, limit=limit_s, retry_after_s=retry_after_s, window_s=86_400)
 
 
-class ErrandFailedError(ServiceError):
+class RpcFailedError(ServiceError):
     """What a worker was asked to do for a request cannot be done; code and sentence are those of the worker's error."""
 
-    code = "errand_failed"
+    code = "rpc_failed"
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
 
 
-class FenceLostError(ServiceError):
+class LeaseLostError(ServiceError):
     """A worker writes for an attempt that is no longer its own: its lease ended, or the job did.
 
     Nothing was written. What the worker holds of the job is to be dropped.
     """
 
-    code = "fence_lost"
+    code = "lease_lost"
 
     def __init__(self, job_id: str, attempt: int) -> None:
         super().__init__(f"Attempt {attempt} of {job_id} is over; nothing more can be written for it.")

@@ -13,8 +13,8 @@ from sqlalchemy import CursorResult, delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from service.database.tables import IdempotencyKey
 from service.errors import IdempotencyInFlightError, IdempotencyKeyReusedError
-from service.tables import KeptRequest
 
 KEPT = timedelta(hours=24)
 LEASE = timedelta(seconds=60)
@@ -37,25 +37,25 @@ class Reservation:
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredResponse:
     """What the first of several equal requests was answered with, and what it made."""
 
     status: int
     reference: str
 
 
-def reserve(session: Session, owner_id: str, key: str, fingerprint: str, now: datetime) -> Reservation | Kept:
+def reserve(session: Session, owner_id: str, key: str, fingerprint: str, now: datetime) -> Reservation | StoredResponse:
     """Begin a request, or find out what it made the first time.
 
     Raises:
         IdempotencyKeyReusedError: the key stands for a request of other content.
         IdempotencyInFlightError: the first of the equal requests is still being accepted.
     """
-    row = session.scalars(select(KeptRequest).filter_by(owner_id=owner_id, key=key).with_for_update()).one_or_none()
+    row = session.scalars(select(IdempotencyKey).filter_by(owner_id=owner_id, key=key).with_for_update()).one_or_none()
     if row is not None and row.expires_at > now:
         return _before(row, fingerprint)
     if row is None:
-        row = KeptRequest(owner_id=owner_id, key=key)
+        row = IdempotencyKey(owner_id=owner_id, key=key)
         session.add(row)
     row.fingerprint, row.token = fingerprint, secrets.token_hex(16)
     row.status = row.reference = None
@@ -68,13 +68,13 @@ def reserve(session: Session, owner_id: str, key: str, fingerprint: str, now: da
     return Reservation(owner_id, key, row.token)
 
 
-def complete(session: Session, reservation: Reservation, kept: Kept, now: datetime) -> None:
+def complete(session: Session, reservation: Reservation, kept: StoredResponse, now: datetime) -> None:
     """Keep what a request made, in the transaction that makes it; and its status, should that change afterwards.
 
     Raises:
         IdempotencyInFlightError: the reservation has ended and another request began; this one must make nothing.
     """
-    mine = update(KeptRequest).filter_by(**vars(reservation))
+    mine = update(IdempotencyKey).filter_by(**vars(reservation))
     values = {"status": kept.status, "reference": kept.reference, "expires_at": now + KEPT}
     changed = session.execute(mine.values(**values))
     if not isinstance(changed, CursorResult) or changed.rowcount == 0:
@@ -83,25 +83,25 @@ def complete(session: Session, reservation: Reservation, kept: Kept, now: dateti
 
 def release(session: Session, reservation: Reservation) -> None:
     """Let go of a key whose request made nothing."""
-    session.execute(delete(KeptRequest).filter_by(**vars(reservation)).where(KeptRequest.status.is_(None)))
+    session.execute(delete(IdempotencyKey).filter_by(**vars(reservation)).where(IdempotencyKey.status.is_(None)))
 
 
 def forget(session: Session, reservation: Reservation) -> None:
     """Let go of a key although its request made something: nothing that can be answered came of it."""
-    session.execute(delete(KeptRequest).filter_by(**vars(reservation)))
+    session.execute(delete(IdempotencyKey).filter_by(**vars(reservation)))
 
 
 def sweep(session: Session, now: datetime) -> None:
     """Forget some of what is kept for no longer, but no reservation that may still be completed."""
-    over = or_(KeptRequest.status.is_not(None), KeptRequest.expires_at <= now - _SLOWEST)
-    spent = select(KeptRequest).where(KeptRequest.expires_at <= now, over).order_by(KeptRequest.expires_at)
+    over = or_(IdempotencyKey.status.is_not(None), IdempotencyKey.expires_at <= now - _SLOWEST)
+    spent = select(IdempotencyKey).where(IdempotencyKey.expires_at <= now, over).order_by(IdempotencyKey.expires_at)
     for row in session.scalars(spent.limit(_BATCH).with_for_update(skip_locked=True)).all():
         session.delete(row)
 
 
-def _before(row: KeptRequest, fingerprint: str) -> Kept:
+def _before(row: IdempotencyKey, fingerprint: str) -> StoredResponse:
     if row.fingerprint != fingerprint:
         raise IdempotencyKeyReusedError(row.key)
     if row.status is None or row.reference is None:
         raise IdempotencyInFlightError
-    return Kept(row.status, row.reference)
+    return StoredResponse(row.status, row.reference)

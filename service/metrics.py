@@ -15,8 +15,8 @@ from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from service import desks
-from service.tables import Job, Kind, Status
+from service import workers
+from service.database.tables import Job, Kind, Status
 
 
 def exposition(session: Session, now: datetime) -> bytes:
@@ -59,7 +59,7 @@ def _queue_age(session: Session, now: datetime) -> Metric:
 def _workers(session: Session, now: datetime) -> tuple[Metric, ...]:
     steps = CounterMetricFamily("dti_steps", "Steps since the worker started.", labels=("worker", "work"))
     seconds = CounterMetricFamily("dti_step_seconds", "Seconds that these steps took.", labels=("worker", "work"))
-    there = desks.present(session, now)
+    there = workers.present(session, now)
     for desk in there:
         steps.add_metric((desk.worker_id, "training"), desk.training_steps)
         steps.add_metric((desk.worker_id, "picture"), desk.picture_steps)

@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from service.database.references import unreferenced
+from service.database.tables import Concept, Image, Job, JobConcept, Picture, Role
 from service.jobs import ENDED, UNFINISHED
-from service.objects import StoredObject
-from service.references import unreferenced
 from service.settings import Keeping
-from service.tables import Concept, Image, Job, JobConcept, Picture, Role
+from service.storage import StoredObject
 
 GRACE = timedelta(hours=1)
 """How old an object is at least before it can count as left behind."""
@@ -24,7 +24,7 @@ GRACE = timedelta(hours=1)
 _BATCH = 200
 """Rows that one transaction forgets."""
 
-_OURS = re.compile(r"own_\w+/(pictures|images|embeddings|checkpoints|errands)/.+", re.ASCII)
+_OURS = re.compile(r"own_\w+/(pictures|images|embeddings|checkpoints|RPCs)/.+", re.ASCII)
 """What the service names; other things in the bucket are none of its business."""
 
 _MADE: tuple[Role, ...] = ("image", "animation", "contact_sheet")

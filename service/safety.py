@@ -19,7 +19,7 @@ POLICIES: tuple[Policy, ...] = get_args(Policy)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class SafetyVerdict:
     """What a checker thinks of a picture.
 
     Args:

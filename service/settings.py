@@ -64,7 +64,7 @@ class Quotas:
 
 @dataclass(frozen=True, kw_only=True)
 class Keeping:
-    """For how many days things are kept; 0 for ever. Checkpoints and files of errands go when they are done with."""
+    """For how many days things are kept; 0 for ever. Checkpoints and files of RPCs go when they are done with."""
 
     uploads_days: Annotated[
         float, Variable("DTI_KEEP_UPLOADS_DAYS", "Days that uploaded pictures are kept; 0 for ever.", True)
@@ -147,21 +147,21 @@ class Settings:
         float, Variable("DTI_LEASE_S", "How long a worker may be silent before its jobs are taken away.")
     ] = 15.0
     attempts: Annotated[
-        int, Variable("DTI_ATTEMPTS", "Attempts in a row that a job may lose without a new checkpoint.")
+        int, Variable("DTI_MAX_ATTEMPTS", "Attempts in a row that a job may lose without a new checkpoint.")
     ] = 3
-    ring_again_s: Annotated[
-        float, Variable("DTI_RING_AGAIN_S", "How long a job is queued before workers are rung for again.")
+    renotify_s: Annotated[
+        float, Variable("DTI_RENOTIFY_S", "How long a job is queued before workers are rung for again.")
     ] = 5.0
-    errand_wait_s: Annotated[
-        float, Variable("DTI_ERRAND_WAIT_S", "How long a request waits for a worker to import, export or blend.")
+    rpc_timeout_s: Annotated[
+        float, Variable("DTI_RPC_TIMEOUT_S", "How long a request waits for a worker to import, export or blend.")
     ] = 30.0
-    images_wait_s: Annotated[
-        float, Variable("DTI_IMAGES_WAIT_S", "How long OpenAI's clients are kept waiting for pictures.")
+    openai_timeout_s: Annotated[
+        float, Variable("DTI_OPENAI_TIMEOUT_S", "How long OpenAI's clients are kept waiting for pictures.")
     ] = 300.0
-    webhook_private: Annotated[
+    webhook_private_networks: Annotated[
         WebhookPrivate,
         Variable(
-            "DTI_WEBHOOK_PRIVATE",
+            "DTI_WEBHOOK_PRIVATE_NETWORKS",
             "Whether webhooks may go to http:// addresses and into networks that are not public: `refuse` or `allow`.",
         ),
     ] = "refuse"

@@ -14,10 +14,10 @@ import redis
 import sqlalchemy
 
 from migrations import upgrade
-from service import stores
-from service.children import LOOPBACK, Child, free_port
 from service.context import Service
 from service.settings import Settings
+from stack import stores
+from stack.processes import LOOPBACK, Child, free_port
 from tests.postgres import running_postgres
 
 # Read when torch is first imported: tests share two cores with the servers that they start.
@@ -153,6 +153,6 @@ def settings(environment):
 @pytest.fixture
 def service(settings):
     opened = Service.open(settings)
-    opened.objects.ensure_bucket()
+    opened.storage.ensure_bucket()
     yield opened
     opened.close()

@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from service.children import LOOPBACK, answers, free_port, spawn
+from stack.processes import LOOPBACK, answers, free_port, spawn
 
 UNSAFE_AND_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "unix_socket_directories=")
 

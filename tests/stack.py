@@ -13,10 +13,10 @@ import httpx
 import psutil
 from PIL import Image, ImageDraw
 
-from service.children import LOOPBACK, Child, Program, answers, free_port
+from stack.processes import LOOPBACK, Child, Program, answers, free_port
 
 ROOT = Path(__file__).resolve().parents[1]
-CLI = (sys.executable, str(ROOT / "cli.py"))
+CLI = (sys.executable, "-P", "-m", "cli")
 TRAINING = {"steps": 160, "batch_size": 2, "seed": 11}
 """Quick, and repeatable to the bit where it is trained alone."""
 ENDED = {"succeeded", "failed", "cancelled"}
@@ -72,8 +72,8 @@ class Stack:
 
 def role(command):
     """What a child of `dti serve` does, from its command line."""
-    if "--chores" in command:
-        return "chores"
+    if "--maintenance" in command:
+        return "maintenance"
     return next(
         (name for name in ("api", "worker", "migrate", "rclone", "valkey-server") if name in " ".join(command)), ""
     )

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dti.pictures import contact_sheet
-from service.children import LOOPBACK, Child, Program, answers, free_port
+from stack.processes import LOOPBACK, Child, Program, answers, free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
@@ -88,7 +88,7 @@ def running_stack(home: Path) -> Iterator[str]:
     unset = {name: "" for name in os.environ if name.startswith("DTI_")}
     program = Program(
         name="serve",
-        argv=[sys.executable, str(ROOT / "cli.py"), "serve"],
+        argv=[sys.executable, "-P", "-m", "cli", "serve"],
         environment={**unset, "DTI_HOME": str(home), "DTI_PORT": str(port)},
         ready=lambda: answers(port),
         ready_s=120,
@@ -113,10 +113,10 @@ def teach(client: httpx.Client, examples: list[Example]) -> None:
 
 def picture(client: httpx.Client, example: Example) -> None:
     """Make pictures of a concept from several prompts."""
-    jobs = {}
+    jobs: dict[str, str] = {}
     for prompt in PROMPTS:
         request = {"prompt": prompt.format(f"<{example.name}>"), "num_images": PICTURES_A_PROMPT, "seed": SEED}
-        jobs[request["prompt"]] = checked(client.post("/v1/generations", json=request))["id"]
+        jobs[str(request["prompt"])] = checked(client.post("/v1/generations", json=request))["id"]
     for prompt, job in follow(client, jobs).items():
         for number, image in enumerate(job["output"]["images"]):
             save(client, image, OUTPUT / example.name / f"{file_name(prompt, example)}-{number}.png")

@@ -8,17 +8,18 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Query, Response
 
-from api import views
+from api import serializers
 from api.deps import Call, ConceptReference, ReadCaller, TrainCaller, in_thread, now
-from api.errands import awaited, fetched, forget
-from api.once import Once
-from api.schemas import answers
+from api.idempotency import Once
+from api.rpc import awaited, fetched, forget
+from api.schemas import responses
 from api.schemas.requests import BlendRequest, NewImport
 from api.uploads import said_once
-from dti.spec import EmbeddingFormat
-from service import concepts, errands
+from dti.spec.settings import EmbeddingFormat
+from service import rpc
+from service.concepts import concepts
+from service.database.tables import Concept, EmbeddingVersion, Job
 from service.errors import BodyTooLargeError, ConceptNotReadyError
-from service.tables import Concept, EmbeddingVersion, Job
 
 router = APIRouter(tags=["concepts"])
 
@@ -32,20 +33,20 @@ _FILE = {
 @router.post("/concepts/import", status_code=HTTPStatus.CREATED, dependencies=[Depends(said_once)])
 async def import_concept(
     call: TrainCaller, form: Annotated[NewImport, File()], once: Once, response: Response
-) -> answers.ImportedConcept:
+) -> responses.ImportedConcept:
     """Make a concept of an embedding that this or another tool has written; it is ready at once."""
-    errand_id = await once.make(partial(_submit_import, call, form), call.uploads)
-    async with awaited(call, errand_id, once) as brought:
+    rpc_id = await once.make(partial(_submit_import, call, form), call.uploads)
+    async with awaited(call, rpc_id, once) as brought:
         concept = await in_thread(partial(_concept, call, brought.result["concept"]))
     response.headers["Location"] = f"/v1/concepts/{concept.id}"
-    return answers.ImportedConcept(**vars(concept), norms=brought.result["norms"])
+    return responses.ImportedConcept(**vars(concept), norms=brought.result["norms"])
 
 
 @router.post("/concepts/blend", status_code=HTTPStatus.CREATED)
-async def blend_concepts(call: TrainCaller, request: BlendRequest, once: Once, response: Response) -> answers.Concept:
+async def blend_concepts(call: TrainCaller, request: BlendRequest, once: Once, response: Response) -> responses.Concept:
     """Make a concept as the weighted spherical mean of others; it is ready at once."""
-    errand_id = await once.make(partial(_submit_blend, call, request))
-    async with awaited(call, errand_id, once) as brought:
+    rpc_id = await once.make(partial(_submit_blend, call, request))
+    async with awaited(call, rpc_id, once) as brought:
         concept = await in_thread(partial(_concept, call, brought.result["concept"]))
     response.headers["Location"] = f"/v1/concepts/{concept.id}"
     return concept
@@ -60,11 +61,11 @@ async def read_embedding(
     """What was learned, as a file that this or another tool reads."""
     if format == "dti":
         concept, version = await in_thread(partial(_ready, call, reference))
-        data = await in_thread(partial(call.service.objects.get, version.key))
+        data = await in_thread(partial(call.service.storage.get, version.key))
         return _file(concept, version, data, ".safetensors", format)
-    submit = partial(errands.submit_export, file_format=format)
-    concept, version, errand_id = await in_thread(partial(_submit_about, call, reference, submit))
-    async with awaited(call, errand_id) as brought:
+    submit = partial(rpc.submit_export, file_format=format)
+    concept, version, rpc_id = await in_thread(partial(_submit_about, call, reference, submit))
+    async with awaited(call, rpc_id) as brought:
         data = await in_thread(partial(fetched, call, brought))
     return _file(concept, version, data, brought.result["extension"], format)
 
@@ -73,26 +74,26 @@ async def read_embedding(
 async def read_neighbours(
     call: ReadCaller,
     reference: ConceptReference,
-    k: Annotated[int, Query(ge=1, le=errands.KEPT_NEIGHBOURS, description="How many words a vector at most.")] = 10,
-) -> answers.Neighbours:
+    k: Annotated[int, Query(ge=1, le=rpc.KEPT_NEIGHBOURS, description="How many words a vector at most.")] = 10,
+) -> responses.Neighbours:
     """What a concept has learned, in words: those of the model's vocabulary whose directions are nearest."""
     version, found = await in_thread(partial(_kept_neighbours, call, reference))
     if found is None:
-        _, version, errand_id = await in_thread(partial(_submit_about, call, reference, errands.submit_neighbours))
-        async with awaited(call, errand_id) as brought:
+        _, version, rpc_id = await in_thread(partial(_submit_about, call, reference, rpc.submit_neighbours))
+        async with awaited(call, rpc_id) as brought:
             found = brought.result
     encoders = {encoder: [words[:k] for words in vectors] for encoder, vectors in found.items()}
-    return answers.Neighbours.model_validate({"embedding_sha256": version.sha256, "encoders": encoders})
+    return responses.Neighbours.model_validate({"embedding_sha256": version.sha256, "encoders": encoders})
 
 
 def _submit_import(call: Call, form: NewImport) -> str:
-    said = form.said(without={"file"})
+    said = form.given(without={"file"})
     with call.service.database.reading() as session:
-        new = errands.check_import(call.service, session, call.owner_id, said, now())
+        new = rpc.check_import(call.service, session, call.owner_id, said, now())
     key = _upload(call, form)
     try:
         with call.service.database.writing() as session:
-            return errands.submit_import(call.service, session, new, key, now(), normalize=form.normalize).id
+            return rpc.submit_import(call.service, session, new, key, now(), normalize=form.normalize).id
     except BaseException:
         forget(call, key)
         raise
@@ -104,22 +105,22 @@ def _upload(call: Call, form: NewImport) -> str:
     data = form.file.file.read(limit_bytes + 1)
     if len(data) > limit_bytes:
         raise BodyTooLargeError(limit_bytes)
-    key = f"{call.owner_id}/errands/{secrets.token_hex(16)}.upload"
-    call.service.objects.put(key, data, _ANY_FILE)
+    key = f"{call.owner_id}/RPCs/{secrets.token_hex(16)}.upload"
+    call.service.storage.put(key, data, _ANY_FILE)
     return key
 
 
 def _submit_blend(call: Call, request: BlendRequest) -> str:
     with call.service.database.writing() as session:
-        return errands.submit_blend(call.service, session, call.owner_id, request.said(), now()).id
+        return rpc.submit_blend(call.service, session, call.owner_id, request.given(), now()).id
 
 
 def _submit_about(call: Call, reference: str, submit: Callable[..., Job]) -> tuple[Concept, EmbeddingVersion, str]:
-    """A concept, the embedding that it has now, and the errand about them."""
+    """A concept, the embedding that it has now, and the RPC about them."""
     with call.service.database.writing() as session:
         concept = concepts.hold(session, call.owner_id, reference)
-        errand = submit(call.service, session, concept, now=now())
-        return concept, _version(concept), errand.id
+        rpc = submit(call.service, session, concept, now=now())
+        return concept, _version(concept), rpc.id
 
 
 def _ready(call: Call, reference: str) -> tuple[Concept, EmbeddingVersion]:
@@ -131,7 +132,7 @@ def _ready(call: Call, reference: str) -> tuple[Concept, EmbeddingVersion]:
 def _kept_neighbours(call: Call, reference: str) -> tuple[EmbeddingVersion, Mapping[str, Any] | None]:
     with call.service.database.reading() as session:
         version = _version(concepts.get(session, call.owner_id, reference))
-        return version, errands.neighbours_of(session, version)
+        return version, rpc.neighbours_of(session, version)
 
 
 def _version(concept: Concept) -> EmbeddingVersion:
@@ -140,9 +141,9 @@ def _version(concept: Concept) -> EmbeddingVersion:
     return concept.embedding
 
 
-def _concept(call: Call, concept_id: str) -> answers.Concept:
+def _concept(call: Call, concept_id: str) -> responses.Concept:
     with call.service.database.reading() as session:
-        return views.concept(call.service, concepts.get(session, call.owner_id, concept_id), with_urls=True)
+        return serializers.concept(call.service, concepts.get(session, call.owner_id, concept_id), with_urls=True)
 
 
 def _file(concept: Concept, version: EmbeddingVersion, data: bytes, extension: str, file_format: str) -> Response:

@@ -96,7 +96,7 @@ def _refusal(status: int) -> Response:
         return problem(status, "range_not_satisfiable", "The object has no such bytes.")
     if status < HTTPStatus.INTERNAL_SERVER_ERROR:
         detail = "The address has expired or was changed. Read the job or concept again for a fresh one."
-        return problem(HTTPStatus.FORBIDDEN, "address_invalid", detail)
+        return problem(HTTPStatus.FORBIDDEN, "signature_invalid", detail)
     raise StorageUnavailableError("The object store cannot answer now. Try again in a moment.")
 
 

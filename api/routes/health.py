@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.deps import Open, ReadCaller, now
 from api.errors import problem
-from api.schemas import answers
+from api.schemas import responses
 from service import metrics
 from service.errors import ObjectMissingError, UnavailableError
 
@@ -19,20 +19,20 @@ _RETRY_AFTER = {"Retry-After": "5"}
 
 
 @router.get("/health/live")
-async def read_liveness() -> answers.Live:
+async def read_liveness() -> responses.Live:
     """The process answers; nothing else is asked."""
-    return answers.Live(status="ok")
+    return responses.Live(status="ok")
 
 
-@router.get("/health/ready", response_model=answers.Ready)
-def read_readiness(parts: Open) -> answers.Ready | JSONResponse:
+@router.get("/health/ready", response_model=responses.Ready)
+def read_readiness(parts: Open) -> responses.Ready | JSONResponse:
     """Whether what requests need is up; 503 names what is down. The broker is not asked: without it work only waits."""
-    checks = {"database": parts.service.database.check, "storage": parts.service.objects.check}
+    checks = {"database": parts.service.database.check, "storage": parts.service.storage.check}
     down = [name for name, check in checks.items() if not _stands(check)]
     if down:
         detail = f"Down: {', '.join(down)}."
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, UnavailableError.code, detail, _RETRY_AFTER, down=down)
-    return answers.Ready(status="ok", database="up", storage="up")
+    return responses.Ready(status="ok", database="up", storage="up")
 
 
 @router.get("/metrics", response_class=PlainTextResponse)

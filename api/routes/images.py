@@ -5,14 +5,15 @@ from functools import partial
 
 from fastapi import APIRouter
 
-from api import views
+from api import serializers
 from api.deps import Call, GenerateCaller, in_thread, now
-from api.once import Making, Once
+from api.idempotency import Idempotent, Once
+from api.job_events import JobRef
 from api.schemas.openai import ImagesAnswer, ImagesRequest, OpenAIImage
-from api.watching import Watched
-from service import jobs, requests
-from service.errors import ErrandFailedError, JobCancelledError, WorkerUnavailableError
-from service.tables import Image, Job
+from service import jobs
+from service.concepts import generations
+from service.database.tables import Image, Job
+from service.errors import JobCancelledError, RpcFailedError, WorkerUnavailableError
 
 router = APIRouter(tags=["generations"])
 
@@ -21,22 +22,22 @@ router = APIRouter(tags=["generations"])
 async def create_images(call: GenerateCaller, request: ImagesRequest, once: Once) -> ImagesAnswer:
     """Make pictures of a prompt and wait for them, in the way of OpenAI's API; any job is also at /v1/jobs."""
     job_id = await once.make(partial(_submit, call, request, once))
-    waited_s = call.service.settings.images_wait_s
-    await call.watcher.until_done(Watched(call.owner_id, job_id), waited_s)
+    waited_s = call.service.settings.openai_timeout_s
+    await call.watcher.until_done(JobRef(call.owner_id, job_id), waited_s)
     await in_thread(partial(_close, call, job_id, once, waited_s))
     return await in_thread(partial(_answer, call, job_id, whole=request.response_format == "b64_json"))
 
 
-def _submit(call: Call, request: ImagesRequest, once: Making) -> str:
+def _submit(call: Call, request: ImagesRequest, once: Idempotent) -> str:
     with call.service.database.writing() as session:
-        job = requests.generation(call.service, session, call.owner_id, request.generation(), now())
+        job = generations.generation(call.service, session, call.owner_id, request.generation(), now())
         return once.made(session, job.id)
 
 
-def _close(call: Call, job_id: str, once: Making, waited_s: float) -> None:
+def _close(call: Call, job_id: str, once: Idempotent, waited_s: float) -> None:
     """See that the job has succeeded; one that has not ended is called off, for nobody would come for it."""
     with call.service.database.writing() as session:
-        job, in_time = jobs.close(session, job_id, now())
+        job, in_time = jobs.cancel_if_unfinished(session, job_id, now())
         if job.status != "succeeded":
             once.unmade(session)
     if not in_time:
@@ -44,7 +45,7 @@ def _close(call: Call, job_id: str, once: Making, waited_s: float) -> None:
     if job.status == "cancelled":
         raise JobCancelledError(job_id)
     if job.status == "failed":
-        raise ErrandFailedError(job.error_code or ErrandFailedError.code, job.error_message or "")
+        raise RpcFailedError(job.error_code or RpcFailedError.code, job.error_message or "")
 
 
 def _answer(call: Call, job_id: str, *, whole: bool) -> ImagesAnswer:
@@ -60,11 +61,13 @@ def _answer(call: Call, job_id: str, *, whole: bool) -> ImagesAnswer:
 
 
 def _address(call: Call, image: Image) -> OpenAIImage:
-    return OpenAIImage(url=views.image(call.service, image, with_url=True).url, b64_json=None, revised_prompt=None)
+    return OpenAIImage(
+        url=serializers.image(call.service, image, with_url=True).url, b64_json=None, revised_prompt=None
+    )
 
 
 def _whole(call: Call, image: Image) -> OpenAIImage:
-    data = base64.b64encode(call.service.objects.get(image.key)).decode()
+    data = base64.b64encode(call.service.storage.get(image.key)).decode()
     return OpenAIImage(url=None, b64_json=data, revised_prompt=None)
 
 

@@ -7,13 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
-from api import views
+from api import serializers
 from api.deps import Call, CancelCaller, Cursor, JobId, Limit, ReadCaller, in_thread, now
-from api.fields import Words
-from api.schemas import answers
-from api.watching import Watched, Watcher
+from api.job_events import EventPoller, JobRef
+from api.schema_fields import Text
+from api.schemas import responses
 from service import jobs
-from service.tables import ListedKind, Status
+from service.database.tables import ListedKind, Status
 
 router = APIRouter(tags=["jobs"])
 
@@ -34,28 +34,28 @@ def list_jobs(
     *,
     kind: ListedKind | None = None,
     status: Status | None = None,
-    concept: Annotated[Words | None, Query(description="A concept's id or name.")] = None,
+    concept: Annotated[Text | None, Query(description="A concept's id or name.")] = None,
     cursor: Cursor = None,
     limit: Limit = 20,
-) -> answers.JobPage:
+) -> responses.JobPage:
     """Jobs, newest first; their pictures come without addresses."""
     filters = jobs.Filters(kind=kind, status=status, concept=concept)
     with call.service.database.reading() as session:
         page = jobs.page(session, call.owner_id, filters, cursor, limit)
-        items = views.job_list(call.service, session, page.items, with_urls=False)
-        return answers.JobPage(items=items, next=page.next)
+        items = serializers.job_list(call.service, session, page.items, with_urls=False)
+        return responses.JobPage(items=items, next=page.next)
 
 
 @router.get("/jobs/{job_id}")
-def read_job(call: ReadCaller, job_id: JobId) -> answers.Job:
+def read_job(call: ReadCaller, job_id: JobId) -> responses.Job:
     """A job, with addresses of its pictures that work for a while."""
     with call.service.database.reading() as session:
         row = jobs.get(session, call.owner_id, job_id)
-        return views.job(call.service, session, row, with_urls=True)
+        return serializers.job(call.service, session, row, with_urls=True)
 
 
 @router.post("/jobs/{job_id}/cancel", status_code=HTTPStatus.ACCEPTED)
-def cancel_job(call: CancelCaller, job_id: JobId) -> answers.Job:
+def cancel_job(call: CancelCaller, job_id: JobId) -> responses.Job:
     """Ask for a job's end; one that runs ends between two steps."""
     with call.service.database.writing() as session:
         jobs.get(session, call.owner_id, job_id)
@@ -64,12 +64,12 @@ def cancel_job(call: CancelCaller, job_id: JobId) -> answers.Job:
 
 
 @router.get("/jobs/{job_id}/metrics")
-def read_metrics(call: ReadCaller, job_id: JobId) -> answers.Curve:
+def read_metrics(call: ReadCaller, job_id: JobId) -> responses.Curve:
     """A training's course; empty for other jobs."""
     with call.service.database.reading() as session:
         jobs.get(session, call.owner_id, job_id)
-        curve = jobs.metrics_of(session, job_id)
-    return answers.Curve(step=curve.step, loss=curve.loss, angle=curve.angle_rad)
+        curve = jobs.curve(session, job_id)
+    return responses.Curve(step=curve.step, loss=curve.loss, angle=curve.angle_rad)
 
 
 @router.get("/jobs/{job_id}/events", response_class=StreamingResponse, responses={200: _STREAM, 204: _ENDED})
@@ -84,12 +84,12 @@ async def follow_job(
     if ended and position == newest:
         # A browser that lost the connection after the end asks again; this answer tells it to stop.
         return Response(status_code=HTTPStatus.NO_CONTENT)
-    stream = _stream(call.watcher, Watched(call.owner_id, job_id), position)
+    stream = _stream(call.watcher, JobRef(call.owner_id, job_id), position)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
 
-async def _stream(watcher: Watcher, watched: Watched, position: int) -> AsyncIterator[bytes]:
+async def _stream(watcher: EventPoller, watched: JobRef, position: int) -> AsyncIterator[bytes]:
     with watcher.listening(watched, position) as listener:
         while not listener.over:
             happenings = await listener.next(_COMMENT_EVERY_S)
@@ -102,7 +102,7 @@ def _state(call: Call, job_id: str) -> tuple[int, bool]:
     """The number of a job's newest event, and whether the job has ended."""
     with call.service.database.reading() as session:
         row = jobs.get(session, call.owner_id, job_id)
-        return row.last_event, row.status in jobs.ENDED
+        return row.last_event_number, row.status in jobs.ENDED
 
 
 def _number(last_event_id: str | None) -> int:

@@ -5,10 +5,12 @@ from http import HTTPStatus
 from fastapi import APIRouter, Response
 
 from api.deps import AdminCaller, Cursor, KeyId, Limit, now
-from api.fields import Words
+from api.schema_fields import Text
 from api.schemas import keys as schemas
-from service import keys, safety, tables
-from service.keys import NewKey
+from service import safety
+from service.accounts import keys
+from service.accounts.keys import NewKey
+from service.database import tables
 
 router = APIRouter(tags=["keys"])
 
@@ -34,7 +36,7 @@ def create_key(call: AdminCaller, request: schemas.NewKeyRequest, response: Resp
 
 @router.get("/keys")
 def list_keys(
-    call: AdminCaller, *, owner: Words | None = None, cursor: Cursor = None, limit: Limit = 20
+    call: AdminCaller, *, owner: Text | None = None, cursor: Cursor = None, limit: Limit = 20
 ) -> schemas.KeyPage:
     """Keys of all owners, or of one, newest first; expired and revoked ones are among them."""
     with call.service.database.reading() as session:

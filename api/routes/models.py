@@ -7,30 +7,30 @@ from typing import Any
 from fastapi import APIRouter
 
 from api.deps import ReadCaller, now
-from api.schemas import answers
-from dti.spec import METHODS, training_settings
-from service import desks
-from service.models import ModelEntry
+from api.schemas import responses
+from dti.spec.registry import METHODS, training_settings
+from service import workers
+from service.catalogue.models import ModelEntry
 
 router = APIRouter(tags=["models"])
 
 
 @router.get("/models")
-def list_models(call: ReadCaller) -> answers.ModelPage:
+def list_models(call: ReadCaller) -> responses.ModelPage:
     """All models of the catalogue."""
     with call.service.database.reading() as session:
-        cards, loaded = desks.cards(session), desks.loaded(session, now())
+        cards, loaded = workers.cards(session), workers.loaded(session, now())
     default = call.service.catalogue.default.name
     items = [
         _model(entry, cards.get(name), is_default=name == default, is_loaded=name in loaded)
         for name, entry in call.service.catalogue.items()
     ]
-    return answers.ModelPage(items=items, next=None)
+    return responses.ModelPage(items=items, next=None)
 
 
-def _model(entry: ModelEntry, card: Mapping[str, Any] | None, *, is_default: bool, is_loaded: bool) -> answers.Model:
+def _model(entry: ModelEntry, card: Mapping[str, Any] | None, *, is_default: bool, is_loaded: bool) -> responses.Model:
     encoders = _encoders(card)
-    return answers.Model(
+    return responses.Model(
         name=entry.name,
         family=entry.family,
         default=is_default,
@@ -38,7 +38,7 @@ def _model(entry: ModelEntry, card: Mapping[str, Any] | None, *, is_default: boo
         max_px=entry.max_px,
         schedulers=list(entry.schedulers),
         methods=list(METHODS),
-        defaults=answers.ModelDefaults(
+        defaults=responses.ModelDefaults(
             width=entry.width,
             height=entry.height,
             steps=entry.steps,
@@ -52,11 +52,11 @@ def _model(entry: ModelEntry, card: Mapping[str, Any] | None, *, is_default: boo
     )
 
 
-def _encoders(card: Mapping[str, Any] | None) -> dict[str, answers.EncoderCard] | None:
+def _encoders(card: Mapping[str, Any] | None) -> dict[str, responses.EncoderCard] | None:
     if card is None:
         return None
     return {
-        name: answers.EncoderCard(
+        name: responses.EncoderCard(
             width=encoder["width"], token_limit=encoder["token_limit"], magnitude=encoder["magnitude"]
         )
         for name, encoder in card["encoders"].items()

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Query
 from sqlalchemy import select
 
 from api.deps import Call, ReadCaller, now
-from api.fields import Words
+from api.schema_fields import Text
 from api.schemas import keys as schemas
-from service import usage
-from service.door import NO_BOUND
+from service.accounts import usage
+from service.accounts.authentication import UNLIMITED
+from service.database.tables import Owner
 from service.errors import NotFoundError
-from service.tables import Owner
 
 router = APIRouter(tags=["keys"])
 
@@ -20,7 +20,7 @@ router = APIRouter(tags=["keys"])
 @router.get("/usage")
 def read_usage(
     call: ReadCaller,
-    owner: Annotated[Words | None, Query(description="Another owner's name; this takes the scope `admin`.")] = None,
+    owner: Annotated[Text | None, Query(description="Another owner's name; this takes the scope `admin`.")] = None,
 ) -> schemas.Usage:
     """What the caller has used; seconds are measured by the workers and arrive a few seconds later."""
     moment = now()
@@ -40,7 +40,7 @@ def _limits(call: Call) -> schemas.Limits:
     unfinished = settings.limits.unfinished_jobs
     return schemas.Limits(
         requests_per_minute=(settings.quotas.requests_per_minute or None) if call.identity.key_id else None,
-        unfinished_jobs=None if unfinished == NO_BOUND else unfinished,
+        unfinished_jobs=None if unfinished == UNLIMITED else unfinished,
         device_s_per_day=settings.quotas.device_s_per_day or None,
         stored_bytes=settings.quotas.stored_bytes or None,
     )

@@ -7,22 +7,22 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from api.deps import Call, CancelCaller, Cursor, Limit, ReadCaller, in_thread, now
-from api.fields import Words
-from api.once import Making, Once
+from api.idempotency import Idempotent, Once
+from api.schema_fields import Text
 from api.schemas import webhooks as schemas
-from service import tables
-from service.webhooks import deliveries, standing
+from service.database import tables
+from service.webhooks import deliveries, endpoints
 
 router = APIRouter(tags=["webhooks"])
 
 MakerCaller = CancelCaller
 """Whoever may make jobs of any kind may also say who is told of them."""
 
-WebhookId = Annotated[Words, Path(description="A webhook's id.")]
+WebhookId = Annotated[Text, Path(description="A webhook's id.")]
 WebhookOrDefault = Annotated[
-    Words, Path(description="A webhook's id, or `default` for addresses that requests name themselves.")
+    Text, Path(description="A webhook's id, or `default` for addresses that requests name themselves.")
 ]
-DeliveryId = Annotated[Words, Path(description="A message's id.")]
+DeliveryId = Annotated[Text, Path(description="A message's id.")]
 
 
 @router.post("/webhooks", status_code=HTTPStatus.CREATED)
@@ -39,7 +39,7 @@ async def create_webhook(
 def list_webhooks(call: ReadCaller, *, cursor: Cursor = None, limit: Limit = 20) -> schemas.WebhookPage:
     """Standing webhooks, newest first."""
     with call.service.database.reading() as session:
-        page = standing.page(session, call.owner_id, cursor, limit)
+        page = endpoints.page(session, call.owner_id, cursor, limit)
         return schemas.WebhookPage(items=[_webhook(row) for row in page.items], next=page.next)
 
 
@@ -48,14 +48,14 @@ def read_default_secret(call: MakerCaller, response: Response) -> schemas.Webhoo
     """What messages to addresses named in requests are signed with."""
     response.headers["Cache-Control"] = "no-store"
     with call.service.database.writing() as session:
-        return _secret(standing.ensure_default(session, call.owner_id, now()))
+        return _secret(endpoints.ensure_default(session, call.owner_id, now()))
 
 
 @router.get("/webhooks/{webhook_id}")
 def read_webhook(call: ReadCaller, webhook_id: WebhookId) -> schemas.Webhook:
     """A standing webhook."""
     with call.service.database.reading() as session:
-        return _webhook(standing.get(session, call.owner_id, webhook_id))
+        return _webhook(endpoints.get(session, call.owner_id, webhook_id))
 
 
 @router.patch("/webhooks/{webhook_id}")
@@ -63,14 +63,14 @@ def change_webhook(call: MakerCaller, webhook_id: WebhookId, request: schemas.We
     """Change a standing webhook's address or events, or disable or enable it. What waits goes to the new address."""
     settings = call.service.settings
     with call.service.database.writing() as session:
-        return _webhook(standing.change(settings, session, call.owner_id, webhook_id, request.said(), now=now()))
+        return _webhook(endpoints.change(settings, session, call.owner_id, webhook_id, request.given(), now=now()))
 
 
 @router.delete("/webhooks/{webhook_id}", status_code=HTTPStatus.NO_CONTENT)
 def delete_webhook(call: MakerCaller, webhook_id: WebhookId) -> None:
     """Delete a standing webhook with its messages, also those that wait."""
     with call.service.database.writing() as session:
-        standing.delete(session, call.owner_id, webhook_id)
+        endpoints.delete(session, call.owner_id, webhook_id)
 
 
 @router.post("/webhooks/{webhook_id}/rotate")
@@ -109,37 +109,37 @@ async def redeliver(
     return await in_thread(partial(_read_delivery, call, webhook_id, again))
 
 
-def _create(call: Call, request: schemas.WebhookRequest, once: Making) -> str:
+def _create(call: Call, request: schemas.WebhookRequest, once: Idempotent) -> str:
     with call.service.database.writing() as session:
-        made = standing.create(call.service.settings, session, call.owner_id, request.said(), now())
+        made = endpoints.create(call.service.settings, session, call.owner_id, request.given(), now())
         return once.made(session, made.id)
 
 
 def _with_secret(call: Call, webhook_id: str) -> schemas.WebhookAndSecret:
     with call.service.database.reading() as session:
-        row = standing.get(session, call.owner_id, webhook_id)
+        row = endpoints.get(session, call.owner_id, webhook_id)
         return schemas.WebhookAndSecret(webhook=_webhook(row), secret=row.secret)
 
 
-def _rotate(call: Call, webhook_id: str, once: Making) -> str:
+def _rotate(call: Call, webhook_id: str, once: Idempotent) -> str:
     with call.service.database.writing() as session:
-        standing.rotate(session, call.owner_id, webhook_id, now())
+        endpoints.rotate(session, call.owner_id, webhook_id, now())
         return once.made(session, webhook_id)
 
 
 def _present_secret(call: Call, webhook_id: str) -> schemas.WebhookSecret:
     with call.service.database.reading() as session:
-        default = webhook_id == standing.DEFAULT
-        find = standing.get_default if default else partial(standing.get, webhook_id=webhook_id)
+        default = webhook_id == endpoints.DEFAULT
+        find = endpoints.get_default if default else partial(endpoints.get, webhook_id=webhook_id)
         return _secret(find(session, call.owner_id))
 
 
-def _test(call: Call, webhook_id: str, once: Making) -> str:
+def _test(call: Call, webhook_id: str, once: Idempotent) -> str:
     with call.service.database.writing() as session:
-        return once.made(session, standing.test(session, call.owner_id, webhook_id, now()).id)
+        return once.made(session, endpoints.test(session, call.owner_id, webhook_id, now()).id)
 
 
-def _redeliver(call: Call, webhook_id: str, delivery_id: str, once: Making) -> str:
+def _redeliver(call: Call, webhook_id: str, delivery_id: str, once: Idempotent) -> str:
     with call.service.database.writing() as session:
         return once.made(session, deliveries.redeliver(session, call.owner_id, webhook_id, delivery_id, now()).id)
 

@@ -5,9 +5,9 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
-from api.fields import Request, Words
-from api.schemas.answers import Answer
-from service.keys import Scope
+from api.schema_fields import Request, Text
+from api.schemas.responses import Answer
+from service.accounts.keys import Scope
 from service.safety import Policy
 
 _MOST = 2**53 - 1
@@ -28,8 +28,8 @@ class KeyQuotasRequest(Request):
 class NewKeyRequest(Request):
     """A key that is to be minted."""
 
-    owner: Annotated[Words, Field(description="Whom it speaks for, by name; made where nobody is called so.")]
-    name: Annotated[Words, Field(description="What people call the key.")]
+    owner: Annotated[Text, Field(description="Whom it speaks for, by name; made where nobody is called so.")]
+    name: Annotated[Text, Field(description="What people call the key.")]
     scopes: Annotated[list[Scope], Field(min_length=1, description="What it allows; `admin` allows everything.")]
     expires_at: Annotated[AwareDatetime | None, Field(strict=False, description="Null for never.")] = None
     quotas: KeyQuotasRequest | None = None

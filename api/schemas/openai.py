@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from api.fields import Request, Words
-from api.schemas.answers import Answer
+from api.schema_fields import Request, Text
 from api.schemas.requests import Webhook
-from dti.spec import PictureFormat
+from api.schemas.responses import Answer
+from dti.spec.settings import PictureFormat
 
 Size = Annotated[str, Field(pattern=r"^(auto|[0-9]{1,5}x[0-9]{1,5})$", description="WIDTHxHEIGHT, or `auto`.")]
 
@@ -17,15 +17,15 @@ class ImagesRequest(Request):
 
     model_config = ConfigDict(extra="ignore")
 
-    prompt: Annotated[Words, Field(description="Concepts stand in it as <name>, as many as are wanted.")]
-    model: Annotated[Words | None, Field(description="One of /v1/models; by default that of the concepts.")] = None
+    prompt: Annotated[Text, Field(description="Concepts stand in it as <name>, as many as are wanted.")]
+    model: Annotated[Text | None, Field(description="One of /v1/models; by default that of the concepts.")] = None
     n: Annotated[int | None, Field(ge=1, le=16, description="How many pictures.")] = 1
     size: Size | None = "auto"
     response_format: Annotated[
         Literal["url", "b64_json"] | None, Field(description="Addresses, which work for a while, or the pictures.")
     ] = "url"
     output_format: PictureFormat | None = "png"
-    user: Annotated[Words | None, Field(description="Kept nowhere.")] = None
+    user: Annotated[Text | None, Field(description="StoredResponse nowhere.")] = None
     stream: Annotated[
         Literal[False] | None, Field(description="Pictures come at once; jobs are followed at /v1/jobs/{id}/events.")
     ] = None
@@ -41,7 +41,7 @@ class ImagesRequest(Request):
             "width": width,
             "height": height,
             "format": self.output_format,
-            "webhook": self.webhook.said() if self.webhook else None,
+            "webhook": self.webhook.given() if self.webhook else None,
         }
 
 

@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from fastapi import UploadFile
 from pydantic import Field, Json
 
-from api.fields import Request, Said, Words, with_method_settings, with_settings
+from api.schema_fields import Given, Request, Text, with_method_settings, with_settings
 from api.schemas.webhooks import WebhookRequest
-from dti.spec import METHODS, NAME_PATTERN, Interpolation, Property, Rendering
+from dti.spec.prompts import NAME_PATTERN
+from dti.spec.registry import METHODS
+from dti.spec.settings import Interpolation, LearnableProperty, Rendering
 
 # The pattern itself keeps out what cannot be stored, and stands in the OpenAPI document only where it comes first.
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$", description="In prompts it stands between < and >.")]
-Reference = Annotated[Words, Field(description="A concept's id or name.")]
+Reference = Annotated[Text, Field(description="A concept's id or name.")]
 Webhook = Annotated[WebhookRequest | None, Field(description="Whom to tell of the job.")]
 
 
@@ -22,9 +24,9 @@ class TrainingSettings(Request):
 class GenerationRequest(Request):
     """Pictures to be made from a prompt."""
 
-    prompt: Annotated[Words, Field(description="Concepts stand in it as <name>, as many as are wanted.")]
-    negative_prompt: Annotated[Words, Field(description="What to move away from; concepts may stand in it too.")] = ""
-    model: Annotated[Words | None, Field(description="By default that of the prompt's concepts.")] = None
+    prompt: Annotated[Text, Field(description="Concepts stand in it as <name>, as many as are wanted.")]
+    negative_prompt: Annotated[Text, Field(description="What to move away from; concepts may stand in it too.")] = ""
+    model: Annotated[Text | None, Field(description="By default that of the prompt's concepts.")] = None
     webhook: Webhook = None
 
 
@@ -39,9 +41,9 @@ class InterpolationRequest(Request):
             min_length=1, max_length=64, description="Points on the way, 0 at `from`; by default `frames` even ones."
         ),
     ] = None
-    prompt: Annotated[Words | None, Field(description="With one {} where the concepts stand.")] = None
-    negative_prompt: Words = ""
-    model: Words | None = None
+    prompt: Annotated[Text | None, Field(description="With one {} where the concepts stand.")] = None
+    negative_prompt: Text = ""
+    model: Text | None = None
     webhook: Webhook = None
 
 
@@ -57,16 +59,18 @@ class NewConcept(Request):
     """A concept to be learned from pictures."""
 
     name: Name
-    class_word: Annotated[Said, Field(description='What kind of thing it is, in the model\'s words: "dog".')]
+    class_word: Annotated[Given, Field(description='What kind of thing it is, in the model\'s words: "dog".')]
     images: Annotated[
         list[UploadFile], Field(default_factory=list, description="JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF.")
     ]
     archive: Annotated[
         UploadFile | None, Field(description="A zip of pictures; NAME.txt beside a picture is its caption.")
     ] = None
-    model: Annotated[Words | None, Field(description="One of /v1/models; by default the service's own default.")] = None
-    method: Annotated[Words, Field(description=f"What is learned, and how: {', '.join(METHODS)}.")] = "dti"
-    property: Annotated[Property, Field(description="Whether the pictures show a thing or a style.")] = "object"
+    model: Annotated[Text | None, Field(description="One of /v1/models; by default the service's own default.")] = None
+    method: Annotated[Text, Field(description=f"What is learned, and how: {', '.join(METHODS)}.")] = "dti"
+    learnable_property: Annotated[
+        LearnableProperty, Field(description="Whether the pictures show a thing or a style.")
+    ] = "object"
     training: Annotated[Json[TrainingSettings] | None, Field(description="How it is learned, as a JSON object.")] = None
     webhook: Annotated[Json[WebhookRequest] | None, Field(description="Whom to tell, as a JSON object.")] = None
 
@@ -75,8 +79,8 @@ class NewImport(Request):
     """A concept to be made of a file that this or another tool has written."""
 
     name: Name
-    class_word: Annotated[Said, Field(description='What kind of thing it is, in the model\'s words: "dog".')]
-    model: Annotated[Said, Field(description="The model that it was made for, one of /v1/models.")]
+    class_word: Annotated[Given, Field(description='What kind of thing it is, in the model\'s words: "dog".')]
+    model: Annotated[Given, Field(description="The model that it was made for, one of /v1/models.")]
     file: Annotated[
         UploadFile, Field(description="Of this service, diffusers, A1111, ComfyUI, kohya or Replicate; it is detected.")
     ]
@@ -94,7 +98,7 @@ class BlendPart(Request):
 
 
 class BlendRequest(Request):
-    """A concept to be made as the mean of others; class word and property are those of the first."""
+    """A concept to be made as the mean of others; class word and learnable property are those of the first."""
 
     name: Name
     parts: Annotated[list[BlendPart], Field(min_length=1, max_length=16)]
@@ -107,7 +111,7 @@ class RetrainRequest(Request):
     """
 
     training: TrainingSettings | None = None
-    method: Words | None = None
+    method: Text | None = None
     webhook: Webhook = None
     start: Annotated[
         Literal["current", "class_word"],

@@ -5,12 +5,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from api.fields import Request, Words
-from api.schemas.answers import Answer
-from service.tables import DeliveryStatus
+from api.schema_fields import Request, Text
+from api.schemas.responses import Answer
+from service.database.tables import DeliveryStatus
 from service.webhooks.events import ENDS, EventType
 
-Url = Annotated[Words, Field(description="An https:// address of a public machine, at port 443 or one from 1024 up.")]
+Url = Annotated[Text, Field(description="An https:// address of a public machine, at port 443 or one from 1024 up.")]
 Events = Annotated[
     list[EventType],
     Field(min_length=1, max_length=4, description="What is told; by default how jobs end, whichever way."),

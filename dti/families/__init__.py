@@ -1,16 +1,16 @@
-"""The model families by name, as `dti.spec.FAMILIES` lists them; one is imported when it is asked for."""
+"""The model families by name, as `dti.spec.registry.FAMILIES` lists them; one is imported when it is asked for."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
-from dti import spec
 from dti.errors import ModelTooLargeError
 from dti.families.base import Conditioning, Family, LatentDistribution, choose_device
-from dti.listing import Listed
+from dti.spec import registry
+from dti.spec.registry import LazyRegistry
 
-FAMILIES: Mapping[str, type[Family]] = Listed(spec.FAMILIES)
+FAMILIES: Mapping[str, type[Family]] = LazyRegistry(registry.FAMILIES)
 
 __all__ = ["FAMILIES", "Conditioning", "Family", "LatentDistribution", "load"]
 

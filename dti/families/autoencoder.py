@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from dti.families.base import LatentDistribution
-from dti.families.parts import Part, Place
+from dti.families.offload import Part, Place
 from dti.families.sources import load_part, read_json
 
 AUTOENCODERS: Mapping[str, Any] = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}

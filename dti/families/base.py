@@ -15,12 +15,12 @@ from PIL import Image
 from tokenizers import Tokenizer
 from torch import Generator, Tensor, nn
 
-from dti.embedding import Embedding
+from dti.embeddings.embedding import Embedding
 from dti.errors import InvalidSettingError
 from dti.methods.base import magnitude_of
 from dti.pictures import View
-from dti.schedules import Schedule
-from dti.spec import FAMILIES
+from dti.samplers import Schedule
+from dti.spec.registry import FAMILIES
 from dti.tokens import SplicedPrompt, TextEncoder
 
 LOSS_SCALE = 2.0**12

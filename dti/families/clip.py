@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from dti.errors import ModelUnavailableError
-from dti.families.parts import Part, Place
+from dti.families.offload import Part, Place
 from dti.families.sources import load_part
 from dti.tokens import Frame, SplicedLine, spliced
 

@@ -1,7 +1,7 @@
 """Flow matching, as several families are trained: the straight way from a picture to noise.
 
 Owns how much noise a picture of a training gets, and what the denoiser should say of it. It knows no denoiser, and no
-sampler: `dti.schedules` walks the way back.
+sampler: `dti.samplers` walks the way back.
 """
 
 from collections.abc import Callable, Sequence

@@ -16,7 +16,7 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from dti.families.autoencoder import Autoencoder
 from dti.families.base import Conditioning
-from dti.families.parts import Part
+from dti.families.offload import Part
 from dti.families.qwen import Configs, Fact, QwenFamily
 from dti.pictures import View
 from dti.tokens import SplicedPrompt

@@ -18,7 +18,7 @@ from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from dti.errors import ModelUnavailableError
 from dti.families.framing import words_tokenizer
-from dti.families.parts import Part, Place
+from dti.families.offload import Part, Place
 from dti.families.sources import load_part
 from dti.tokens import Frame, SplicedLine, spliced
 

@@ -1,7 +1,7 @@
 """Denoisers that were trained to see noise in pictures: what they were told, what they answer, how they are followed.
 
 Owns the noise schedule of a checkpoint, read from its scheduler's configuration, and the loss; that a checkpoint
-predicts the noise or v (velocity) is a secret kept here and in `dti.schedules`. It knows no network.
+predicts the noise or v (velocity) is a secret kept here and in `dti.samplers`. It knows no network.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ from torch import Generator, Tensor
 from dti.errors import ModelUnavailableError
 from dti.families.base import mean_squared
 from dti.families.sources import read_json
-from dti.schedules import Schedule, schedule
+from dti.samplers import Schedule, schedule
 
 
 class NoiseSchedule:

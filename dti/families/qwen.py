@@ -23,9 +23,9 @@ from dti.families.base import Conditioning, Family, LatentDistribution, best_dty
 from dti.families.flow import NoiseLevels, flow_loss
 from dti.families.framing import chat, frame, read_tokenizer
 from dti.families.language_model import LanguageModel
-from dti.families.parts import Part, Place
+from dti.families.offload import Part, Place
 from dti.families.sources import find, fingerprint, load_part, read_json
-from dti.schedules import Schedule, flow_schedule, size_shift
+from dti.samplers import Schedule, flow_schedule, size_shift
 
 _PARTS = ("tokenizer", "text_encoder", "transformer", "vae", "scheduler")
 

@@ -24,10 +24,10 @@ from dti.families.base import Conditioning, Family, LatentDistribution, best_dty
 from dti.families.flow import NoiseLevels, flow_loss
 from dti.families.framing import frame, read_tokenizer
 from dti.families.language_model import LanguageModel
-from dti.families.parts import Part, Place
+from dti.families.offload import Part, Place
 from dti.families.sources import find, fingerprint, load_part, read_json
 from dti.pictures import View
-from dti.schedules import Schedule, flow_schedule, flow_shift
+from dti.samplers import Schedule, flow_schedule, flow_shift
 from dti.tokens import SplicedPrompt
 
 _PARTS = ("tokenizer", "text_encoder", "transformer", "vae", "scheduler")

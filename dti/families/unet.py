@@ -19,9 +19,9 @@ from dti.families.autoencoder import AUTOENCODERS, Autoencoder
 from dti.families.base import Conditioning, Family, LatentDistribution, best_dtype
 from dti.families.clip import ClipTextEncoder
 from dti.families.noise import NoiseSchedule
-from dti.families.parts import Part, Place
+from dti.families.offload import Part, Place
 from dti.families.sources import find, fingerprint, load_part, read_json
-from dti.schedules import Schedule
+from dti.samplers import Schedule
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from torch import Tensor
 from dti.families.base import Conditioning
 from dti.families.qwen import Configs, Fact, QwenFamily
 from dti.pictures import View
-from dti.schedules import size_shift
+from dti.samplers import size_shift
 from dti.tokens import SplicedPrompt
 
 

@@ -7,13 +7,13 @@ here, a line in `FORMATS`, and its name in `dti.spec.EmbeddingFormat`, by which 
 from collections.abc import Mapping
 from pathlib import Path
 
-from dti.embedding import Embedding
+from dti.embeddings.embedding import Embedding
 from dti.errors import EmbeddingFormatError
-from dti.formats import a1111, comfyui, diffusers, own, replicate
-from dti.formats.adopting import METHOD, Adopted, adopt, fitted
-from dti.formats.foreign import Foreign, Format, shown
+from dti.formats import a1111, comfyui, diffusers, native, replicate
+from dti.formats.conversion import METHOD, Adopted, adopt, fitted
+from dti.formats.external import Foreign, Format, shown
 from dti.formats.unpacking import LIMIT_BYTES, check_size, unpack
-from dti.spec import EmbeddingFormat
+from dti.spec.settings import EmbeddingFormat
 
 __all__ = [
     "FORMATS",
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 FORMATS: Mapping[EmbeddingFormat, Format] = {
-    "dti": Format(own.read, own.write),
+    "dti": Format(native.read, native.write),
     "replicate": Format(replicate.read, replicate.write),
     "comfyui": Format(comfyui.read, comfyui.write),
     "a1111": Format(a1111.read, a1111.write),

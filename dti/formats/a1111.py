@@ -12,10 +12,10 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from dti.embedding import Embedding
+from dti.embeddings.embedding import Embedding
 from dti.errors import EmbeddingFormatError
 from dti.formats import comfyui
-from dti.formats.foreign import Content, Foreign, rows_of, trigger_of
+from dti.formats.external import Content, Foreign, rows_of, trigger_of
 
 _PLACE = "*"
 """What the concept is called inside of the file; the tool itself goes by `name`, or the file's."""

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from dti import embedding_file
-from dti.embedding import Embedding
+from dti.embeddings import file as embedding_file
+from dti.embeddings.embedding import Embedding
 from dti.errors import EmbeddingFormatError
-from dti.formats.foreign import Content, Foreign, rows_of
+from dti.formats.external import Content, Foreign, rows_of
 
 _READ: Mapping[str, str] = {
     "clip_l": "text_encoder",

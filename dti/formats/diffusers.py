@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
-from dti import embedding_file
-from dti.embedding import Embedding, Rows
+from dti.embeddings import file as embedding_file
+from dti.embeddings.embedding import Embedding, Rows
 from dti.errors import EmbeddingFormatError
-from dti.formats.foreign import Content, Foreign, rows_of, shown, trigger_of
+from dti.formats.external import Content, Foreign, rows_of, shown, trigger_of
 
 _FILE = re.compile(r"(?:.*/)?learned_embeds(_[2-9])?(?:-steps-\d+)?\.(?:safetensors|bin|pt)")
 

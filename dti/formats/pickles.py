@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from dti.errors import EmbeddingFormatError
-from dti.formats.foreign import shown
+from dti.formats.external import shown
 
 _OPERATIONS_LIMIT = 20_000
 """Each is interpreted one by one; an embedding has some hundred."""

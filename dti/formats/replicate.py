@@ -7,9 +7,9 @@ Source: replicate/cog-sdxl, dataset_and_utils.py, `TokenEmbeddingsHandler`.
 
 import re
 
-from dti import embedding_file
-from dti.embedding import Embedding
-from dti.formats.foreign import Content, Foreign, rows_of
+from dti.embeddings import file as embedding_file
+from dti.embeddings.embedding import Embedding
+from dti.formats.external import Content, Foreign, rows_of
 
 _PREFIX = "text_encoders_"
 _NAME = re.compile(rf"{_PREFIX}[0-9]")

@@ -9,10 +9,10 @@ most, and from there on exact.
 import torch
 from torch import Tensor
 
-from dti.embedding import Rows
+from dti.embeddings.embedding import Rows
 
 _WINDOW = 1e-5
-"""How far from one the norm of a direction may be, as `dti.embedding` accepts it."""
+"""How far from one the norm of a direction may be, as `dti.embeddings.embedding` accepts it."""
 
 
 _TRIED_FIRST = 64

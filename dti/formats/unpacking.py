@@ -9,9 +9,9 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 
-from dti import embedding_file
+from dti.embeddings import file as embedding_file
 from dti.errors import EmbeddingFormatError
-from dti.formats.foreign import Content, shown
+from dti.formats.external import Content, shown
 from dti.formats.pickles import is_pickle, read_pickle
 
 LIMIT_BYTES = 16 << 20

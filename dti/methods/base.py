@@ -12,9 +12,9 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from dti.embedding import Rows
+from dti.embeddings.embedding import Rows
 from dti.errors import EmbeddingMismatchError, InvalidSettingError
-from dti.spec import Magnitude, Training
+from dti.spec.settings import Magnitude, Training
 from dti.sphere import angle, normalize
 
 S = TypeVar("S", bound=Training)
@@ -59,7 +59,7 @@ class Learned:
 class Method(ABC, Generic[S]):
     """A way to learn a concept. Stateless: what is learned lives in `Learned`, one per encoder.
 
-    `S` is the kind of its settings, as `dti.spec.METHODS` lists it.
+    `S` is the kind of its settings, as `dti.spec.registry.METHODS` lists it.
     """
 
     name: ClassVar[str]

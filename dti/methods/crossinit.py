@@ -1,15 +1,15 @@
 """Cross Initialization: rows start where the encoder's output for the class word lies, and are held near it.
 
-Owns that start and the pull towards it; all else is `dti.methods.free`'s.
+Owns that start and the pull towards it; all else is `dti.methods.adamw_rows`'s.
 """
 
 import torch
 from torch import Tensor
 
-from dti.embedding import Rows
+from dti.embeddings.embedding import Rows
+from dti.methods.adamw_rows import FreeRows, free_rows
 from dti.methods.base import Encoder, Learned, agreed_count, class_ids, class_rows
-from dti.methods.free import FreeRows, free_rows
-from dti.spec import CrossTraining
+from dti.spec.settings import CrossTraining
 
 
 class CrossInitialization(FreeRows[CrossTraining]):

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dti.embedding import Rows
+from dti.embeddings.embedding import Rows
 from dti.methods.base import Encoder, Learned, Method, agreed_count, class_rows, magnitude_of
 from dti.optim import SphereSGD
-from dti.spec import DirectionalTraining
+from dti.spec.settings import DirectionalTraining
 from dti.sphere import normalize
 
 

@@ -1,16 +1,16 @@
 """Textual Inversion whose rows are put back to the vocabulary's median norm after every update.
 
-Owns that norm and the putting back; all else is `dti.methods.free`'s.
+Owns that norm and the putting back; all else is `dti.methods.adamw_rows`'s.
 """
 
 from collections.abc import Sequence
 
 import torch
 
-from dti.embedding import Rows
+from dti.embeddings.embedding import Rows
+from dti.methods.adamw_rows import FreeRows, adamw, first_rows, free_rows
 from dti.methods.base import Encoder, Learned, magnitude_of
-from dti.methods.free import FreeRows, adamw, first_rows, free_rows
-from dti.spec import NormedTraining
+from dti.spec.settings import NormedTraining
 from dti.sphere import normalize
 
 

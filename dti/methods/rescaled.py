@@ -1,14 +1,14 @@
 """Textual Inversion whose rows are brought to a norm of the vocabulary after training.
 
-Owns the rescaling; all else is `dti.methods.free`'s.
+Owns the rescaling; all else is `dti.methods.adamw_rows`'s.
 """
 
 import torch
 
-from dti.embedding import Rows
+from dti.embeddings.embedding import Rows
+from dti.methods.adamw_rows import FreeRows, first_rows, free_rows
 from dti.methods.base import Encoder, Learned, magnitude_of
-from dti.methods.free import FreeRows, first_rows, free_rows
-from dti.spec import RescaledTraining
+from dti.spec.settings import RescaledTraining
 from dti.sphere import normalize
 
 

@@ -1,6 +1,6 @@
 """BaTex: a row is a combination of the vocabulary rows nearest the class word, and only its weights are learned.
 
-Owns which rows those are, and the combination. AdamW is `dti.methods.free`'s.
+Owns which rows those are, and the combination. AdamW is `dti.methods.adamw_rows`'s.
 """
 
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dti.embedding import Rows
+from dti.embeddings.embedding import Rows
 from dti.errors import EmbeddingMismatchError, InvalidSettingError
+from dti.methods.adamw_rows import adamw, split
 from dti.methods.base import Encoder, Learned, Method, agreed_count, class_ids, class_rows
-from dti.methods.free import adamw, split
-from dti.spec import SubspaceTraining
+from dti.spec.settings import SubspaceTraining
 from dti.sphere import normalize
 
 _SHARE = 7 / 8

@@ -1,8 +1,8 @@
 """THE state machine of the service: the only package that writes a job's status.
 
-    queued ──claim──▶ running ──▶ succeeded | failed | cancelled
+    queued ──claim──▶ running ──▶ succeeded | failed | confirm_cancel
       ▲  │               │
-      │  └─cancel──▶ cancelled
+      │  └─cancel──▶ confirm_cancel
       └──hand back, lease expired with attempts left──┘
 
 The database is the queue. Every move appends an event, numbered per job under the job row's lock, in the same
@@ -10,67 +10,73 @@ transaction. Cancelling is a request until whoever holds the job agrees. Every f
 `Database.writing` (those of `reading`: of either) and leaves the commit to it.
 """
 
-from service.jobs.claiming import Claim, TrainingPicture, beat, claim, waiting
-from service.jobs.ending import (
-    Brought,
+from service.jobs.claiming import Claim, TrainingPicture, claim, extend_leases, has_claimable
+from service.jobs.eta import Expectation, estimate
+from service.jobs.maintenance import (
+    cancel_orphaned_rpcs,
+    delete_old_rpcs,
+    expire_leases,
+    models_with_stale_jobs,
+    take_old_checkpoints,
+)
+from service.jobs.progress import NewImage, add_image, add_metrics, progress, save_checkpoint, set_result
+from service.jobs.queries import Filters, TrainingCurve, curve, events_after, get, last_events, page
+from service.jobs.states import ENDED, UNFINISHED
+from service.jobs.submitting import NewJob, PinnedConcept, submit
+from service.jobs.transitions import (
     EmbeddingMade,
-    abandon,
-    cancelled,
-    close,
+    RpcResult,
+    cancel_if_unfinished,
+    confirm_cancel,
     fail,
-    finish_errand,
+    finish_rpc,
     finish_training,
-    hand_back,
+    force_cancel,
+    release,
     request_cancel,
     succeed,
 )
-from service.jobs.expecting import Expectation, expected
-from service.jobs.keeping import expire_leases, overdue, spent_checkpoints, spent_errands, unattended_errands
-from service.jobs.reading import Curve, Filters, events_after, get, last_events, metrics_of, page
-from service.jobs.states import ENDED, UNFINISHED
-from service.jobs.submitting import NewJob, PinnedConcept, submit
-from service.jobs.working import NewImage, add_image, bring, metrics, progress, save_checkpoint
 
 __all__ = [
     "ENDED",
     "UNFINISHED",
-    "Brought",
     "Claim",
-    "Curve",
     "EmbeddingMade",
     "Expectation",
     "Filters",
     "NewImage",
     "NewJob",
     "PinnedConcept",
+    "RpcResult",
+    "TrainingCurve",
     "TrainingPicture",
-    "abandon",
     "add_image",
-    "beat",
-    "bring",
-    "cancelled",
+    "add_metrics",
+    "cancel_if_unfinished",
+    "cancel_orphaned_rpcs",
     "claim",
-    "close",
+    "confirm_cancel",
+    "curve",
+    "delete_old_rpcs",
+    "estimate",
     "events_after",
-    "expected",
     "expire_leases",
+    "extend_leases",
     "fail",
-    "finish_errand",
+    "finish_rpc",
     "finish_training",
+    "force_cancel",
     "get",
-    "hand_back",
+    "has_claimable",
     "last_events",
-    "metrics",
-    "metrics_of",
-    "overdue",
+    "models_with_stale_jobs",
     "page",
     "progress",
+    "release",
     "request_cancel",
     "save_checkpoint",
-    "spent_checkpoints",
-    "spent_errands",
+    "set_result",
     "submit",
     "succeed",
-    "unattended_errands",
-    "waiting",
+    "take_old_checkpoints",
 ]

@@ -8,7 +8,6 @@ nobody along: an idle worker takes such a job first and nothing beside it, and a
 job has waited too long, so that it will be idle.
 """
 
-import builtins
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,18 +16,18 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, func, literal, select, update
 from sqlalchemy.orm import Session, selectinload
 
-from dti.spec import Property
-from service.jobs.states import say_status
-from service.jobs.submitting import LANES, PinnedConcept
+from dti.spec.settings import LearnableProperty
+from service.database.tables import Job, Kind, Picture, Utc
+from service.jobs.states import record_status
+from service.jobs.submitting import PRIORITY_CLASSES, PinnedConcept
 from service.safety import Policy
-from service.tables import Job, Kind, Picture, Utc
 
 ALONE_PATIENCE_S = 60.0
 """How long a job that must run alone waits for a worker to fall idle before busy ones make room for it."""
 
-_ERRANDS = LANES["errand"]
-_PICTURES = LANES["generate"]
-_TRAININGS = LANES["train"]
+_RPCS = PRIORITY_CLASSES["rpc"]
+_PICTURES = PRIORITY_CLASSES["generate"]
+_TRAININGS = PRIORITY_CLASSES["train"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,16 +46,16 @@ class Claim:
 
     Args:
         attempt: the fencing token, which every write is checked against.
-        alone: nothing else may run beside it in this worker.
+        isolated: nothing else may run beside it in this worker.
         checkpoint_key: where to go on from; None at the beginning.
-        file_key: what an errand is given beside its input.
+        file_key: what an RPC is given beside its input.
         safety: what is done about its pictures where they are flagged.
         pictures: what a training learns from; empty for other kinds.
     """
 
     job_id: str
     attempt: int
-    alone: bool
+    isolated: bool
     kind: Kind
     model: str
     owner_id: str
@@ -73,32 +72,32 @@ class Claim:
         """Where in the storage this attempt puts things: nobody else does, or refers to what only lies there."""
         return f"{name}/{self.job_id}-{self.attempt}"
 
-    @builtins.property  # the plain name is one of this class's own
+    @property
     def class_word(self) -> str:
         """What kind of thing a training's concept is."""
         return str(self.input["class_word"])
 
-    @builtins.property
+    @property
     def method(self) -> str:
         """How a training learns."""
         return str(self.input["method"])
 
-    @builtins.property
+    @property
     def initial_embedding_key(self) -> str | None:
         """The embedding that a training starts from; None for the class word."""
         return self.concepts[0].embedding_key if self.input["from"] == "current" else None
 
-    @builtins.property
-    def property(self) -> Property:
+    @property
+    def learnable_property(self) -> LearnableProperty:
         """Whether a training's concept is an object or a style."""
-        return cast("Property", self.input["property"])
+        return cast("LearnableProperty", self.input["learnable_property"])
 
 
-def waiting(session: Session, *, models: Collection[str], pictures: bool, trainings: bool, errands: bool) -> bool:
+def has_claimable(session: Session, *, models: Collection[str], pictures: bool, trainings: bool, rpcs: bool) -> bool:
     """Whether a claim could find anything; a read, so that looking often disturbs nobody."""
-    wanted = {_ERRANDS: errands, _PICTURES: pictures, _TRAININGS: trainings}
-    lanes = [lane for lane in wanted if wanted[lane]]
-    queued = select(Job.id).where(Job.status == "queued", Job.model.in_(models), Job.lane.in_(lanes)).limit(1)
+    wanted = {_RPCS: rpcs, _PICTURES: pictures, _TRAININGS: trainings}
+    lanes = [priority_class for priority_class in wanted if wanted[priority_class]]
+    queued = select(Job.id).where(Job.status == "queued", Job.model.in_(models), Job.priority_class.in_(lanes)).limit(1)
     return session.scalars(queued).first() is not None
 
 
@@ -109,7 +108,7 @@ def claim(
     models: Collection[str],
     picture_slots: int,
     training_slots: int,
-    errand_slots: int,
+    rpc_slots: int,
     now: datetime,
     lease_s: float,
 ) -> list[Claim]:
@@ -117,23 +116,25 @@ def claim(
 
     Pictures are taken while slots are left, so that the last job may be larger than the room for it: its pictures wait
     within the worker. `picture_slots` and `training_slots` are how many more the worker can render and train at once,
-    `errand_slots` how many errands it does before its next step.
+    `rpc_slots` how many RPCs it does before its next step.
     """
     taking = _Taking(session, worker_id, frozenset(models), now, lease_s)
     if taking.idle():
-        if suspects := taking.take(Job.strikes > 0, limit=1):
+        if suspects := taking.take(Job.lost_attempts > 0, limit=1):
             return _claims(session, suspects)
     elif taking.must_make_room():
         return []
     fresh = [
-        *taking.take(Job.strikes == 0, Job.lane == _ERRANDS, limit=errand_slots),
-        *taking.take(Job.strikes == 0, Job.lane == _PICTURES, limit=picture_slots),
-        *taking.take(Job.strikes == 0, Job.lane == _TRAININGS, limit=training_slots),
+        *taking.take(Job.lost_attempts == 0, Job.priority_class == _RPCS, limit=rpc_slots),
+        *taking.take(Job.lost_attempts == 0, Job.priority_class == _PICTURES, limit=picture_slots),
+        *taking.take(Job.lost_attempts == 0, Job.priority_class == _TRAININGS, limit=training_slots),
     ]
     return _claims(session, fresh)
 
 
-def beat(session: Session, *, worker_id: str, claims: Iterable[Claim], now: datetime, lease_s: float) -> set[str]:
+def extend_leases(
+    session: Session, *, worker_id: str, claims: Iterable[Claim], now: datetime, lease_s: float
+) -> set[str]:
     """Extend the leases of a worker's jobs.
 
     Returns:
@@ -169,7 +170,7 @@ class _Taking:
         """Whether the worker runs a job that must be alone, or one has waited too long for a worker to be idle."""
         mine = (Job.status == "running") & (Job.worker_id == self.worker_id)
         impatient = self._queued() & (Job.queued_at < self.now - timedelta(seconds=ALONE_PATIENCE_S))
-        alone = select(Job.id).where(Job.strikes > 0, mine | impatient).limit(1)
+        alone = select(Job.id).where(Job.lost_attempts > 0, mine | impatient).limit(1)
         return self.session.scalars(alone).first() is not None
 
     def take(self, *conditions: ColumnElement[bool], limit: int) -> Sequence[Job]:
@@ -210,7 +211,7 @@ class _Taking:
         query = select(Job).where(Job.id.in_(ids)).order_by(Job.rank, Job.id).options(selectinload(Job.concepts))
         jobs = self.session.scalars(query.execution_options(populate_existing=True)).all()
         for job in jobs:
-            say_status(self.session, job, self.now)
+            record_status(self.session, job, self.now)
         return jobs
 
 
@@ -221,7 +222,7 @@ def _claims(session: Session, jobs: Sequence[Job]) -> list[Claim]:
 
 
 def _pictures(session: Session, concept_ids: Sequence[str]) -> dict[str, tuple[TrainingPicture, ...]]:
-    rows = session.scalars(select(Picture).where(Picture.concept_id.in_(concept_ids)).order_by(Picture.place)).all()
+    rows = session.scalars(select(Picture).where(Picture.concept_id.in_(concept_ids)).order_by(Picture.position)).all()
     return {
         concept_id: tuple(
             TrainingPicture(id=row.id, filename=row.filename, key=row.key, caption=row.caption)
@@ -236,7 +237,7 @@ def _claim(job: Job, pictures: tuple[TrainingPicture, ...]) -> Claim:
     return Claim(
         job_id=job.id,
         attempt=job.attempt,
-        alone=job.strikes > 0,
+        isolated=job.lost_attempts > 0,
         kind=job.kind,
         model=job.model,
         owner_id=job.owner_id,

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from service.tables import Event, EventName, Job, Status
+from service.database.tables import Event, EventName, Job, Status
 from service.webhooks import outbox
 
 UNFINISHED: tuple[Status, ...] = ("queued", "running")
@@ -31,10 +31,10 @@ def move(session: Session, job: Job, status: Status, now: datetime) -> None:
         job.queued_at = now
     else:
         job.finished_at = now
-    say_status(session, job, now)
+    record_status(session, job, now)
 
 
-def say_status(session: Session, job: Job, now: datetime) -> None:
+def record_status(session: Session, job: Job, now: datetime) -> None:
     """Tell listeners and webhooks of a job's new state, and that nothing more will come where it has ended."""
     outbox.tell(session, job, now)
     append(session, job, "status", {"status": job.status}, now)
@@ -44,5 +44,5 @@ def say_status(session: Session, job: Job, now: datetime) -> None:
 
 def append(session: Session, job: Job, name: EventName, data: Mapping[str, Any], now: datetime) -> None:
     """Add the next event of a job whose row the caller has locked."""
-    job.last_event += 1
-    session.add(Event(job_id=job.id, number=job.last_event, name=name, data=dict(data), created_at=now))
+    job.last_event_number += 1
+    session.add(Event(job_id=job.id, number=job.last_event_number, name=name, data=dict(data), created_at=now))

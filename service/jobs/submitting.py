@@ -1,10 +1,8 @@
-"""How a job enters the queue, and its place there.
+"""How a job enters the queue, and its position there.
 
-A job's rank is its lane and its turn. Errands, on which a request hangs, are a lane before pictures, which somebody
-waits for, and those a lane before trainings. Within a lane, and for
-each model by itself, an owner's next job takes the turn after all their unfinished ones, counted from the turn that is
-being served now: an owner with a thousand jobs gets one turn in each round like everybody else, and nobody who keeps
-coming can hold back who waits.
+A job's rank is its priority class and its turn: RPCs before pictures before trainings. Within a priority class and a
+model, an owner's next job takes the turn after all unfinished jobs of that owner, counted from the turn being served.
+An owner with a thousand jobs therefore gets one turn per round, like every other owner (fair queueing).
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,20 +14,20 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from service import owners
-from service.bell import Bell
-from service.db import after_commit
+from service.accounts import owners
+from service.broker import Broker
+from service.database.engine import after_commit
+from service.database.ids import new_id
+from service.database.tables import Job, JobConcept, Kind
 from service.errors import TooManyJobsError
-from service.ids import new_id
-from service.jobs.states import UNFINISHED, say_status
+from service.jobs.states import UNFINISHED, record_status
 from service.safety import Policy
-from service.tables import Job, JobConcept, Kind
-from service.webhooks import standing
+from service.webhooks import endpoints
 
-LANES: Mapping[Kind, int] = {"errand": -1, "generate": 0, "interpolate": 0, "train": 1}
+PRIORITY_CLASSES: Mapping[Kind, int] = {"rpc": -1, "generate": 0, "interpolate": 0, "train": 1}
 
 _LANE_WIDTH = 2**40
-"""More turns than a lane will ever serve."""
+"""More turns than a priority class will ever serve."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +57,7 @@ class NewJob:
     Args:
         total: how many steps the progress counts.
         slots: how many pictures it can use at once; 1 for a training.
-        file_key: what an errand is given beside its input.
+        file_key: what an RPC is given beside its input.
         webhook: whom to tell of it, {"url", "events"}; checked.
         safety: what is done about its pictures where they are flagged.
     """
@@ -76,18 +74,18 @@ class NewJob:
     safety: Policy = "allow"
 
 
-def submit(session: Session, new: NewJob, *, bell: Bell, unfinished_limit: int, now: datetime) -> Job:
+def submit(session: Session, new: NewJob, *, broker: Broker, unfinished_limit: int, now: datetime) -> Job:
     """Queue a job; workers are rung for once it is committed.
 
     Raises:
-        TooManyJobsError: the owner has `unfinished_limit` unfinished jobs; errands are counted by themselves.
+        TooManyJobsError: the owner has `unfinished_limit` unfinished jobs; RPCs are counted by themselves.
     """
     owners.hold(session, new.owner_id)
-    alike = (Job.kind == "errand") == (new.kind == "errand")
+    alike = (Job.kind == "rpc") == (new.kind == "rpc")
     if _unfinished(session, Job.owner_id == new.owner_id, alike) >= unfinished_limit:
         raise TooManyJobsError(unfinished_limit)
     if new.webhook:
-        standing.ensure_default(session, new.owner_id, now)
+        endpoints.ensure_default(session, new.owner_id, now)
     job = Job(
         id=new_id("job"),
         owner_id=new.owner_id,
@@ -99,19 +97,19 @@ def submit(session: Session, new: NewJob, *, bell: Bell, unfinished_limit: int, 
         webhook=dict(new.webhook) if new.webhook else None,
         safety=new.safety,
         slots=new.slots,
-        lane=LANES[new.kind],
+        priority_class=PRIORITY_CLASSES[new.kind],
         rank=_rank(session, new),
         total=new.total,
-        last_event=0,
+        last_event_number=0,
         created_at=now,
         queued_at=now,
-        concepts=[_pin(place, concept) for place, concept in enumerate(new.concepts)],
+        concepts=[_pin(position, concept) for position, concept in enumerate(new.concepts)],
         images=[],
     )
     session.add(job)
     session.flush()  # the row has to be there before what refers to it
-    say_status(session, job, now)
-    after_commit(session, partial(bell.ring, new.model))
+    record_status(session, job, now)
+    after_commit(session, partial(broker.notify, new.model))
     return job
 
 
@@ -121,17 +119,17 @@ def _unfinished(session: Session, *conditions: ColumnElement[bool]) -> int:
 
 
 def _rank(session: Session, new: NewJob) -> int:
-    lane = LANES[new.kind]
-    same = (Job.lane == lane, Job.model == new.model)
+    priority_class = PRIORITY_CLASSES[new.kind]
+    same = (Job.priority_class == priority_class, Job.model == new.model)
     running = session.scalars(select(func.max(Job.rank)).where(Job.status == "running", *same)).one()
     next_one = session.scalars(select(func.min(Job.rank)).where(Job.status == "queued", *same)).one()
-    served_now = next((rank for rank in (running, next_one) if rank is not None), lane * _LANE_WIDTH)
+    served_now = next((rank for rank in (running, next_one) if rank is not None), priority_class * _LANE_WIDTH)
     return served_now + _unfinished(session, Job.owner_id == new.owner_id, *same)
 
 
-def _pin(place: int, concept: PinnedConcept) -> JobConcept:
+def _pin(position: int, concept: PinnedConcept) -> JobConcept:
     return JobConcept(
-        place=place,
+        position=position,
         concept_id=concept.id,
         name=concept.name,
         embedding_key=concept.embedding_key,

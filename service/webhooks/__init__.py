@@ -1,6 +1,6 @@
-"""Webhooks: what happens to jobs, told to addresses that their owners name.
+"""Webhooks: signed messages about jobs, sent to addresses that their owners name.
 
-A message is written in the transaction of what it tells (`outbox`), lies in the database until somebody takes it
-(`deliveries`), and is sent by whoever does the chores (`posting`), as often as the schedule allows until it is answered
-with success. Standing webhooks, and the one of each owner that signs for addresses named in requests, are `standing`.
+`outbox` writes a message in the transaction of the event (transactional outbox), `deliveries` keeps, claims and
+retries it, `sending` posts it (no private networks), `signatures` signs it, `endpoints`
+manages the addresses: registered ones, and one signing secret per owner for addresses named in requests.
 """

@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Select, Subquery, func, select
 from sqlalchemy.orm import Session
 
+from service.database.paging import Page, keyset
+from service.database.tables import Delivery, Webhook
 from service.errors import NotFoundError
-from service.paging import Page, keyset
-from service.tables import Delivery, Webhook
+from service.webhooks.endpoints import DEFAULT, signing_secrets
 from service.webhooks.outbox import default_id
-from service.webhooks.standing import DEFAULT, signing_secrets
 
 LEASE = timedelta(seconds=60)
 """After this a message whose sender is not heard of is another's; it must be longer than any attempt takes."""
@@ -39,7 +39,7 @@ _GONE = 410
 
 
 @dataclass(frozen=True, kw_only=True)
-class Letter:
+class ClaimedDelivery:
     """A message in a sender's hands: all that it needs to know, without a session."""
 
     id: str
@@ -75,7 +75,7 @@ def waiting(session: Session, now: datetime) -> bool:
     return session.scalars(due.limit(1)).first() is not None
 
 
-def claim(session: Session, limit: int, now: datetime) -> list[Letter]:
+def claim(session: Session, limit: int, now: datetime) -> list[ClaimedDelivery]:
     """Take messages that are due. Webhooks take turns, so that a slow one holds up no other."""
     due = (Delivery.status == "pending") & (Delivery.due_at <= now)
     first_of_all = select(_in_turns(due, limit).c.id)
@@ -86,7 +86,7 @@ def claim(session: Session, limit: int, now: datetime) -> list[Letter]:
     ]
 
 
-def record(session: Session, letter: Letter, outcome: Outcome, now: datetime) -> None:
+def record(session: Session, letter: ClaimedDelivery, outcome: Outcome, now: datetime) -> None:
     """Write what came of an attempt, unless the message is another's by now."""
     # The webhook before its messages: who deletes it locks them in this order, and each would wait for the other.
     held = select(Webhook).where(Webhook.id == letter.webhook_id).with_for_update(key_share=True)
@@ -163,11 +163,11 @@ def _in_turns(due: ColumnElement[bool], limit: int) -> Subquery:
     return select(ranked.c.id).order_by(ranked.c.turn, ranked.c.due_at, ranked.c.id).limit(limit).subquery()
 
 
-def _letter(delivery: Delivery, webhook: Webhook, now: datetime) -> Letter:
+def _letter(delivery: Delivery, webhook: Webhook, now: datetime) -> ClaimedDelivery:
     delivery.attempts += 1
     delivery.due_at = now + LEASE
     delivery.url = webhook.url or delivery.url
-    return Letter(
+    return ClaimedDelivery(
         id=delivery.id,
         webhook_id=webhook.id,
         attempt=delivery.attempts,

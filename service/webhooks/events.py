@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, get_args
 
-from service.tables import Job
+from service.database.tables import Job
 
 EventType = Literal["job.running", "job.succeeded", "job.failed", "job.cancelled"]
 
@@ -22,7 +22,7 @@ TEST = "webhook.test"
 def type_of(job: Job) -> str | None:
     """What a job's present state is called; None where nobody can be told of it."""
     found = f"job.{job.status}"
-    return found if found in EVENT_TYPES and job.kind != "errand" else None
+    return found if found in EVENT_TYPES and job.kind != "rpc" else None
 
 
 def about(job: Job) -> dict[str, Any]:

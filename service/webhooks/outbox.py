@@ -8,8 +8,8 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.ids import new_id
-from service.tables import Delivery, Job, Webhook
+from service.database.ids import new_id
+from service.database.tables import Delivery, Job, Webhook
 from service.webhooks import events
 
 _OWNER = "own_"

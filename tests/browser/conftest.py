@@ -31,7 +31,7 @@ expect.set_options(timeout=PATIENCE_MS)
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory):
-    running = Stack(tmp_path_factory.mktemp("page") / "home", DTI_RING_AGAIN_S="1", DTI_LEASE_S="3")
+    running = Stack(tmp_path_factory.mktemp("page") / "home", DTI_RENOTIFY_S="1", DTI_LEASE_S="3")
     running.start()
     yield running
     running.client.close()

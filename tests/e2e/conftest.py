@@ -7,7 +7,7 @@ from tests.stack import TRAINING, Stack, drawings
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory):
-    running = Stack(tmp_path_factory.mktemp("serve") / "home", DTI_LEASE_S="3", DTI_RING_AGAIN_S="1")
+    running = Stack(tmp_path_factory.mktemp("serve") / "home", DTI_LEASE_S="3", DTI_RENOTIFY_S="1")
     running.start()
     yield running
     running.stop()

@@ -15,15 +15,15 @@ import pytest
 import sqlalchemy
 import yaml
 
-from service import stores
-from service.children import LOOPBACK, Child, Program, answers, free_port
-from service.db import Database
-from service.tables import Desk
+from service.database.engine import Database
+from service.database.tables import ModelCache
+from stack import stores
+from stack.processes import LOOPBACK, Child, Program, answers, free_port
 from tests.e2e.worker.workplace import until
 from tests.stack import CLI, ROOT, TRAINING, Client, drawings
 
 COMPOSE = ROOT / "docker-compose.yml"
-OWN = {"migrate", "api", "worker", "worker-cpu", "chores"}
+OWN = {"migrate", "api", "worker", "worker-cpu", "maintenance"}
 
 
 def described():
@@ -55,7 +55,7 @@ def test_every_image_of_ours_is_a_stage_of_the_dockerfile_whose_sources_exist(se
 
 
 def test_every_service_that_stays_says_whether_it_is_well(services):
-    staying = services.keys() - {"migrate", "worker", "worker-cpu", "chores"}
+    staying = services.keys() - {"migrate", "worker", "worker-cpu", "maintenance"}
     assert [name for name in staying if "healthcheck" not in services[name]] == []
 
 
@@ -119,7 +119,9 @@ class Composed:
         """What each worker has said of its work so far."""
         database = Database(self.here(self.services["api"]["environment"]["DTI_DATABASE_URL"]))
         with database.reading() as session:
-            steps = [desk.training_steps + desk.picture_steps for desk in session.scalars(sqlalchemy.select(Desk))]
+            steps = [
+                desk.training_steps + desk.picture_steps for desk in session.scalars(sqlalchemy.select(ModelCache))
+            ]
         database.close()
         return steps
 
@@ -151,7 +153,7 @@ def composed(services, tmp_path_factory, postgres_server):
         migration.wait_done()
         for name in ("first-worker", "second-worker"):
             children.enter_context(Child(running.program("worker-cpu", name=name), logs))
-        for program in (running.program("chores"), running.api()):
+        for program in (running.program("maintenance"), running.api()):
             children.enter_context(Child(program, logs))
         yield running
 

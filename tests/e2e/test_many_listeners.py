@@ -6,7 +6,7 @@ import threading
 import psutil
 import pytest
 
-from service.children import LOOPBACK
+from stack.processes import LOOPBACK
 from tests.stack import drawings
 
 BRIEF = {"steps": 60, "batch_size": 2, "seed": 11, "preview_prompt": "a photo of {}", "preview_every": 20}
@@ -16,7 +16,7 @@ INTERRUPTED = 50
 """Of these the connection breaks after the first events; they go on after the last one that they saw."""
 
 GROWTH_LIMIT_BYTES = 50_000_000
-PATIENCE_S = 150
+RETRY_DEADLINE_S = 150
 
 
 async def follow(port, job_id, after=0, until=lambda _: False):
@@ -51,7 +51,7 @@ async def follow_with_a_break(port, job_id):
 async def everybody(port, job_id):
     whole = [follow(port, job_id) for _ in range(LISTENERS - INTERRUPTED)]
     broken = [follow_with_a_break(port, job_id) for _ in range(INTERRUPTED)]
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(RETRY_DEADLINE_S):
         return await asyncio.gather(*whole, *broken)
 
 

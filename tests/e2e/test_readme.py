@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
     (place / ".curlrc").write_text('fail-with-body\nsilent\nshow-error\nnoproxy = "*"\n')
     programs = place / "bin"
     programs.mkdir()
-    (programs / "dti").write_text(f'#!/bin/sh\nexec {sys.executable} {ROOT / "cli.py"} "$@"\n')
+    (programs / "dti").write_text(f'#!/bin/sh\nexec {sys.executable} -P -m cli "$@"\n')
     (programs / "dti").chmod(0o755)
     return place
 

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from service.children import LOOPBACK, free_port
+from stack.processes import LOOPBACK, free_port
 from tests.stack import CLI, drawings
 
 

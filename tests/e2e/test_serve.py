@@ -10,8 +10,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from service.children import port_is_free
-from service.home import Home
+from stack.home import Home
+from stack.processes import port_is_free
 from tests.stack import CLI, TRAINING, drawings
 
 KILLED_AFTER = 60
@@ -95,7 +95,7 @@ def test_a_training_whose_whole_stack_is_killed_goes_on_after_a_restart(stack, u
     assert job["attempt"] > 1
 
 
-@pytest.mark.parametrize("name", ["valkey-server", "rclone", "chores", "api"])
+@pytest.mark.parametrize("name", ["valkey-server", "rclone", "maintenance", "api"])
 def test_any_other_child_that_is_killed_comes_back_and_work_goes_on(stack, untroubled, name):
     child = stack.children()[name]
     child.kill()

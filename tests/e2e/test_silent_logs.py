@@ -6,7 +6,7 @@ import re
 import httpx
 import pytest
 
-from service.home import Home
+from stack.home import Home
 from tests.stack import Client, Stack, drawings
 
 ADMIN_KEY = "an-admin-key-for-tests-0123456789abcdef"
@@ -53,7 +53,7 @@ def test_no_log_line_holds_a_key_a_secret_or_a_signed_address(keyed):
     told |= {stores.s3_secret_key, f"{stores.s3_access_key},"}
     keyed.stop()
     logs = {path.name: path.read_text(errors="replace") for path in (keyed.home / "logs").iterdir()}
-    assert {"api.log", "worker.log", "chores.log", "s3.log", "valkey.log"} <= logs.keys()
+    assert {"api.log", "worker.log", "maintenance.log", "s3.log", "valkey.log"} <= logs.keys()
     assert "dti keys mint" in logs["serve.log"]
     assert len(told) > 8
     secrets = {*told, minted["secret"][12:-6], "X-Amz-Signature", "Bearer "}

@@ -1,12 +1,12 @@
-"""The rules' ground: a database with an owner in it, a bell on a real broker, and hands that work the queue."""
+"""The rules' ground: a database with an owner in it, a broker on a real broker, and hands that work the queue."""
 
 import pytest
 import sqlalchemy
 
 import migrations
-from service.bell import Bell
-from service.db import Database
-from service.tables import LOCAL_OWNER_ID, Table
+from service.broker import Broker
+from service.database.engine import Database
+from service.database.tables import LOCAL_OWNER_ID, Table
 from tests.service.hands import NOON, Hands
 from tests.service.receiver import listening
 from tests.service.studio import Studio
@@ -39,15 +39,15 @@ def database(database_url):
 
 
 @pytest.fixture
-def bell(settings):
-    opened = Bell(settings)
+def broker(settings):
+    opened = Broker(settings)
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def hands(database, bell):
-    return Hands(database, bell)
+def hands(database, broker):
+    return Hands(database, broker)
 
 
 @pytest.fixture

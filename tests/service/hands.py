@@ -3,16 +3,16 @@
 from datetime import UTC, datetime, timedelta
 
 from service import jobs
-from service.tables import LOCAL_OWNER_ID, Job, Owner
+from service.database.tables import LOCAL_OWNER_ID, Job, Owner
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LEASE_S = 15.0
 
 
 class Hands:
-    def __init__(self, database, bell):
+    def __init__(self, database, broker):
         self.database = database
-        self.bell = bell
+        self.broker = broker
 
     def owner(self, owner_id):
         with self.database.writing() as session:
@@ -25,9 +25,9 @@ class Hands:
             defaults["concepts"] = [_unlearned()]
         new = jobs.NewJob(owner_id=owner, kind=kind, model=model, **{**defaults, **rest})
         with self.database.writing() as session:
-            return jobs.submit(session, new, bell=self.bell, unfinished_limit=limit, now=NOON).id
+            return jobs.submit(session, new, broker=self.broker, unfinished_limit=limit, now=NOON).id
 
-    def claim(self, worker="ada", *, models=("tiny",), pictures=100, trainings=100, errands=100, after_s=0.0):
+    def claim(self, worker="ada", *, models=("tiny",), pictures=100, trainings=100, rpcs=100, after_s=0.0):
         with self.database.writing() as session:
             return jobs.claim(
                 session,
@@ -35,14 +35,14 @@ class Hands:
                 models=models,
                 picture_slots=pictures,
                 training_slots=trainings,
-                errand_slots=errands,
+                rpc_slots=rpcs,
                 now=moment(after_s),
                 lease_s=LEASE_S,
             )
 
     def beat(self, claims, worker="ada", *, after_s=0.0):
         with self.database.writing() as session:
-            return jobs.beat(session, worker_id=worker, claims=claims, now=moment(after_s), lease_s=LEASE_S)
+            return jobs.extend_leases(session, worker_id=worker, claims=claims, now=moment(after_s), lease_s=LEASE_S)
 
     def expire(self, *, after_s=LEASE_S + 1, attempts=3):
         with self.database.writing() as session:

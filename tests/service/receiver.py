@@ -5,7 +5,7 @@ import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from service.children import LOOPBACK
+from stack.processes import LOOPBACK
 
 
 class Receiver(ThreadingHTTPServer):

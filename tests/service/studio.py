@@ -3,14 +3,15 @@
 import hashlib
 from dataclasses import replace
 
-from service import concepts, jobs, requests
-from service.tables import LOCAL_OWNER_ID
+from service import jobs
+from service.concepts import concepts, generations
+from service.database.tables import LOCAL_OWNER_ID
 from tests.service.hands import NOON, Hands
 
 
 class Studio(Hands):
     def __init__(self, service):
-        super().__init__(service.database, service.bell)
+        super().__init__(service.database, service.broker)
         self.service = service
 
     def limit(self, **limits):
@@ -45,11 +46,11 @@ class Studio(Hands):
 
     def generate(self, prompt, *, owner=LOCAL_OWNER_ID, **said):
         with self.database.writing() as session:
-            return requests.generation(self.service, session, owner, {"prompt": prompt, **said}, NOON)
+            return generations.generation(self.service, session, owner, {"prompt": prompt, **said}, NOON)
 
     def interpolate(self, start, end, *, owner=LOCAL_OWNER_ID, **said):
         with self.database.writing() as session:
-            return requests.interpolation(self.service, session, owner, {"from": start, "to": end, **said}, NOON)
+            return generations.interpolation(self.service, session, owner, {"from": start, "to": end, **said}, NOON)
 
     def delete(self, reference, *, owner=LOCAL_OWNER_ID):
         with self.database.writing() as session:
@@ -81,10 +82,10 @@ def picture(owner, content):
     )
 
 
-def image(place, content, **rest):
+def image(position, content, **rest):
     return jobs.NewImage(
         role="image",
-        place=place,
+        position=position,
         key=f"own_local/images/{sha256(content)}.png",
         sha256=sha256(content),
         content_type="image/png",

@@ -6,18 +6,19 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import select
 
-from dti.spec import METHODS
-from service import concepts, errands, jobs
+from dti.spec.registry import METHODS
+from service import jobs, rpc
+from service.concepts import concepts
+from service.database.tables import Concept, EmbeddingVersion, Image, Job, Picture
 from service.errors import (
     ConceptNotReadyError,
-    FenceLostError,
     InvalidInputError,
+    LeaseLostError,
     NameTakenError,
     NotFoundError,
     TooManyJobsError,
     UnknownModelError,
 )
-from service.tables import Concept, EmbeddingVersion, Image, Job, Picture
 from tests.service.hands import NOON
 from tests.service.studio import image, picture, sha256
 
@@ -44,22 +45,24 @@ def test_the_job_says_every_setting_that_will_be_used(studio):
     assert said["training"]["steps"] == 100
     assert said["training"]["resolution"] == 64
     assert isinstance(said["training"]["seed"], int)
-    assert {name: said[name] for name in ("concept", "name", "class_word", "property", "method", "from")} == {
+    assert {name: said[name] for name in ("concept", "name", "class_word", "learnable_property", "method", "from")} == {
         "concept": concept.id,
         "name": "my-dog",
         "class_word": "dog",
-        "property": "object",
+        "learnable_property": "object",
         "method": "dti",
         "from": "class_word",
     }
 
 
 def test_a_claim_of_a_training_carries_its_pictures_and_its_words(studio):
-    studio.concept("my-dog", ready=False, pictures=("a", "b"), property="style", class_word="  oil \n painting ")
+    studio.concept(
+        "my-dog", ready=False, pictures=("a", "b"), learnable_property="style", class_word="  oil \n painting "
+    )
     (claim,) = studio.claim()
     assert [shown.caption for shown in claim.pictures] == ["a photo of a", "a photo of b"]
     assert [shown.key for shown in claim.pictures] == [picture("own_local", content).key for content in "ab"]
-    assert (claim.class_word, claim.property, claim.method) == ("oil painting", "style", "dti")
+    assert (claim.class_word, claim.learnable_property, claim.method) == ("oil painting", "style", "dti")
     assert claim.initial_embedding_key is None
     assert claim.concepts[0].name == "my-dog"
 
@@ -73,7 +76,7 @@ def test_a_claim_of_a_training_carries_its_pictures_and_its_words(studio):
         ({"name": "d" * 64}, "name"),
         ({"class_word": "  "}, "class_word"),
         ({"class_word": "d" * 101}, "class_word"),
-        ({"property": "mood"}, "property"),
+        ({"learnable_property": "mood"}, "learnable_property"),
         ({"method": "magic"}, "method"),
         ({"training": {"stepps": 3}}, "training.stepps"),
         ({"training": {"steps": 5001}}, "training.steps"),
@@ -215,8 +218,8 @@ def rendered(studio, prompt, *contents):
     """A generation that made these pictures."""
     job = studio.generate(prompt)
     (claim,) = [claim for claim in studio.claim() if claim.job_id == job.id]
-    for place, content in enumerate(contents):
-        studio.write(jobs.add_image, claim, image(place, content), NOON)
+    for position, content in enumerate(contents):
+        studio.write(jobs.add_image, claim, image(position, content), NOON)
     studio.write(jobs.succeed, claim, NOON)
     return job
 
@@ -264,7 +267,7 @@ def test_deleting_a_concept_ends_its_unfinished_jobs_and_locks_their_workers_out
         lambda session: jobs.add_image(session, claim, image(0, "late"), NOON),
         lambda session: jobs.finish_training(session, claim, made, NOON),
     ):
-        with pytest.raises(FenceLostError):
+        with pytest.raises(LeaseLostError):
             studio.write(write)
     assert studio.beat([claim]) == {training.id}
 
@@ -281,17 +284,17 @@ def test_a_training_that_ends_while_its_concept_is_being_deleted_does_not_block_
                 ending.result(0.5)
             session.scalars(select(Job).with_for_update(nowait=True)).one()
             concepts.delete(session, "own_local", "my-dog", NOON)
-        with pytest.raises(FenceLostError):
+        with pytest.raises(LeaseLostError):
             ending.result(10)
 
 
-def test_a_file_that_an_errand_brought_back_goes_with_its_concept(studio):
+def test_a_file_that_an_rpc_brought_back_goes_with_its_concept(studio):
     concept = studio.concept("my-dog")
     with studio.database.writing() as session:
-        errands.submit_export(studio.service, session, concepts.hold(session, "own_local", "my-dog"), "a1111", NOON)
+        rpc.submit_export(studio.service, session, concepts.hold(session, "own_local", "my-dog"), "a1111", NOON)
     (claim,) = studio.claim()
-    studio.write(errands.finish_export, claim, "own_local/errands/my-dog.pt", ".pt", NOON)
-    assert "own_local/errands/my-dog.pt" in studio.delete(concept.id)
+    studio.write(rpc.finish_export, claim, "own_local/RPCs/my-dog.pt", ".pt", NOON)
+    assert "own_local/RPCs/my-dog.pt" in studio.delete(concept.id)
 
 
 def test_an_embedding_that_another_concept_or_a_waiting_job_needs_is_not_deleted(studio):

@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import select
 
 from service import jobs
-from service.bell import Bell
-from service.db import Database
+from service.broker import Broker
+from service.database.engine import Database
+from service.database.tables import Event, Job, ModelCard
 from service.errors import TooManyJobsError
 from service.settings import Settings
-from service.tables import Event, Job, ModelCard
 from tests.service.hands import NOON, Hands
 
 spawn = multiprocessing.get_context("spawn")
@@ -46,7 +46,7 @@ def test_no_increment_is_lost(database, database_url):
 
 def work(number, url, until_idle_s):
     """Claim, write and end jobs until nothing came for a while; the ids of those that this process ended."""
-    hands = Hands(Database(url), bell=None)
+    hands = Hands(Database(url), broker=None)
     worker, done, idle_since = f"worker-{number}-{os.getpid()}", [], time.monotonic()
     while time.monotonic() - idle_since < until_idle_s:
         for claim in hands.claim(worker, pictures=4, trainings=1):
@@ -70,7 +70,7 @@ def test_every_job_is_done_once_and_its_events_have_no_gaps(hands, database, dat
 
 
 def submit(_number, url, broker_url, times):
-    hands = Hands(Database(url), Bell(Settings(broker_url=broker_url)))
+    hands = Hands(Database(url), Broker(Settings(broker_url=broker_url)))
     accepted = 0
     for _ in range(times):
         try:
@@ -78,7 +78,7 @@ def submit(_number, url, broker_url, times):
             accepted += 1
         except TooManyJobsError:
             pass
-    hands.bell.close()
+    hands.broker.close()
     hands.database.close()
     return accepted
 

@@ -4,10 +4,10 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.children import LOOPBACK, free_port
-from service.db import Database, after_commit
+from service.database.engine import Database, after_commit
+from service.database.tables import Owner, Worker
 from service.errors import DatabaseUnavailableError
-from service.tables import Desk, Owner
+from stack.processes import LOOPBACK, free_port
 from tests.service.hands import NOON
 
 
@@ -61,13 +61,13 @@ def test_what_follows_a_commit_sees_it_and_never_follows_a_rollback(database):
 
 def test_times_come_back_aware_and_one_without_a_zone_is_refused(database):
     with database.writing() as session:
-        session.add(Desk(worker_id="w", device="cpu", models=["tiny"], seen_at=NOON))
+        session.add(Worker(worker_id="w", device="cpu", models=["tiny"], last_heartbeat_at=NOON))
     with database.reading() as session:
-        seen_at = session.scalars(select(Desk.seen_at)).one()
-    assert seen_at == NOON
-    assert seen_at.utcoffset().total_seconds() == 0
+        last_heartbeat_at = session.scalars(select(Worker.last_heartbeat_at)).one()
+    assert last_heartbeat_at == NOON
+    assert last_heartbeat_at.utcoffset().total_seconds() == 0
     with pytest.raises(Exception, match="no time zone"), database.writing() as session:
-        session.add(Desk(worker_id="v", device="cpu", models=[], seen_at=NOON.replace(tzinfo=None)))
+        session.add(Worker(worker_id="v", device="cpu", models=[], last_heartbeat_at=NOON.replace(tzinfo=None)))
 
 
 def test_a_reading_transaction_sees_one_moment_and_holds_up_no_writer(database):

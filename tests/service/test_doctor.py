@@ -7,10 +7,10 @@ from collections import namedtuple
 
 import pytest
 
-from service.children import free_port
-from service.doctor import examine
-from service.home import Home
 from service.settings import Settings
+from stack.doctor import examine
+from stack.home import Home
+from stack.processes import free_port
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from service.home import Home, HomeInUseError, HomeUnusableError
+from stack.home import Home, HomeInUseError, HomeUnusableError
 
 KILLED_HOLDER = """
 import os, sys
 from pathlib import Path
-from service.home import Home
+from stack.home import Home
 with Home(Path(sys.argv[1])).locked("a holder"):
     os.kill(os.getpid(), 9)
 """

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import select
 
 from service import idempotency
+from service.database.tables import LOCAL_OWNER_ID, IdempotencyKey
 from service.errors import IdempotencyInFlightError, IdempotencyKeyReusedError
-from service.idempotency import KEPT, LEASE, Kept, Reservation
-from service.tables import LOCAL_OWNER_ID, KeptRequest
+from service.idempotency import KEPT, LEASE, Reservation, StoredResponse
 from tests.service.hands import NOON
 
 SECOND = timedelta(seconds=1)
@@ -28,7 +28,7 @@ def reserve(database):
 def complete(database):
     def write(reservation, reference="job_x", *, at=NOON, status=202):
         with database.writing() as session:
-            idempotency.complete(session, reservation, Kept(status, reference), at)
+            idempotency.complete(session, reservation, StoredResponse(status, reference), at)
 
     return write
 
@@ -44,7 +44,7 @@ def release(database):
 
 def test_what_the_first_one_made_is_told_for_a_day(reserve, complete):
     complete(reserve())
-    assert reserve(at=NOON + KEPT - SECOND) == Kept(202, "job_x")
+    assert reserve(at=NOON + KEPT - SECOND) == StoredResponse(202, "job_x")
     assert isinstance(reserve(at=NOON + KEPT), Reservation)
 
 
@@ -53,7 +53,7 @@ def test_while_the_first_one_is_being_accepted_the_others_are_told_so(reserve, c
     with pytest.raises(IdempotencyInFlightError):
         reserve()
     complete(first)
-    assert reserve() == Kept(202, "job_x")
+    assert reserve() == StoredResponse(202, "job_x")
 
 
 def test_a_key_stands_for_one_content(reserve, complete):
@@ -79,7 +79,7 @@ def test_what_was_made_is_not_released(reserve, complete, release):
     first = reserve()
     complete(first)
     release(first)
-    assert reserve() == Kept(202, "job_x")
+    assert reserve() == StoredResponse(202, "job_x")
 
 
 def test_a_request_that_vanished_blocks_its_key_for_a_minute_and_makes_nothing_afterwards(reserve, complete, release):
@@ -91,13 +91,13 @@ def test_a_request_that_vanished_blocks_its_key_for_a_minute_and_makes_nothing_a
         complete(vanished, "job_vanished")
     release(vanished)
     complete(second, "job_second")
-    assert reserve() == Kept(202, "job_second")
+    assert reserve() == StoredResponse(202, "job_second")
 
 
 def test_a_slow_request_that_nobody_overtook_is_completed(reserve, complete):
     slow = reserve()
     complete(slow, at=NOON + 10 * LEASE)
-    assert reserve(at=NOON + 10 * LEASE) == Kept(202, "job_x")
+    assert reserve(at=NOON + 10 * LEASE) == StoredResponse(202, "job_x")
 
 
 def test_a_slow_request_is_not_swept_away_while_it_is_being_accepted(database, reserve, complete):
@@ -105,7 +105,7 @@ def test_a_slow_request_is_not_swept_away_while_it_is_being_accepted(database, r
     with database.writing() as session:
         idempotency.sweep(session, NOON + 10 * LEASE)
     complete(slow, at=NOON + 11 * LEASE)
-    assert reserve(at=NOON + 11 * LEASE) == Kept(202, "job_x")
+    assert reserve(at=NOON + 11 * LEASE) == StoredResponse(202, "job_x")
 
 
 def test_of_many_who_reserve_at_once_one_may_go_on(reserve):
@@ -133,4 +133,4 @@ def test_what_is_over_is_swept_and_nothing_else(database, reserve, complete):
     with database.writing() as session:
         idempotency.sweep(session, NOON)
     with database.reading() as session:
-        assert session.scalars(select(KeptRequest.key)).all() == ["kept"]
+        assert session.scalars(select(IdempotencyKey.key)).all() == ["kept"]

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.ids import is_id, new_id
+from service.database.ids import is_id, new_id
 
 
 def test_ids_of_a_row_are_in_order_and_never_equal():

@@ -1,4 +1,4 @@
-"""What happens when a worker falls silent: the fence, the lease, strikes, and running alone."""
+"""What happens when a worker falls silent: the fence, the lease, lost_attempts, and running alone."""
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -6,25 +6,25 @@ from functools import partial
 import pytest
 
 from service import jobs
-from service.errors import FenceLostError, JobEndedError, NotFoundError
+from service.database.tables import Event, Image
+from service.errors import JobEndedError, LeaseLostError, NotFoundError
 from service.jobs.claiming import ALONE_PATIENCE_S
-from service.tables import Event, Image
 from tests.service.hands import LEASE_S, NOON, moment
 
 IMAGE = jobs.NewImage(
-    role="image", place=0, key="k", sha256="s", content_type="image/png", width=64, height=64, bytes=10, seed=7
+    role="image", position=0, key="k", sha256="s", content_type="image/png", width=64, height=64, bytes=10, seed=7
 )
 MADE = jobs.EmbeddingMade(sha256="s", key="k", encoders={"text_encoder": {"vectors": 1}}, bytes=9, steps=400)
 
 WRITES = {
     "progress": lambda session, claim: jobs.progress(session, claim, step=1, total=2, loss=0.1, eta_s=1, now=NOON),
-    "metrics": lambda session, claim: jobs.metrics(session, claim, [1], [0.1], [0.0]),
+    "metrics": lambda session, claim: jobs.add_metrics(session, claim, [1], [0.1], [0.0]),
     "save_checkpoint": lambda session, claim: jobs.save_checkpoint(session, claim, key="k", step=1),
     "add_image": lambda session, claim: jobs.add_image(session, claim, IMAGE, NOON),
     "succeed": lambda session, claim: jobs.succeed(session, claim, NOON),
     "fail": lambda session, claim: jobs.fail(session, claim, "code", "message", NOON),
-    "cancelled": lambda session, claim: jobs.cancelled(session, claim, NOON),
-    "hand_back": lambda session, claim: jobs.hand_back(session, claim, NOON),
+    "cancelled": lambda session, claim: jobs.confirm_cancel(session, claim, NOON),
+    "hand_back": lambda session, claim: jobs.release(session, claim, NOON),
     "finish_training": lambda session, claim: jobs.finish_training(session, claim, MADE, NOON),
 }
 
@@ -46,7 +46,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing_more(hands, write, taken_ov
     if taken_over:
         hands.claim("bob")
     before = hands.events(job_id)
-    with pytest.raises(FenceLostError):
+    with pytest.raises(LeaseLostError):
         hands.write(WRITES[write], stale)
     assert hands.events(job_id) == before
     assert hands.job(job_id).status == ("running" if taken_over else "queued")
@@ -57,18 +57,18 @@ def test_nothing_is_written_for_a_job_that_has_ended(hands, write):
     job_id = hands.submit("train")
     (claim,) = hands.claim()
     hands.write(jobs.fail, claim, "code", "message", NOON)
-    with pytest.raises(FenceLostError):
+    with pytest.raises(LeaseLostError):
         hands.write(WRITES[write], claim)
     with hands.database.reading() as session:
         assert session.query(Image).count() == 0
-        assert session.query(Event).filter_by(job_id=job_id).count() == hands.job(job_id).last_event == 4
+        assert session.query(Event).filter_by(job_id=job_id).count() == hands.job(job_id).last_event_number == 4
 
 
 def test_a_beat_keeps_the_lease_and_says_what_was_lost(hands):
     kept, lost, ended = (hands.submit() for _ in range(3))
     claims = {claim.job_id: claim for claim in hands.claim()}
     hands.write(jobs.succeed, claims[ended], NOON)
-    hands.write(jobs.hand_back, claims[lost], NOON)
+    hands.write(jobs.release, claims[lost], NOON)
     assert hands.beat(claims.values(), after_s=10) == {lost, ended}
     hands.expire(after_s=20)
     assert hands.job(kept).status == "running"
@@ -100,7 +100,7 @@ def test_a_lost_job_goes_back_to_its_old_place_and_its_model_is_rung_for(hands):
     later = hands.submit()
     assert hands.expire() == {"tiny"}
     with hands.database.reading() as session:
-        expected = jobs.expected(session, [hands.job(later), hands.job(lost)], NOON)
+        expected = jobs.estimate(session, [hands.job(later), hands.job(lost)], NOON)
     assert [expected[job_id].position for job_id in (lost, later)] == [0, 1]
 
 
@@ -118,7 +118,7 @@ def test_attempts_that_reached_a_new_checkpoint_are_not_counted(hands):
     job_id = hands.submit("train")
     for attempt in range(1, 8):
         (claim,) = hands.claim()
-        assert (claim.attempt, claim.checkpoint_step, claim.alone) == (attempt, (attempt - 1) * 50, False)
+        assert (claim.attempt, claim.checkpoint_step, claim.isolated) == (attempt, (attempt - 1) * 50, False)
         lose(hands, [claim], checkpoint_step=attempt * 50)
     assert hands.job(job_id).status == "queued"
 
@@ -142,9 +142,9 @@ def test_handing_back_is_free(hands):
     job_id = hands.submit()
     for attempt in range(1, 8):
         (claim,) = hands.claim()
-        assert (claim.attempt, claim.alone) == (attempt, False)
-        hands.write(jobs.hand_back, claim, NOON)
-    assert hands.job(job_id).strikes == 0
+        assert (claim.attempt, claim.isolated) == (attempt, False)
+        hands.write(jobs.release, claim, NOON)
+    assert hands.job(job_id).lost_attempts == 0
 
 
 def test_from_the_second_attempt_a_job_runs_alone(hands):
@@ -154,7 +154,7 @@ def test_from_the_second_attempt_a_job_runs_alone(hands):
     hands.expire()
     for suspect in suspects:
         (claim,) = hands.claim()
-        assert (claim.job_id, claim.alone) == (suspect, True)
+        assert (claim.job_id, claim.isolated) == (suspect, True)
         assert hands.claim() == []
         hands.write(jobs.succeed, claim, NOON)
     assert [claim.job_id for claim in hands.claim()] == [fresh]
@@ -179,7 +179,7 @@ def test_two_chores_at_once_do_no_harm(hands):
     hands.claim()
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: hands.expire(), range(4)))
-    assert {hands.job(job_id).strikes for job_id in submitted} == {1}
+    assert {hands.job(job_id).lost_attempts for job_id in submitted} == {1}
     assert all(hands.events(job_id)[-1] == (3, "status") for job_id in submitted)
 
 
@@ -196,7 +196,7 @@ def test_cancelling_a_running_job_waits_for_its_worker(hands):
     (claim,) = hands.claim()
     job = hands.write(jobs.request_cancel, job_id, NOON)
     assert (job.status, job.cancel_requested) == ("running", True)
-    hands.write(jobs.cancelled, claim, NOON)
+    hands.write(jobs.confirm_cancel, claim, NOON)
     assert hands.job(job_id).status == "cancelled"
 
 
@@ -208,7 +208,7 @@ def test_a_job_whose_end_was_asked_for_does_not_run_again(hands, ending):
     if ending == "lease":
         assert hands.expire() == set()
     else:
-        hands.write(jobs.hand_back, claim, NOON)
+        hands.write(jobs.release, claim, NOON)
     assert hands.job(job_id).status == "cancelled"
 
 
@@ -230,8 +230,8 @@ def test_checkpoints_of_ended_jobs_are_forgotten_once(hands):
     for place, claim in enumerate(claims):
         hands.write(jobs.save_checkpoint, claim, key=f"c{place}", step=1)
     hands.write(jobs.fail, claims[0], "c", "m", NOON)
-    assert hands.write(jobs.spent_checkpoints) == ["c0"]
-    assert hands.write(jobs.spent_checkpoints) == []
+    assert hands.write(jobs.take_old_checkpoints) == ["c0"]
+    assert hands.write(jobs.take_old_checkpoints) == []
 
 
 def test_a_lost_lease_is_told_with_the_moment_it_happened(hands):

@@ -17,9 +17,9 @@ from hypothesis.stateful import (
 from sqlalchemy import select
 
 from service import jobs
-from service.errors import FenceLostError, JobEndedError
+from service.database.tables import Event, Job, JobConcept
+from service.errors import JobEndedError, LeaseLostError
 from service.jobs.states import MOVES
-from service.tables import Event, Job, JobConcept
 from tests.service.hands import LEASE_S, Hands, moment
 
 WORKERS = ("ada", "bob")
@@ -29,10 +29,10 @@ ATTEMPTS = 3
 class Queue(RuleBasedStateMachine):
     """Two workers, a clock that moves, clients who submit and cancel; each worker remembers what it believes."""
 
-    def __init__(self, database, bell):
+    def __init__(self, database, broker):
         super().__init__()
         self.database = database
-        self.hands = Hands(database, bell)
+        self.hands = Hands(database, broker)
         self.clock_s = 0.0
         self.held = {worker: {} for worker in WORKERS}
         self.seen = {}
@@ -49,7 +49,7 @@ class Queue(RuleBasedStateMachine):
         mine = self.owns(worker, claim)
         try:
             self.hands.write(move, claim, *arguments, **keywords)
-        except FenceLostError:
+        except LeaseLostError:
             assert not mine
         else:
             assert mine
@@ -88,8 +88,8 @@ class Queue(RuleBasedStateMachine):
             "checkpoint": lambda: self.write(worker, jobs.save_checkpoint, claim, key=f"c{step}", step=step),
             "succeed": lambda: self.write(worker, jobs.succeed, claim, now),
             "fail": lambda: self.write(worker, jobs.fail, claim, "code", "message", now),
-            "cancelled": lambda: self.write(worker, jobs.cancelled, claim, now),
-            "hand_back": lambda: self.write(worker, jobs.hand_back, claim, now),
+            "cancelled": lambda: self.write(worker, jobs.confirm_cancel, claim, now),
+            "hand_back": lambda: self.write(worker, jobs.release, claim, now),
         }
         move = data.draw(st.sampled_from(sorted(moves)))
         moves[move]()
@@ -97,7 +97,7 @@ class Queue(RuleBasedStateMachine):
             del self.held[worker][key]
 
     @rule(seconds=st.sampled_from([1.0, LEASE_S, 100.0]))
-    def chores(self, seconds):
+    def maintenance(self, seconds):
         self.clock_s += seconds
         self.hands.expire(after_s=self.clock_s, attempts=ATTEMPTS)
 
@@ -128,21 +128,21 @@ class Queue(RuleBasedStateMachine):
             self.seen[job.id] = job.status
         for worker in WORKERS:
             running = [job for job in rows if job.status == "running" and job.worker_id == worker]
-            assert len(running) <= 1 or all(job.strikes == 0 for job in running)
+            assert len(running) <= 1 or all(job.lost_attempts == 0 for job in running)
 
     def check_row(self, job):
         running = job.status == "running"
         assert (job.worker_id is not None) == (job.lease_expires_at is not None) == running
         assert (job.finished_at is not None) == (job.status in jobs.ENDED)
         assert not (job.status == "queued" and job.cancel_requested)
-        assert job.strikes < ATTEMPTS or job.status in {"failed", "cancelled"}
-        assert job.attempt >= job.strikes
+        assert job.lost_attempts < ATTEMPTS or job.status in {"failed", "cancelled"}
+        assert job.attempt >= job.lost_attempts
         assert not running or job.lease_expires_at <= moment(self.clock_s) + timedelta(seconds=LEASE_S)
 
     def check_events(self, job, events):
-        assert [number for number, _ in events] == list(range(1, job.last_event + 1))
+        assert [number for number, _ in events] == list(range(1, job.last_event_number + 1))
         done = [number for number, name in events if name == "done"]
-        assert done == ([job.last_event] if job.status in jobs.ENDED else [])
+        assert done == ([job.last_event_number] if job.status in jobs.ENDED else [])
 
 
 def reachable(start, end):
@@ -165,5 +165,5 @@ def examples(database):
     )
 
 
-def test_the_state_machine_keeps_its_laws(database, bell, examples):
-    run_state_machine_as_test(lambda: Queue(database, bell), settings=examples)
+def test_the_state_machine_keeps_its_laws(database, broker, examples):
+    run_state_machine_as_test(lambda: Queue(database, broker), settings=examples)

@@ -7,9 +7,9 @@ import redis
 from sqlalchemy import insert
 
 from service import jobs
+from service.database.ids import new_id
+from service.database.tables import Job
 from service.errors import TooManyJobsError
-from service.ids import new_id
-from service.tables import Job
 from tests.service.hands import LEASE_S, NOON, moment
 
 
@@ -28,7 +28,7 @@ def test_a_claim_takes_each_job_once_and_starts_its_lease(hands):
     assert hands.claim("bob") == []
     job = hands.job(submitted)
     assert (job.status, job.attempt, job.worker_id) == ("running", 1, "ada")
-    assert (claim.attempt, claim.alone) == (1, False)
+    assert (claim.attempt, claim.isolated) == (1, False)
     assert job.lease_expires_at == NOON + timedelta(seconds=LEASE_S)
     assert job.started_at == NOON
 
@@ -101,9 +101,9 @@ def test_a_worker_is_given_its_own_models_only(hands):
     hands.submit(model="sd15")
     mine = hands.submit(model="tiny")
     with hands.database.reading() as session:
-        assert not jobs.waiting(session, models=["other"], pictures=True, trainings=True, errands=False)
-        assert jobs.waiting(session, models=["sd15"], pictures=True, trainings=False, errands=False)
-        assert not jobs.waiting(session, models=["sd15"], pictures=False, trainings=True, errands=False)
+        assert not jobs.has_claimable(session, models=["other"], pictures=True, trainings=True, rpcs=False)
+        assert jobs.has_claimable(session, models=["sd15"], pictures=True, trainings=False, rpcs=False)
+        assert not jobs.has_claimable(session, models=["sd15"], pictures=False, trainings=True, rpcs=False)
     assert ids(hands.claim(models=["tiny"])) == [mine]
 
 
@@ -116,13 +116,13 @@ def test_the_limit_of_unfinished_jobs_holds_and_an_ended_one_makes_room(hands):
     hands.submit(limit=2)
 
 
-def test_a_refused_job_leaves_no_trace_and_rings_for_nobody(hands, bell, valkey_url):
+def test_a_refused_job_leaves_no_trace_and_rings_for_nobody(hands, broker, valkey_url):
     with pytest.raises(TooManyJobsError):
         hands.submit(limit=0)
-    with redis.Redis.from_url(valkey_url) as broker:
-        assert broker.llen("dti.model.tiny") == 0
+    with redis.Redis.from_url(valkey_url) as valkey:
+        assert valkey.llen("dti.model.tiny") == 0
         hands.submit()
-        assert broker.llen("dti.model.tiny") == 1
+        assert valkey.llen("dti.model.tiny") == 1
 
 
 def test_the_queue_position_counts_those_who_are_served_before(hands):
@@ -136,15 +136,15 @@ def test_the_queue_position_counts_those_who_are_served_before(hands):
 
 def positions(hands, job_ids):
     with hands.database.reading() as session:
-        expected = jobs.expected(session, [hands.job(job_id) for job_id in job_ids], NOON)
+        expected = jobs.estimate(session, [hands.job(job_id) for job_id in job_ids], NOON)
     return [expected[job_id].position if job_id in expected else None for job_id in job_ids]
 
 
 def test_models_are_rung_for_again_when_a_job_was_queued_too_long(hands):
     hands.submit()
     with hands.database.reading() as session:
-        assert jobs.overdue(session, moment(4), after_s=5) == set()
-        assert jobs.overdue(session, moment(6), after_s=5) == {"tiny"}
+        assert jobs.models_with_stale_jobs(session, moment(4), after_s=5) == set()
+        assert jobs.models_with_stale_jobs(session, moment(6), after_s=5) == {"tiny"}
     hands.claim()
     with hands.database.reading() as session:
-        assert jobs.overdue(session, moment(6), after_s=5) == set()
+        assert jobs.models_with_stale_jobs(session, moment(6), after_s=5) == set()

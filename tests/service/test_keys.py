@@ -6,23 +6,24 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from sqlalchemy import func, select
 
-from service import db, keys
-from service.door import LOCAL, Door
+from service.accounts import keys
+from service.accounts.authentication import LOCAL, Authenticator
+from service.accounts.key_format import is_whole, new_secret
+from service.accounts.keys import NewKey
+from service.database import engine
+from service.database.tables import LOCAL_OWNER_ID, Key, Owner
 from service.errors import (
     InvalidInputError,
     KeyExpiredError,
+    KeyMalformedError,
     KeyMissingError,
-    KeyMisspeltError,
     KeyRevokedError,
     KeyUnknownError,
     NotFoundError,
     ScopeMissingError,
     SettingsError,
 )
-from service.key_format import is_whole, new_secret
-from service.keys import NewKey
 from service.settings import Limits, Quotas, Settings
-from service.tables import LOCAL_OWNER_ID, Key, Owner
 from tests.service.hands import NOON, moment
 
 ADMIN_KEY = "0123456789abcdef" * 2
@@ -30,7 +31,7 @@ ADMIN_KEY = "0123456789abcdef" * 2
 
 @pytest.fixture
 def door(database):
-    return Door(database, Settings())
+    return Authenticator(database, Settings())
 
 
 @pytest.fixture
@@ -115,13 +116,13 @@ def test_last_use_is_written_once_a_minute(database, door, mint):
 
 
 def test_nobody_is_refused_because_somebody_else_writes_for_long(sqlite_url, monkeypatch):
-    monkeypatch.setattr(db, "BUSY_TIMEOUT_MS", 50)
-    database = db.Database(sqlite_url)
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 50)
+    database = engine.Database(sqlite_url)
     with database.writing() as session:
         key, secret = keys.mint(session, NewKey(owner="ada", name="laptop", scopes=["read"]), NOON)
     with database.writing() as session:
         keys.owner_named(session, "bob", NOON)
-        assert Door(database, Settings()).identify(secret, NOON).key_id == key.id
+        assert Authenticator(database, Settings()).identify(secret, NOON).key_id == key.id
     database.close()
 
 
@@ -131,7 +132,7 @@ def test_every_changed_or_missing_letter_is_a_misspelt_key(door):
     wrong += [secret[:-1], secret + "a", secret[4:], secret.upper(), f" {secret}", "dti_", "x"]
     for text in wrong:
         assert not is_whole(text), text
-        with pytest.raises(KeyMisspeltError):
+        with pytest.raises(KeyMalformedError):
             door.identify(text, NOON)
     with pytest.raises(KeyUnknownError):
         door.identify(secret, NOON)
@@ -151,9 +152,9 @@ def test_an_admin_key_from_outside_opens_everything_of_the_local_owner(database,
     file = tmp_path / "key"
     file.write_text(f"{ADMIN_KEY}\n")
     for settings in (Settings(admin_key=ADMIN_KEY), Settings(admin_key_file=file)):
-        assert Door(database, settings).identify(ADMIN_KEY, NOON) == LOCAL
-        with pytest.raises(KeyMisspeltError):
-            Door(database, settings).identify(ADMIN_KEY[:-1], NOON)
+        assert Authenticator(database, settings).identify(ADMIN_KEY, NOON) == LOCAL
+        with pytest.raises(KeyMalformedError):
+            Authenticator(database, settings).identify(ADMIN_KEY[:-1], NOON)
 
 
 @pytest.mark.parametrize(
@@ -162,16 +163,16 @@ def test_an_admin_key_from_outside_opens_everything_of_the_local_owner(database,
 )
 def test_an_admin_key_that_can_be_guessed_or_not_be_sent_is_refused(database, wrong):
     with pytest.raises(SettingsError, match="DTI_ADMIN_KEY"):
-        Door(database, Settings(**wrong))
+        Authenticator(database, Settings(**wrong))
 
 
 def test_an_admin_key_stands_in_one_place_that_can_be_read(database, tmp_path):
     file = tmp_path / "key"
     with pytest.raises(SettingsError, match="cannot be read"):
-        Door(database, Settings(admin_key_file=file))
+        Authenticator(database, Settings(admin_key_file=file))
     file.write_text(ADMIN_KEY)
     with pytest.raises(SettingsError, match="both set"):
-        Door(database, Settings(admin_key=ADMIN_KEY, admin_key_file=file))
+        Authenticator(database, Settings(admin_key=ADMIN_KEY, admin_key_file=file))
 
 
 def test_bounds_of_a_key_hold_instead_of_the_service_s_and_zero_is_none(door, mint):

@@ -10,8 +10,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select, text
 
 import migrations
-from service.db import Database
-from service.tables import LOCAL_OWNER_ID, Concept, Job, Owner, Table
+from service.database.engine import Database
+from service.database.tables import LOCAL_OWNER_ID, Concept, Job, Owner, Table
 
 NOON = "'2026-01-01 12:00:00'"
 OLD_ROWS = (

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from dti.spec import FAMILIES
+from dti.spec.registry import FAMILIES
+from service.catalogue.models import TINY, Catalogue, preset
+from service.catalogue.presets import PRESETS
 from service.errors import SettingsError, UnknownModelError
-from service.models import TINY, Catalogue, preset
-from service.presets import PRESETS
 
 SD15 = """
 [sd15]

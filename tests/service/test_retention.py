@@ -7,8 +7,8 @@ import pytest
 
 from service import jobs, retention
 from service.errors import ConceptWithoutPicturesError
-from service.objects import StoredObject
 from service.settings import Keeping
+from service.storage import StoredObject
 from tests.service.hands import NOON
 from tests.service.studio import image, picture, sha256
 
@@ -107,13 +107,13 @@ def test_what_anything_refers_to_is_not_left_behind(studio, left_behind):
     studio.concept("other", ready=False)
     (claim,) = studio.claim(pictures=0)
     studio.write(jobs.save_checkpoint, claim, key="own_local/checkpoints/job_1/c.safetensors", step=5)
-    studio.submit("errand", file_key="own_local/errands/f.upload")
+    studio.submit("rpc", file_key="own_local/RPCs/f.upload")
     keys = [
         concept.pictures[0].key,
         studio.get("my-dog").embedding.key,
         image(0, "x").key,
         "own_local/checkpoints/job_1/c.safetensors",
-        "own_local/errands/f.upload",
+        "own_local/RPCs/f.upload",
     ]
     assert left_behind(*keys, age=2 * DAY) == []
 

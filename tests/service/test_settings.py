@@ -15,7 +15,7 @@ def test_an_empty_environment_gives_the_defaults():
 
 CHOSEN = {
     "DTI_AUTH": "on",
-    "DTI_WEBHOOK_PRIVATE": "allow",
+    "DTI_WEBHOOK_PRIVATE_NETWORKS": "allow",
     "DTI_SAFETY_POLICY": "blur",
     "DTI_SAFETY_CHECKER": "opennsfw",
     "DTI_SAFETY_THRESHOLD": "0.5",

@@ -12,14 +12,14 @@ import redis
 import sqlalchemy
 from botocore.exceptions import ClientError
 
-from service import stores
-from service.children import LOOPBACK, Child, Program, ProgramFailedError, free_port, port_is_free
+from stack import stores
+from stack.processes import LOOPBACK, Child, Program, ProgramFailedError, free_port, port_is_free
 
 PARENT = """
 import sys, time
 from pathlib import Path
 from service import stores
-from service.children import Child
+from stack.processes import Child
 folder = Path(sys.argv[1])
 child = Child(stores.valkey(folder, int(sys.argv[2])), folder)
 with child:

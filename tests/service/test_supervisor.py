@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from service.children import Program, ProgramFailedError
-from service.supervisor import Supervisor
+from stack.processes import Program, ProgramFailedError
+from stack.supervisor import Supervisor
 
 SLEEPS = "import time; time.sleep(60)"
 

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service import jobs, usage
-from service.errors import DeviceTimeSpentError, StorageFullError
+from service import jobs
+from service.accounts import usage
+from service.database.tables import LOCAL_OWNER_ID
+from service.errors import DeviceQuotaExceededError, StorageQuotaExceededError
 from service.settings import Quotas
-from service.tables import LOCAL_OWNER_ID
 from tests.service.hands import NOON
 from tests.service.studio import image, picture
 
@@ -48,7 +49,7 @@ def test_a_day_that_is_used_up_ends_at_midnight(hands):
         usage.check(session, quotas, LOCAL_OWNER_ID, NOON)
     spend(hands, 0.1)
     with hands.database.reading() as session:
-        with pytest.raises(DeviceTimeSpentError) as caught:
+        with pytest.raises(DeviceQuotaExceededError) as caught:
             usage.check(session, quotas, LOCAL_OWNER_ID, NOON)
         assert caught.value.retry_after_s == 12 * 3600
         usage.check(session, quotas, LOCAL_OWNER_ID, NOON + timedelta(seconds=caught.value.retry_after_s))
@@ -67,7 +68,7 @@ def test_nothing_is_submitted_on_a_day_that_is_used_up(studio):
         lambda: studio.generate("a <dog>"),
         lambda: studio.interpolate("dog", "cat"),
     ):
-        with pytest.raises(DeviceTimeSpentError):
+        with pytest.raises(DeviceQuotaExceededError):
             submit()
 
 
@@ -79,8 +80,8 @@ def test_stored_bytes_are_those_of_pictures_images_and_embeddings_each_object_on
     assert stored(studio) == 3 * 100 + 2 * 900
     studio.generate("a <dog>")
     (claim,) = studio.claim()
-    for place, content in enumerate(("x", "y", "x")):
-        studio.write(jobs.add_image, claim, image(place, content), NOON)
+    for position, content in enumerate(("x", "y", "x")):
+        studio.write(jobs.add_image, claim, image(position, content), NOON)
     assert stored(studio) == 5 * 100 + 2 * 900
     assert stored(studio, studio.owner("own_other")) == 0
     studio.delete("dog")
@@ -94,11 +95,11 @@ def test_storage_that_is_full_takes_nothing_more_and_what_is_deleted_makes_room(
 
     allow(1200)
     studio.concept("dog", pictures=("a", "b"))
-    with pytest.raises(StorageFullError):
+    with pytest.raises(StorageQuotaExceededError):
         studio.concept("cat", pictures=("c", "d"))
     studio.generate("a <dog>")
     allow(1100)
-    with pytest.raises(StorageFullError):
+    with pytest.raises(StorageQuotaExceededError):
         studio.generate("a <dog>")
     studio.delete("dog")
     studio.concept("cat", pictures=("c", "d"))
@@ -113,7 +114,7 @@ def test_many_at_once_do_not_each_take_the_last_room(studio):
         start.wait()
         try:
             studio.concept(f"dog-{number}", pictures=(f"{number}",), ready=False)
-        except StorageFullError as error:
+        except StorageQuotaExceededError as error:
             refused.append(error)
 
     threads = [threading.Thread(target=create, args=(number,)) for number in range(6)]
@@ -142,5 +143,5 @@ def test_usage_tells_today_and_now(studio):
 def test_a_picture_that_is_added_counts_before_it_is_there(studio):
     with studio.database.reading() as session:
         usage.check(session, Quotas(stored_bytes=100), LOCAL_OWNER_ID, NOON, adding_bytes=picture("o", "a").bytes)
-        with pytest.raises(StorageFullError):
+        with pytest.raises(StorageQuotaExceededError):
             usage.check(session, Quotas(stored_bytes=99), LOCAL_OWNER_ID, NOON, adding_bytes=picture("o", "a").bytes)

@@ -10,15 +10,15 @@ from sqlalchemy import select
 from standardwebhooks.webhooks import Webhook as Verifier
 
 from service import jobs
-from service.db import Database
+from service.database.engine import Database
+from service.database.tables import LOCAL_OWNER_ID, Delivery, Webhook
 from service.errors import InvalidInputError, NotFoundError, TooManyWebhooksError
 from service.settings import Limits, Settings
-from service.tables import LOCAL_OWNER_ID, Delivery, Webhook
-from service.webhooks import deliveries, posting, standing
+from service.webhooks import deliveries, endpoints, sending
 from service.webhooks.deliveries import ATTEMPTS, FAILURES, KEPT, LEASE, PATIENCE, Outcome
 from tests.service.hands import NOON, moment
 
-SETTINGS = Settings(webhook_private="allow", limits=Limits(webhooks=3))
+SETTINGS = Settings(webhook_private_networks="allow", limits=Limits(webhooks=3))
 DELIVERED, FAILED = Outcome(status=204), Outcome(status=500)
 
 
@@ -35,11 +35,11 @@ class Office:
 
     def create(self, url="https://example.com/hook", *, owner=LOCAL_OWNER_ID, **said):
         with self.database.writing() as session:
-            return standing.create(SETTINGS, session, owner, {"url": url, **said}, NOON)
+            return endpoints.create(SETTINGS, session, owner, {"url": url, **said}, NOON)
 
     def change(self, webhook, **said):
         with self.database.writing() as session:
-            return standing.change(SETTINGS, session, LOCAL_OWNER_ID, webhook.id, said, now=NOON)
+            return endpoints.change(SETTINGS, session, LOCAL_OWNER_ID, webhook.id, said, now=NOON)
 
     def job(self, *, fail=False, **rest):
         """A job that has ended."""
@@ -82,7 +82,7 @@ class Office:
 
     def webhook(self, webhook):
         with self.database.reading() as session:
-            return standing.get(session, LOCAL_OWNER_ID, webhook.id)
+            return endpoints.get(session, LOCAL_OWNER_ID, webhook.id)
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_a_webhook_is_told_what_it_asked_for_once(office, hands):
     job_id = hands.submit()
     (claim,) = hands.claim()
     hands.write(jobs.request_cancel, job_id, NOON)
-    hands.write(jobs.cancelled, claim, NOON)
+    hands.write(jobs.confirm_cancel, claim, NOON)
     assert told(office) == [
         ("job.running", "https://example.com/a"),
         ("job.failed", "https://example.com/b"),
@@ -149,10 +149,10 @@ def test_what_is_undone_was_never_told(office, hands):
     assert office.rows() == []
 
 
-def test_errands_and_the_jobs_of_other_owners_are_nobodys_business(office, hands):
+def test_rpcs_and_the_jobs_of_other_owners_are_nobodys_business(office, hands):
     office.create()
     office.job(owner=hands.owner("own_other"))
-    hands.submit("errand")
+    hands.submit("rpc")
     with office.database.writing() as session:
         claims = jobs.claim(
             session,
@@ -160,7 +160,7 @@ def test_errands_and_the_jobs_of_other_owners_are_nobodys_business(office, hands
             models=["tiny"],
             picture_slots=0,
             training_slots=0,
-            errand_slots=1,
+            rpc_slots=1,
             now=NOON,
             lease_s=15,
         )
@@ -182,19 +182,19 @@ def test_a_request_can_name_an_address_of_its_own(office, hands):
     ]
     letters = {letter.url: letter.secrets for letter in office.claim()}
     with office.database.reading() as session:
-        mine = standing.get_default(session, LOCAL_OWNER_ID)
-        theirs = standing.get_default(session, other)
+        mine = endpoints.get_default(session, LOCAL_OWNER_ID)
+        theirs = endpoints.get_default(session, other)
     assert letters["https://example.com/own"] == (mine.secret,)
     assert letters["https://example.com/theirs"] == (theirs.secret,)
 
 
 def test_an_address_is_checked_when_it_is_given():
     strict = Settings()
-    assert standing.of_request(strict, None) is None
-    asked = standing.of_request(strict, {"url": "https://example.com"})
+    assert endpoints.of_request(strict, None) is None
+    asked = endpoints.of_request(strict, {"url": "https://example.com"})
     assert asked == {"url": "https://example.com", "events": ["job.succeeded", "job.failed", "job.cancelled"]}
     with pytest.raises(InvalidInputError):
-        standing.of_request(strict, {"url": "http://example.com"})
+        endpoints.of_request(strict, {"url": "http://example.com"})
 
 
 def test_owners_have_only_so_many_webhooks(office, hands):
@@ -202,7 +202,7 @@ def test_owners_have_only_so_many_webhooks(office, hands):
         office.create()
     with pytest.raises(TooManyWebhooksError):
         office.create()
-    office.write(standing.ensure_default, LOCAL_OWNER_ID, NOON)
+    office.write(endpoints.ensure_default, LOCAL_OWNER_ID, NOON)
     office.create(owner=hands.owner("own_other"))
 
 
@@ -212,10 +212,10 @@ def test_an_owner_has_nothing_to_do_with_the_webhooks_of_another(office, hands):
     (row,) = office.rows()
     other = hands.owner("own_other")
     for function, arguments in (
-        (standing.get, ()),
-        (standing.delete, ()),
-        (standing.rotate, (NOON,)),
-        (standing.test, (NOON,)),
+        (endpoints.get, ()),
+        (endpoints.delete, ()),
+        (endpoints.rotate, (NOON,)),
+        (endpoints.test, (NOON,)),
         (deliveries.page, (None, 10)),
         (deliveries.get, (row.id,)),
         (deliveries.redeliver, (row.id, NOON)),
@@ -223,12 +223,12 @@ def test_an_owner_has_nothing_to_do_with_the_webhooks_of_another(office, hands):
         with pytest.raises(NotFoundError):
             office.write(function, other, webhook.id, *arguments)
     with pytest.raises(NotFoundError), office.database.writing() as session:
-        standing.change(SETTINGS, session, other, webhook.id, {"enabled": False}, now=NOON)
+        endpoints.change(SETTINGS, session, other, webhook.id, {"enabled": False}, now=NOON)
     with office.database.reading() as session:
-        assert standing.page(session, other, None, 10).items == []
-        assert deliveries.page(session, other, standing.DEFAULT, None, 10).items == []
+        assert endpoints.page(session, other, None, 10).items == []
+        assert deliveries.page(session, other, endpoints.DEFAULT, None, 10).items == []
         with pytest.raises(NotFoundError):
-            deliveries.get(session, other, standing.DEFAULT, row.id)
+            deliveries.get(session, other, endpoints.DEFAULT, row.id)
 
 
 # --- how it gets there
@@ -243,7 +243,7 @@ def test_a_receiver_that_fails_five_times_gets_each_message_until_it_answers_and
         now = office.due()
         (letter,) = office.claim(now)
         assert letter.attempt == attempt
-        office.record(letter, posting.post(letter, "allow", datetime.now(UTC)), now)
+        office.record(letter, sending.post(letter, "allow", datetime.now(UTC)), now)
     assert office.due() is None
     (row,) = office.rows()
     assert (row.status, row.attempts, row.response_status, row.response) == ("delivered", 6, 200, "thanks")
@@ -321,13 +321,13 @@ def test_a_webhook_with_many_messages_does_not_hold_up_the_others(office):
 
 def test_for_a_day_after_a_rotation_messages_are_signed_with_both_secrets(office, receiver):
     first = office.create(receiver.url())
-    second = office.write(standing.rotate, LOCAL_OWNER_ID, first.id, NOON)
+    second = office.write(endpoints.rotate, LOCAL_OWNER_ID, first.id, NOON)
     assert first.secret != second.secret
     office.job()
     office.job()
     one, another = office.claim(NOON, 1)[0], office.claim(NOON + timedelta(hours=24), 1)[0]
-    posting.post(one, "allow", datetime.now(UTC))
-    posting.post(another, "allow", datetime.now(UTC))
+    sending.post(one, "allow", datetime.now(UTC))
+    sending.post(another, "allow", datetime.now(UTC))
     (_, both, body), (_, new, later) = receiver.got
     for secret in (first.secret, second.secret):
         assert Verifier(secret).verify(body, both)
@@ -394,7 +394,7 @@ def test_addresses_of_requests_stand_each_for_itself(office):
         office.job(webhook={"url": "https://example.com/own", "events": ["job.succeeded"]})
     office.fail_until_given_up()
     with office.database.reading() as session:
-        assert standing.get_default(session, LOCAL_OWNER_ID).enabled
+        assert endpoints.get_default(session, LOCAL_OWNER_ID).enabled
     assert {row.status for row in office.rows()} == {"failed"}
 
 
@@ -418,7 +418,7 @@ def test_deleting_a_webhook_deletes_its_messages_also_one_on_its_way(office):
     webhook = office.create()
     office.job()
     (letter,) = office.claim()
-    office.write(standing.delete, LOCAL_OWNER_ID, webhook.id)
+    office.write(endpoints.delete, LOCAL_OWNER_ID, webhook.id)
     office.record(letter, DELIVERED)
     assert office.rows() == []
 

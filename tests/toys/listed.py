@@ -3,7 +3,8 @@
 One of the other families and methods stays, so that the laws try each toy with and without the other.
 """
 
-from dti import spec
+from dti.spec import registry
+from dti.spec.settings import Training
 from tests import checkpoints
 from tests.toys.patches import checkpoint
 
@@ -19,12 +20,12 @@ def leave(entries, kept):
 
 
 leave(
-    spec.METHODS,
-    {**first(spec.METHODS), "toy": spec.MethodListing("tests.toys.shift:SharedShift", spec.Training)},
+    registry.METHODS,
+    {**first(registry.METHODS), "toy": registry.MethodListing("tests.toys.shift:SharedShift", Training)},
 )
 leave(
-    spec.FAMILIES,
-    {**spec.FAMILIES, "toy": spec.FamilyListing("tests.toys.patches:Patches", ("flow_dpmpp_2m", "flow_euler"))},
+    registry.FAMILIES,
+    {**registry.FAMILIES, "toy": registry.FamilyListing("tests.toys.patches:Patches", ("flow_dpmpp_2m", "flow_euler"))},
 )
 leave(
     checkpoints.CHECKPOINTS,

@@ -15,7 +15,7 @@ from torch.nn import functional
 from dti.families.autoencoder import to_pictures
 from dti.families.base import Family, LatentDistribution
 from dti.families.flow import NoiseLevels, flow_loss
-from dti.schedules import flow_schedule
+from dti.samplers import flow_schedule
 from dti.tokens import Frame, SplicedLine, spliced
 
 KNOWN = ("a", "photo", "of", "the", "dog", "cat", "stuffed", "animal", "on", "beach", "painting", "in", "red")

@@ -2,10 +2,10 @@
 
 import torch
 
-from dti.embedding import Rows
+from dti.embeddings.embedding import Rows
+from dti.methods.adamw_rows import adamw, split
 from dti.methods.base import Learned, Method, agreed_count, class_rows
-from dti.methods.free import adamw, split
-from dti.spec import Training
+from dti.spec.settings import Training
 
 
 class SharedShift(Method[Training]):

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import get_args
 
-from dti.offers import offers
-from dti.spec import METHODS, EmbeddingFormat, Training
+from dti.spec.merged import offers
+from dti.spec.registry import METHODS
+from dti.spec.settings import EmbeddingFormat, Training
 from service.settings import variables
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

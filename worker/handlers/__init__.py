@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping
 
-from service.tables import Kind
+from service.database.tables import Kind
 from worker.handlers.base import Handler
-from worker.handlers.errand import ErrandHandler
 from worker.handlers.generate import GenerateHandler
 from worker.handlers.interpolate import InterpolateHandler
+from worker.handlers.rpc import RpcHandler
 from worker.handlers.train import TrainHandler
 
 HANDLERS: Mapping[Kind, type[Handler]] = {
     "train": TrainHandler,
     "generate": GenerateHandler,
     "interpolate": InterpolateHandler,
-    "errand": ErrandHandler,
+    "rpc": RpcHandler,
 }
 
 __all__ = ["HANDLERS", "Handler"]

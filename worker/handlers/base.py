@@ -8,16 +8,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from dti.train import Run, Update
+from dti.training.trainer import Run, Update
 from service.jobs import Claim
-from worker.ledger import Ledger
-from worker.station import Station
+from worker.loaded_model import LoadedModel
+from worker.persistence import Persistence
 
 REPORT_EVERY_S = 0.5
 """Between two reports of progress: often enough for a bar that moves, rare enough to cost nothing."""
 
 
-class Course:
+class ProgressMeter:
     """How far a job is, when that is to be told again, and how long the rest will take.
 
     Args:
@@ -48,7 +48,7 @@ class Course:
 class Handler(ABC):
     """A job from its inputs to its last write.
 
-    Every call may raise: FenceLostError where the job is no longer this worker's, DTIError and ServiceError where it
+    Every call may raise: LeaseLostError where the job is no longer this worker's, DTIError and ServiceError where it
     cannot be done. The shift then takes it out of the engines.
 
     Attributes:
@@ -59,7 +59,7 @@ class Handler(ABC):
 
     trainings = 0
 
-    def __init__(self, claim: Claim, station: Station, ledger: Ledger) -> None:
+    def __init__(self, claim: Claim, station: LoadedModel, ledger: Persistence) -> None:
         self.claim = claim
         self.station = station
         self._ledger = ledger

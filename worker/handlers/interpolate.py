@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from PIL import Image
 
 from dti.pictures import contact_sheet, to_animation
+from service.database.tables import Role
 from service.jobs import NewImage
-from service.tables import Role
-from worker import frames
-from worker.encoding import PictureFile, encode
-from worker.frames import Frame
 from worker.handlers.pictures import PicturesHandler
+from worker.outputs import plans
+from worker.outputs.encoding import PictureFile, encode
+from worker.outputs.plans import PicturePlan
 
 SHEET_COLUMNS = 8
 
@@ -20,16 +20,16 @@ class InterpolateHandler(PicturesHandler):
 
     whole = True
 
-    def frames(self) -> Sequence[Frame]:
+    def frames(self) -> Sequence[PicturePlan]:
         """The job's first two concepts are those between which its shares lie."""
         embeddings = self._embeddings()
         ends = [embeddings[pin.name] for pin in self.claim.concepts[:2]]
-        return frames.interpolation(self.claim.input, ends, embeddings)
+        return plans.interpolation(self.claim.input, ends, embeddings)
 
     def extras(self, pictures: Sequence[Image.Image]) -> Iterator[NewImage]:
         """The animation and the contact sheet where they are asked for."""
         asked = self.claim.input
-        provenance = frames.of_all(self._provenance(self._frames[0]), asked["shares"])
+        provenance = plans.of_all(self._provenance(self._frames[0]), asked["shares"])
         if asked["animation"] is not None:
             data = to_animation(pictures, asked["animation"], provenance.parameters())
             yield self._extra("animation", PictureFile(data, asked["animation"], *pictures[0].size))

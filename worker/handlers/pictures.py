@@ -11,18 +11,18 @@ from operator import itemgetter
 from PIL import Image
 from sqlalchemy.orm import Session
 
-from dti.embedding import Embedding
+from dti.embeddings.embedding import Embedding
 from dti.render import Slot
-from dti.train import Run, Update
+from dti.training.trainer import Run, Update
 from service import jobs
 from service.errors import OutputRefusedError
 from service.jobs import Claim, NewImage
-from worker.encoding import encode
-from worker.frames import Frame
-from worker.handlers.base import Course, Handler, now
-from worker.ledger import Ledger
-from worker.provenance import Provenance
-from worker.station import Station
+from worker.handlers.base import Handler, ProgressMeter, now
+from worker.loaded_model import LoadedModel
+from worker.outputs.encoding import encode
+from worker.outputs.plans import PicturePlan
+from worker.outputs.provenance import Provenance
+from worker.persistence import Persistence
 
 
 class PicturesHandler(Handler):
@@ -31,16 +31,16 @@ class PicturesHandler(Handler):
     whole = False
     """Whether it is nothing without any one of its pictures."""
 
-    def __init__(self, claim: Claim, station: Station, ledger: Ledger) -> None:
+    def __init__(self, claim: Claim, station: LoadedModel, ledger: Persistence) -> None:
         super().__init__(claim, station, ledger)
-        self._frames: Sequence[Frame] = ()
+        self._frames: Sequence[PicturePlan] = ()
         self._waiting: deque[int] = deque()
         self._slots: dict[int, Slot] = {}
         self._pictures: dict[int, Image.Image | None] = {}
-        self._course = Course(0, claim.total)
+        self._course = ProgressMeter(0, claim.total)
 
     @abstractmethod
-    def frames(self) -> Sequence[Frame]:
+    def frames(self) -> Sequence[PicturePlan]:
         """What is to be rendered."""
 
     @abstractmethod
@@ -65,7 +65,7 @@ class PicturesHandler(Handler):
 
     def settle(self, updates: Mapping[Run, Update]) -> bool:  # noqa: ARG002 - one border for all kinds of jobs
         """Store the pictures that are finished; the last ones end the job."""
-        finished = [self._finished(place, slot) for place, slot in list(self._slots.items()) if slot.finished]
+        finished = [self._finished(position, slot) for position, slot in list(self._slots.items()) if slot.finished]
         images = [image for image in finished if image is not None]
         self._enter()
         if len(self._pictures) == len(self._frames):
@@ -92,25 +92,25 @@ class PicturesHandler(Handler):
     def _enter(self) -> None:
         renderer = self.station.renderer
         while self._waiting and len(renderer.slots) < self.station.picture_room:
-            place = self._waiting[0]
-            self._slots[place] = renderer.admit(self._frames[place].work)
+            position = self._waiting[0]
+            self._slots[position] = renderer.admit(self._frames[position].work)
             self._waiting.popleft()
 
-    def _finished(self, place: int, slot: Slot) -> NewImage | None:
+    def _finished(self, position: int, slot: Slot) -> NewImage | None:
         """The picture of a slot, stored; None where it may not be shown. Raises the slot's error if there is none."""
-        del self._slots[place]
+        del self._slots[position]
         if slot.picture is None:
             raise slot.error or AssertionError("A finished slot has a picture or an error.")
         picture, verdict = self.station.inspector.treat(slot.picture, self.claim.safety)
-        self._pictures[place] = picture
+        self._pictures[position] = picture
         if picture is None:
             return None
-        frame, prompt = self._frames[place], self.claim.input["prompt"]
+        frame, prompt = self._frames[position], self.claim.input["prompt"]
         file = encode(picture, self.claim.input["format"], self._provenance(frame))
         return self._ledger.store_image(
             self.claim,
             "image",
-            place,
+            position,
             file,
             seed=frame.work.seed,
             prompt=prompt,
@@ -118,7 +118,7 @@ class PicturesHandler(Handler):
             verdict=verdict,
         )
 
-    def _provenance(self, frame: Frame) -> Provenance:
+    def _provenance(self, frame: PicturePlan) -> Provenance:
         return frame.provenance(
             prompt=self.claim.input["prompt"],
             model=self.claim.model,
@@ -127,7 +127,7 @@ class PicturesHandler(Handler):
         )
 
     def _steps_done(self) -> int:
-        finished = sum(self._frames[place].work.steps for place in self._pictures)
+        finished = sum(self._frames[position].work.steps for position in self._pictures)
         return finished + sum(slot.step for slot in self._slots.values())
 
     def _report(self, session: Session, images: Sequence[NewImage]) -> None:

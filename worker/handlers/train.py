@@ -9,18 +9,19 @@ from PIL import Image
 from sqlalchemy.orm import Session
 
 from dti.render import PictureWork, Slot
-from dti.selection import Verdict
-from dti.spec import METHODS, PLAIN_PROMPTS
-from dti.train import Run, TrainingWork, Update
+from dti.spec.prompts import PLAIN_PROMPTS
+from dti.spec.registry import METHODS
+from dti.training.selection import PictureAssessment
+from dti.training.trainer import Run, TrainingWork, Update
 from service import jobs
 from service.jobs import Claim, NewImage, TrainingPicture
-from worker.encoding import encode
-from worker.frames import Frame
-from worker.handlers import learned
-from worker.handlers.base import Course, Handler, now
-from worker.ledger import Ledger
-from worker.provenance import Provenance
-from worker.station import Station
+from worker.handlers import embeddings
+from worker.handlers.base import Handler, ProgressMeter, now
+from worker.loaded_model import LoadedModel
+from worker.outputs.encoding import encode
+from worker.outputs.plans import PicturePlan
+from worker.outputs.provenance import Provenance
+from worker.persistence import Persistence
 
 CHECKPOINT_EVERY_S = 2.0
 CHECKPOINT_EVERY_STEPS = 50
@@ -30,7 +31,7 @@ _SAFETENSORS = {"extension": "safetensors", "content_type": "application/octet-s
 
 
 @dataclass
-class Curve:
+class CurveBuffer:
     """The stretch of a training's course that is not written down yet."""
 
     steps: list[int] = field(default_factory=list)
@@ -57,12 +58,12 @@ class TrainHandler(Handler):
 
     trainings = 1
 
-    def __init__(self, claim: Claim, station: Station, ledger: Ledger) -> None:
+    def __init__(self, claim: Claim, station: LoadedModel, ledger: Persistence) -> None:
         super().__init__(claim, station, ledger)
         self._settings = METHODS[claim.method].settings(**claim.input["training"])
         self._entered: Run | None = None
-        self._course = Course(claim.checkpoint_step, self._settings.steps)
-        self._curve = Curve()
+        self._course = ProgressMeter(claim.checkpoint_step, self._settings.steps)
+        self._curve = CurveBuffer()
         self._previews: list[Preview] = []
         self._kept_at = time.monotonic()
 
@@ -82,8 +83,8 @@ class TrainHandler(Handler):
         checkpoint = self._ledger.fetch(key) if key else None
         self._entered = self.station.trainer.admit(self._work(), checkpoint)
         if verdicts := self._run.material.verdicts:
-            told = {"pictures": _told(self.claim.pictures, verdicts)}
-            self._ledger.write(lambda session: jobs.bring(session, self.claim, told))
+            told = {"training_images": _told(self.claim.pictures, verdicts)}
+            self._ledger.write(lambda session: jobs.set_result(session, self.claim, told))
         if checkpoint is not None:
             # The attempt before may have ended between the update and its preview.
             self._preview_if_due()
@@ -99,7 +100,7 @@ class TrainHandler(Handler):
             return True
         if images or self._course.due():
             self._ledger.write(lambda session: self._report(session, images))
-            self._curve = Curve()
+            self._curve = CurveBuffer()
         if self._checkpoint_is_due():
             self.keep()
         return False
@@ -126,7 +127,7 @@ class TrainHandler(Handler):
             return jobs.save_checkpoint(session, self.claim, key=key, step=step)
 
         before = self._ledger.write(write)
-        self._curve = Curve()
+        self._curve = CurveBuffer()
         self.claim = replace(self.claim, checkpoint_key=key, checkpoint_step=step)
         self._kept_at = time.monotonic()
         if before is not None:
@@ -146,7 +147,7 @@ class TrainHandler(Handler):
             class_word=self.claim.class_word,
             trigger=self.claim.concepts[0].name,
             method=self.claim.method,
-            property=self.claim.property,
+            learnable_property=self.claim.learnable_property,
             settings=self._settings,
             initial=self._ledger.embedding(start) if start else None,
         )
@@ -167,7 +168,7 @@ class TrainHandler(Handler):
     def _preview_work(self) -> PictureWork:
         """The same prompt and noise every time, for the renderer that serves everybody."""
         entry, name = self.station.entry, self.claim.concepts[0].name
-        pattern = self._settings.preview_prompt or PLAIN_PROMPTS[self.claim.property]
+        pattern = self._settings.preview_prompt or PLAIN_PROMPTS[self.claim.learnable_property]
         return PictureWork(
             prompt=pattern.replace("{}", f"<{name}>"),
             concepts={name: self._run.embedding()},
@@ -196,7 +197,7 @@ class TrainHandler(Handler):
 
     def _provenance(self, preview: Preview) -> Provenance:
         work = preview.slot.work
-        made = Frame(work=work).provenance(
+        made = PicturePlan(work=work).provenance(
             prompt=work.prompt,
             model=self.claim.model,
             fingerprint=self.station.family.fingerprint,
@@ -224,11 +225,11 @@ class TrainHandler(Handler):
 
     def _write_curve(self, session: Session) -> None:
         if self._curve.steps:
-            jobs.metrics(session, self.claim, self._curve.steps, self._curve.losses, self._curve.angles_rad)
+            jobs.add_metrics(session, self.claim, self._curve.steps, self._curve.losses, self._curve.angles_rad)
 
     def _end(self, images: Sequence[NewImage]) -> None:
         embedding = self._run.embedding()
-        made = learned.store(
+        made = embeddings.store(
             self._ledger, self.claim.owner_id, self.claim.room("embeddings"), embedding, self.station.family
         )
 
@@ -237,7 +238,7 @@ class TrainHandler(Handler):
         self._ledger.write(lambda session: jobs.finish_training(session, self.claim, made, now()))
 
 
-def _told(pictures: Sequence[TrainingPicture], verdicts: Sequence[Verdict]) -> list[dict[str, object]]:
+def _told(pictures: Sequence[TrainingPicture], verdicts: Sequence[PictureAssessment]) -> list[dict[str, object]]:
     """What was thought of each picture, as JSON values."""
     return [
         {

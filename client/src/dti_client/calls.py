@@ -61,13 +61,13 @@ def create_concept(
     archive: Picture | None = None,
     model: str | None = None,
     method: str | None = None,
-    property: Literal["object", "style"] | None = None,  # noqa: A002 - as the API calls it
+    learnable_property: Literal["object", "style"] | None = None,
     training: Fields | None = None,
     webhook: Fields | None = None,
     wait_s: int | None = None,
 ) -> Call[models.ConceptAndJob]:
     """Learn a concept from pictures, given as paths or bytes, or in a zip."""
-    said = _said(name=name, class_word=class_word, model=model, method=method, property=property)
+    said = _said(name=name, class_word=class_word, model=model, method=method, learnable_property=learnable_property)
     said |= {key: json.dumps(dict(value)) for key, value in _said(training=training, webhook=webhook).items()}
     files = [("images", _file(picture, f"{number}")) for number, picture in enumerate(images)]
     files += [("archive", _file(archive, "pictures.zip"))] if archive is not None else []

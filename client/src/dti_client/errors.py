@@ -18,9 +18,9 @@ DTIClientError
     ├── NotFoundError                404
     ├── ConflictError                409
     │   ├── NameTakenError, ConceptNotReadyError, ModelMismatchError, EmbeddingMismatchError
-    │   └── JobEndedError, StorageFullError, IdempotencyInFlightError
+    │   └── JobEndedError, StorageQuotaExceededError, IdempotencyInFlightError
     ├── QuotaError                   429
-    │   └── TooManyRequestsError, TooManyJobsError, DeviceTimeSpentError
+    │   └── TooManyRequestsError, TooManyJobsError, DeviceQuotaExceededError
     └── UnavailableError             5xx
         └── WorkerUnavailableError
 """
@@ -160,7 +160,7 @@ class KeyMissingError(UnauthenticatedError):
 class KeyUnknownError(UnauthenticatedError):
     """There is no such key."""
 
-    codes = ("key_unknown", "key_misspelt")
+    codes = ("key_unknown", "key_malformed")
 
 
 class KeyExpiredError(UnauthenticatedError):
@@ -229,10 +229,10 @@ class JobEndedError(ConflictError):
     codes = ("job_ended",)
 
 
-class StorageFullError(ConflictError):
+class StorageQuotaExceededError(ConflictError):
     """The owner's things fill the storage that they may fill."""
 
-    codes = ("storage_full",)
+    codes = ("storage_quota_exceeded",)
 
 
 class IdempotencyInFlightError(ConflictError):
@@ -259,10 +259,10 @@ class TooManyJobsError(QuotaError):
     codes = ("too_many_jobs",)
 
 
-class DeviceTimeSpentError(QuotaError):
+class DeviceQuotaExceededError(QuotaError):
     """The owner's jobs had the device for as long as they may today."""
 
-    codes = ("device_time_spent",)
+    codes = ("device_quota_exceeded",)
 
 
 class UnavailableError(AnswerError):

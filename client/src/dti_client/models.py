@@ -47,7 +47,7 @@ class JobConcept:
 
 
 @dataclass(frozen=True)
-class PictureVerdict:
+class TrainingImage:
     """What a training thought of a picture before it learned."""
 
     id: str
@@ -68,7 +68,7 @@ class Output:
     images: list[Image]
     animation: Image | None
     contact_sheet: Image | None
-    pictures: list[PictureVerdict] | None
+    training_images: list[TrainingImage] | None
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ class Concept:
     name: str
     trigger: str
     class_word: str
-    property: Literal["object", "style"]
+    learnable_property: Literal["object", "style"]
     model: str
     method: str
     training: dict[str, Any]

@@ -3,10 +3,10 @@ import io
 import numpy as np
 from PIL import Image
 
+from dti.embeddings.mixing import interpolate
 from dti.families import load
-from dti.mix import interpolate
 from dti.render import PictureWork, Renderer
-from service.models import Catalogue
+from service.catalogue.models import Catalogue
 from tests.e2e.worker.workplace import MODEL, SIZE_PX
 
 
@@ -57,7 +57,7 @@ def test_previews_come_from_the_path_that_serves_and_the_training_ends_after_the
     training = client.train("my-dog", steps=6, preview_every=3, preview_prompt="a painting of {}")
     worker.work()
     previews = [image for image in client.job(training).images if image.role == "preview"]
-    assert [preview.place for preview in previews] == [3, 6]
+    assert [preview.position for preview in previews] == [3, 6]
     assert client.events(training).count("preview") == 2
     assert {preview.prompt for preview in previews} == {"a painting of <my-dog>"}
     alone = rendered(catalogue, "a painting of <my-dog>", {"my-dog": client.embedding("my-dog")}, seed=0)
@@ -68,7 +68,7 @@ def test_previews_come_from_the_path_that_serves_and_the_training_ends_after_the
 def test_a_training_says_which_pictures_it_learned_from(client, worker):
     training = client.train("my-dog", steps=2)
     worker.work()
-    told = client.job(training).result["pictures"]
+    told = client.job(training).result["training_images"]
     assert [one["id"] for one in told] == [picture.id for picture in client.concept("my-dog").pictures]
     assert all(one["kept"] is (one["reason"] is None) for one in told)
 
@@ -80,7 +80,7 @@ def test_a_generation_makes_its_pictures_in_order_each_from_its_own_seed(client,
     worker.work()
     job = client.job(generation)
     assert (job.status, job.step, job.total) == ("succeeded", 12, 12)
-    assert [(image.place, image.seed) for image in job.images] == [(0, 11), (1, 12), (2, 13)]
+    assert [(image.position, image.seed) for image in job.images] == [(0, 11), (1, 12), (2, 13)]
     embeddings = {"my-dog": client.embedding("my-dog")}
     for place, pixels in enumerate(client.pixels_of(generation)):
         assert abs(pixels - rendered(catalogue, "a photo of <my-dog>", embeddings, seed=11 + place)).max() <= 1

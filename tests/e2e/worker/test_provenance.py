@@ -22,7 +22,7 @@ def test_a_picture_names_its_model_and_concepts_by_digest_and_repeats_itself(cli
         assert client.bytes_of(first) == client.bytes_of(again)
     (data,) = client.bytes_of(made[0])
     (sampler,) = sd_parsers.ParserManager().parse(io.BytesIO(data)).samplers
-    family = worker.desk.station(MODEL).family
+    family = worker.model_cache.station(MODEL).family
     assert (sampler.model.name, sampler.model.hash) == (MODEL, family.fingerprint[:10])
     exact = json.loads(Image.open(io.BytesIO(data)).text["dti"])
     assert exact["concepts"] == {"my-dog": client.concept("my-dog").embedding.sha256}

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from service import errands
-from service.tables import LOCAL_OWNER_ID
+from service import rpc
+from service.database.tables import LOCAL_OWNER_ID
 from tests.e2e.worker.workplace import MODEL, Client, Worker, now, pictures
 
 ALL, NONE = 1e-9, 1.0
@@ -88,13 +88,13 @@ def test_uploads_are_looked_at_in_their_order(under, service):
     Image.new("RGB", (64, 64), "white").save(harmless, "PNG")
     keys = [f"own_local/pictures/x/{number}.png" for number in range(3)]
     for key, data in zip(keys, [*pictures(), harmless.getvalue()], strict=True):
-        service.objects.put(key, data, "image/png")
+        service.storage.put(key, data, "image/png")
     with service.database.writing() as session:
-        errand_id = errands.submit_inspection(
+        rpc_id = rpc.submit_inspection(
             client.service, session, owner_id=LOCAL_OWNER_ID, model=MODEL, picture_keys=keys, now=now()
         ).id
     worker.work()
     with service.database.reading() as session:
-        found = session.get(errands.Job, errand_id).result["verdicts"]
+        found = session.get(rpc.Job, rpc_id).result["verdicts"]
     assert len(found) == 3
     assert len({one["score"] for one in found}) > 1

@@ -2,8 +2,8 @@
 
 import pytest
 
-from service import usage
-from service.tables import LOCAL_OWNER_ID
+from service.accounts import usage
+from service.database.tables import LOCAL_OWNER_ID
 from tests.e2e.worker.workplace import now
 
 
@@ -11,7 +11,7 @@ def test_the_seconds_that_owners_are_charged_for_are_those_that_the_engines_took
     client.train("my-dog", steps=8)
     client.generate(steps=3)
     worker.work()
-    paces = worker.desk.paces
+    paces = worker.model_cache.paces
     taken_s = paces.training.seconds + paces.rendering.seconds
     with service.database.reading() as session:
         assert usage.device_s_today(session, LOCAL_OWNER_ID, now()) == pytest.approx(taken_s)

@@ -1,4 +1,4 @@
-"""The chores bring webhooks' messages, however many of them are there."""
+"""The maintenance bring webhooks' messages, however many of them are there."""
 
 import os
 import signal
@@ -9,8 +9,8 @@ from collections import Counter
 import pytest
 from standardwebhooks.webhooks import Webhook as Verifier
 
-from service.tables import LOCAL_OWNER_ID
-from service.webhooks import standing
+from service.database.tables import LOCAL_OWNER_ID
+from service.webhooks import endpoints
 from tests.e2e.worker.workplace import now, until
 from tests.service.receiver import listening
 from tests.stack import CLI
@@ -18,7 +18,7 @@ from tests.stack import CLI
 
 @pytest.fixture
 def environment(environment):
-    return {**environment, "DTI_WEBHOOK_PRIVATE": "allow"}
+    return {**environment, "DTI_WEBHOOK_PRIVATE_NETWORKS": "allow"}
 
 
 @pytest.fixture
@@ -28,9 +28,12 @@ def receiver():
 
 
 @pytest.fixture
-def two_chores(environment, tmp_path):
-    with (tmp_path / "chores.log").open("wb") as log:
-        command, options = [*CLI, "worker", "--chores"], {"env": os.environ | environment, "stdout": log, "stderr": log}
+def two_maintenance(environment, tmp_path):
+    with (tmp_path / "maintenance.log").open("wb") as log:
+        command, options = (
+            [*CLI, "worker", "--maintenance"],
+            {"env": os.environ | environment, "stdout": log, "stderr": log},
+        )
         processes = [subprocess.Popen(command, **options) for _ in range(2)]
         yield processes
         for process in processes:
@@ -39,22 +42,22 @@ def two_chores(environment, tmp_path):
 
 
 def test_two_who_do_the_chores_bring_each_message_once_and_write_no_address_down(
-    service, two_chores, receiver, tmp_path
+    service, two_maintenance, receiver, tmp_path
 ):
     with service.database.writing() as session:
-        made = standing.create(service.settings, session, LOCAL_OWNER_ID, {"url": receiver.url("/hush")}, now())
+        made = endpoints.create(service.settings, session, LOCAL_OWNER_ID, {"url": receiver.url("/hush")}, now())
     sent = []
     for _ in range(20):
         with service.database.writing() as session:
-            sent.append(standing.test(session, LOCAL_OWNER_ID, made.id, now()).id)
+            sent.append(endpoints.test(session, LOCAL_OWNER_ID, made.id, now()).id)
     until(lambda: len(receiver.got) >= len(sent))
     time.sleep(2)
-    for process in two_chores:
+    for process in two_maintenance:
         process.send_signal(signal.SIGTERM)
-    assert [process.wait(timeout=30) for process in two_chores] == [0, 0]
+    assert [process.wait(timeout=30) for process in two_maintenance] == [0, 0]
     assert Counter(headers["webhook-id"] for _, headers, _ in receiver.got) == Counter(sent)
     for _, headers, body in receiver.got:
         Verifier(made.secret).verify(body, headers)
-    log = (tmp_path / "chores.log").read_text()
+    log = (tmp_path / "maintenance.log").read_text()
     assert "hush" not in log
     assert made.secret not in log

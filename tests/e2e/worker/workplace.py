@@ -8,18 +8,19 @@ from datetime import UTC, datetime
 import numpy as np
 from PIL import Image
 
-from dti.embedding import Embedding
-from service import concepts, jobs, requests
-from service.concepts import NewConcept, StoredPicture
-from service.desks import Presence
-from service.objects import name_for
-from service.tables import LOCAL_OWNER_ID
-from service.trainings import complete_settings
+from dti.embeddings.embedding import Embedding
+from service import jobs
+from service.concepts import concepts, generations
+from service.concepts.concepts import NewConcept, StoredPicture
+from service.concepts.trainings import complete_settings
+from service.database.tables import LOCAL_OWNER_ID
+from service.storage import name_for
+from service.workers import Presence
 from tests.checkpoints.stable_diffusion import stable_diffusion
-from worker.desk import Desk
-from worker.lease import Lease
-from worker.safety import Inspector
-from worker.shift import Shift
+from worker.heartbeat import Heartbeat
+from worker.loop import WorkerLoop
+from worker.model_cache import ModelCache
+from worker.outputs.safety import SafetyFilter
 
 MODEL = "noise"
 SIZE_PX = 32
@@ -70,7 +71,7 @@ class Client:
             owner_id=LOCAL_OWNER_ID,
             name=name,
             class_word="dog",
-            property="object",
+            learnable_property="object",
             model=model,
             method="dti",
             training=training,
@@ -86,12 +87,12 @@ class Client:
     def generate(self, prompt="a photo of the dog", **fields):
         said = {"prompt": prompt, "seed": 7, **fields}
         with self.service.database.writing() as session:
-            return requests.generation(self.service, session, LOCAL_OWNER_ID, said, now()).id
+            return generations.generation(self.service, session, LOCAL_OWNER_ID, said, now()).id
 
     def interpolate(self, start, end, **fields):
         said = {"from": start, "to": end, "seed": 7, **fields}
         with self.service.database.writing() as session:
-            return requests.interpolation(self.service, session, LOCAL_OWNER_ID, said, now()).id
+            return generations.interpolation(self.service, session, LOCAL_OWNER_ID, said, now()).id
 
     def cancel(self, job_id):
         with self.service.database.writing() as session:
@@ -107,7 +108,7 @@ class Client:
 
     def curve(self, job_id):
         with self.service.database.reading() as session:
-            return jobs.metrics_of(session, job_id)
+            return jobs.curve(session, job_id)
 
     def events(self, job_id):
         with self.service.database.reading() as session:
@@ -116,18 +117,18 @@ class Client:
     def bytes_of(self, job_id, role="image"):
         """The job's files of a role, in order."""
         images = [image for image in self.job(job_id).images if image.role == role]
-        return [self.service.objects.get(image.key) for image in images]
+        return [self.service.storage.get(image.key) for image in images]
 
     def pixels_of(self, job_id):
         return [np.asarray(Image.open(io.BytesIO(data))).astype(int) for data in self.bytes_of(job_id)]
 
     def embedding(self, name):
         version = self.concept(name).embedding
-        return Embedding.from_bytes(self.service.objects.get(version.key))
+        return Embedding.from_bytes(self.service.storage.get(version.key))
 
     def _store(self, data, number):
         key = name_for(LOCAL_OWNER_ID, "pictures", data, "png")
-        self.service.objects.put(key, data, "image/png")
+        self.service.storage.put(key, data, "image/png")
         return StoredPicture(
             key=key,
             sha256=key.rpartition("/")[2].partition(".")[0],
@@ -146,9 +147,9 @@ class Worker:
     def __init__(self, service, name="ada"):
         self.stopping = threading.Event()
         self.cards = {}
-        self.desk = Desk(service.catalogue, self.cards.__setitem__, Inspector(service.settings.safety))
-        self.lease = Lease(service, lambda: Presence(worker_id=name, device="cpu", models=self.desk.models))
-        self.shift = Shift(service, name, self.desk, self.lease, self.stopping)
+        self.desk = ModelCache(service.catalogue, self.cards.__setitem__, SafetyFilter(service.settings.safety))
+        self.lease = Heartbeat(service, lambda: Presence(worker_id=name, device="cpu", models=self.desk.models))
+        self.shift = WorkerLoop(service, name, self.desk, self.lease, self.stopping)
 
     def work(self):
         self.shift.work()

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from api.server import server
-from service.children import LOOPBACK, free_port
 from service.settings import Settings
+from stack.processes import LOOPBACK, free_port
 from tests.service.api.working import Worker
 from tests.service.strangers import png
 

@@ -4,15 +4,15 @@ import httpx
 import pytest
 from PIL import Image
 
-from service.tables import Concept, Event, Job, Picture
+from service.database.tables import Concept, Event, Job, Picture
 from tests.service.api.working import ROWS
 from tests.service.strangers import archive, header_of_png, jpeg, png
 
 both_databases = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 
 CONCEPT = {
-    "id", "name", "trigger", "class_word", "property", "model", "method", "training", "ready", "job", "images",
-    "embedding", "created_at", "updated_at",
+    "id", "name", "trigger", "class_word", "learnable_property", "model", "method", "training", "ready", "job",
+    "images", "embedding", "created_at", "updated_at",
 }  # fmt: skip
 IMAGE = {"id", "url", "content_type", "width", "height", "bytes", "sha256", "seed", "prompt", "share", "safety"}
 
@@ -24,7 +24,7 @@ def nothing_is_stored(service):
 
 
 def stored(service):
-    listed = service.objects._client.list_objects_v2(Bucket=service.settings.s3_bucket)
+    listed = service.storage._client.list_objects_v2(Bucket=service.settings.s3_bucket)
     return [entry["Key"] for entry in listed.get("Contents", ())]
 
 
@@ -168,7 +168,7 @@ REFUSED = {
     "an unknown field": ({"colour": "red"}, 422, "invalid_input"),
     "an unknown model": ({"model": "nobody"}, 422, "unknown_model"),
     "an unknown method": ({"method": "magic"}, 422, "invalid_input"),
-    "an unknown property": ({"property": "mood"}, 422, "invalid_input"),
+    "an unknown property": ({"learnable_property": "mood"}, 422, "invalid_input"),
     "an unknown setting": ({"training": {"magic": 1}}, 422, "invalid_input"),
     "another method's setting": ({"method": "ti", "training": {"kappa": 1e-4}}, 422, "invalid_input"),
     "too many steps": ({"training": {"steps": 5001}}, 422, "invalid_input"),

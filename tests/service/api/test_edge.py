@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from dti.spec import METHODS
-from service.tables import LOCAL_OWNER_ID
+from dti.spec.registry import METHODS
+from service.database.tables import LOCAL_OWNER_ID
 from tests.service.strangers import png
 
 # --- who may call
@@ -78,9 +78,9 @@ def test_a_broken_form_is_a_broken_body(client):
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
     for body in (b"--b\r\nnonsense", b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--\r\n", b"\0" * 100):
         answer = client.post("/v1/concepts", content=body, headers=headers)
-        assert (answer.status_code, answer.json()["code"]) in {(400, "broken_body"), (422, "invalid_input")}
+        assert (answer.status_code, answer.json()["code"]) in {(400, "malformed_body"), (422, "invalid_input")}
     answer = client.post("/v1/concepts", content=b"x", headers={"Content-Type": "multipart/form-data"})
-    assert (answer.status_code, answer.json()["code"]) == (400, "broken_body")
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed_body")
 
 
 def test_a_form_that_is_cut_off_is_refused_and_not_taken_for_its_beginning(client):
@@ -92,7 +92,7 @@ def test_a_form_that_is_cut_off_is_refused_and_not_taken_for_its_beginning(clien
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
     for missing in (1, 5, 50, len(picture) + 5):
         answer = client.post("/v1/concepts", content=whole[:-missing], headers=headers)
-        assert (answer.status_code, answer.json()["code"]) == (400, "broken_body"), missing
+        assert (answer.status_code, answer.json()["code"]) == (400, "malformed_body"), missing
     assert client.get("/v1/concepts").json()["items"] == []
     in_pieces = iter([whole[:-3], whole[-3:], b"\r\n"])
     assert len(client.post("/v1/concepts", content=in_pieces, headers=headers).json()["concept"]["images"]) == 2
@@ -270,7 +270,7 @@ import io
 from pathlib import Path
 from PIL import Image
 from api.server import return_large_blocks
-from service.inputs import Upload, read_pictures
+from service.uploads import Upload, read_pictures
 from service.settings import Limits
 
 def resident_mb():

@@ -94,7 +94,7 @@ def test_who_shows_no_key_is_told_so_in_openais_words(client):
     assert client.post(PLACE, json={"prompt": "x"}).json()["error"]["code"] == "key_missing"
 
 
-@pytest.mark.parametrize("more_settings", [{"DTI_IMAGES_WAIT_S": "0.3"}])
+@pytest.mark.parametrize("more_settings", [{"DTI_OPENAI_TIMEOUT_S": "0.3"}])
 def test_pictures_that_do_not_come_in_time_are_called_off(client, worker):
     answer = client.post(PLACE, json={"prompt": "a dog"}, headers={"Idempotency-Key": "once"})
     assert (answer.status_code, answer.json()["code"]) == (503, "worker_unavailable")

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy
 
 from service import jobs
-from service.tables import Job
+from service.database.tables import Job
 
 both_databases = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 
@@ -96,7 +96,7 @@ def test_a_running_job_is_asked_to_end_and_one_that_has_ended_refuses(client, wo
 def test_a_training_shows_its_curve(client, post_concept, worker):
     job_id = post_concept("my-dog").json()["job"]["id"]
     (claim,) = worker.claim()
-    worker.write(jobs.metrics, claim, [1, 2], [0.5, float("nan")], [0.04, 0.08])
+    worker.write(jobs.add_metrics, claim, [1, 2], [0.5, float("nan")], [0.04, 0.08])
     curve = client.get(f"/v1/jobs/{job_id}/metrics").json()
     assert curve == {"step": [1, 2], "loss": [0.5, None], "angle": [0.04, 0.08]}
 

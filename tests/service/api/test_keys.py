@@ -7,8 +7,8 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from service import usage
-from service.tables import Owner
+from service.accounts import usage
+from service.database.tables import Owner
 from tests.service.strangers import png
 
 ADMIN_KEY = "an-admin-key-for-tests-0123456789abcdef"
@@ -71,11 +71,11 @@ def test_a_key_opens_until_it_is_revoked_and_says_who_it_speaks_for(client, mint
 def test_a_typing_error_is_told_from_a_key_that_nobody_has(client, mint):
     secret = mint("read")["secret"]
     for wrong, code in (
-        (secret[:-1], "key_misspelt"),
-        (secret.replace(secret[9], "0" if secret[9] != "0" else "1", 1), "key_misspelt"),
-        ("dti_" + "0" * 49, "key_misspelt"),
-        (ADMIN_KEY[:-1], "key_misspelt"),
-        ("dti_0000000000000000000000000000000000000000000" + "2Hh3XF", "key_misspelt"),
+        (secret[:-1], "key_malformed"),
+        (secret.replace(secret[9], "0" if secret[9] != "0" else "1", 1), "key_malformed"),
+        ("dti_" + "0" * 49, "key_malformed"),
+        (ADMIN_KEY[:-1], "key_malformed"),
+        ("dti_0000000000000000000000000000000000000000000" + "2Hh3XF", "key_malformed"),
     ):
         answer = client.get("/v1/jobs", headers=bearer(wrong))
         assert (answer.status_code, answer.json()["code"]) == (401, code), wrong
@@ -167,7 +167,7 @@ def test_bounds_of_a_key_hold_for_what_is_submitted_with_it(client, mint, servic
         owner = session.scalars(select(Owner.id).where(Owner.name == "ada")).one()
         usage.add_device_s(session, {owner: 7.0}, datetime.now(UTC))
     spent = submit(device_s_per_day=5)
-    assert (spent.status_code, spent.json()["code"]) == (429, "device_time_spent")
+    assert (spent.status_code, spent.json()["code"]) == (429, "device_quota_exceeded")
     assert 0 < int(spent.headers["Retry-After"]) <= 86_400
     assert submit(device_s_per_day=0).status_code == 202
 
@@ -176,7 +176,7 @@ def test_a_full_storage_is_said_and_nothing_is_kept_of_the_request(client, mint)
     headers = bearer(mint("train", "read", quotas={"stored_bytes": 10})["secret"])
     files, form = [("images", ("a.png", png()))], {"name": "my-dog", "class_word": "dog"}
     refused = client.post("/v1/concepts", data=form, files=files, headers=headers)
-    assert (refused.status_code, refused.json()["code"]) == (409, "storage_full")
+    assert (refused.status_code, refused.json()["code"]) == (409, "storage_quota_exceeded")
     assert client.get("/v1/usage", headers=headers).json()["stored_bytes"] == 0
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from service import errands, jobs
+from service import jobs, rpc
 from tests.service.api.test_keys import ADMIN_KEY, KEYED, bearer
 from tests.service.strangers import jpeg, png
 
@@ -18,7 +18,7 @@ def moment():
 
 @pytest.fixture
 def judge(service):
-    """Does errands as they come, and flags every second picture."""
+    """Does RPCs as they come, and flags every second picture."""
     stopping = threading.Event()
 
     def work():
@@ -30,14 +30,14 @@ def judge(service):
                     models=list(service.catalogue),
                     picture_slots=0,
                     training_slots=0,
-                    errand_slots=4,
+                    rpc_slots=4,
                     now=moment(),
                     lease_s=60,
                 )
             for claim in claims:
                 said = [{"checker": "hands", "score": n / 2, "flagged": n == 1} for n in range(2)]
                 with service.database.writing() as session:
-                    errands.finish_inspection(session, claim, said, moment())
+                    rpc.finish_inspection(session, claim, said, moment())
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -59,7 +59,7 @@ def test_what_is_thought_of_uploads_is_told_with_them(client, post_concept, judg
         {"checker": "hands", "score": 0.0, "flagged": False},
         {"checker": "hands", "score": 0.5, "flagged": True},
     ]
-    assert not [one.key for one in service.objects.listed("", 100) if "/errands/" in one.key]
+    assert not [one.key for one in service.storage.listed("", 100) if "/RPCs/" in one.key]
 
 
 @pytest.mark.parametrize("more_settings", [LOOKING | {"DTI_SAFETY_POLICY": p} for p in ("blur", "refuse")])
@@ -68,10 +68,10 @@ def test_flagged_uploads_are_refused_by_name_and_nothing_is_kept(client, post_co
     assert (answer.status_code, answer.json()["code"]) == (422, "image_refused")
     assert answer.json()["names"] == ["1.png"]
     assert client.get("/v1/concepts").json()["items"] == []
-    assert service.objects.listed("", 100) == []
+    assert service.storage.listed("", 100) == []
 
 
-@pytest.mark.parametrize("more_settings", [LOOKING | {"DTI_SAFETY_POLICY": "refuse", "DTI_ERRAND_WAIT_S": "0.3"}])
+@pytest.mark.parametrize("more_settings", [LOOKING | {"DTI_SAFETY_POLICY": "refuse", "DTI_RPC_TIMEOUT_S": "0.3"}])
 def test_without_a_worker_that_looks_nothing_is_taken(client, post_concept):
     answer = post_concept(images=two_pictures())
     assert (answer.status_code, answer.json()["code"]) == (503, "worker_unavailable")

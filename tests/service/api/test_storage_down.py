@@ -8,8 +8,8 @@ import time
 import httpx
 import pytest
 
-from service import stores
-from service.children import LOOPBACK, Child, free_port
+from stack import stores
+from stack.processes import LOOPBACK, Child, free_port
 from tests.conftest import S3
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from standardwebhooks.webhooks import Webhook as Verifier
 
-from worker.courier import HANDS, Courier
+from worker.webhook_sender import HANDS, WebhookSender
 
 URL = "https://example.com/hook?token=hush"
 KEY = {"Idempotency-Key": "a-key"}
@@ -22,7 +22,7 @@ def create(client):
 
 @pytest.fixture
 def courier(service):
-    opened = Courier(service)
+    opened = WebhookSender(service)
     yield opened
     opened.close()
 
@@ -101,7 +101,7 @@ def test_the_secret_of_addresses_in_requests_can_be_read_and_made_anew(client):
     assert client.get("/v1/webhooks").json()["items"] == []
 
 
-@pytest.mark.parametrize("more_settings", [{"DTI_WEBHOOK_PRIVATE": "allow"}])
+@pytest.mark.parametrize("more_settings", [{"DTI_WEBHOOK_PRIVATE_NETWORKS": "allow"}])
 def test_a_message_arrives_signed_and_can_be_asked_for_again(client, create, receiver, deliver):
     made = create(receiver.url()).json()
     place = f"/v1/webhooks/{made['webhook']['id']}"
@@ -118,7 +118,7 @@ def test_a_message_arrives_signed_and_can_be_asked_for_again(client, create, rec
     assert receiver.got[1][1]["webhook-id"] == done["id"] == headers["webhook-id"]
 
 
-@pytest.mark.parametrize("more_settings", [{"DTI_WEBHOOK_PRIVATE": "allow"}])
+@pytest.mark.parametrize("more_settings", [{"DTI_WEBHOOK_PRIVATE_NETWORKS": "allow"}])
 def test_every_kind_of_job_can_be_told_of(client, post_concept, worker, receiver, deliver):
     hook = {"url": receiver.url()}
     jobs = [post_concept(webhook=hook).json()["job"]]
@@ -188,7 +188,7 @@ def test_what_is_not_there_is_not_found(client, create):
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), path
 
 
-@pytest.mark.parametrize("more_settings", [{"DTI_WEBHOOK_PRIVATE": "allow"}])
+@pytest.mark.parametrize("more_settings", [{"DTI_WEBHOOK_PRIVATE_NETWORKS": "allow"}])
 def test_slow_receivers_take_the_couriers_hands_and_nothing_else(client, create, receiver, courier):
     receiver.dawdle_s = 0.5
     made = create(receiver.url()).json()["webhook"]["id"]
@@ -202,7 +202,7 @@ def test_slow_receivers_take_the_couriers_hands_and_nothing_else(client, create,
     assert len(receiver.got) == HANDS
 
 
-@pytest.mark.parametrize("more_settings", [{"DTI_WEBHOOK_PRIVATE": "allow"}])
+@pytest.mark.parametrize("more_settings", [{"DTI_WEBHOOK_PRIVATE_NETWORKS": "allow"}])
 def test_no_secret_and_no_address_is_logged(client, create, receiver, deliver, caplog):
     caplog.set_level("DEBUG")
     receiver.answers = [500]

@@ -4,7 +4,7 @@ import hashlib
 from datetime import UTC, datetime
 
 from service import jobs
-from service.objects import name_for
+from service.storage import name_for
 from tests.service.strangers import png
 
 ENCODERS = {"text_encoder": {"vectors": 1, "dim": 4, "magnitude": 0.39}}
@@ -34,7 +34,7 @@ class Worker:
                 models=list(self.service.catalogue),
                 picture_slots=100,
                 training_slots=100,
-                errand_slots=0,
+                rpc_slots=0,
                 now=self.now(),
                 lease_s=60,
             )
@@ -43,31 +43,31 @@ class Worker:
         if claim.kind == "train":
             self.write(jobs.finish_training, claim, self.embedding(claim), self.now())
         else:
-            for place in range(claim.input.get("num_images") or claim.input["frames"]):
-                self.add(claim, "image", place)
+            for position in range(claim.input.get("num_images") or claim.input["frames"]):
+                self.add(claim, "image", position)
             self.write(jobs.succeed, claim, self.now())
 
     def embedding(self, claim):
         key = name_for(claim.owner_id, "embeddings", ROWS + claim.job_id.encode(), "safetensors")
-        self.service.objects.put(key, ROWS, "application/octet-stream")
+        self.service.storage.put(key, ROWS, "application/octet-stream")
         return jobs.EmbeddingMade(
             sha256=hashlib.sha256(ROWS).hexdigest(), key=key, encoders=ENCODERS, bytes=len(ROWS), steps=claim.total
         )
 
-    def add(self, claim, role, place, data=None):
-        data = data or png((64 + place, 64))
+    def add(self, claim, role, position, data=None):
+        data = data or png((64 + position, 64))
         key = name_for(claim.owner_id, "images", data + claim.job_id.encode(), "png")
-        self.service.objects.put(key, data, "image/png")
+        self.service.storage.put(key, data, "image/png")
         image = jobs.NewImage(
             role=role,
-            place=place,
+            position=position,
             key=key,
             sha256=hashlib.sha256(data).hexdigest(),
             content_type="image/png",
-            width=64 + place,
+            width=64 + position,
             height=64,
             bytes=len(data),
-            seed=place,
+            seed=position,
             prompt="a photo",
         )
         return self.write(jobs.add_image, claim, image, self.now())

@@ -8,7 +8,7 @@ from dti.errors import DTIError
 from service.errors import (
     BodyTooLargeError,
     DatabaseUnavailableError,
-    ErrandFailedError,
+    RpcFailedError,
     ServiceError,
     TooManyJobsError,
 )
@@ -46,7 +46,7 @@ def test_who_may_come_back_later_is_told_when(error):
     ],
 )
 def test_what_a_worker_could_not_do_has_the_status_of_its_own_code(code, status):
-    response = answer(ErrandFailedError(code, "It did not work."))
+    response = answer(RpcFailedError(code, "It did not work."))
     assert (response.status_code, json.loads(response.body)["code"]) == (status, code)
     assert ("Retry-After" in response.headers) == (status == HTTPStatus.SERVICE_UNAVAILABLE)
 

@@ -12,7 +12,7 @@ from transformers.utils import logging
 from bench import real_size
 from bench.real_checkpoints import SANA, SDXL
 from dti.families import load
-from service.models import preset
+from service.catalogue.models import preset
 from tests.checkpoints.sana import sana
 from tests.checkpoints.sdxl import stable_diffusion_xl
 

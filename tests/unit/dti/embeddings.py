@@ -2,7 +2,7 @@
 
 import torch
 
-from dti.embedding import Embedding, Rows
+from dti.embeddings.embedding import Embedding, Rows
 from tests.unit.dti.laws import unit
 
 FACTS = {

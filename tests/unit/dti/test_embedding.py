@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 
-from dti.embedding import Embedding, Rows
+from dti.embeddings.embedding import Embedding, Rows
 from dti.errors import EmbeddingFormatError, EmbeddingMismatchError
 from tests.unit.dti.embeddings import FACTS, random_embedding, same_rows
 from tests.unit.dti.laws import law, seeds

@@ -9,7 +9,7 @@ from tokenizers.models import WordLevel
 from dti.errors import EmbeddingMismatchError, InvalidSettingError
 from dti.families.base import best_dtype
 from dti.pictures import View
-from dti.spec import parse_prompt
+from dti.spec.prompts import parse_prompt
 from dti.tokens import StandIn, lay_out
 from tests.unit.dti.works import concept, conditioning, evenly, generators, random_pixels
 

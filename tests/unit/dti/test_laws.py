@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from dti.embedding import Embedding
+from dti.embeddings.embedding import Embedding
 from dti.methods import METHODS
 from dti.pictures import View
-from dti.run import Run
-from dti.spec import parse_prompt
+from dti.spec.prompts import parse_prompt
 from dti.sphere import angle
 from dti.tokens import StandIn, lay_out
-from dti.train import Trainer
+from dti.training.run import Run
+from dti.training.trainer import Trainer
 from tests.unit.dti.works import generators, picture_work, pictures, random_pixels, rendered, trained, training_work
 
 

@@ -3,7 +3,7 @@ import copy
 import pytest
 import torch
 
-from dti.embedding import Embedding, Rows
+from dti.embeddings.embedding import Embedding, Rows
 from dti.errors import EmbeddingMismatchError
 from dti.neighbours import nearest, neighbours
 from dti.sphere import normalize

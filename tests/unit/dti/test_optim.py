@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dti.optim import SphereSGD, rate, sphere_step
-from dti.spec import Training
+from dti.spec.settings import Training
 from dti.sphere import angle
 from tests.unit.dti.laws import law, other_seeds, rows, tolerance, unit
 

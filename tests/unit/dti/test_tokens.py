@@ -7,7 +7,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 
 from dti.errors import InvalidSettingError, PromptTooLongError, UnknownTriggerError
 from dti.families import load
-from dti.spec import parse_prompt
+from dti.spec.prompts import parse_prompt
 from dti.tokens import StandIn, lay_out, spliced
 from tests.checkpoints.sdxl import stable_diffusion_xl
 from tests.checkpoints.stable_diffusion import TOKENS, stable_diffusion

@@ -4,12 +4,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from dti.embedding import Embedding, Rows
+from dti.embeddings.embedding import Embedding, Rows
 from dti.pictures import View
 from dti.render import PictureWork, Renderer
-from dti.spec import METHODS, parse_prompt
+from dti.spec.prompts import parse_prompt
+from dti.spec.registry import METHODS
 from dti.tokens import lay_out
-from dti.train import Trainer, TrainingWork
+from dti.training.trainer import Trainer, TrainingWork
 
 
 def concept(family, trigger="my-dog", *, seed=1, vectors=1):
@@ -71,7 +72,7 @@ def training_work(*, method="dti", seed=3, steps=6, batch_size=2, **asked):
         "class_word": "dog",
         "trigger": "my-dog",
         "method": method,
-        "property": "object",
+        "learnable_property": "object",
         # Judging three pictures takes longer than learning from them; `test_selection` does it.
         "settings": METHODS[method].settings(
             seed=seed, resolution=32, steps=steps, batch_size=batch_size, selection=False

@@ -5,15 +5,15 @@ import pytest
 import torch
 
 from dti.models.tiny import CHECKPOINT
-from dti.models.tiny.artwork import OBJECTS
-from dti.models.tiny.autoencoder import to_unit
 from dti.models.tiny.checkpoint import read_pipeline
-from dti.models.tiny.dataset import make_picture
-from dti.models.tiny.report import exam, score
-from dti.models.tiny.residual import position_attenuation, row_norms, update_ratio
-from dti.models.tiny.scorer import FEATURES, load_scorer
-from dti.models.tiny.scorer.training import accuracy
-from dti.models.tiny.vocabulary import build_tokenizer, trained_ids
+from tools.tiny.artwork import OBJECTS
+from tools.tiny.autoencoder import to_unit
+from tools.tiny.dataset import make_picture
+from tools.tiny.report import exam, score
+from tools.tiny.residual import position_attenuation, row_norms, update_ratio
+from tools.tiny.scorer import FEATURES, load_scorer
+from tools.tiny.scorer.training import accuracy
+from tools.tiny.vocabulary import build_tokenizer, trained_ids
 
 CPU = torch.device("cpu")
 LIMIT_BYTES = 12_000_000

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dti.models.tiny.dataset import read_pictures, read_scenes
-from dti.models.tiny.recipe import main
-from dti.models.tiny.scorer import ATTRIBUTES
+from tools.tiny.dataset import read_pictures, read_scenes
+from tools.tiny.recipe import main
+from tools.tiny.scorer import ATTRIBUTES
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 CONCEPTS = {"blue-car", "purple-owl"}

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from dti.models.tiny.autoencoder import build_autoencoder, encode, principal_components, set_encoder, to_unit
-from dti.models.tiny.dataset import make_picture
-from dti.models.tiny.muon import orthogonalise
-from dti.models.tiny.networks import UPDATE_NORM_CAP, embedding_tables
-from dti.models.tiny.training import WARM_UP_STEPS, Plan, Trainee, concentrate, train
+from tools.tiny.autoencoder import build_autoencoder, encode, principal_components, set_encoder, to_unit
+from tools.tiny.dataset import make_picture
+from tools.tiny.muon import orthogonalise
+from tools.tiny.networks import UPDATE_NORM_CAP, embedding_tables
+from tools.tiny.training import WARM_UP_STEPS, Plan, Trainee, concentrate, train
 
 CPU = torch.device("cpu")
 

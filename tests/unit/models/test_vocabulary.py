@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import CLIPTokenizer
 
-from dti.models.tiny.captions import compose, vocabulary
-from dti.models.tiny.vocabulary import POSITIONS, build_tokenizer, learn_merges, trained_ids
-from dti.models.tiny.world import choose_scene
+from tools.tiny.captions import compose, vocabulary
+from tools.tiny.vocabulary import POSITIONS, build_tokenizer, learn_merges, trained_ids
+from tools.tiny.world import choose_scene
 
 
 @pytest.fixture(scope="module")

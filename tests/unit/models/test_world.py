@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dti.models.tiny.artwork import ACCESSORIES, OBJECTS, TRAINED_SETS
-from dti.models.tiny.backgrounds import BACKGROUNDS, draw_background
-from dti.models.tiny.captions import PLACES, WEARING, compose, vocabulary
-from dti.models.tiny.dataset import make_picture
-from dti.models.tiny.examples import CONCEPTS
-from dti.models.tiny.styles import COLOURS, STYLES
-from dti.models.tiny.world import Scene, choose_scene, render
 from dti.pictures import OBJECT_TEMPLATES, STYLE_TEMPLATES
+from tools.tiny.artwork import ACCESSORIES, OBJECTS, TRAINED_SETS
+from tools.tiny.backgrounds import BACKGROUNDS, draw_background
+from tools.tiny.captions import PLACES, WEARING, compose, vocabulary
+from tools.tiny.dataset import make_picture
+from tools.tiny.examples import CONCEPTS
+from tools.tiny.styles import COLOURS, STYLES
+from tools.tiny.world import Scene, choose_scene, render
 
 PLAIN = Scene("dog", "noto", "grass")
 

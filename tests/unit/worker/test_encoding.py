@@ -9,10 +9,10 @@ import sd_parsers
 from PIL import ExifTags, Image
 
 from dti.pictures import to_animation
-from dti.spec import FAMILIES
-from worker.encoding import CONTENT_TYPES, encode
-from worker.frames import of_all
-from worker.provenance import Provenance
+from dti.spec.registry import FAMILIES
+from worker.outputs.encoding import CONTENT_TYPES, encode
+from worker.outputs.plans import of_all
+from worker.outputs.provenance import Provenance
 
 MADE = Provenance(
     prompt="a photo of <my-dog> in Zürich,\nat Steps: 3",

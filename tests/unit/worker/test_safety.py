@@ -13,7 +13,7 @@ from dti.errors import ModelUnavailableError
 from service.errors import SettingsError
 from service.safety import POLICIES
 from service.settings import Safety
-from worker.safety import Inspector
+from worker.outputs.safety import SafetyFilter
 
 OPEN_NSFW = Safety(policy="tag", checker="opennsfw")
 
@@ -48,25 +48,25 @@ def noise(seed=0, size=(48, 40)):
 
 
 def test_open_nsfw_has_its_weights_with_it_and_thinks_nothing_of_noise():
-    verdict = Inspector(OPEN_NSFW).judge(noise())
+    verdict = SafetyFilter(OPEN_NSFW).judge(noise())
     assert (verdict.checker, verdict.flagged) == ("opennsfw", False)
     assert 0 <= verdict.score < 0.5
-    assert verdict == Inspector(OPEN_NSFW).judge(noise())
+    assert verdict == SafetyFilter(OPEN_NSFW).judge(noise())
 
 
 def test_the_threshold_decides_what_is_flagged():
-    assert Inspector(replace(OPEN_NSFW, threshold=1e-9)).judge(noise()).flagged
+    assert SafetyFilter(replace(OPEN_NSFW, threshold=1e-9)).judge(noise()).flagged
 
 
 def test_the_checker_of_a_checkpoint_says_what_it_says_in_diffusers(checkpoint):
     folder, checker = checkpoint
-    inspector = Inspector(Safety(policy="tag", checker="diffusers", model=str(folder)))
+    inspector = SafetyFilter(Safety(policy="tag", checker="diffusers", model=str(folder)))
     assert inspector.judge(noise()).flagged
     with torch.no_grad():
         checker.concept_embeds_weights.fill_(2.0)
     checker.save_pretrained(folder / "safety_checker")
     try:
-        other = Inspector(Safety(policy="tag", checker="diffusers", model=str(folder)))
+        other = SafetyFilter(Safety(policy="tag", checker="diffusers", model=str(folder)))
         assert other.judge(noise()).score == 0
     finally:
         with torch.no_grad():
@@ -78,7 +78,7 @@ def test_the_checker_of_a_checkpoint_says_what_it_says_in_diffusers(checkpoint):
 @pytest.mark.parametrize("threshold", [1e-9, 1.0], ids=["flagged", "harmless"])
 def test_a_policy_decides_what_becomes_of_a_picture(policy, threshold):
     picture = noise()
-    shown, verdict = Inspector(replace(OPEN_NSFW, threshold=threshold)).treat(picture, policy)
+    shown, verdict = SafetyFilter(replace(OPEN_NSFW, threshold=threshold)).treat(picture, policy)
     flagged = threshold < 1
     assert (verdict is None) == (policy == "allow")
     assert verdict is None or verdict.flagged == flagged
@@ -93,9 +93,9 @@ def test_a_policy_decides_what_becomes_of_a_picture(policy, threshold):
 
 def test_a_picture_that_nobody_can_look_at_is_not_passed():
     with pytest.raises(SettingsError, match="DTI_SAFETY_CHECKER"):
-        Inspector(Safety()).treat(noise(), "tag")
+        SafetyFilter(Safety()).treat(noise(), "tag")
     with pytest.raises(SettingsError, match="DTI_SAFETY_MODEL"):
-        Inspector(Safety(checker="diffusers")).treat(noise(), "tag")
+        SafetyFilter(Safety(checker="diffusers")).treat(noise(), "tag")
     with pytest.raises(ModelUnavailableError):
-        Inspector(Safety(checker="diffusers", model="/nowhere")).treat(noise(), "tag")
-    assert Inspector(Safety()).treat(noise(), "allow").verdict is None
+        SafetyFilter(Safety(checker="diffusers", model="/nowhere")).treat(noise(), "tag")
+    assert SafetyFilter(Safety()).treat(noise(), "allow").verdict is None

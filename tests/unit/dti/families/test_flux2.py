@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from dti import spec
 from dti.errors import ModelUnavailableError
 from dti.families import load
+from dti.spec import registry
 from tests.checkpoints.flux2 import flux2
 from tests.checkpoints.qwen import LAYERS
 from tests.unit.dti.works import concept, conditioning, picture_work, random_pixels, rendered
@@ -64,7 +64,7 @@ def difference(family, expected, **asked):
 
 
 def test_all_samplers_of_the_family_are_compared():
-    assert set(spec.FAMILIES["flux2"].schedulers) == set(SAMPLERS)
+    assert set(registry.FAMILIES["flux2"].schedulers) == set(SAMPLERS)
 
 
 @pytest.mark.parametrize("scheduler", SAMPLERS)

@@ -9,8 +9,8 @@ from transformers import Gemma2Model, GemmaTokenizer, Qwen2Tokenizer, Qwen3Model
 from dti.errors import ModelUnavailableError
 from dti.families.framing import chat, frame, read_tokenizer
 from dti.families.language_model import LanguageModel
-from dti.families.parts import Place
-from dti.spec import parse_prompt
+from dti.families.offload import Place
+from dti.spec.prompts import parse_prompt
 from dti.tokens import StandIn, lay_out
 from tests.checkpoints.qwen import qwen_config, qwen_tokenizer
 from tests.checkpoints.sana import sana

@@ -9,8 +9,8 @@ from diffusers.pipelines.z_image.pipeline_z_image import calculate_shift
 from transformers import Qwen2Tokenizer
 
 from dti.families import FAMILIES, load
-from dti.schedules import size_shift
-from dti.spec import parse_prompt
+from dti.samplers import size_shift
+from dti.spec.prompts import parse_prompt
 from dti.tokens import StandIn, lay_out
 from tests.checkpoints import CHECKPOINTS
 from tests.unit.dti.works import generators, picture_work, random_pixels, rendered

@@ -9,11 +9,11 @@ import pytest
 import torch
 from transformers import GemmaTokenizer
 
-from dti import spec
 from dti.errors import ModelUnavailableError
 from dti.families import load
 from dti.families.sana import INSTRUCTION
-from dti.spec import parse_prompt
+from dti.spec import registry
+from dti.spec.prompts import parse_prompt
 from dti.tokens import StandIn, lay_out
 from tests.checkpoints.sana import sana
 from tests.unit.dti.works import concept, conditioning, generators, picture_work, random_pixels, rendered
@@ -70,7 +70,7 @@ def difference(family, expected, scheduler, **asked):
 
 
 def test_all_samplers_of_the_family_are_compared():
-    assert set(spec.FAMILIES["sana"].schedulers) == set(SAMPLERS)
+    assert set(registry.FAMILIES["sana"].schedulers) == set(SAMPLERS)
 
 
 @pytest.mark.parametrize("scheduler", SAMPLERS)

@@ -8,7 +8,7 @@ import torch
 
 from dti.families import load
 from dti.pictures import View
-from dti.spec import parse_prompt
+from dti.spec.prompts import parse_prompt
 from dti.tokens import StandIn, lay_out
 from tests.checkpoints.sdxl import WIDTH_2, stable_diffusion_xl
 from tests.checkpoints.stable_diffusion import PROJECTION, WIDTH

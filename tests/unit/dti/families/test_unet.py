@@ -6,7 +6,7 @@ import pytest
 import torch
 from tokenizers import AddedToken
 
-from dti import spec
+from dti.spec import registry
 from tests.unit.dti.works import concept, conditioning, evenly, generators, picture_work, random_pixels, rendered
 
 PIPELINES = {"sd": diffusers.StableDiffusionPipeline, "sdxl": diffusers.StableDiffusionXLPipeline}
@@ -56,7 +56,7 @@ def test_a_picture_is_the_one_that_diffusers_own_pipeline_makes(unet_family, pip
 
 
 def test_all_samplers_of_these_families_are_compared(unet_family):
-    assert set(spec.FAMILIES[unet_family.name].schedulers) == set(SAMPLERS)
+    assert set(registry.FAMILIES[unet_family.name].schedulers) == set(SAMPLERS)
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning:diffusers", "ignore::DeprecationWarning")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from dti import spec
 from dti.errors import ModelUnavailableError
 from dti.families import load
+from dti.spec import registry
 from tests.checkpoints.zimage import zimage
 from tests.unit.dti.works import concept, conditioning, picture_work, random_pixels, rendered
 
@@ -66,7 +66,7 @@ def difference(family, expected, **asked):
 
 
 def test_all_samplers_of_the_family_are_compared():
-    assert set(spec.FAMILIES["zimage"].schedulers) == set(SAMPLERS)
+    assert set(registry.FAMILIES["zimage"].schedulers) == set(SAMPLERS)
 
 
 @pytest.mark.parametrize("prompt", ["A photo of the dog", "", "red " * 40])

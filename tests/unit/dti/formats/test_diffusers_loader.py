@@ -12,7 +12,7 @@ import torch
 from dti.families import load
 from dti.formats import write
 from dti.pictures import View
-from dti.spec import parse_prompt
+from dti.spec.prompts import parse_prompt
 from dti.tokens import StandIn, lay_out
 from tests.checkpoints.sdxl import stable_diffusion_xl
 from tests.checkpoints.stable_diffusion import stable_diffusion

@@ -9,10 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dti.embedding import Embedding
+from dti.embeddings.embedding import Embedding
 from dti.formats import FORMATS, Foreign, detect_and_read, load, write
 from dti.formats.splitting import split
-from dti.spec import EmbeddingFormat
+from dti.spec.settings import EmbeddingFormat
 from tests.unit.dti.embeddings import random_embedding, same_rows
 from tests.unit.dti.laws import law, rows, seeds
 

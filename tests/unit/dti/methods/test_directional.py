@@ -5,11 +5,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dti.embedding import Rows
+from dti.embeddings.embedding import Rows
 from dti.methods import METHODS
 from dti.methods.base import class_rows, magnitude_of
 from dti.optim import SphereSGD
-from dti.spec import DirectionalTraining
+from dti.spec.settings import DirectionalTraining
 from dti.sphere import angle
 from tests.unit.dti.laws import law, seeds, unit
 from tests.unit.dti.methods.test_methods import table

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from dti import spec
 from dti.errors import EmbeddingMismatchError, InvalidSettingError
 from dti.methods import METHODS, Learned
 from dti.optim import rate
+from dti.spec import registry
 from dti.sphere import angle
 from tests.unit.dti.laws import unit
 
@@ -64,7 +64,7 @@ def method(request):
 
 
 def settings_for(method, **given):
-    return spec.METHODS[method.name].settings(**given)
+    return registry.METHODS[method.name].settings(**given)
 
 
 def test_every_method_has_the_name_that_it_is_listed_under():

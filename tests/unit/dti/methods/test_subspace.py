@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dti.embedding import Rows
+from dti.embeddings.embedding import Rows
 from dti.errors import EmbeddingMismatchError, InvalidSettingError
 from dti.methods import METHODS
 from dti.methods.base import class_rows

@@ -1,0 +1,1 @@
+"""The command line: every `dti` command, for a running service and for folders without one."""

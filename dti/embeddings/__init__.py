@@ -1,0 +1,1 @@
+"""Learned embeddings: rows, their safetensors file, interpolation and blending."""

@@ -1,0 +1,207 @@
+"""What was learned of a concept: rows per text encoder and where they belong; its file and the file's checks.
+
+Owns the `dti` file: safetensors with, per encoder, `NAME.direction` (n, d) and `NAME.magnitude` (n, 1) in float32,
+and metadata that says for which checkpoint and how the rows were learned. Equal embeddings give equal bytes. It knows
+no method, no model and no other tool's format.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from dti.embeddings import file as embedding_file
+from dti.errors import EmbeddingFormatError, EmbeddingMismatchError
+from dti.spec.prompts import NAME_PATTERN
+
+_FORMAT, _VERSION = "dti", "1"
+
+_UNIT_TOLERANCE = 1e-5
+"""Training keeps norms within 1e-6 of one; ten times that leaves room for mixing mixtures in float32."""
+
+_TENSOR_NAME = re.compile(r"([a-z0-9_]+)\.(direction|magnitude)")
+_STEPS = re.compile(r"[0-9]{1,9}")
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The learned rows of one encoder, split into where they point and how long they are.
+
+    Attributes:
+        direction: unit rows `(n, d)`, float32, on the CPU.
+        magnitude: their norms `(n, 1)`, float32, on the CPU.
+    """
+
+    direction: Tensor
+    magnitude: Tensor
+
+    @property
+    def vectors(self) -> Tensor:
+        """What stands in for words at the encoder's input, `(n, d)`."""
+        return self.magnitude * self.direction
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Embedding:
+    """A concept as learned for one checkpoint.
+
+    Attributes:
+        rows: by the encoder's name as diffusers calls it.
+        trigger: the concept's bare name, "my-dog", without angle brackets.
+        class_word: what kind of thing it is.
+        family: the model family that the rows belong to.
+        fingerprint: the checkpoint that they belong to.
+        method: how they were made.
+        settings: of the method; JSON values only.
+        steps: updates that were made.
+    """
+
+    rows: Mapping[str, Rows]
+    trigger: str
+    class_word: str
+    family: str
+    fingerprint: str
+    method: str
+    settings: Mapping[str, object]
+    steps: int
+
+    def to_bytes(self) -> bytes:
+        """The embedding as a file: the same bytes for the same embedding, on every machine.
+
+        Raises:
+            EmbeddingFormatError: it holds something that a file must not, such as a number that is not finite.
+        """
+        metadata = _metadata(self)
+        _check_metadata(metadata)
+        tensors = dict(_named(self.rows))
+        _check_tensors(tensors)
+        return embedding_file.write(tensors, metadata)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """An embedding from a file of anybody's: nothing in it is executed, everything in it is checked.
+
+        Raises:
+            EmbeddingFormatError: what is wrong with the file.
+        """
+        tensors, facts = embedding_file.read(data)
+        _check_metadata(facts)
+        _check_tensors(tensors)
+        encoders = sorted({name.rpartition(".")[0] for name in tensors})
+        return cls(
+            rows={name: Rows(tensors[f"{name}.direction"], tensors[f"{name}.magnitude"]) for name in encoders},
+            trigger=facts["trigger"],
+            class_word=facts["class_word"],
+            family=facts["family"],
+            fingerprint=facts["fingerprint"],
+            method=facts["method"],
+            settings=embedding_file.read_object(facts["settings"]),
+            steps=int(facts["steps"]),
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the file; see `to_bytes`."""
+        path.write_bytes(self.to_bytes())
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a file; see `from_bytes`."""
+        return cls.from_bytes(path.read_bytes())
+
+    def check_fits(self, *, family: str, fingerprint: str, widths: Mapping[str, int]) -> None:
+        """Refuse a checkpoint for which the rows were not learned.
+
+        Args:
+            family: of the checkpoint.
+            fingerprint: of the checkpoint.
+            widths: the checkpoint's encoders and their numbers a row.
+
+        Raises:
+            EmbeddingMismatchError: what differs.
+        """
+        learned = {name: rows.direction.shape[1] for name, rows in self.rows.items()}
+        for what, here, there in (
+            ("model family", self.family, family),
+            ("encoders and row widths", learned, dict(widths)),
+            ("checkpoint fingerprint", self.fingerprint, fingerprint),
+        ):
+            if here != there:
+                raise EmbeddingMismatchError(
+                    f"<{self.trigger}> was learned for another model: its {what} is {here}, the model's is {there}. "
+                    "Use the model that it was trained on, or train the concept on this one."
+                )
+
+
+def _named(rows: Mapping[str, Rows]) -> Iterator[tuple[str, Tensor]]:
+    for name in sorted(rows):
+        yield f"{name}.direction", rows[name].direction
+        yield f"{name}.magnitude", rows[name].magnitude
+
+
+def _metadata(embedding: Embedding) -> dict[str, str]:
+    return {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "trigger": embedding.trigger,
+        "class_word": embedding.class_word,
+        "family": embedding.family,
+        "fingerprint": embedding.fingerprint,
+        "method": embedding.method,
+        "settings": embedding_file.written_object(embedding.settings),
+        "steps": str(embedding.steps),
+    }
+
+
+_FACTS = ("trigger", "class_word", "family", "fingerprint", "method", "settings", "steps")
+
+
+def _check_metadata(metadata: Mapping[str, str]) -> None:
+    found = metadata.get("format"), metadata.get("version")
+    if found != (_FORMAT, _VERSION):
+        raise EmbeddingFormatError(f"The file is {found}; this program reads {(_FORMAT, _VERSION)}.")
+    missing = [name for name in _FACTS if name not in metadata]
+    if missing:
+        raise EmbeddingFormatError(f"The file's metadata lacks {', '.join(missing)}.")
+    if re.fullmatch(NAME_PATTERN, metadata["trigger"]) is None:
+        raise EmbeddingFormatError(f"The trigger {metadata['trigger']!r} is no concept's name.")
+    if _STEPS.fullmatch(metadata["steps"]) is None:
+        raise EmbeddingFormatError(f"{metadata['steps'][:20]!r} is no number of steps.")
+
+
+def _check_tensors(tensors: Mapping[str, Tensor]) -> None:
+    """Names, types, shapes and values are what the format says; every encoder has as many magnitudes as directions."""
+    counts: dict[str, dict[str, int]] = {}
+    for name, tensor in tensors.items():
+        match = _TENSOR_NAME.fullmatch(name)
+        if match is None:
+            raise EmbeddingFormatError(f"{name!r} is no part of an embedding: NAME.direction and NAME.magnitude are.")
+        _check_rows(name, tensor)
+        (_check_unit if match[2] == "direction" else _check_positive)(name, tensor)
+        counts.setdefault(match[1], {})[match[2]] = len(tensor)
+    if not counts:
+        raise EmbeddingFormatError("The file holds no rows.")
+    for encoder, parts in counts.items():
+        if parts.get("direction") != parts.get("magnitude"):
+            raise EmbeddingFormatError(f"{encoder} has {parts}: there must be as many magnitudes as directions.")
+
+
+def _check_rows(name: str, tensor: Tensor) -> None:
+    if tensor.dtype != torch.float32 or tensor.dim() != 2 or 0 in tensor.shape:  # noqa: PLR2004 - rows by numbers
+        raise EmbeddingFormatError(f"{name} is {tensor.dtype} {tuple(tensor.shape)}, not float32 rows.")
+    if not tensor.isfinite().all():
+        raise EmbeddingFormatError(f"{name} holds numbers that are not finite.")
+
+
+def _check_unit(name: str, direction: Tensor) -> None:
+    off = float((torch.linalg.vector_norm(direction.double(), dim=-1) - 1).abs().max())
+    if off > _UNIT_TOLERANCE:
+        raise EmbeddingFormatError(f"{name} holds rows whose norm is {off:.2g} away from one.")
+
+
+def _check_positive(name: str, magnitude: Tensor) -> None:
+    if magnitude.shape[1] != 1 or (magnitude <= 0).any():
+        raise EmbeddingFormatError(f"{name} must be one positive number a row.")

@@ -1,0 +1,1 @@
+"""Training of concepts: runs, the shared trainer, data set, picture selection and checkpoints."""

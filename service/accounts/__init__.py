@@ -1,0 +1,1 @@
+"""Owners, API keys, authentication, rate limits, quotas and usage."""

@@ -1,0 +1,139 @@
+"""Keys: minted for an owner, listed, revoked. Of a secret only the digest is kept; it is shown once.
+
+Who calls by a key is found out in service.accounts.authentication.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal, get_args
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from service.accounts.key_format import digest, new_secret, shown
+from service.database.ids import new_id
+from service.database.paging import Page, keyset
+from service.database.tables import Key, Owner
+from service.errors import InvalidInputError, NotFoundError
+from service.safety import Policy
+
+Scope = Literal["read", "train", "generate", "admin"]
+"""What a key allows: to read what is there, to teach concepts, to make pictures, and everything with all keys."""
+
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+QUOTAS = ("requests_per_minute", "unfinished_jobs", "device_s_per_day", "stored_bytes")
+"""What a key may bound otherwise than the service does."""
+
+_NAME_CHARACTERS = 100
+
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
+"""The calendar ends so soon afterwards that not every clock on earth could name a later moment."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewKey:
+    """A key that is to be minted.
+
+    Args:
+        owner: the name of whom it speaks for.
+        name: what people call it.
+        quotas: bounds of its own, by the names in QUOTAS.
+        safety: a policy of its own about flagged pictures; None for the service's.
+    """
+
+    owner: str
+    name: str
+    scopes: Collection[Scope]
+    expires_at: datetime | None = None
+    quotas: Mapping[str, int] = field(default_factory=dict)
+    safety: Policy | None = None
+
+
+def mint(session: Session, new: NewKey, now: datetime) -> tuple[Key, str]:
+    """Make a key, and its owner where nobody has that name yet.
+
+    Returns:
+        The key and its secret, which cannot be read again.
+
+    Raises:
+        InvalidInputError: a field is wrong.
+    """
+    _check_expiry(new.expires_at, now)
+    secret = new_secret()
+    key = Key(
+        id=new_id("key"),
+        owner=owner_named(session, _check_name("owner", new.owner), now),
+        name=_check_name("name", new.name),
+        prefix=shown(secret),
+        digest=digest(secret),
+        scopes=_check_scopes(new.scopes),
+        quotas=_check_quotas(new.quotas),
+        safety=new.safety,
+        created_at=now,
+        expires_at=new.expires_at,
+    )
+    session.add(key)
+    session.flush()
+    return key, secret
+
+
+def page(session: Session, cursor: str | None, limit: int, *, owner: str | None = None) -> Page[Key]:
+    """Keys, newest first, those of one owner where a name is given; revoked ones are among them.
+
+    Raises:
+        InvalidInputError: the cursor is none of ours.
+    """
+    query = select(Key)
+    if owner is not None:
+        query = query.join(Owner, Owner.id == Key.owner_id).where(Owner.name == owner)
+    return keyset(session, query, Key.id, "key", cursor=cursor, limit=limit)
+
+
+def revoke(session: Session, key_id: str, now: datetime) -> Key:
+    """Take a key back for good; doing so twice changes nothing.
+
+    Raises:
+        NotFoundError: there is no such key.
+    """
+    key = session.get(Key, key_id)
+    if key is None:
+        raise NotFoundError("key", key_id)
+    key.revoked_at = key.revoked_at or now
+    return key
+
+
+def owner_named(session: Session, name: str, now: datetime) -> Owner:
+    """The owner of that name, made where there is none; two who do so at once get the same."""
+    insert = (postgresql if session.get_bind().dialect.name == "postgresql" else sqlite).insert
+    made = insert(Owner).values(id=new_id("own"), name=name, created_at=now)
+    session.execute(made.on_conflict_do_nothing(index_elements=["name"]))
+    return session.scalars(select(Owner).where(Owner.name == name)).one()
+
+
+def _check_name(field_name: str, said: str) -> str:
+    name = said.strip()
+    if not name.isprintable() or not 1 <= len(name) <= _NAME_CHARACTERS:
+        raise InvalidInputError(field_name, f"{said!r} cannot be a name: 1 to {_NAME_CHARACTERS} printable characters.")
+    return name
+
+
+def _check_scopes(said: Collection[str]) -> list[str]:
+    unknown = sorted(set(said) - set(SCOPES))
+    if unknown or not said:
+        raise InvalidInputError("scopes", f"{', '.join(unknown) or 'None'} cannot be meant: {', '.join(SCOPES)}.")
+    return [scope for scope in SCOPES if scope in said]
+
+
+def _check_expiry(expires_at: datetime | None, now: datetime) -> None:
+    if expires_at is not None and not now < expires_at < _LATEST:
+        raise InvalidInputError("expires_at", f"{expires_at.isoformat()} is over already, or after the year 9998.")
+
+
+def _check_quotas(said: Mapping[str, int]) -> dict[str, int]:
+    for name, bound in said.items():
+        if name not in QUOTAS or bound < 0:
+            raise InvalidInputError(f"quotas.{name}", f"{bound} cannot be a bound: {', '.join(QUOTAS)}, 0 for none.")
+    return dict(said)

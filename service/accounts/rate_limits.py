@@ -1,0 +1,87 @@
+"""How many requests a minute keys have made, counted in Valkey for all API processes. The one module to ask `limits`.
+
+A broker that is down holds nobody up: requests are let through uncounted, it is logged, and asked again a little later.
+Windows are fixed, a minute from the first request in them, so that it is known to the second when the next one opens.
+"""
+
+import logging
+import math
+import time
+from dataclasses import dataclass
+
+import redis
+from limits import RateLimitItemPerMinute
+from limits.storage import RedisStorage
+from limits.strategies import FixedWindowRateLimiter
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from service.errors import SettingsError, TooManyRequestsError
+from service.settings import Settings
+
+WINDOW_S = 60
+ASKED_AGAIN_AFTER_S = 5.0
+"""How long a broker that did not answer is left alone, for every request would wait for it."""
+
+_TIMEOUT_S = 0.5
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Where a key stands in its window.
+
+    Args:
+        limit: requests in a window.
+        remaining: of those, what is left.
+        reset_s: when the next window opens.
+    """
+
+    limit: int
+    remaining: int
+    reset_s: int
+
+
+class RateLimiter:
+    """Counts; safe to share between threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.broker_url is None:
+            raise SettingsError("There is no broker address. Set DTI_BROKER_URL, or use `dti serve`.")
+        self._pool = redis.ConnectionPool.from_url(
+            settings.broker_url,
+            socket_connect_timeout=_TIMEOUT_S,
+            socket_timeout=_TIMEOUT_S,
+            retry=Retry(NoBackoff(), retries=0),
+        )
+        storage = RedisStorage(settings.broker_url, connection_pool=self._pool, key_prefix="dti.rates")
+        self._limiter = FixedWindowRateLimiter(storage)
+        self._silent_until = 0.0
+
+    def count(self, key_id: str, limit: int) -> Rate | None:
+        """Count a request with a key; None where nobody can count.
+
+        Raises:
+            TooManyRequestsError: the key has made too many in this minute.
+        """
+        if time.monotonic() < self._silent_until:
+            return None
+        try:
+            return self._count(key_id, RateLimitItemPerMinute(limit))
+        except redis.RedisError as error:
+            self._silent_until = time.monotonic() + ASKED_AGAIN_AFTER_S
+            _log.warning("The broker cannot be reached; requests are not counted: %s", type(error).__name__)
+            return None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.disconnect()
+
+    def _count(self, key_id: str, item: RateLimitItemPerMinute) -> Rate:
+        taken = self._limiter.hit(item, key_id)
+        stats = self._limiter.get_window_stats(item, key_id)
+        reset_s = max(1, min(WINDOW_S, math.ceil(stats.reset_time - time.time())))
+        if not taken:
+            raise TooManyRequestsError(item.amount, reset_s)
+        return Rate(item.amount, stats.remaining, reset_s)

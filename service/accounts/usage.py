@@ -1,0 +1,115 @@
+"""What owners use: seconds of the devices by day, and bytes in the storage; and whether there is anything left.
+
+Workers measure the seconds. Bytes are counted anew whenever they are asked for, from the rows of what is there: a sum
+that is kept on the side goes wrong once and stays wrong. Nobody who has no bound on them is made to wait for it.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+
+from sqlalchemy import CompoundSelect, func, select, union, union_all
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from service.database.tables import Concept, EmbeddingVersion, Image, Job, Picture, Usage
+from service.errors import DeviceQuotaExceededError, StorageQuotaExceededError
+from service.jobs import UNFINISHED
+from service.settings import Quotas
+
+
+@dataclass(frozen=True, kw_only=True)
+class Used:
+    """What an owner has used.
+
+    Args:
+        device_s: of today (UTC), as the three below, measured by workers a few seconds ago.
+        jobs: submitted today.
+        pictures: made today and not deleted since.
+        unfinished_jobs: now, as what follows.
+        stored_bytes: of all pictures, images and embeddings; equal files are one.
+    """
+
+    device_s: float
+    jobs: int
+    pictures: int
+    unfinished_jobs: int
+    stored_bytes: int
+
+
+def add_device_s(session: Session, seconds: Mapping[str, float], now: datetime) -> None:
+    """Add what owners' jobs have taken of a device to what they took today."""
+    insert = (postgresql if session.get_bind().dialect.name == "postgresql" else sqlite).insert
+    for owner_id, device_s in sorted(seconds.items()):
+        more = insert(Usage).values(owner_id=owner_id, day=now.astimezone(UTC).date(), device_s=device_s)
+        total = {"device_s": Usage.device_s + more.excluded.device_s}
+        session.execute(more.on_conflict_do_update(index_elements=["owner_id", "day"], set_=total))
+
+
+def used(session: Session, owner_id: str, now: datetime) -> Used:
+    """What an owner has used until now."""
+    today = _midnight(now)
+    mine = select(func.count()).select_from(Job).where(Job.owner_id == owner_id, Job.kind != "rpc")
+    made = select(func.count()).select_from(Image).join(Job, Job.id == Image.job_id)
+    return Used(
+        device_s=device_s_today(session, owner_id, now),
+        jobs=session.scalars(mine.where(Job.created_at >= today)).one(),
+        pictures=session.scalars(made.where(Job.owner_id == owner_id, Image.created_at >= today)).one(),
+        unfinished_jobs=session.scalars(mine.where(Job.status.in_(UNFINISHED))).one(),
+        stored_bytes=stored_bytes(session, owner_id),
+    )
+
+
+def device_s_today(session: Session, owner_id: str, now: datetime) -> float:
+    """Seconds that an owner's jobs had a device today."""
+    row = session.get(Usage, (owner_id, now.astimezone(UTC).date()))
+    return row.device_s if row else 0.0
+
+
+def stored_bytes(session: Session, owner_id: str) -> int:
+    """Bytes of everything that an owner keeps; what is stored once counts once."""
+    return _bytes(session, owner_id, union)
+
+
+def check(session: Session, quotas: Quotas, owner_id: str, now: datetime, *, adding_bytes: int = 0) -> None:
+    """See that an owner has something left before they submit more.
+
+    What runs already is not stopped, so that a day's last job, or several that are submitted at once, may take more.
+
+    Raises:
+        DeviceQuotaExceededError: the day's seconds are used up.
+        StorageQuotaExceededError: the storage is, or would be with what is added.
+    """
+    if quotas.device_s_per_day and device_s_today(session, owner_id, now) >= quotas.device_s_per_day:
+        raise DeviceQuotaExceededError(quotas.device_s_per_day, _until_midnight_s(now))
+    # Counting some twice takes a fifteenth of the time, and is as good where there is plenty of room.
+    if not quotas.stored_bytes or _bytes(session, owner_id, union_all) + adding_bytes < quotas.stored_bytes:
+        return
+    stored = stored_bytes(session, owner_id)
+    if stored >= quotas.stored_bytes or stored + adding_bytes > quotas.stored_bytes:
+        raise StorageQuotaExceededError(stored + adding_bytes, quotas.stored_bytes)
+
+
+def _bytes(session: Session, owner_id: str, combine: Callable[..., CompoundSelect[str, int]]) -> int:
+    """The bytes of an owner's objects, `combine`d: each once, or as often as something refers to them."""
+    pictures = select(Picture.key, Picture.bytes).join(Concept, Concept.id == Picture.concept_id)
+    embeddings = select(EmbeddingVersion.key, EmbeddingVersion.bytes).join(
+        Concept, Concept.id == EmbeddingVersion.concept_id
+    )
+    images = select(Image.key, Image.bytes).join(Job, Job.id == Image.job_id)
+    things = combine(
+        pictures.where(Concept.owner_id == owner_id),
+        embeddings.where(Concept.owner_id == owner_id),
+        images.where(Job.owner_id == owner_id),
+    ).subquery()
+    return int(session.scalars(select(func.coalesce(func.sum(things.c.bytes), 0))).one())
+
+
+def _midnight(now: datetime) -> datetime:
+    """The beginning of the day."""
+    return datetime.combine(now.astimezone(UTC).date(), time(), UTC)
+
+
+def _until_midnight_s(now: datetime) -> int:
+    return math.ceil((_midnight(now) + timedelta(days=1) - now).total_seconds())

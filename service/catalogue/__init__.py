@@ -1,0 +1,1 @@
+"""The models that can be used, their presets, and the token limits of their text encoders."""

@@ -1,0 +1,1 @@
+"""Concepts and the jobs that use them: trainings, generations and interpolations."""

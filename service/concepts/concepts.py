@@ -1,0 +1,346 @@
+"""Concepts: made from pictures, learned again, listed, deleted with all that came of them.
+
+ObjectStore are put into the storage before a transaction begins and deleted after it ends, by the caller; the functions
+here say which.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast, get_args
+
+from sqlalchemy import Select, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, selectinload
+
+from dti.spec.prompts import NAME_PATTERN
+from dti.spec.settings import LearnableProperty
+from service import jobs
+from service.accounts import owners, usage
+from service.concepts import trainings
+from service.context import Service
+from service.database.ids import is_id, new_id
+from service.database.paging import Page, keyset
+from service.database.references import unreferenced
+from service.database.tables import Concept, Job, JobConcept, Picture
+from service.errors import (
+    ConceptNotReadyError,
+    ConceptWithoutPicturesError,
+    InvalidInputError,
+    NameTakenError,
+    NotFoundError,
+)
+from service.webhooks import endpoints
+
+CLASS_WORD_CHARACTERS = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewConcept:
+    """A concept that was checked and can be made."""
+
+    owner_id: str
+    name: str
+    class_word: str
+    learnable_property: LearnableProperty
+    model: str
+    method: str
+    training: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredPicture:
+    """A cleaned picture that lies in the storage."""
+
+    key: str
+    sha256: str
+    filename: str
+    content_type: str
+    width: int
+    height: int
+    bytes: int
+    caption: str | None
+    safety: Mapping[str, Any] | None = None
+
+
+def check_new(service: Service, session: Session, owner_id: str, fields: Mapping[str, Any]) -> NewConcept:
+    """Check all that a client said of a new concept, before anything of it is stored.
+
+    Raises:
+        InvalidInputError: a field is wrong.
+        UnknownModelError: the catalogue has no such model.
+        PromptTooLongError: the previews' prompt, or any with so many vectors, does not fit the model's text encoders.
+        NameTakenError: the owner already has a concept of that name.
+    """
+    said = {name: value for name, value in fields.items() if value is not None}
+    name = check_name(said["name"])
+    entry = service.catalogue[said["model"]] if "model" in said else service.catalogue.default
+    method = trainings.check_method(said.get("method", "dti"))
+    new = NewConcept(
+        owner_id=owner_id,
+        name=name,
+        class_word=check_class_word(said["class_word"]),
+        learnable_property=_check_learnable_property(said.get("learnable_property", "object")),
+        model=entry.name,
+        method=method,
+        training=trainings.complete_settings(entry, method, said.get("training", {}), service.settings.limits),
+    )
+    check_free(session, owner_id, name)
+    _check_words(service, session, new, settings=new.training)
+    return new
+
+
+def create(
+    service: Service,
+    session: Session,
+    new: NewConcept,
+    pictures: Sequence[StoredPicture],
+    now: datetime,
+    *,
+    webhook: Mapping[str, Any] | None = None,
+) -> tuple[Concept, Job]:
+    """Make a concept and queue its first training; `webhook` is whom to tell of that, checked.
+
+    Raises:
+        NameTakenError: somebody was faster.
+        TooManyJobsError: the owner has too many unfinished jobs.
+        DeviceQuotaExceededError: the owner's jobs had the devices long enough today.
+        StorageQuotaExceededError: the owner's things fill the storage.
+    """
+    owners.hold(session, new.owner_id)
+    adding_bytes = sum(picture.bytes for picture in pictures)
+    usage.check(session, service.settings.quotas, new.owner_id, now, adding_bytes=adding_bytes)
+    concept = Concept(
+        id=new_id("con"),
+        **vars(new),
+        created_at=now,
+        updated_at=now,
+        pictures=[
+            Picture(id=new_id("img"), position=position, **vars(picture)) for position, picture in enumerate(pictures)
+        ],
+        embeddings=[],
+    )
+    job = trainings.submit(
+        service,
+        session,
+        concept,
+        method=new.method,
+        settings=new.training,
+        start="class_word",
+        webhook=webhook,
+        now=now,
+    )
+    concept.job_id = job.id
+    _add(session, concept)
+    return concept, job
+
+
+def adopt(session: Session, new: NewConcept, made: jobs.EmbeddingMade, now: datetime) -> Concept:
+    """Make a concept of an embedding that is there already, and lies in the storage.
+
+    Raises:
+        NameTakenError: somebody was faster.
+    """
+    concept = Concept(id=new_id("con"), **vars(new), created_at=now, updated_at=now, pictures=[])
+    concept.embeddings = [made.version(concept.id, 1, now)]
+    _add(session, concept)
+    return concept
+
+
+def get(session: Session, owner_id: str, reference: str) -> Concept:
+    """A concept by its id or its name, with its pictures and embeddings.
+
+    Raises:
+        NotFoundError: there is none, or it belongs to another owner.
+    """
+    return _one(session, _owned(owner_id, reference), reference)
+
+
+def hold(session: Session, owner_id: str, reference: str) -> Concept:
+    """A concept that is ready and cannot be deleted until the transaction ends.
+
+    Raises:
+        NotFoundError: there is none, or it belongs to another owner.
+        ConceptNotReadyError: it has no embedding yet.
+    """
+    concept = _one(session, _owned(owner_id, reference).with_for_update(read=True, key_share=True), reference)
+    if concept.embedding is None:
+        raise ConceptNotReadyError([concept.name])
+    return concept
+
+
+def page(
+    session: Session,
+    owner_id: str,
+    cursor: str | None,
+    limit: int,
+    *,
+    model: str | None = None,
+    ready: bool | None = None,
+) -> Page[Concept]:
+    """An owner's concepts, newest first.
+
+    Raises:
+        InvalidInputError: the cursor is none of ours.
+    """
+    query = _whole(select(Concept).where(Concept.owner_id == owner_id))
+    if model is not None:
+        query = query.where(Concept.model == model)
+    if ready is not None:
+        query = query.where(Concept.embeddings.any() if ready else ~Concept.embeddings.any())
+    return keyset(session, query, Concept.id, "con", cursor=cursor, limit=limit)
+
+
+def retrain(
+    service: Service, session: Session, owner_id: str, reference: str, fields: Mapping[str, Any], *, now: datetime
+) -> Job:
+    """Queue another training; the concept stays usable as it is until that has succeeded.
+
+    What is not said of the training stays as it was, except that the seed is drawn anew; by another method it is as
+    that one has it.
+
+    Raises:
+        NotFoundError: there is no such concept.
+        InvalidInputError: a field is wrong.
+        ConceptWithoutPicturesError: it was imported or blended: there is nothing to learn from.
+        ConceptNotReadyError: it is to start from an embedding that is not there.
+        PromptTooLongError: the previews' prompt, or any with so many vectors, does not fit the model's text encoders.
+        TooManyJobsError: the owner has too many unfinished jobs.
+        DeviceQuotaExceededError: the owner's jobs had the devices long enough today.
+        StorageQuotaExceededError: the owner's things fill the storage.
+    """
+    said = {name: value for name, value in fields.items() if value is not None}
+    concept = _one(session, _owned(owner_id, reference).with_for_update(), reference)
+    if not concept.pictures:
+        raise ConceptWithoutPicturesError(concept.name)
+    start = said.get("from", "class_word")
+    if start not in get_args(trainings.Start):
+        raise InvalidInputError("from", f"{start!r} is not allowed. Choose one of: current, class_word.")
+    if start == "current" and concept.embedding is None:
+        raise ConceptNotReadyError([concept.name])
+    method = trainings.check_method(said.get("method", concept.method))
+    before = {**concept.training, "seed": None} if method == concept.method else {}
+    settings = trainings.complete_settings(
+        service.catalogue[concept.model], method, said.get("training", {}), service.settings.limits, before
+    )
+    _check_words(service, session, concept, settings=settings)
+    webhook = endpoints.of_request(service.settings, said.get("webhook"))
+    job = trainings.submit(
+        service, session, concept, method=method, settings=settings, start=start, webhook=webhook, now=now
+    )
+    concept.job_id = job.id
+    return job
+
+
+def delete(session: Session, owner_id: str, reference: str, now: datetime) -> list[str]:
+    """Delete a concept, its pictures and embeddings and every image that it appears in; end its unfinished jobs.
+
+    Returns:
+        The keys of the objects that nobody refers to any more, to be deleted once this is committed.
+
+    Raises:
+        NotFoundError: there is no such concept.
+    """
+    concept = _one(session, _owned(owner_id, reference).with_for_update(), reference)
+    keys = {picture.key for picture in concept.pictures} | {version.key for version in concept.embeddings}
+    for job in session.scalars(_about(concept)).all():
+        keys.update(image.key for image in job.images)
+        keys.update(key for key in (job.checkpoint_key, job.file_key) if key)
+        job.images.clear()
+        job.checkpoint_key = job.file_key = job.result = None
+        if job.status in jobs.UNFINISHED:
+            jobs.force_cancel(session, job, now)
+    session.delete(concept)
+    session.flush()
+    return unreferenced(session, keys)
+
+
+def _check_words(
+    service: Service, session: Session, concept: NewConcept | Concept, settings: Mapping[str, Any]
+) -> None:
+    trainings.check_words(
+        service,
+        session,
+        concept.model,
+        name=concept.name,
+        class_word=concept.class_word,
+        learnable_property=concept.learnable_property,
+        settings=settings,
+    )
+
+
+def _add(session: Session, concept: Concept) -> None:
+    session.add(concept)
+    try:
+        session.flush()
+    except IntegrityError as error:
+        raise NameTakenError(concept.name) from error
+
+
+def _owned(owner_id: str, reference: str) -> Select[Concept]:
+    named = Concept.id if is_id("con", reference) else Concept.name
+    return _whole(select(Concept).where(Concept.owner_id == owner_id, named == reference))
+
+
+def _whole(query: Select[Concept]) -> Select[Concept]:
+    return query.options(selectinload(Concept.pictures), selectinload(Concept.embeddings))
+
+
+def _one(session: Session, query: Select[Concept], reference: str) -> Concept:
+    concept = session.scalars(query).one_or_none()
+    if concept is None:
+        raise NotFoundError("concept", reference)
+    return concept
+
+
+def _about(concept: Concept) -> Select[Job]:
+    """The jobs that a concept appears in, locked in the order in which everybody locks several jobs."""
+    about = select(Job).where(Job.concepts.any(JobConcept.concept_id == concept.id)).order_by(Job.id)
+    return about.with_for_update().options(selectinload(Job.images)).execution_options(populate_existing=True)
+
+
+def check_free(session: Session, owner_id: str, name: str) -> None:
+    """Refuse a name that an owner has given already.
+
+    Raises:
+        NameTakenError: it is.
+    """
+    if session.scalars(select(Concept.id).where(Concept.owner_id == owner_id, Concept.name == name)).first():
+        raise NameTakenError(name)
+
+
+def check_name(name: str) -> str:
+    """A concept's name.
+
+    Raises:
+        InvalidInputError: it cannot be one.
+    """
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise InvalidInputError(
+            "name",
+            f"{name!r} cannot be a name: 1 to 63 characters of a-z, 0-9 and -, the first of them not a hyphen.",
+        )
+    return name
+
+
+def check_class_word(word: str) -> str:
+    """A class word, without needless blanks.
+
+    Raises:
+        InvalidInputError: it is empty or too long.
+    """
+    stripped = " ".join(word.split())
+    if not stripped or len(stripped) > CLASS_WORD_CHARACTERS:
+        raise InvalidInputError(
+            "class_word", f"{word!r} cannot be a class word: 1 to {CLASS_WORD_CHARACTERS} characters, such as 'dog'."
+        )
+    return stripped
+
+
+def _check_learnable_property(said: str) -> LearnableProperty:
+    if said not in get_args(LearnableProperty):
+        raise InvalidInputError(
+            "learnable_property", f"{said!r} is not allowed. Choose one of: {', '.join(get_args(LearnableProperty))}."
+        )
+    return cast("LearnableProperty", said)

@@ -1,0 +1,71 @@
+"""Which concepts a request means, and whether they can be used together. Knows no prompt's wording and no job."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session, selectinload
+
+from service.catalogue.models import Catalogue, ModelEntry
+from service.catalogue.token_limits import EncoderShapes
+from service.database.tables import Concept
+from service.errors import ConceptNotReadyError, EmbeddingsDifferError, ModelMismatchError, UnknownConceptError
+
+
+def find(session: Session, owner_id: str, references: Collection[str]) -> list[Concept]:
+    """An owner's concepts by names or ids, in the order in which they are referred to.
+
+    They cannot be deleted until the transaction ends; whoever deletes them then sees the job that pins them.
+
+    Raises:
+        UnknownConceptError: some do not exist; all such are said.
+    """
+    query = select(Concept).where(
+        Concept.owner_id == owner_id, or_(Concept.name.in_(references), Concept.id.in_(references))
+    )
+    locked = query.order_by(Concept.id).with_for_update(read=True, key_share=True)
+    rows = session.scalars(locked.options(selectinload(Concept.embeddings))).all()
+    found = {reference: row for row in rows for reference in (row.id, row.name)}
+    unknown = [reference for reference in references if reference not in found]
+    if unknown:
+        raise UnknownConceptError(unknown)
+    return [found[reference] for reference in references]
+
+
+def model_for(catalogue: Catalogue, wanted: str | None, concepts: Sequence[Concept]) -> ModelEntry:
+    """The model of a request: the one asked for, else that of its concepts, else the catalogue's.
+
+    Raises:
+        UnknownModelError: the catalogue has no such model.
+        ModelMismatchError: a concept belongs to another.
+    """
+    if wanted is None:
+        wanted = next((concept.model for concept in concepts), catalogue.default.name)
+    entry = catalogue[wanted]
+    for concept in concepts:
+        if concept.model != entry.name:
+            raise ModelMismatchError(concept.name, concept.model, entry.name)
+    return entry
+
+
+def encoders_of(concepts: Sequence[Concept]) -> dict[str, EncoderShapes]:
+    """The encoders of the embedding that each concept has now, by the concept's name.
+
+    Raises:
+        ConceptNotReadyError: some have none; all such are said.
+    """
+    unready = [concept.name for concept in concepts if concept.embedding is None]
+    if unready:
+        raise ConceptNotReadyError(list(dict.fromkeys(unready)))
+    return {concept.name: concept.embedding.encoders for concept in concepts if concept.embedding}
+
+
+def check_alike(first: str, second: str, encoders: Mapping[str, EncoderShapes]) -> None:
+    """Refuse two concepts between which there is no way, because their numbers of vectors differ.
+
+    Raises:
+        EmbeddingsDifferError: they do for some encoder.
+    """
+    for encoder in encoders[first]:
+        vectors = (encoders[first][encoder]["vectors"], encoders[second][encoder]["vectors"])
+        if vectors[0] != vectors[1]:
+            raise EmbeddingsDifferError(first, second, encoder, vectors)

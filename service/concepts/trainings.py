@@ -1,0 +1,166 @@
+"""What a training is asked to do: its settings completed and checked, and the job that does it."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy.orm import Session
+
+from dti.errors import InvalidSettingError
+from dti.spec.prompts import PLAIN_PROMPTS, triggers
+from dti.spec.registry import METHODS, training_settings
+from dti.spec.settings import SEED_LIMIT, LearnableProperty
+from service import jobs
+from service.accounts import usage
+from service.catalogue.models import ModelEntry
+from service.context import Service
+from service.database.tables import Concept, Job
+from service.errors import InvalidInputError
+from service.settings import Limits
+
+Start = Literal["class_word", "current"]
+
+
+def check_method(method: str) -> str:
+    """A method's name.
+
+    Raises:
+        InvalidInputError: there is no such method.
+    """
+    if method not in METHODS:
+        raise InvalidInputError("method", f"There is no method {method!r}. Choose one of: {', '.join(METHODS)}.")
+    return method
+
+
+def complete_settings(
+    entry: ModelEntry, method: str, given: Mapping[str, Any], limits: Limits, before: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """All settings of a training: those given, those from before, the model's, the method's; a seed is drawn.
+
+    Args:
+        entry: the model.
+        method: a name of `dti.spec.registry.METHODS`.
+        given: what the client said.
+        limits: of the service.
+        before: of the concept's last training, if it was by the same method.
+
+    Raises:
+        InvalidInputError: a setting is unknown, of the wrong type, out of bounds, or does not suit the model.
+    """
+    try:
+        settings = asdict(training_settings(method, given, {**entry.training_by(method), **(before or {})}))
+    except InvalidSettingError as error:
+        raise InvalidInputError(f"training.{error.field}", str(error)) from error
+    if settings["resolution"] is None:
+        settings["resolution"] = min(entry.width, entry.height)
+    if settings["seed"] is None:
+        settings["seed"] = secrets.randbelow(SEED_LIMIT + 1)
+    _check_steps(settings["steps"], limits)
+    _check_resolution(settings["resolution"], entry)
+    _check_preview(settings["preview_prompt"], limits)
+    return settings
+
+
+def check_words(
+    service: Service,
+    session: Session,
+    model: str,
+    *,
+    name: str,
+    class_word: str,
+    learnable_property: LearnableProperty,
+    settings: Mapping[str, Any],
+) -> None:
+    """Check the words of a training, which would otherwise end it when a worker reads them.
+
+    Raises:
+        InvalidInputError: the model does not know the class word, or the previews' prompt names another concept.
+        PromptTooLongError: the previews' prompt, or any with so many vectors, does not fit the model's text encoders.
+    """
+    service.token_limits.check_class_word(session, model, class_word)
+    prompt = (settings["preview_prompt"] or PLAIN_PROMPTS[learnable_property]).replace("{}", f"<{name}>")
+    others = [other for other in triggers(prompt) if other != name]
+    if others:
+        raise InvalidInputError(
+            "training.preview_prompt", f"It can hold no concept but the one that is learned, and names <{others[0]}>."
+        )
+    vectors = settings["num_vectors"]
+    service.token_limits.check_unlearned(session, model, prompt, name=name, class_word=class_word, vectors=vectors)
+
+
+def submit(
+    service: Service,
+    session: Session,
+    concept: Concept,
+    *,
+    method: str,
+    settings: Mapping[str, Any],
+    start: Start,
+    webhook: Mapping[str, Any] | None,
+    now: datetime,
+) -> Job:
+    """Queue a training of a concept.
+
+    Raises:
+        TooManyJobsError: the owner has too many unfinished jobs.
+        DeviceQuotaExceededError: the owner's jobs had the devices long enough today.
+        StorageQuotaExceededError: the owner's things fill the storage.
+    """
+    new = jobs.NewJob(
+        owner_id=concept.owner_id,
+        kind="train",
+        model=concept.model,
+        input={
+            "concept": concept.id,
+            "name": concept.name,
+            "class_word": concept.class_word,
+            "learnable_property": concept.learnable_property,
+            "method": method,
+            "from": start,
+            "training": dict(settings),
+        },
+        total=settings["steps"],
+        concepts=[pinned(concept)],
+        webhook=webhook,
+        safety=service.settings.safety.policy,
+    )
+    usage.check(session, service.settings.quotas, concept.owner_id, now)
+    return jobs.submit(
+        session, new, broker=service.broker, unfinished_limit=service.settings.limits.unfinished_jobs, now=now
+    )
+
+
+def pinned(concept: Concept) -> jobs.PinnedConcept:
+    """A concept with the embedding that it has now."""
+    embedding = concept.embedding
+    return jobs.PinnedConcept(
+        id=concept.id,
+        name=concept.name,
+        embedding_key=embedding.key if embedding else None,
+        embedding_sha256=embedding.sha256 if embedding else None,
+    )
+
+
+def _check_steps(steps: int, limits: Limits) -> None:
+    if steps > limits.training_steps:
+        raise InvalidInputError("training.steps", f"{steps} updates are too many: at most {limits.training_steps}.")
+
+
+def _check_resolution(resolution: int, entry: ModelEntry) -> None:
+    if resolution % entry.size_multiple_px or resolution > entry.max_px:
+        raise InvalidInputError(
+            "training.resolution",
+            f"{resolution} px does not suit {entry.name}: "
+            f"a multiple of {entry.size_multiple_px} up to {entry.max_px} is needed.",
+        )
+
+
+def _check_preview(prompt: str | None, limits: Limits) -> None:
+    if prompt is None:
+        return
+    if prompt.count("{}") != 1:
+        raise InvalidInputError("training.preview_prompt", "It needs exactly one {}, where the concept stands.")
+    if len(prompt) > limits.prompt_characters:
+        raise InvalidInputError("training.preview_prompt", f"At most {limits.prompt_characters} characters are read.")

@@ -1,0 +1,1 @@
+"""Engine, tables, paging, ids and object references of the one database."""

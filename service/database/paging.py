@@ -1,0 +1,44 @@
+"""Lists in pages, newest first, by keyset: a page costs the same wherever it lies, and new rows shift nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from sqlalchemy import Select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from service.database.ids import Kind, is_id
+from service.database.tables import Concept, Delivery, Job, Key, Webhook
+from service.errors import InvalidInputError
+
+T = TypeVar("T", Concept, Delivery, Job, Key, Webhook)
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """Some of a list, newest first, and the cursor of what follows; None at the end."""
+
+    items: Sequence[T]
+    next: str | None
+
+
+def keyset(
+    session: Session,
+    query: Select[T],
+    ids: InstrumentedAttribute[str],
+    kind: Kind,
+    *,
+    cursor: str | None,
+    limit: int,
+) -> Page[T]:
+    """The page of a query that follows a cursor.
+
+    Raises:
+        InvalidInputError: the cursor is none of ours.
+    """
+    if cursor is not None:
+        if not is_id(kind, cursor):
+            raise InvalidInputError("cursor", f"{cursor!r} is no cursor of this list. Take `next` of the page before.")
+        query = query.where(ids < cursor)
+    rows = session.scalars(query.order_by(ids.desc()).limit(limit + 1)).all()
+    return Page(rows[:limit], rows[limit - 1].id if len(rows) > limit else None)

@@ -1,0 +1,97 @@
+"""What can be read of jobs; every function serves with a session of either kind."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Select, or_, select
+from sqlalchemy.orm import Session, selectinload
+
+from service.database.paging import Page, keyset
+from service.database.tables import Event, Job, JobConcept, ListedKind, MetricChunk, Status
+from service.errors import NotFoundError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """Which jobs of a list; None for all. A concept is meant by its id or its name."""
+
+    kind: ListedKind | None = None
+    status: Status | None = None
+    concept: str | None = None
+
+
+@dataclass(frozen=True)
+class TrainingCurve:
+    """A training's course, one value of each a step."""
+
+    step: list[int]
+    loss: list[float | None]
+    angle_rad: list[float | None]
+
+
+def get(session: Session, owner_id: str, job_id: str) -> Job:
+    """A job with its concepts and images.
+
+    Raises:
+        NotFoundError: there is none, it belongs to another owner, or it is an RPC, which nobody sees.
+    """
+    job = session.scalars(_whole(_listed(owner_id).where(Job.id == job_id))).one_or_none()
+    if job is None:
+        raise NotFoundError("job", job_id)
+    return job
+
+
+def page(session: Session, owner_id: str, filters: Filters, cursor: str | None, limit: int) -> Page[Job]:
+    """An owner's jobs, newest first.
+
+    Raises:
+        InvalidInputError: the cursor is none of ours.
+    """
+    query = _whole(_filtered(_listed(owner_id), filters))
+    return keyset(session, query, Job.id, "job", cursor=cursor, limit=limit)
+
+
+def events_after(session: Session, job_id: str, number: int) -> Sequence[Event]:
+    """A job's events after a number, in order; all of them after 0."""
+    return session.scalars(
+        select(Event).where(Event.job_id == job_id, Event.number > number).order_by(Event.number)
+    ).all()
+
+
+def last_events(session: Session, job_ids: Collection[str]) -> dict[str, int]:
+    """The number of each job's newest event: one question for all who listen."""
+    rows = session.execute(select(Job.id, Job.last_event_number).where(Job.id.in_(job_ids)))
+    return {row.id: row.last_event_number for row in rows}
+
+
+def curve(session: Session, job_id: str) -> TrainingCurve:
+    """A training's curve; what a later attempt did again counts."""
+    chunks = session.scalars(
+        select(MetricChunk).where(MetricChunk.job_id == job_id).order_by(MetricChunk.attempt, MetricChunk.first_step)
+    )
+    points = {
+        step: (loss, angle_rad)
+        for chunk in chunks
+        for step, loss, angle_rad in zip(chunk.steps, chunk.losses, chunk.angles_rad, strict=True)
+    }
+    steps = sorted(points)
+    return TrainingCurve(steps, [points[step][0] for step in steps], [points[step][1] for step in steps])
+
+
+def _listed(owner_id: str) -> Select[Job]:
+    return select(Job).where(Job.owner_id == owner_id, Job.kind != "rpc")
+
+
+def _whole(query: Select[Job]) -> Select[Job]:
+    return query.options(selectinload(Job.concepts), selectinload(Job.images))
+
+
+def _filtered(query: Select[Job], filters: Filters) -> Select[Job]:
+    if filters.kind is not None:
+        query = query.where(Job.kind == filters.kind)
+    if filters.status is not None:
+        query = query.where(Job.status == filters.status)
+    if filters.concept is not None:
+        meant = or_(JobConcept.concept_id == filters.concept, JobConcept.name == filters.concept)
+        query = query.where(Job.concepts.any(meant))
+    return query

@@ -1,0 +1,191 @@
+"""How a job leaves its worker: done, failed, cancelled, or handed back; and how its end is asked for."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from service.database.ids import new_id
+from service.database.tables import Concept, EmbeddingVersion, Job, JobConcept
+from service.errors import JobEndedError, LeaseLostError, NotFoundError
+from service.jobs.fencing import Attempt, fenced
+from service.jobs.states import ENDED, UNFINISHED, append, move
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingMade:
+    """What a training made, as it lies in the storage.
+
+    Args:
+        encoders: per encoder {"vectors": n, "dim": d, "magnitude": mean of the rows' norms}.
+        bytes: the size of its file.
+        steps: updates that it took.
+        neighbours: per encoder and vector [{"token": "dog", "cosine": 0.9}, …]; None where nobody asked.
+    """
+
+    sha256: str
+    key: str
+    encoders: Mapping[str, Mapping[str, Any]]
+    bytes: int
+    steps: int
+    neighbours: Mapping[str, Any] | None = None
+
+    def version(self, concept_id: str, number: int, now: datetime, *, job_id: str | None = None) -> EmbeddingVersion:
+        """The row of a concept's embedding, to be added to a session."""
+        return EmbeddingVersion(
+            id=new_id("emb"),
+            concept_id=concept_id,
+            number=number,
+            job_id=job_id,
+            key=self.key,
+            sha256=self.sha256,
+            encoders={name: dict(encoder) for name, encoder in self.encoders.items()},
+            bytes=self.bytes,
+            steps=self.steps,
+            neighbours=dict(self.neighbours) if self.neighbours is not None else None,
+            created_at=now,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RpcResult:
+    """What an RPC brings back.
+
+    Args:
+        result: JSON values.
+        file_key: a file beside it, in the storage.
+    """
+
+    result: Mapping[str, Any]
+    file_key: str | None = None
+
+
+def succeed(session: Session, claim: Attempt, now: datetime) -> None:
+    """End a job whose results are all written.
+
+    Raises:
+        LeaseLostError: the attempt is over.
+    """
+    job = fenced(session, claim)
+    job.step = job.total
+    move(session, job, "succeeded", now)
+
+
+def fail(session: Session, claim: Attempt, code: str, message: str, now: datetime) -> None:
+    """End a job for a reason that would be there again at the next attempt.
+
+    Raises:
+        LeaseLostError: the attempt is over.
+    """
+    job = fenced(session, claim)
+    job.error_code, job.error_message = code, message
+    move(session, job, "failed", now)
+
+
+def confirm_cancel(session: Session, claim: Attempt, now: datetime) -> None:
+    """End a job because somebody asked for it.
+
+    Raises:
+        LeaseLostError: the attempt is over.
+    """
+    move(session, fenced(session, claim), "cancelled", now)
+
+
+def release(session: Session, claim: Attempt, now: datetime) -> None:
+    """Put a job back into the queue at its old place, because the worker stops; this is no lost attempt.
+
+    Raises:
+        LeaseLostError: the attempt is over.
+    """
+    job = fenced(session, claim)
+    move(session, job, "cancelled" if job.cancel_requested else "queued", now)
+
+
+def finish_training(session: Session, claim: Attempt, made: EmbeddingMade, now: datetime) -> EmbeddingVersion:
+    """End a training: what it made becomes its concept's embedding, in the same transaction.
+
+    That transaction must have written nothing before, or it could hold the job while it waits for the concept.
+
+    Raises:
+        LeaseLostError: the attempt is over; so it is when the concept was deleted, which ends its trainings.
+    """
+    # The concept before the job: who deletes it locks them in this order, and each would wait for the other.
+    learned = select(JobConcept.concept_id).where(JobConcept.job_id == claim.job_id)
+    concept = session.scalars(select(Concept).where(Concept.id.in_(learned)).with_for_update()).one_or_none()
+    job = fenced(session, claim)
+    if concept is None:
+        raise LeaseLostError(claim.job_id, claim.attempt)
+    newest = select(func.max(EmbeddingVersion.number)).where(EmbeddingVersion.concept_id == concept.id)
+    number = (session.scalars(newest).one() or 0) + 1
+    version = made.version(concept.id, number, now, job_id=job.id)
+    session.add(version)
+    concept.method, concept.training, concept.updated_at = job.input["method"], job.input["training"], now
+    job.step = job.total
+    move(session, job, "succeeded", now)
+    return version
+
+
+def finish_rpc(session: Session, claim: Attempt, write: Callable[[], RpcResult], now: datetime) -> None:
+    """End an RPC with what it brings back, in the transaction in which that is written.
+
+    Args:
+        session: writes.
+        claim: whose RPC it is.
+        write: writes what was made and returns what the RPC brings back; not called where nobody waits any more.
+        now: the moment.
+
+    Raises:
+        LeaseLostError: the attempt is over.
+    """
+    job = fenced(session, claim)
+    if job.cancel_requested:
+        move(session, job, "cancelled", now)
+        return
+    brought = write()
+    job.result = dict(brought.result)
+    job.file_key = brought.file_key or job.file_key
+    job.step = job.total
+    move(session, job, "succeeded", now)
+
+
+def request_cancel(session: Session, job_id: str, now: datetime) -> Job:
+    """Ask for a job's end: a queued one ends at once, a running one when its worker hears of it.
+
+    Raises:
+        NotFoundError: there is no such job.
+        JobEndedError: it has succeeded or failed.
+    """
+    job = session.scalars(_locked(job_id)).one_or_none()
+    if job is None:
+        raise NotFoundError("job", job_id)
+    if job.status in {"succeeded", "failed"}:
+        raise JobEndedError(job.id, job.status)
+    if job.status in UNFINISHED and not job.cancel_requested:
+        job.cancel_requested = True
+        if job.status == "queued":
+            move(session, job, "cancelled", now)
+        else:
+            append(session, job, "status", {"status": job.status}, now)
+    return job
+
+
+def cancel_if_unfinished(session: Session, job_id: str, now: datetime) -> tuple[Job, bool]:
+    """A job that a request waited for, and whether it has ended; one that has not is called off: nobody asks again."""
+    job = session.scalars(_locked(job_id)).one()
+    in_time = job.status in ENDED
+    if not in_time:
+        request_cancel(session, job_id, now)
+    return job, in_time
+
+
+def force_cancel(session: Session, job: Job, now: datetime) -> None:
+    """End an unfinished job, whose row the caller has locked, without asking its worker, which loses the fence."""
+    job.cancel_requested = True
+    move(session, job, "cancelled", now)
+
+
+def _locked(job_id: str) -> Select[Job]:
+    return select(Job).where(Job.id == job_id).with_for_update().execution_options(populate_existing=True)

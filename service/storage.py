@@ -1,0 +1,208 @@
+"""Bytes in S3, by key: pictures, embeddings and checkpoints. The one module that speaks to boto3.
+
+Two clients: the internal one moves bytes; the public one only signs addresses, because the host that a browser will
+ask is part of the signature. ObjectStore are named by their content, so the same bytes are stored once an owner and a
+repeated write harms nobody. It knows no job, concept or table.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from service.errors import ObjectMissingError, SettingsError, StorageUnavailableError
+from service.settings import Settings
+
+_PROBE_S = 5
+"""How long a store may take to say that it is there."""
+
+_DELETE_LIMIT = 1000
+"""Keys that S3 takes in one request to delete."""
+
+
+def name_for(owner_id: str, room: str, data: bytes, extension: str) -> str:
+    """The key of some bytes: `{owner}/{room}/{sha256}.{extension}`. Servers derive the type from the extension."""
+    return f"{owner_id}/{room}/{hashlib.sha256(data).hexdigest()}.{extension}"
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object as a listing tells of it."""
+
+    key: str
+    stored_at: datetime
+
+
+class ObjectStore:
+    """A bucket. Nothing is asked of the store until the first use.
+
+    Raises:
+        SettingsError: no address is set.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.s3_endpoint is None:
+            raise SettingsError("DTI_S3_ENDPOINT is not set. Set it, or let `dti serve` start an S3 server of its own.")
+        self._bucket = settings.s3_bucket
+        session = boto3.session.Session()
+        public = settings.s3_public_endpoint or settings.s3_endpoint
+        self._client = _client(session, settings, settings.s3_endpoint)
+        self._prober = _client(session, settings, settings.s3_endpoint, read_timeout_s=_PROBE_S, attempts=1)
+        self._signer = self._client if public == settings.s3_endpoint else _client(session, settings, public)
+
+    def put(self, key: str, data: bytes, content_type: str) -> None:
+        """Store bytes; what was there under the key is replaced.
+
+        Raises:
+            StorageUnavailableError: the store cannot be reached or refuses.
+        """
+        with _translated(key):
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=data, ContentType=content_type)
+
+    def get(self, key: str) -> bytes:
+        """The bytes under a key.
+
+        Raises:
+            ObjectMissingError: there are none.
+            StorageUnavailableError: the store cannot be reached or refuses.
+        """
+        with _translated(key):
+            data: bytes = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+            return data
+
+    def exists(self, key: str) -> bool:
+        """Whether there are bytes under a key.
+
+        Raises:
+            StorageUnavailableError: the store cannot be reached or refuses.
+        """
+        try:
+            with _translated(key):
+                self._client.head_object(Bucket=self._bucket, Key=key)
+        except ObjectMissingError:
+            return False
+        return True
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Forget what is under the keys; a key with nothing under it is no error.
+
+        Raises:
+            StorageUnavailableError: the store cannot be reached or refuses.
+        """
+        for some in _batches(list(keys), _DELETE_LIMIT):
+            with _translated(some[0]):
+                request = {"ObjectStore": [{"Key": key} for key in some], "Quiet": True}
+                answer = self._client.delete_objects(Bucket=self._bucket, Delete=request)
+            for error in answer.get("Errors", []):
+                raise StorageUnavailableError(f"The object store refused to delete an object ({error['Code']}).")
+
+    def listed(self, after: str, limit: int) -> list[StoredObject]:
+        """The next objects in the order of their keys; none at the end.
+
+        Args:
+            after: the key to go on after; "" from the beginning.
+            limit: how many at most, up to 1,000.
+
+        Raises:
+            StorageUnavailableError: the store cannot be reached or refuses.
+        """
+        with _translated(after):
+            answer = self._client.list_objects_v2(Bucket=self._bucket, StartAfter=after, MaxKeys=limit)
+        return [StoredObject(one["Key"], one["LastModified"]) for one in answer.get("Contents", ())]
+
+    def url(self, key: str, expires_s: int) -> str:
+        """An address that anybody may read the object at by a plain GET until it expires. Asks no server."""
+        request = {"Bucket": self._bucket, "Key": key}
+        address: str = self._signer.generate_presigned_url("get_object", Params=request, ExpiresIn=expires_s)
+        return address
+
+    def ensure_bucket(self) -> None:
+        """Make the bucket where it is missing; two who do so at once do no harm.
+
+        Raises:
+            StorageUnavailableError: the store cannot be reached or refuses.
+        """
+        try:
+            self.check()
+        except ObjectMissingError:
+            with _translated(self._bucket), _already_made():
+                self._client.create_bucket(Bucket=self._bucket)
+
+    def check(self) -> None:
+        """Ask the store whether the bucket is there; one that hangs is given up soon.
+
+        Raises:
+            ObjectMissingError: there is no such bucket.
+            StorageUnavailableError: the store cannot be reached or refuses.
+        """
+        with _translated(self._bucket):
+            self._prober.head_bucket(Bucket=self._bucket)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+        self._prober.close()
+        self._signer.close()
+
+
+def _client(
+    session: Any,  # noqa: ANN401 - boto3 makes its classes at run time
+    settings: Settings,
+    endpoint: str,
+    *,
+    read_timeout_s: float = 20,
+    attempts: int = 2,
+) -> Any:  # noqa: ANN401
+    return session.client(
+        "s3",
+        endpoint_url=endpoint,
+        aws_access_key_id=settings.s3_access_key,
+        aws_secret_access_key=settings.s3_secret_key,
+        region_name=settings.s3_region,
+        config=Config(
+            signature_version="s3v4",
+            s3={"addressing_style": "path"},
+            connect_timeout=2,
+            read_timeout=read_timeout_s,
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            # Checksums beyond what a request must carry are unknown to many servers.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
+
+
+@contextmanager
+def _translated(key: str) -> Iterator[None]:
+    """Turn boto3's errors into the service's, whose sentences reach clients: no address and no key stands in them."""
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"].get("Code") == "NoSuchBucket":
+            raise StorageUnavailableError("The storage has no bucket. Run `dti migrate`, which makes it.") from error
+        if error.response["ResponseMetadata"].get("HTTPStatusCode") == 404:  # noqa: PLR2004  (HTTP's "not found")
+            raise ObjectMissingError(key) from error
+        code = error.response["Error"].get("Code", "no code")
+        raise StorageUnavailableError(f"The object store refused ({code}). Try again in a moment.") from error
+    except BotoCoreError as error:
+        kind = type(error).__name__
+        raise StorageUnavailableError(f"The object store cannot be reached ({kind}). Try again in a moment.") from error
+
+
+@contextmanager
+def _already_made() -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
+            raise
+
+
+def _batches(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (keys[start : start + size] for start in range(0, len(keys), size))

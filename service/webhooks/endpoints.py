@@ -1,0 +1,180 @@
+"""Standing webhooks, and the one of each owner whose secret signs for addresses that requests name.
+
+That one is called "default", has no address, and is made when it is first needed. It knows nothing of messages except
+that a test may be asked for.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from service.accounts import owners
+from service.database.ids import new_id
+from service.database.paging import Page, keyset
+from service.database.tables import Delivery, Webhook
+from service.errors import NotFoundError, TooManyWebhooksError
+from service.settings import Settings
+from service.webhooks import addresses, events
+from service.webhooks.outbox import default_id, tell_test
+from service.webhooks.signatures import new_secret
+
+DEFAULT = "default"
+
+OLD_SECRET_KEPT = timedelta(hours=24)
+
+
+def of_request(settings: Settings, said: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Whom to tell of one job, as its request says, with what is told filled in.
+
+    Raises:
+        InvalidInputError: nothing may be sent there.
+    """
+    if said is None:
+        return None
+    addresses.read(said["url"], settings.webhook_private_networks)
+    return {"url": said["url"], "events": list(said.get("events", events.ENDS))}
+
+
+def create(settings: Settings, session: Session, owner_id: str, said: Mapping[str, Any], now: datetime) -> Webhook:
+    """Make a standing webhook with a secret of its own.
+
+    Raises:
+        InvalidInputError: nothing may be sent there.
+        TooManyWebhooksError: the owner has as many as are allowed.
+    """
+    asked = of_request(settings, said)
+    owners.hold(session, owner_id)
+    limit = settings.limits.webhooks
+    standing = select(func.count()).select_from(Webhook).where(Webhook.owner_id == owner_id, Webhook.url.is_not(None))
+    if session.scalars(standing).one() >= limit:
+        raise TooManyWebhooksError(limit)
+    return _add(session, new_id("whk"), owner_id, now, **(asked or {}))
+
+
+def get(session: Session, owner_id: str, webhook_id: str) -> Webhook:
+    """A standing webhook.
+
+    Raises:
+        NotFoundError: there is none, or it belongs to another owner.
+    """
+    return _one(session, owner_id, webhook_id)
+
+
+def get_default(session: Session, owner_id: str) -> Webhook:
+    """The webhook that signs for addresses named in an owner's requests.
+
+    Raises:
+        NotFoundError: it was never needed.
+    """
+    webhook = session.get(Webhook, default_id(owner_id))
+    if webhook is None:
+        raise NotFoundError("webhook", DEFAULT)
+    return webhook
+
+
+def page(session: Session, owner_id: str, cursor: str | None, limit: int) -> Page[Webhook]:
+    """An owner's standing webhooks, newest first.
+
+    Raises:
+        InvalidInputError: the cursor is none of ours.
+    """
+    query = select(Webhook).where(Webhook.owner_id == owner_id, Webhook.url.is_not(None))
+    return keyset(session, query, Webhook.id, "whk", cursor=cursor, limit=limit)
+
+
+def change(
+    settings: Settings, session: Session, owner_id: str, webhook_id: str, said: Mapping[str, Any], *, now: datetime
+) -> Webhook:
+    """Change what is said of a standing webhook. What waits for it goes to its new address.
+
+    Raises:
+        NotFoundError: there is none.
+        InvalidInputError: nothing may be sent there.
+    """
+    given = {name: value for name, value in said.items() if value is not None}
+    webhook = _one(session, owner_id, webhook_id, lock=True)
+    if "url" in given:
+        addresses.read(given["url"], settings.webhook_private_networks)
+    for name, value in given.items():
+        setattr(webhook, name, value)
+    if given.get("enabled"):
+        webhook.disabled_reason = webhook.failing_since = None
+        webhook.failures = 0
+    webhook.updated_at = now
+    return webhook
+
+
+def delete(session: Session, owner_id: str, webhook_id: str) -> None:
+    """Delete a standing webhook, and what waits for it.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    session.delete(_one(session, owner_id, webhook_id, lock=True))
+
+
+def rotate(session: Session, owner_id: str, webhook_id: str, now: datetime) -> Webhook:
+    """Give a webhook another secret; for a day messages are signed with the old one, too.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    default = webhook_id == DEFAULT
+    webhook = ensure_default(session, owner_id, now) if default else _one(session, owner_id, webhook_id, lock=True)
+    webhook.old_secret, webhook.old_secret_until = webhook.secret, now + OLD_SECRET_KEPT
+    webhook.secret, webhook.updated_at = new_secret(), now
+    return webhook
+
+
+def test(session: Session, owner_id: str, webhook_id: str, now: datetime) -> Delivery:
+    """Have a message sent that tells nothing but that it came.
+
+    Raises:
+        NotFoundError: there is no such webhook.
+    """
+    webhook = _one(session, owner_id, webhook_id, lock=True)
+    return tell_test(session, webhook, webhook.url or "", now)
+
+
+def signing_secrets(webhook: Webhook, now: datetime) -> tuple[str, ...]:
+    """What messages are signed with now: the secret, and the one before it while that is valid."""
+    if webhook.old_secret is None or webhook.old_secret_until is None or webhook.old_secret_until <= now:
+        return (webhook.secret,)
+    return webhook.secret, webhook.old_secret
+
+
+def ensure_default(session: Session, owner_id: str, now: datetime) -> Webhook:
+    """The webhook that signs for addresses named in an owner's requests."""
+    owners.hold(session, owner_id)
+    found = session.get(Webhook, default_id(owner_id))
+    return found or _add(session, default_id(owner_id), owner_id, now, url=None, events=[])
+
+
+def _add(session: Session, webhook_id: str, owner_id: str, now: datetime, **fields: Any) -> Webhook:  # noqa: ANN401
+    made = Webhook(
+        id=webhook_id,
+        owner_id=owner_id,
+        secret=new_secret(),
+        enabled=True,
+        failures=0,
+        created_at=now,
+        updated_at=now,
+        **fields,
+    )
+    session.add(made)
+    session.flush()  # the row has to be there before what refers to it
+    return made
+
+
+def _one(session: Session, owner_id: str, webhook_id: str, *, lock: bool = False) -> Webhook:
+    query = select(Webhook).where(Webhook.id == webhook_id, Webhook.owner_id == owner_id, Webhook.url.is_not(None))
+    if lock:
+        # Who writes a message to it holds it against being deleted, and need not wait for anything else.
+        query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
+    webhook = session.scalars(query).one_or_none()
+    if webhook is None:
+        raise NotFoundError("webhook", webhook_id)
+    return webhook

@@ -1,0 +1,1 @@
+"""`dti serve`: the embedded stores and the supervisor of one machine."""

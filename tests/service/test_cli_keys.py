@@ -1,0 +1,40 @@
+"""`dti keys` works on the database itself, as whoever mints the first key has none."""
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.keys import app
+from service.accounts.authentication import Authenticator
+from service.errors import SettingsError
+from service.settings import Settings
+from tests.service.hands import NOON
+
+
+@pytest.fixture
+def keys(monkeypatch, tmp_path, database_url):
+    monkeypatch.setenv("DTI_HOME", str(tmp_path))
+    monkeypatch.setenv("DTI_DATABASE_URL", database_url)
+
+    def run(*arguments):
+        return CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+
+    return run
+
+
+def test_a_key_is_minted_listed_and_revoked(keys, database):
+    minted = keys("mint", "--owner", "ada", "--scopes", "read, admin", "--expires-days", "3", "--stored-bytes", "5")
+    secret = minted.stdout.strip()
+    identity = Authenticator(database, Settings()).identify(secret, NOON)
+    assert (identity.scopes, identity.quotas) == ({"read", "admin"}, {"stored_bytes": 5})
+    (line,) = keys("list").stdout.splitlines()
+    assert secret[:12] in line
+    assert secret not in line
+    assert keys("list", "--owner", "bob").stdout == ""
+    assert keys("revoke", identity.key_id).exit_code == 0
+    assert "revoked" in keys("list", "--owner", "ada").stdout
+
+
+def test_a_database_without_tables_is_said_in_a_sentence(keys, monkeypatch, tmp_path):
+    monkeypatch.setenv("DTI_DATABASE_URL", f"sqlite:///{tmp_path / 'new.sqlite3'}")
+    with pytest.raises(SettingsError, match="dti migrate"):
+        keys("mint")

@@ -1,0 +1,87 @@
+"""What `dti serve` starts and with which addresses; the stack as a whole runs in tests/e2e."""
+
+import socket
+
+import pytest
+
+from service.errors import SettingsError
+from service.settings import Settings
+from stack.home import Home, HomeInUseError
+from stack.processes import free_port
+from stack.serve import PortTakenError, embedded_environment, origin, serve
+
+
+@pytest.fixture
+def home(tmp_path):
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def served(home):
+    """What a home that was served before remembers."""
+    with home.locked("test"):
+        return home.choose()
+
+
+def test_a_home_that_was_served_leads_other_commands_to_its_stores(home, served):
+    settings = Settings.from_environment(embedded_environment({"DTI_HOME": str(home.folder)}))
+    assert settings.broker_url == f"redis://127.0.0.1:{served.valkey_port}/0"
+    assert settings.s3_endpoint == f"http://127.0.0.1:{served.s3_port}"
+    assert (settings.s3_access_key, settings.s3_secret_key) == (served.s3_access_key, served.s3_secret_key)
+    assert settings.database_address == f"sqlite:///{home.folder / 'dti.db'}"
+
+
+def test_an_address_that_is_given_wins_and_brings_its_own_keys(home, served):
+    given = {
+        "DTI_HOME": str(home.folder),
+        "DTI_BROKER_URL": "redis://elsewhere/1",
+        "DTI_S3_ENDPOINT": "https://s3.example.org",
+        "DTI_S3_ACCESS_KEY": "theirs",
+    }
+    assert embedded_environment(given) == given
+
+
+def test_a_home_that_was_never_served_adds_nothing(home):
+    given = {"DTI_HOME": str(home.folder)}
+    assert embedded_environment(given) == given
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+        ("::1", "http://[::1]:8000"),
+        ("0.0.0.0", f"http://{socket.gethostname()}:8000"),
+        ("gpu.example.org", "http://gpu.example.org:8000"),
+    ],
+)
+def test_the_address_that_is_printed_can_be_called(host, expected):
+    assert origin(Settings(host=host, port=8000)) == expected
+
+
+def test_a_taken_port_is_refused_before_anything_starts(home):
+    said = []
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(PortTakenError, match=f"Port {port} on 127.0.0.1 is taken"):
+            serve({"DTI_HOME": str(home.folder), "DTI_PORT": str(port)}, ["false"], said.append)
+    assert home.remembered() is None
+    assert said == []
+
+
+def test_a_folder_in_use_is_refused_before_anything_starts(home):
+    with home.locked("somebody"), pytest.raises(HomeInUseError, match="somebody"):
+        serve({"DTI_HOME": str(home.folder), "DTI_PORT": str(free_port())}, ["false"], print)
+    assert home.remembered() is None
+
+
+def test_a_setting_that_cannot_be_read_is_named(home):
+    with pytest.raises(SettingsError, match="DTI_PORT"):
+        serve({"DTI_HOME": str(home.folder), "DTI_PORT": "eighty"}, ["false"], print)
+
+
+def test_nobody_is_served_elsewhere_without_keys(tmp_path):
+    home = tmp_path / "home"
+    with pytest.raises(SettingsError, match="DTI_AUTH"):
+        serve({"DTI_HOME": str(home), "DTI_HOST": "0.0.0.0", "DTI_AUTH": "off"}, ["dti"], print)
+    assert not home.exists()

@@ -1,0 +1,29 @@
+"""A prompt's tokens, counted without a model: the same as the model's own."""
+
+import pytest
+
+from dti.families import load
+from dti.spec.prompts import parse_prompt
+from dti.tokens import StandIn, lay_out
+from service.catalogue.token_limits import _rulers
+from tests.checkpoints import CHECKPOINTS
+
+PROMPTS = ("a photo of the dog", "", "<my-dog>", " A red <my-dog> on the beach, with <my-dog>: xyz ", "zebra")
+
+
+@pytest.fixture(scope="module", params=["sd-2-velocity", "sana"])
+def encoders(request, tmp_path_factory):
+    """Of a family that writes nothing around a prompt, and of one with an instruction before it."""
+    checkpoint = CHECKPOINTS[request.param]
+    family = load(checkpoint.family, checkpoint.build(tmp_path_factory.mktemp(request.param)), device="cpu")
+    return family.encoders, family.card()["encoders"]
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_a_prompt_has_as_many_tokens_as_the_model_reads(encoders, prompt):
+    models, cards = encoders
+    layout = lay_out(parse_prompt(prompt), models, {"my-dog": StandIn("dog", dict.fromkeys(models, 3))})
+    for ruler in _rulers(cards):
+        padding = models[ruler.encoder].frame.padding
+        read = sum(token != padding for token in layout.lines[ruler.encoder].ids)
+        assert ruler.tokens(prompt, {"my-dog": {ruler.encoder: {"vectors": 3}}}) == read

@@ -1,0 +1,139 @@
+"""Parts that rest beside the device: where their weights are, and that nothing else changes."""
+
+import pytest
+import torch
+from torch import nn
+
+from dti.families import FAMILIES, load
+from dti.families.offload import Part, Place
+from tests.unit.dti.works import picture_work, rendered, trained, training_work
+
+CPU = torch.device("cpu")
+
+
+def weights_of(network):
+    return [weight.data_ptr() for weight in (*network.parameters(), *network.buffers())]
+
+
+@pytest.fixture
+def network():
+    return nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)).requires_grad_(requires_grad=False).eval()
+
+
+def test_without_offloading_the_weights_are_on_the_device_for_good(network):
+    part = Part(network, Place(CPU))
+    resting = weights_of(network)
+    with torch.no_grad(), part.at_work() as model:
+        assert weights_of(model) == resting
+
+
+def test_an_offloaded_part_is_copied_to_the_device_while_it_works(network):
+    resting = weights_of(network)
+    part = Part(network, Place(CPU, offload=True))
+    assert weights_of(network) == resting
+    with torch.no_grad(), part.at_work() as model:
+        assert model is network
+        assert not set(weights_of(model)) & set(resting)
+    assert weights_of(network) == resting
+
+
+@pytest.mark.parametrize("recording", [False, True])
+def test_it_is_put_aside_also_when_its_work_fails(network, recording):
+    resting = weights_of(network)
+    part = Part(network, Place(CPU, offload=True))
+    with pytest.raises(ZeroDivisionError), torch.set_grad_enabled(recording), part.at_work():
+        raise ZeroDivisionError
+    assert weights_of(network) == resting
+
+
+def test_it_is_put_aside_also_when_there_is_no_room_for_all_of_it(network, monkeypatch):
+    resting = weights_of(network)
+    part, to, room = Part(network, Place(CPU, offload=True)), torch.Tensor.to, iter([True, True, False])
+
+    def cramped(tensor, *asked, **more):
+        if not next(room):
+            raise torch.OutOfMemoryError
+        return to(tensor, *asked, **more)
+
+    monkeypatch.setattr(torch.Tensor, "to", cramped)
+    with pytest.raises(torch.OutOfMemoryError), part.at_work():
+        pytest.fail("it is at work without all of its weights")
+    assert weights_of(network) == resting
+
+
+def test_while_gradients_are_recorded_it_stays_until_the_next_use_without_them(network):
+    resting = weights_of(network)
+    part = Part(network, Place(CPU, offload=True))
+    x = torch.ones(2, 3, requires_grad=True)
+    with part.at_work() as model:
+        loss = model(x).sum()
+    at_work = weights_of(network)
+    assert not set(at_work) & set(resting)
+    loss.backward()
+    assert x.grad.abs().sum() > 0
+    with torch.no_grad(), part.at_work() as model:
+        assert weights_of(model) == at_work
+    assert weights_of(network) == resting
+
+
+def test_a_part_that_was_used_for_pictures_can_take_part_in_a_training(network):
+    part = Part(network, Place(CPU, offload=True))
+    with torch.inference_mode(), part.at_work() as model:
+        model(torch.ones(2, 3))
+    x = torch.ones(2, 3, requires_grad=True)
+    with part.at_work() as model:
+        model(x).sum().backward()
+    assert x.grad is not None
+
+
+@pytest.fixture(scope="module")
+def beside(xl):
+    """A family whose text encoders and autoencoder rest beside the device."""
+    return FAMILIES["sdxl"].load(xl, device=CPU, offload=True)
+
+
+def test_only_the_denoiser_stays_on_the_device_when_pictures_are_made(beside, monkeypatch):
+    first, second, _, autoencoder = beside.networks
+    resting = {network: weights_of(network) for network in beside.networks}
+    seen, predict = [], beside.predict
+
+    def looking(latents, times, conditioning):
+        seen.append([weights_of(network) == resting[network] for network in (first, second, autoencoder)])
+        return predict(latents, times, conditioning)
+
+    monkeypatch.setattr(beside, "predict", looking)
+    rendered(beside, picture_work(beside, steps=2))
+    assert seen == [[True, True, True]] * 2
+    assert weights_of(autoencoder) == resting[autoencoder]
+
+
+def test_a_training_keeps_the_text_encoders_at_work_and_the_autoencoder_aside(beside, monkeypatch):
+    first, second, _, autoencoder = beside.networks
+    rendered(beside, picture_work(beside, steps=1))
+    resting = {network: weights_of(network) for network in beside.networks}
+    seen, predict = [], beside.predict
+
+    def looking(latents, times, conditioning):
+        seen.append([weights_of(network) == resting[network] for network in (first, second, autoencoder)])
+        return predict(latents, times, conditioning)
+
+    monkeypatch.setattr(beside, "predict", looking)
+    trained(beside, training_work(steps=2))
+    assert seen[-1] == [False, False, True]
+    assert all(places == seen[-1] for places in seen)
+
+
+def test_pictures_and_rows_are_those_of_a_model_that_is_all_on_the_device(beside, xl):
+    whole = load("sdxl", xl, device="cpu")
+    (one,), (other,) = rendered(whole, picture_work(whole)), rendered(beside, picture_work(beside))
+    assert (one == other).all()
+    learned, again = (trained(family, training_work(steps=3)).embedding().rows for family in (whole, beside))
+    for name, rows in learned.items():
+        assert torch.equal(rows.direction, again[name].direction)
+
+
+def test_a_processor_has_nothing_beside_it_to_rest_on(xl):
+    family = load("sdxl", xl, device="cpu", offload=True)
+    before = weights_of(family.networks[0])
+    trained(family, training_work(steps=1))
+    assert weights_of(family.networks[0]) == before

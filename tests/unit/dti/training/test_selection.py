@@ -1,0 +1,165 @@
+"""Which pictures are left out, on the bundled model and its examples: real pictures that a person can judge too."""
+
+import itertools
+import json
+import weakref
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image, ImageFilter
+
+import dti.training.dataset
+from dti.families import load
+from dti.models.tiny import CHECKPOINT
+from dti.pictures import prepare
+from dti.spec.settings import Training
+from dti.training.dataset import gather
+from dti.training.selection import judge
+from tests.unit.dti.works import pictures
+
+EXAMPLES = Path(__file__).parents[4] / "examples"
+CONCEPTS = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir())
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return load("sd", CHECKPOINT, device="cpu")
+
+
+def pictures_of(name):
+    return [Image.open(path).convert("RGB") for path in sorted((EXAMPLES / name).glob("*.png"))]
+
+
+def gathered(tiny, pictures, name="purple-owl", **settings):
+    told = json.loads((EXAMPLES / name / "concept.json").read_text())
+    return gather(
+        pictures,
+        [str(place) for place in range(len(pictures))],
+        tiny,
+        class_word=told["class_word"],
+        learnable_property="object",
+        settings=Training(**settings),
+        resolution=64,
+        generator=torch.Generator().manual_seed(0),
+    )
+
+
+def reasons(material):
+    return [verdict.reason for verdict in material.verdicts]
+
+
+@pytest.mark.parametrize("name", CONCEPTS)
+def test_good_pictures_of_one_thing_are_all_kept(tiny, name):
+    material = gathered(tiny, pictures_of(name), name)
+    assert reasons(material) == [None] * 5
+    assert all(0.5 < verdict.score <= 1 for verdict in material.verdicts)
+
+
+def test_of_near_duplicates_the_better_one_is_kept(tiny):
+    owls = pictures_of("purple-owl")
+    twin = owls[0].resize((200, 200)).filter(ImageFilter.GaussianBlur(2))
+    material = gathered(tiny, [twin, *owls])
+    assert reasons(material) == ["near_duplicate", None, None, None, None, None]
+    assert material.verdicts[0].duplicate_of == 1
+    assert list(material.captions) == ["1", "2", "3", "4", "5"]
+    assert len(material.crops) == 5
+
+
+def test_a_blurred_picture_is_left_out(tiny):
+    *owls, last = pictures_of("purple-owl")
+    assert reasons(gathered(tiny, [*owls, last.filter(ImageFilter.GaussianBlur(14))])) == [None] * 4 + ["blurred"]
+
+
+@pytest.mark.parametrize(
+    ("name", "stranger"),
+    [("purple-owl", "pink-mushroom"), ("blue-penguin", "tuxedo-cat"), ("pink-mushroom", "teal-ghost")],
+)
+def test_a_picture_of_something_else_is_left_out(tiny, name, stranger):
+    material = gathered(tiny, [*pictures_of(name), pictures_of(stranger)[2]], name)
+    assert reasons(material) == [None] * 5 + ["odd_one_out"]
+    assert material.verdicts[-1].agreement == min(verdict.agreement for verdict in material.verdicts)
+
+
+def test_three_pictures_are_learned_from_whatever_they_show(tiny):
+    mixed = [pictures_of("purple-owl")[0], pictures_of("blue-car")[1], pictures_of("teal-ghost")[0]]
+    assert reasons(gathered(tiny, mixed)) == [None] * 3
+
+
+def test_a_single_picture_has_nobody_to_agree_with(tiny):
+    material = gathered(tiny, pictures_of("purple-owl")[:1])
+    assert material.verdicts[0].agreement is None
+    assert reasons(material) == [None]
+
+
+def test_nobody_judges_where_the_selection_is_turned_off(tiny):
+    owls = pictures_of("purple-owl")
+    material = gathered(tiny, [*owls, owls[0]], selection=False)
+    assert material.verdicts == ()
+    assert len(material.crops) == 6
+
+
+def test_the_judgement_is_the_same_every_time(tiny):
+    owls = pictures_of("purple-owl")
+    assert gathered(tiny, owls).verdicts == gathered(tiny, owls).verdicts
+
+
+def test_every_model_can_judge_and_keeps_nothing_of_it(family):
+    told = {"class_word": "dog", "learnable_property": "style", "settings": Training(batch_size=8), "resolution": 32}
+    judged = gather(pictures(2), [None, None], family, **told, generator=torch.Generator().manual_seed(0))
+    assert all(-1 <= verdict.agreement <= 1 for verdict in judged.verdicts)
+    assert all(weight.grad is None for network in family.networks for weight in network.parameters())
+
+
+def test_a_picture_whose_loss_is_no_number_agrees_with_nobody(tiny, monkeypatch):
+    *owls, last = pictures_of("purple-owl")
+    loss, calls = tiny.loss, itertools.count()
+    draws = 2 * len(owls)
+    monkeypatch.setattr(tiny, "loss", lambda *asked: loss(*asked) * (1 if next(calls) < draws else torch.inf))
+    material = gathered(tiny, [*owls, last])
+    assert reasons(material) == [None] * 4 + ["odd_one_out"]
+    assert material.verdicts[-1].agreement == 0
+    assert all(verdict.agreement > 0.5 for verdict in material.verdicts[:-1])
+
+
+@pytest.mark.parametrize("loudness", [1e-6, 3e3])
+def test_float16_holds_what_comes_back_as_in_a_training(tiny, monkeypatch, loudness):
+    """Without the loss's scale the one would be lost; with the sum over a batch, not the mean, the other too large."""
+    owls, loss, condition = pictures_of("purple-owl"), tiny.loss, tiny.condition
+    monkeypatch.setattr(tiny, "loss", lambda *asked: loudness * loss(*asked))
+    exact = [verdict.agreement for verdict in gathered(tiny, owls).verdicts]
+
+    def halved(*asked):
+        return {name: tensor.half().float() for name, tensor in condition(*asked).items()}
+
+    monkeypatch.setattr(tiny, "condition", halved)
+    assert [verdict.agreement for verdict in gathered(tiny, owls).verdicts] == pytest.approx(exact, abs=0.01)
+
+
+def test_pixels_are_given_up_picture_by_picture(tiny, monkeypatch):
+    watched, judged = [], []
+
+    def watching(*asked):
+        crops = prepare(*asked)
+        watched.extend(weakref.ref(crop.pixels) for crop in crops)
+        return crops
+
+    def looking(candidates, *_asked, **_more):
+        judged.extend(ref() is None for ref in watched)
+        return judge(candidates, *_asked, **_more)
+
+    monkeypatch.setattr(dti.training.dataset, "prepare", watching)
+    monkeypatch.setattr(dti.training.dataset, "judge", looking)
+    gathered(tiny, pictures_of("purple-owl"))
+    assert judged[:-1] == [True] * 4
+
+
+def test_what_is_transparent_counts_little(tiny):
+    owl = pictures_of("purple-owl")[0]
+    mask = Image.new("L", owl.size)
+    mask.paste(255, (0, 0, owl.width // 2, owl.height))
+    owl.putalpha(mask)
+    (crops,) = gathered(tiny, [owl], background_weight=0.1).crops
+    side = crops.weights.shape[-1]
+    assert crops.weights[..., : side // 2 - 1].eq(1).all()
+    torch.testing.assert_close(crops.weights[..., side // 2 + 1 :].mean(), torch.tensor(0.1))

@@ -1,0 +1,1 @@
+"""The recipe of `tiny`: world, captions, training, judges and report of the bundled model."""

@@ -1,0 +1,110 @@
+"""Which pictures a request means: the works of its frames, in order, and what each picture says of itself.
+
+The same for jobs of the service and for the command line. It knows no engine, job or file.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any
+
+from dti.embeddings.embedding import Embedding
+from dti.embeddings.mixing import interpolate
+from dti.render import PictureWork
+from dti.spec.settings import Mixing
+from worker.outputs.provenance import Provenance
+
+
+@dataclass(frozen=True, kw_only=True)
+class PicturePlan:
+    """One picture: how it is made and, where it lies between two concepts, where and on which way."""
+
+    work: PictureWork
+    share: float | None = None
+    mixing: Mixing | None = None
+
+    def provenance(
+        self, *, prompt: str, model: str, fingerprint: str, concepts: Mapping[str, str | None]
+    ) -> Provenance:
+        """What the picture's file says of it.
+
+        Args:
+            prompt: as it was asked, which for an interpolation is not what the work says.
+            model: the model's name.
+            fingerprint: of its weights.
+            concepts: digests of embeddings by the names that were asked for.
+        """
+        return Provenance(
+            prompt=prompt,
+            negative_prompt=self.work.negative_prompt,
+            seed=self.work.seed,
+            steps=self.work.steps,
+            guidance_scale=self.work.guidance_scale,
+            scheduler=self.work.scheduler,
+            width=self.work.width,
+            height=self.work.height,
+            model=model,
+            fingerprint=fingerprint,
+            concepts=concepts,
+            more={} if self.share is None or self.mixing is None else {"share": self.share, "mixing": self.mixing},
+        )
+
+
+def generation(asked: Mapping[str, Any], concepts: Mapping[str, Embedding]) -> list[PicturePlan]:
+    """The pictures of one prompt; the i-th uses seed + i.
+
+    Args:
+        asked: a generation's input with every default filled in.
+        concepts: the embeddings by the names that the prompts use.
+    """
+    return [
+        PicturePlan(work=_work(asked, asked["prompt"], concepts, asked["seed"] + number))
+        for number in range(asked["num_images"])
+    ]
+
+
+def interpolation(
+    asked: Mapping[str, Any], ends: Sequence[Embedding], concepts: Mapping[str, Embedding]
+) -> list[PicturePlan]:
+    """A picture at every share of the way between two concepts, all from the same noise.
+
+    Args:
+        asked: an interpolation's input with every default filled in; `{}` in its prompt stands for the concept.
+        ends: the concepts at the shares 0 and 1.
+        concepts: those that the prompts name besides.
+
+    Raises:
+        EmbeddingMismatchError: the ends cannot be mixed.
+    """
+    between = next(name for name in map("between-{}".format, count()) if name not in concepts)
+    prompt = asked["prompt"].replace("{}", f"<{between}>")
+    start, end = ends
+    return [
+        PicturePlan(
+            work=_work(
+                asked, prompt, {**concepts, between: interpolate(start, end, share, asked["method"])}, asked["seed"]
+            ),
+            share=share,
+            mixing=asked["method"],
+        )
+        for share in asked["shares"]
+    ]
+
+
+def of_all(first: Provenance, shares: Sequence[float]) -> Provenance:
+    """What an animation or a sheet of an interpolation's pictures says, from what the first of them does."""
+    return replace(first, more={**first.more, "share": ", ".join(f"{share:g}" for share in shares)})
+
+
+def _work(asked: Mapping[str, Any], prompt: str, concepts: Mapping[str, Embedding], seed: int) -> PictureWork:
+    return PictureWork(
+        prompt=prompt,
+        negative_prompt=asked["negative_prompt"],
+        concepts=concepts,
+        width=asked["width"],
+        height=asked["height"],
+        steps=asked["steps"],
+        guidance_scale=asked["guidance_scale"],
+        scheduler=asked["scheduler"],
+        seed=seed,
+    )
