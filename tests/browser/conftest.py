@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from tests.stack import ROOT, Stack, drawings
+from tests.support.stack import ROOT, Stack, drawings
 
 ARTEFACTS = ROOT / "test-artefacts" / "browser"
 """Where pictures of the page are left to be looked at."""
@@ -43,7 +43,7 @@ def stack(tmp_path_factory):
 def concepts(stack):
     """Two concepts that were learned in no time, and so not well."""
     jobs = [
-        stack.client.teach(name, drawings(colour), **QUICK) for name, colour in (("ball", "crimson"), ("cube", "navy"))
+        stack.client.train(name, drawings(colour), **QUICK) for name, colour in (("ball", "crimson"), ("cube", "navy"))
     ]
     for job in jobs:
         stack.client.succeeded(job)

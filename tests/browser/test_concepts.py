@@ -2,11 +2,11 @@
 
 from playwright.sync_api import expect
 
-from tests.stack import drawings
+from tests.support.stack import drawings
 
 
 def test_a_concept_is_deleted_after_a_question(visit, stack, concepts):
-    stack.client.succeeded(stack.client.teach("brief", drawings("gold"), steps=1, batch_size=1))
+    stack.client.succeeded(stack.client.train("brief", drawings("gold"), steps=1, batch_size=1))
     page = visit(stack, "concepts/brief")
     page.get_by_role("button", name="More").click()
     page.get_by_role("menuitem", name="Delete").click()
@@ -54,7 +54,7 @@ def test_a_concept_is_learned_again(visit, stack, concepts):
 
 def test_pictures_that_a_training_left_out_say_why(visit, stack, concepts):
     same = drawings("olive", count=1) * 2 + drawings("olive", count=3)[1:]
-    job = stack.client.succeeded(stack.client.teach("twins", same, steps=1, batch_size=1))
+    job = stack.client.succeeded(stack.client.train("twins", same, steps=1, batch_size=1))
     left_out = [one for one in job["output"]["pictures"] if not one["kept"]]
     page = visit(stack, "concepts/twins")
     expect(page.get_by_role("region", name="Its pictures").locator(".verdict")).to_have_count(len(left_out))

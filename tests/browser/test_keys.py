@@ -5,7 +5,7 @@ import secrets
 import pytest
 from playwright.sync_api import expect
 
-from tests.stack import Stack, drawings
+from tests.support.stack import Stack, drawings
 
 KEY = secrets.token_hex(32)
 
@@ -53,7 +53,7 @@ def test_a_key_is_remembered_only_where_somebody_wants_that(visit, closed, remem
 
 
 def test_events_and_files_are_fetched_with_the_key(visit, closed):
-    closed.client.teach("mine", drawings("teal"), steps=30, batch_size=1)
+    closed.client.train("mine", drawings("teal"), steps=30, batch_size=1)
     page = visit(closed, "concepts/mine")
     page.watch.expect("401")
     enter(page, KEY)

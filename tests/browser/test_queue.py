@@ -2,13 +2,13 @@
 
 from playwright.sync_api import expect
 
-from tests.stack import drawings
+from tests.support.stack import drawings
 
 LONG = {"steps": 5000, "batch_size": 1}
 
 
 def test_a_training_is_cancelled_in_the_queue(visit, stack, concepts, keep):
-    job = stack.client.teach("endless", drawings("gold"), **LONG)
+    job = stack.client.train("endless", drawings("gold"), **LONG)
     page = visit(stack, "activity")
     now = page.get_by_role("region", name="Now")
     expect(now).to_contain_text("of 5,000 steps")
@@ -21,7 +21,7 @@ def test_a_training_is_cancelled_in_the_queue(visit, stack, concepts, keep):
 
 
 def test_a_training_is_followed_through_a_restart_of_the_server(visit, stack, concepts):
-    stack.client.teach("patient", drawings("gold"), steps=150, batch_size=1)
+    stack.client.train("patient", drawings("gold"), steps=150, batch_size=1)
     page = visit(stack, "concepts/patient")
     page.watch.expect("ERR_|503")
     training = page.get_by_role("region", name="Training")

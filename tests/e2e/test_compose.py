@@ -19,8 +19,8 @@ from service import stores
 from service.children import LOOPBACK, Child, Program, answers, free_port
 from service.db import Database
 from service.tables import Desk
-from tests.e2e.worker.workplace import until
-from tests.stack import CLI, ROOT, TRAINING, Client, drawings
+from tests.support.stack import CLI, ROOT, TRAINING, ApiClient, drawings
+from tests.support.worker_driver import until
 
 COMPOSE = ROOT / "docker-compose.yml"
 OWN = {"migrate", "api", "worker", "worker-cpu", "chores"}
@@ -158,13 +158,13 @@ def composed(services, tmp_path_factory, postgres_server):
 
 def test_two_workers_do_the_main_job_each_part_once_and_with_the_same_result(composed, untroubled):
     assert composed.is_healthy("api")
-    with Client(f"http://localhost:{composed.api_port}", composed.mint()) as client:
+    with ApiClient(f"http://localhost:{composed.api_port}", composed.mint()) as client:
         until(lambda: len(composed.steps_by_worker()) == 2)
-        client.succeeded(client.teach("ball", drawings("crimson"), **TRAINING))
+        client.succeeded(client.train("ball", drawings("crimson"), **TRAINING))
         assert client.embedding("ball")["sha256"] == untroubled
 
         # More pictures than one worker has room for at once: the other is rung for what is left.
-        jobs = [client.teach("cube", drawings("navy"), **TRAINING | {"steps": 20})]
+        jobs = [client.train("cube", drawings("navy"), **TRAINING | {"steps": 20})]
         jobs += [client.generate("a photo of <ball>", seed=seed, num_images=2, steps=8) for seed in range(24)]
         ended = [client.succeeded(job) for job in jobs]
         assert {job["attempt"] for job in ended} == {1}

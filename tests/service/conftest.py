@@ -1,4 +1,4 @@
-"""The rules' ground: a database with an owner in it, a bell on a real broker, and hands that work the queue."""
+"""A database with an owner, a real broker, and drivers of the queue and of the service."""
 
 import pytest
 import sqlalchemy
@@ -7,9 +7,9 @@ import migrations
 from service.bell import Bell
 from service.db import Database
 from service.tables import LOCAL_OWNER_ID, Table
-from tests.service.hands import NOON, Hands
-from tests.service.receiver import listening
-from tests.service.studio import Studio
+from tests.support.queue_driver import NOON, QueueDriver
+from tests.support.service_driver import ServiceDriver
+from tests.support.webhook_receiver import listening
 
 
 @pytest.fixture(scope="session")
@@ -46,8 +46,8 @@ def bell(settings):
 
 
 @pytest.fixture
-def hands(database, bell):
-    return Hands(database, bell)
+def queue(database, bell):
+    return QueueDriver(database, bell)
 
 
 @pytest.fixture
@@ -56,8 +56,8 @@ def now():
 
 
 @pytest.fixture
-def studio(service):
-    return Studio(service)
+def driver(service):
+    return ServiceDriver(service)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from service.children import LOOPBACK, free_port
 from service.db import Database, after_commit
 from service.errors import DatabaseUnavailableError
 from service.tables import Desk, Owner
-from tests.service.hands import NOON
+from tests.support.queue_driver import NOON
 
 
 def owner(name):

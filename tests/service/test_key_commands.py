@@ -7,7 +7,7 @@ from service.door import Door
 from service.errors import SettingsError
 from service.key_commands import app
 from service.settings import Settings
-from tests.service.hands import NOON
+from tests.support.queue_driver import NOON
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import cli
 from service.children import free_port
 from service.home import Home
-from tests.stack import CLI, ROOT
+from tests.support.stack import CLI, ROOT
 
 COMMANDS = ("serve", "api", "worker", "keys", "remote", "migrate", "train", "render", "interpolate", "doctor")
 

@@ -20,7 +20,7 @@ from dti.formats import detect_and_read
 from dti.mix import blend
 from service.children import LOOPBACK, free_port
 from service.tables import LOCAL_OWNER_ID, Job
-from tests.e2e.worker.workplace import MODEL, until
+from tests.support.worker_driver import MODEL, until
 
 PAUSE_S = 0.01
 WIDTH = 32

@@ -7,7 +7,7 @@ from dti.families import load
 from dti.mix import interpolate
 from dti.render import PictureWork, Renderer
 from service.models import Catalogue
-from tests.e2e.worker.workplace import MODEL, SIZE_PX
+from tests.support.worker_driver import MODEL, SIZE_PX
 
 
 def rendered(catalogue, prompt, embeddings, *, seed):

@@ -1,17 +1,17 @@
-"""Hands that do at once, through the state machine, what a worker does with a model and time."""
+"""A worker without a model: it ends jobs at once, through the state machine."""
 
 import hashlib
 from datetime import UTC, datetime
 
 from service import jobs
 from service.objects import name_for
-from tests.service.strangers import png
+from tests.support.upload_samples import png
 
 ENCODERS = {"text_encoder": {"vectors": 1, "dim": 4, "magnitude": 0.39}}
-ROWS = b"what was learned"
+ROWS = b"learned rows"
 
 
-class Worker:
+class FakeWorker:
     @staticmethod
     def now():
         return datetime.now(UTC)
@@ -20,7 +20,7 @@ class Worker:
         self.service = service
 
     def work(self):
-        """Do everything that is queued; returns the ids of the jobs."""
+        """Finish every queued job; returns their ids."""
         claims = self.claim()
         for claim in claims:
             self.finish(claim)

@@ -1,4 +1,4 @@
-"""Hands that work the queue in a test: they submit, claim and end jobs at times of the test's choosing."""
+"""A driver of the job queue: it submits, claims and ends jobs at times of the test's choosing."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -9,7 +9,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LEASE_S = 15.0
 
 
-class Hands:
+class QueueDriver:
     def __init__(self, database, bell):
         self.database = database
         self.bell = bell
@@ -49,7 +49,7 @@ class Hands:
             return jobs.expire_leases(session, moment(after_s), attempts=attempts)
 
     def write(self, move, *arguments, **keywords):
-        """One of the state machine's writes, in a transaction of its own."""
+        """One of the state machine's writes, in its own transaction."""
         with self.database.writing() as session:
             return move(session, *arguments, **keywords)
 
