@@ -26,6 +26,8 @@ check: $(READY) ## everything that needs no service: lint, format, types, import
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/oxlint --deny-warnings --report-unused-disable-directives api/page/scripts
+	$(BIN)/oxfmt --check api/page/scripts api/page/styles
 
 chromium: ## find the browser that the page's tests drive, or install Debian's
 	@sh tools/chromium.sh

@@ -18,7 +18,7 @@ from service.context import Service
 from service.settings import Settings
 from stack import stores
 from stack.processes import LOOPBACK, Child, free_port
-from tests.postgres import running_postgres
+from tests.support.postgres import running_postgres
 
 # Read when torch is first imported: tests share two cores with the servers that they start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

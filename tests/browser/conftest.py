@@ -1,4 +1,4 @@
-"""A real Chromium on a real stack: every page is watched for errors and for requests to anywhere else."""
+"""Chromium on a running stack; every page is checked for errors and for requests to other origins."""
 
 import os
 import re
@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from tests.stack import ROOT, Stack, drawings
+from tests.support.stack import ROOT, Stack, drawings
 
 ARTEFACTS = ROOT / "test-artefacts" / "browser"
-"""Where pictures of the page are left to be looked at."""
+"""Screenshots of the last run."""
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -24,9 +24,9 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-QUICK = {"steps": 4, "batch_size": 1, "seed": 5}
-PATIENCE_MS = 60_000
-expect.set_options(timeout=PATIENCE_MS)
+FAST_TRAINING = {"steps": 4, "batch_size": 1, "seed": 5}
+TIMEOUT_MS = 60_000
+expect.set_options(timeout=TIMEOUT_MS)
 
 
 @pytest.fixture(scope="session")
@@ -35,96 +35,95 @@ def stack(tmp_path_factory):
     running.start()
     yield running
     running.client.close()
-    # There is nothing to be kept: no need to wait for a graceful end.
+    # Nothing is kept, so no graceful shutdown is needed.
     running.kill()
 
 
 @pytest.fixture(scope="session")
 def concepts(stack):
-    """Two concepts that were learned in no time, and so not well."""
-    jobs = [
-        stack.client.teach(name, drawings(colour), **QUICK) for name, colour in (("ball", "crimson"), ("cube", "navy"))
-    ]
+    """The names of two concepts with a short training."""
+    colours = {"ball": "crimson", "cube": "navy"}
+    jobs = [stack.client.train(name, drawings(colour), **FAST_TRAINING) for name, colour in colours.items()]
     for job in jobs:
         stack.client.succeeded(job)
-    return ("ball", "cube")
+    return tuple(colours)
 
 
 @pytest.fixture(scope="session")
 def chromium():
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    assert found, "There is no Chromium: install the Debian package `chromium`."
+    assert found, "Chromium was not found: run `make chromium`."
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
         yield browser
         browser.close()
 
 
-class Watch:
-    """What a page did that it must not: errors, and requests to other places than its own server."""
+class PageMonitor:
+    """Records the errors of a page and its requests to other origins."""
 
     def __init__(self, page, origin):
         self.foreign = []
         self.errors = []
         self.expected = []
-        page.on("request", lambda request: self._asked(request.url, origin))
+        page.on("request", lambda request: self._on_request(request.url, origin))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
 
     def expect(self, pattern):
-        """Errors that a test provokes on purpose."""
+        """Allow errors that match a pattern."""
         self.expected.append(pattern)
 
     def unexpected(self):
         return [error for error in self.errors if not any(re.search(pattern, error) for pattern in self.expected)]
 
-    def _asked(self, address, origin):
-        place = urlsplit(address)
-        if place.scheme not in {"blob", "data"} and f"{place.scheme}://{place.netloc}" != origin:
-            self.foreign.append(address)
+    def _on_request(self, url, origin):
+        parts = urlsplit(url)
+        if parts.scheme not in {"blob", "data"} and f"{parts.scheme}://{parts.netloc}" != origin:
+            self.foreign.append(url)
 
 
 @pytest.fixture
 def visit(chromium):
-    """Open the page of a stack as somebody new; in the end nothing may have gone wrong unnoticed."""
-    contexts, watches = [], []
+    """Open the page in a new browser context; afterwards no error and no foreign request may be left."""
+    contexts, monitors = [], []
 
-    def open_page(stack, place="", **settings):
+    def open_page(stack, view="", **settings):
         context = chromium.new_context(
             **{"viewport": {"width": 1280, "height": 860}, "reduced_motion": "reduce", **settings}
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(PATIENCE_MS)
-        # Asked for only when a chooser is expected, interception may come too late for it.
+        page.set_default_timeout(TIMEOUT_MS)
+        # Playwright intercepts file choosers only while a listener is registered: register it before any click.
         page.on("filechooser", lambda _: None)
-        page.watch = Watch(page, stack.url)
-        watches.append(page.watch)
-        page.goto(f"{stack.url}/#/{place}")
+        page.monitor = PageMonitor(page, stack.url)
+        monitors.append(page.monitor)
+        page.goto(f"{stack.url}/#/{view}")
         return page
 
     yield open_page
     for context in contexts:
         context.close()
-    assert [watch.foreign for watch in watches if watch.foreign] == []
-    assert [watch.unexpected() for watch in watches if watch.unexpected()] == []
+    assert [monitor.foreign for monitor in monitors if monitor.foreign] == []
+    assert [monitor.unexpected() for monitor in monitors if monitor.unexpected()] == []
 
 
 @pytest.fixture(scope="session")
-def keep():
-    """Leave a picture of a page among the artefacts."""
+def screenshot():
+    """Save a screenshot of a page under a name."""
     shutil.rmtree(ARTEFACTS, ignore_errors=True)
     ARTEFACTS.mkdir(parents=True)
 
-    def keep(page, name):
+    def screenshot(page, name):
         page.screenshot(path=ARTEFACTS / f"{name}.png", animations="disabled")
 
-    return keep
+    return screenshot
 
 
 @pytest.fixture
 def pictures(tmp_path):
-    """Files of pictures as somebody has them on their disk."""
+    """Paths of three picture files."""
     paths = []
     for number, data in enumerate(drawings("seagreen", count=3)):
         path = tmp_path / f"picture-{number}.png"

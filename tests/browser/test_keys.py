@@ -1,19 +1,19 @@
-"""A server that knows its people by keys: the page asks for one, keeps it as it was told, and uses it everywhere."""
+"""A server with authentication: the page asks for an API key, stores it as chosen, and sends it with every request."""
 
 import secrets
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.stack import Stack, drawings
+from tests.support.stack import Stack, drawings
 
 KEY = secrets.token_hex(32)
 
 
 @pytest.fixture(scope="module")
-def closed(tmp_path_factory):
-    """A stack that asks for keys; only its admin has one."""
-    running = Stack(tmp_path_factory.mktemp("closed") / "home", DTI_AUTH="on", DTI_ADMIN_KEY=KEY)
+def protected(tmp_path_factory):
+    """A stack with authentication; only its administrator has a key."""
+    running = Stack(tmp_path_factory.mktemp("protected") / "home", DTI_AUTH="on", DTI_ADMIN_KEY=KEY)
     running.start()
     running.client.headers["Authorization"] = f"Bearer {KEY}"
     yield running
@@ -22,43 +22,45 @@ def closed(tmp_path_factory):
 
 
 def enter(page, key, *, remember=False):
-    dialog = page.get_by_role("dialog", name="Enter your key")
+    dialog = page.get_by_role("dialog", name="Enter an API key")
     dialog.get_by_label("Key", exact=True).fill(key)
-    dialog.get_by_label("Remember it").set_checked(remember)
+    dialog.get_by_label("Remember in this browser").set_checked(remember)
     dialog.get_by_role("button", name="Use this key").click()
 
 
-def test_a_key_is_asked_for_and_a_wrong_one_is_refused_in_words(visit, closed, keep):
-    page = visit(closed)
-    page.watch.expect("401")
-    dialog = page.get_by_role("dialog", name="Enter your key")
+def test_a_missing_key_is_requested_and_a_wrong_key_shows_an_error(visit, protected, screenshot):
+    page = visit(protected)
+    page.monitor.expect("401")
+    dialog = page.get_by_role("dialog", name="Enter an API key")
     expect(dialog).to_be_visible()
-    keep(page, "key-light-wide")
+    screenshot(page, "key-light-wide")
     enter(page, "dti_wrong")
     expect(dialog.locator(".alert").first).not_to_be_empty()
     enter(page, KEY)
-    expect(page.get_by_role("heading", name="Teach it something of yours")).to_be_visible()
+    expect(page.get_by_role("heading", name="Train a concept of your own")).to_be_visible()
     assert page.context.cookies() == []
 
 
-@pytest.mark.parametrize(("remember", "asked_again"), [(False, True), (True, False)])
-def test_a_key_is_remembered_only_where_somebody_wants_that(visit, closed, remember, asked_again):
-    page = visit(closed)
-    page.watch.expect("401")
+@pytest.mark.parametrize(("remember", "requested_again"), [(False, True), (True, False)])
+def test_a_key_is_stored_for_later_tabs_only_on_request(visit, protected, remember, requested_again):
+    page = visit(protected)
+    page.monitor.expect("401")
     enter(page, KEY, remember=remember)
     expect(page.get_by_role("heading", level=1)).to_be_visible()
-    another = page.context.new_page()
-    another.goto(closed.url)
-    expect(another.get_by_role("dialog") if asked_again else another.get_by_role("heading", level=1)).to_be_visible()
+    second_tab = page.context.new_page()
+    second_tab.goto(protected.url)
+    expect(
+        second_tab.get_by_role("dialog") if requested_again else second_tab.get_by_role("heading", level=1)
+    ).to_be_visible()
 
 
-def test_events_and_files_are_fetched_with_the_key(visit, closed):
-    closed.client.teach("mine", drawings("teal"), steps=30, batch_size=1)
-    page = visit(closed, "concepts/mine")
-    page.watch.expect("401")
+def test_event_streams_and_downloads_send_the_key(visit, protected):
+    protected.client.train("private", drawings("teal"), steps=30, batch_size=1)
+    page = visit(protected, "concepts/private")
+    page.monitor.expect("401")
     enter(page, KEY)
-    expect(page.get_by_role("region", name="Training")).to_contain_text("Done")
+    expect(page.get_by_role("region", name="Training", exact=True)).to_contain_text("Succeeded")
     page.get_by_role("button", name="Export").click()
     with page.expect_download() as download:
         page.get_by_role("menuitem", name="DTI").click()
-    assert download.value.suggested_filename == "mine.safetensors"
+    assert download.value.suggested_filename == "private.safetensors"

@@ -1,4 +1,4 @@
-"""Writing a prompt: concepts are offered as soon as one is begun."""
+"""The prompt field: suggestions, insertion and errors."""
 
 import pytest
 from playwright.sync_api import expect
@@ -13,12 +13,12 @@ def prompt(visit, stack, concepts):
     return box
 
 
-def test_a_concept_is_completed_by_keyboard(prompt, keep):
+def test_a_concept_is_completed_by_keyboard(prompt, screenshot):
     options = prompt.page.get_by_role("listbox", name="Concepts").get_by_role("option")
     prompt.press_sequentially("a photo of <")
     assert {"<ball>", "<cube>"} <= {text.split("\n")[0] for text in options.all_inner_texts()}
     expect(prompt).to_have_attribute("aria-expanded", "true")
-    keep(prompt.page, "completion-light-wide")
+    screenshot(prompt.page, "completion-light-wide")
     prompt.press_sequentially("cu")
     expect(options).to_have_count(1)
     assert prompt.get_attribute("aria-activedescendant") == options.get_attribute("id")
@@ -27,21 +27,21 @@ def test_a_concept_is_completed_by_keyboard(prompt, keep):
     expect(prompt).to_have_attribute("aria-expanded", "false")
 
 
-def test_escape_leaves_the_words_as_they_are(prompt):
+def test_escape_closes_the_suggestions_and_keeps_the_text(prompt):
     prompt.press_sequentially("a <b")
     prompt.press("Escape")
     expect(prompt.page.get_by_role("listbox")).to_be_hidden()
     expect(prompt).to_have_value("a <b")
 
 
-def test_a_concept_is_inserted_with_a_press(prompt):
+def test_a_concept_is_inserted_by_its_button(prompt):
     prompt.press_sequentially("two of")
     prompt.page.get_by_role("button", name="Insert ball").click()
     expect(prompt).to_have_value("two of <ball>")
 
 
-def test_a_concept_that_is_not_there_is_said_under_the_prompt(prompt):
-    prompt.page.watch.expect("422")
-    prompt.press_sequentially("a photo of <nobody> here")
+def test_an_unknown_concept_is_reported_below_the_prompt(prompt):
+    prompt.page.monitor.expect("422")
+    prompt.press_sequentially("a photo of <unknown> here")
     prompt.press("Enter")
-    expect(prompt.page.get_by_role("alert").filter(has_text="nobody")).to_be_visible()
+    expect(prompt.page.get_by_role("alert").filter(has_text="unknown")).to_be_visible()

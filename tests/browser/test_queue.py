@@ -1,37 +1,37 @@
-"""What waits and works: seen, stopped, and followed through a server that goes away."""
+"""Unfinished jobs: shown, cancelled, and watched across a restart of the server."""
 
 from playwright.sync_api import expect
 
-from tests.stack import drawings
+from tests.support.stack import drawings
 
-LONG = {"steps": 5000, "batch_size": 1}
+LONG_TRAINING = {"steps": 5000, "batch_size": 1}
 
 
-def test_a_training_is_cancelled_in_the_queue(visit, stack, concepts, keep):
-    job = stack.client.teach("endless", drawings("gold"), **LONG)
+def test_a_training_is_cancelled_in_the_queue(visit, stack, concepts, screenshot):
+    job = stack.client.train("endless", drawings("gold"), **LONG_TRAINING)
     page = visit(stack, "activity")
-    now = page.get_by_role("region", name="Now")
-    expect(now).to_contain_text("of 5,000 steps")
-    keep(page, "activity-light-wide")
-    now.get_by_role("button", name="Cancel: Learning endless").click()
-    expect(now).to_contain_text("Nothing waits")
-    expect(page.get_by_role("region", name="Before").get_by_role("listitem").first).to_contain_text("Cancelled")
+    unfinished = page.get_by_role("region", name="Unfinished")
+    expect(unfinished).to_contain_text("of 5,000 steps")
+    screenshot(page, "activity-light-wide")
+    unfinished.get_by_role("button", name="Cancel: Training endless").click()
+    expect(unfinished).to_contain_text("No unfinished jobs")
+    expect(page.get_by_role("region", name="Finished").get_by_role("listitem").first).to_contain_text("Cancelled")
     assert stack.client.get(f"/v1/jobs/{job['id']}").json()["status"] == "cancelled"
     stack.client.delete("/v1/concepts/endless")
 
 
-def test_a_training_is_followed_through_a_restart_of_the_server(visit, stack, concepts):
-    stack.client.teach("patient", drawings("gold"), steps=150, batch_size=1)
+def test_a_training_is_watched_across_a_restart_of_the_server(visit, stack, concepts):
+    stack.client.train("patient", drawings("gold"), steps=150, batch_size=1)
     page = visit(stack, "concepts/patient")
-    page.watch.expect("ERR_|503")
-    training = page.get_by_role("region", name="Training")
+    page.monitor.expect("ERR_|503")
+    training = page.get_by_role("region", name="Training", exact=True)
     expect(training).to_contain_text("of 150 steps")
     stack.kill()
-    banner = page.get_by_role("status").filter(has_text="The server does not answer")
+    banner = page.get_by_role("status").filter(has_text="Connection lost")
     expect(banner).to_be_visible()
     stack.start()
     expect(banner).to_be_hidden()
-    expect(training).to_contain_text("Done")
-    expect(page.get_by_role("link", name="Make pictures")).to_be_visible()
-    assert len(training.locator(".course .smooth").get_attribute("d").split("L")) == 150
+    expect(training).to_contain_text("Succeeded")
+    expect(page.get_by_role("link", name="Generate pictures")).to_be_visible()
+    assert len(training.locator(".loss-chart .smooth").get_attribute("d").split("L")) == 150
     stack.client.delete("/v1/concepts/patient")

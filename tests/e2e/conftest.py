@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.stack import TRAINING, Stack, drawings
+from tests.support.stack import TRAINING, Stack, drawings
 
 
 @pytest.fixture(scope="session")
@@ -16,5 +16,5 @@ def stack(tmp_path_factory):
 @pytest.fixture(scope="session")
 def untroubled(stack):
     """The digest of an embedding whose training nothing disturbed; wherever it is repeated, it comes out the same."""
-    stack.client.succeeded(stack.client.teach("ball", drawings("crimson"), **TRAINING))
+    stack.client.succeeded(stack.client.train("ball", drawings("crimson"), **TRAINING))
     return stack.client.embedding("ball")["sha256"]

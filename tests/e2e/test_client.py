@@ -6,7 +6,7 @@ import pytest
 from dti_client import AsyncClient, Client
 from dti_client.errors import ConceptNotReadyError, JobCancelledError, NameTakenError, NotFoundError, WaitTimeoutError
 
-from tests.stack import drawings
+from tests.support.stack import drawings
 
 QUICK = {"steps": 20, "batch_size": 2, "seed": 3}
 

@@ -16,11 +16,11 @@ import sqlalchemy
 import yaml
 
 from service.database.engine import Database
-from service.database.tables import ModelCache
+from service.database.tables import Worker
 from stack import stores
 from stack.processes import LOOPBACK, Child, Program, answers, free_port
-from tests.e2e.worker.workplace import until
-from tests.stack import CLI, ROOT, TRAINING, Client, drawings
+from tests.support.stack import CLI, ROOT, TRAINING, ApiClient, drawings
+from tests.support.worker_driver import until
 
 COMPOSE = ROOT / "docker-compose.yml"
 OWN = {"migrate", "api", "worker", "worker-cpu", "maintenance"}
@@ -120,7 +120,7 @@ class Composed:
         database = Database(self.here(self.services["api"]["environment"]["DTI_DATABASE_URL"]))
         with database.reading() as session:
             steps = [
-                desk.training_steps + desk.picture_steps for desk in session.scalars(sqlalchemy.select(ModelCache))
+                worker.training_steps + worker.picture_steps for worker in session.scalars(sqlalchemy.select(Worker))
             ]
         database.close()
         return steps
@@ -160,13 +160,13 @@ def composed(services, tmp_path_factory, postgres_server):
 
 def test_two_workers_do_the_main_job_each_part_once_and_with_the_same_result(composed, untroubled):
     assert composed.is_healthy("api")
-    with Client(f"http://localhost:{composed.api_port}", composed.mint()) as client:
+    with ApiClient(f"http://localhost:{composed.api_port}", composed.mint()) as client:
         until(lambda: len(composed.steps_by_worker()) == 2)
-        client.succeeded(client.teach("ball", drawings("crimson"), **TRAINING))
+        client.succeeded(client.train("ball", drawings("crimson"), **TRAINING))
         assert client.embedding("ball")["sha256"] == untroubled
 
         # More pictures than one worker has room for at once: the other is rung for what is left.
-        jobs = [client.teach("cube", drawings("navy"), **TRAINING | {"steps": 20})]
+        jobs = [client.train("cube", drawings("navy"), **TRAINING | {"steps": 20})]
         jobs += [client.generate("a photo of <ball>", seed=seed, num_images=2, steps=8) for seed in range(24)]
         ended = [client.succeeded(job) for job in jobs]
         assert {job["attempt"] for job in ended} == {1}

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.stack import ROOT
+from tests.support.stack import ROOT
 
 COOKBOOK = (ROOT / "docs" / "cookbook.md").read_text(encoding="utf-8")
 RECIPES = re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", COOKBOOK, re.DOTALL | re.MULTILINE)

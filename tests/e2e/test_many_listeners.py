@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from stack.processes import LOOPBACK
-from tests.stack import drawings
+from tests.support.stack import drawings
 
 BRIEF = {"steps": 60, "batch_size": 2, "seed": 11, "preview_prompt": "a photo of {}", "preview_every": 20}
 
@@ -75,7 +75,7 @@ def grown(stack):
 
 
 def test_all_see_the_end_and_the_api_hardly_grows(stack, grown):
-    job = stack.client.teach("followed", drawings("teal", count=2), **BRIEF)
+    job = stack.client.train("followed", drawings("teal", count=2), **BRIEF)
     streams = asyncio.run(everybody(stack.port, job["id"]))
     assert len(streams) == LISTENERS
     numbers = list(range(1, streams[0][-1][0] + 1))

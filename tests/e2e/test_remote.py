@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from stack.processes import LOOPBACK, free_port
-from tests.stack import CLI, drawings
+from tests.support.stack import CLI, drawings
 
 
 @pytest.fixture

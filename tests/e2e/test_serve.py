@@ -12,14 +12,14 @@ from PIL import Image
 
 from stack.home import Home
 from stack.processes import port_is_free
-from tests.stack import CLI, TRAINING, drawings
+from tests.support.stack import CLI, TRAINING, drawings
 
 KILLED_AFTER = 60
 
 
 def trained_with_trouble(stack, trouble):
     """Train the same concept once more, with trouble in the middle; returns the embedding's digest and the job."""
-    job = stack.client.train_again("ball", **TRAINING)
+    job = stack.client.retrain("ball", **TRAINING)
     stack.client.wait(job, until=lambda now: now["progress"]["step"] >= KILLED_AFTER)
     trouble()
     ended = stack.client.succeeded(job)
@@ -28,7 +28,7 @@ def trained_with_trouble(stack, trouble):
 
 def test_the_main_job_from_pictures_to_an_interpolation(stack, untroubled):
     client = stack.client
-    client.succeeded(client.teach("cube", drawings("navy"), **TRAINING | {"steps": 20}))
+    client.succeeded(client.train("cube", drawings("navy"), **TRAINING | {"steps": 20}))
     made = client.succeeded(client.generate("a photo of <ball> and <cube>", num_images=2, seed=3, steps=4))
     assert [image["seed"] for image in made["output"]["images"]] == [3, 4]
     for image in made["output"]["images"]:

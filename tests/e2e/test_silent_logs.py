@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from stack.home import Home
-from tests.stack import Client, Stack, drawings
+from tests.support.stack import ApiClient, Stack, drawings
 
 ADMIN_KEY = "an-admin-key-for-tests-0123456789abcdef"
 BRIEF = {"steps": 20, "batch_size": 2, "seed": 11, "preview_prompt": "a photo of {}", "preview_every": 10}
@@ -28,14 +28,14 @@ def signatures(answer):
 
 def test_no_log_line_holds_a_key_a_secret_or_a_signed_address(keyed):
     told = {ADMIN_KEY}
-    with Client(keyed.url, ADMIN_KEY) as admin:
+    with ApiClient(keyed.url, ADMIN_KEY) as admin:
         said = {"owner": "ada", "name": "laptop", "scopes": ["read", "train", "generate"]}
         minted = admin.post("/v1/keys", json=said).raise_for_status().json()
         hook = admin.post("/v1/webhooks", json={"url": "https://dti.example/hook?token=hush"}).raise_for_status().json()
     told |= {minted["secret"], hook["secret"], "token=hush"}
-    with Client(keyed.url, minted["secret"]) as client:
-        client.succeeded(client.teach("ball", drawings("crimson", count=2), **BRIEF))
-        client.succeeded(client.teach("cube", drawings("navy", count=2), **BRIEF))
+    with ApiClient(keyed.url, minted["secret"]) as client:
+        client.succeeded(client.train("ball", drawings("crimson", count=2), **BRIEF))
+        client.succeeded(client.train("cube", drawings("navy", count=2), **BRIEF))
         walked = client.succeeded(client.interpolate("ball", "cube", frames=2, steps=2, animation="gif"))
         followed = client.get(f"/v1/jobs/{walked['id']}/events").text
         concept = client.get("/v1/concepts/ball").json()

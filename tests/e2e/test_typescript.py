@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack import drawings
+from tests.support.stack import drawings
 
 SOURCES = Path(__file__).parents[1] / "typescript"
 TOOLS = SOURCES / "node_modules"

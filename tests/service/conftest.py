@@ -1,4 +1,4 @@
-"""The rules' ground: a database with an owner in it, a broker on a real broker, and hands that work the queue."""
+"""A database with an owner, a real broker, and drivers of the queue and of the service."""
 
 import pytest
 import sqlalchemy
@@ -7,9 +7,9 @@ import migrations
 from service.broker import Broker
 from service.database.engine import Database
 from service.database.tables import LOCAL_OWNER_ID, Table
-from tests.service.hands import NOON, Hands
-from tests.service.receiver import listening
-from tests.service.studio import Studio
+from tests.support.queue_driver import NOON, QueueDriver
+from tests.support.service_driver import ServiceDriver
+from tests.support.webhook_receiver import listening
 
 
 @pytest.fixture(scope="session")
@@ -39,15 +39,15 @@ def database(database_url):
 
 
 @pytest.fixture
-def broker(settings):
+def bell(settings):
     opened = Broker(settings)
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def hands(database, broker):
-    return Hands(database, broker)
+def queue(database, broker):
+    return QueueDriver(database, broker)
 
 
 @pytest.fixture
@@ -56,8 +56,8 @@ def now():
 
 
 @pytest.fixture
-def studio(service):
-    return Studio(service)
+def driver(service):
+    return ServiceDriver(service)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from cli.keys import app
 from service.accounts.authentication import Authenticator
 from service.errors import SettingsError
 from service.settings import Settings
-from tests.service.hands import NOON
+from tests.support.queue_driver import NOON
 
 
 @pytest.fixture

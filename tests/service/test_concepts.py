@@ -19,28 +19,28 @@ from service.errors import (
     TooManyJobsError,
     UnknownModelError,
 )
-from tests.service.hands import NOON
-from tests.service.studio import image, picture, sha256
+from tests.support.queue_driver import NOON
+from tests.support.service_driver import image, picture, sha256
 
 
-def count(studio, table):
-    with studio.database.reading() as session:
+def count(driver, table):
+    with driver.database.reading() as session:
         return len(session.scalars(select(table)).all())
 
 
-def test_a_new_concept_waits_for_its_first_training(studio):
-    made = studio.concept("my-dog", ready=False, pictures=("a", "b"))
-    concept = studio.get("my-dog")
-    job = studio.job(concept.job_id)
-    assert concept.id == made.id == studio.get(made.id).id
+def test_a_new_concept_waits_for_its_first_training(driver):
+    made = driver.concept("my-dog", ready=False, pictures=("a", "b"))
+    concept = driver.get("my-dog")
+    job = driver.job(concept.job_id)
+    assert concept.id == made.id == driver.get(made.id).id
     assert concept.embedding is None
     assert [shown.filename for shown in concept.pictures] == ["a.jpg", "b.jpg"]
     assert (job.kind, job.status, job.total) == ("train", "queued", 400)
 
 
-def test_the_job_says_every_setting_that_will_be_used(studio):
-    concept = studio.concept("my-dog", ready=False, training={"steps": 100, "learning_rate": 0.01})
-    said = studio.job(concept.job_id).input
+def test_the_job_says_every_setting_that_will_be_used(driver):
+    concept = driver.concept("my-dog", ready=False, training={"steps": 100, "learning_rate": 0.01})
+    said = driver.job(concept.job_id).input
     assert said["training"].keys() == METHODS["dti"].settings.__dataclass_fields__.keys()
     assert said["training"]["steps"] == 100
     assert said["training"]["resolution"] == 64
@@ -55,11 +55,11 @@ def test_the_job_says_every_setting_that_will_be_used(studio):
     }
 
 
-def test_a_claim_of_a_training_carries_its_pictures_and_its_words(studio):
-    studio.concept(
+def test_a_claim_of_a_training_carries_its_pictures_and_its_words(driver):
+    driver.concept(
         "my-dog", ready=False, pictures=("a", "b"), learnable_property="style", class_word="  oil \n painting "
     )
-    (claim,) = studio.claim()
+    (claim,) = driver.claim()
     assert [shown.caption for shown in claim.pictures] == ["a photo of a", "a photo of b"]
     assert [shown.key for shown in claim.pictures] == [picture("own_local", content).key for content in "ab"]
     assert (claim.class_word, claim.learnable_property, claim.method) == ("oil painting", "style", "dti")
@@ -89,33 +89,33 @@ def test_a_claim_of_a_training_carries_its_pictures_and_its_words(studio):
         ({"training": {"preview_prompt": "{}" + "x" * 1000}}, "training.preview_prompt"),
     ],
 )
-def test_a_wrong_field_is_refused_by_its_name_and_nothing_is_kept(studio, fields, field):
+def test_a_wrong_field_is_refused_by_its_name_and_nothing_is_kept(driver, fields, field):
     with pytest.raises(InvalidInputError) as refusal:
-        studio.concept(**{"name": "my-dog", **fields})
+        driver.concept(**{"name": "my-dog", **fields})
     assert refusal.value.field == field
-    assert count(studio, Concept) == 0
+    assert count(driver, Concept) == 0
 
 
-def test_an_unknown_model_is_refused(studio):
+def test_an_unknown_model_is_refused(driver):
     with pytest.raises(UnknownModelError, match="dall-e"):
-        studio.concept("my-dog", model="dall-e")
+        driver.concept("my-dog", model="dall-e")
 
 
-def test_a_name_is_unique_for_its_owner_alone(studio):
-    other = studio.owner("own_other")
-    studio.concept("my-dog", ready=False)
+def test_a_name_is_unique_for_its_owner_alone(driver):
+    other = driver.owner("own_other")
+    driver.concept("my-dog", ready=False)
     with pytest.raises(NameTakenError, match="my-dog"):
-        studio.concept("my-dog", ready=False)
-    assert studio.concept("my-dog", owner=other, ready=False).id != studio.get("my-dog").id
+        driver.concept("my-dog", ready=False)
+    assert driver.concept("my-dog", owner=other, ready=False).id != driver.get("my-dog").id
 
 
-def test_of_two_who_take_a_name_at_once_one_gets_it(studio):
+def test_of_two_who_take_a_name_at_once_one_gets_it(driver):
     start, outcomes = threading.Barrier(2), []
 
     def take():
         start.wait(10)
         try:
-            outcomes.append(studio.concept("my-dog", ready=False).name)
+            outcomes.append(driver.concept("my-dog", ready=False).name)
         except NameTakenError as refusal:
             outcomes.append(refusal.code)
 
@@ -125,161 +125,161 @@ def test_of_two_who_take_a_name_at_once_one_gets_it(studio):
     for thread in threads:
         thread.join(30)
     assert sorted(outcomes) == ["my-dog", "name_taken"]
-    assert count(studio, Concept) == 1
+    assert count(driver, Concept) == 1
 
 
-def test_a_concept_over_the_limit_of_jobs_is_not_made(studio):
-    studio.limit(unfinished_jobs=1)
-    studio.submit()
+def test_a_concept_over_the_limit_of_jobs_is_not_made(driver):
+    driver.limit(unfinished_jobs=1)
+    driver.submit()
     with pytest.raises(TooManyJobsError):
-        studio.concept("my-dog")
-    assert count(studio, Concept) == 0
+        driver.concept("my-dog")
+    assert count(driver, Concept) == 0
 
 
-def test_what_belongs_to_another_owner_is_not_there(studio):
-    other = studio.owner("own_other")
-    concept = studio.concept("my-dog", ready=False)
+def test_what_belongs_to_another_owner_is_not_there(driver):
+    other = driver.owner("own_other")
+    concept = driver.concept("my-dog", ready=False)
     for reference in (concept.id, "my-dog", "nobody"):
-        for act in (studio.get, studio.delete, studio.retrain):
+        for act in (driver.get, driver.delete, driver.retrain):
             with pytest.raises(NotFoundError):
                 act(reference, owner=other)
-    assert studio.page(owner=other).items == []
+    assert driver.page(owner=other).items == []
 
 
-def test_a_training_makes_its_result_the_concepts_embedding(studio):
-    studio.concept("my-dog", ready=False)
-    version = studio.teach(studio.job(studio.get("my-dog").job_id), vectors=2)
-    concept = studio.get("my-dog")
+def test_a_training_makes_its_result_the_concepts_embedding(driver):
+    driver.concept("my-dog", ready=False)
+    version = driver.finish_training(driver.job(driver.get("my-dog").job_id), vectors=2)
+    concept = driver.get("my-dog")
     assert concept.embedding.sha256 == version.sha256
     assert concept.embedding.encoders["text_encoder"]["vectors"] == 2
-    assert studio.job(concept.job_id).status == "succeeded"
+    assert driver.job(concept.job_id).status == "succeeded"
 
 
-def test_a_concept_stays_usable_while_it_is_learned_again(studio):
-    studio.concept("my-dog")
-    first = studio.get("my-dog").embedding
-    job = studio.retrain("my-dog", training={"steps": 800})
-    assert studio.get("my-dog").embedding.id == first.id
-    studio.teach(job)
-    concept = studio.get("my-dog")
+def test_a_concept_stays_usable_while_it_is_learned_again(driver):
+    driver.concept("my-dog")
+    first = driver.get("my-dog").embedding
+    job = driver.retrain("my-dog", training={"steps": 800})
+    assert driver.get("my-dog").embedding.id == first.id
+    driver.finish_training(job)
+    concept = driver.get("my-dog")
     assert concept.embedding.number == 2
     assert concept.training["steps"] == 800
     assert [version.number for version in concept.embeddings] == [1, 2]
 
 
-def test_learning_again_keeps_the_settings_that_are_not_said_but_draws_a_seed(studio):
-    studio.concept("my-dog", training={"steps": 100, "seed": 5})
-    again = studio.retrain("my-dog", training={"kappa": 0.0}).input["training"]
+def test_learning_again_keeps_the_settings_that_are_not_said_but_draws_a_seed(driver):
+    driver.concept("my-dog", training={"steps": 100, "seed": 5})
+    again = driver.retrain("my-dog", training={"kappa": 0.0}).input["training"]
     assert (again["steps"], again["kappa"]) == (100, 0.0)
     assert again["seed"] != 5
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_learning_again_by_another_method_starts_from_that_methods_own_settings(studio, method):
-    studio.concept("my-dog", training={"steps": 100, "seed": 5}, method="dti" if method != "dti" else "ti")
-    job = studio.retrain("my-dog", method=method)
+def test_learning_again_by_another_method_starts_from_that_methods_own_settings(driver, method):
+    driver.concept("my-dog", training={"steps": 100, "seed": 5}, method="dti" if method != "dti" else "ti")
+    job = driver.retrain("my-dog", method=method)
     own = METHODS[method].settings()
     assert job.input["method"] == method
     assert job.input["training"].keys() == set(own.__dataclass_fields__)
     assert (job.input["training"]["steps"], job.input["training"]["resolution"]) == (own.steps, 64)
-    studio.teach(job)
-    concept = studio.get("my-dog")
+    driver.finish_training(job)
+    concept = driver.get("my-dog")
     assert (concept.method, concept.training) == (method, job.input["training"])
 
 
-def test_learning_on_starts_from_the_embedding_of_now_and_needs_one(studio):
-    studio.concept("my-dog", ready=False)
+def test_learning_on_starts_from_the_embedding_of_now_and_needs_one(driver):
+    driver.concept("my-dog", ready=False)
     with pytest.raises(ConceptNotReadyError, match="<my-dog>"):
-        studio.retrain("my-dog", **{"from": "current"})
-    studio.teach(studio.job(studio.get("my-dog").job_id))
-    studio.retrain("my-dog", **{"from": "current"})
-    (claim,) = studio.claim()
-    assert claim.initial_embedding_key == studio.get("my-dog").embedding.key
+        driver.retrain("my-dog", **{"from": "current"})
+    driver.finish_training(driver.job(driver.get("my-dog").job_id))
+    driver.retrain("my-dog", **{"from": "current"})
+    (claim,) = driver.claim()
+    assert claim.initial_embedding_key == driver.get("my-dog").embedding.key
     with pytest.raises(InvalidInputError, match="yesterday"):
-        studio.retrain("my-dog", **{"from": "yesterday"})
+        driver.retrain("my-dog", **{"from": "yesterday"})
 
 
-def test_concepts_are_listed_newest_first_in_pages(studio):
-    made = [studio.concept(f"dog-{number}", ready=number == 2).name for number in range(5)]
-    first = studio.page(limit=2)
-    second = studio.page(first.next, limit=2)
-    last = studio.page(second.next, limit=2)
+def test_concepts_are_listed_newest_first_in_pages(driver):
+    made = [driver.concept(f"dog-{number}", ready=number == 2).name for number in range(5)]
+    first = driver.page(limit=2)
+    second = driver.page(first.next, limit=2)
+    last = driver.page(second.next, limit=2)
     names = [concept.name for page in (first, second, last) for concept in page.items]
     assert names == made[::-1]
     assert last.next is None
-    assert [concept.name for concept in studio.page(ready=True).items] == ["dog-2"]
-    assert len(studio.page(ready=False).items) == 4
-    assert studio.page(model="sd15").items == []
+    assert [concept.name for concept in driver.page(ready=True).items] == ["dog-2"]
+    assert len(driver.page(ready=False).items) == 4
+    assert driver.page(model="sd15").items == []
     with pytest.raises(InvalidInputError, match="cursor"):
-        studio.page("con_nonsense")
+        driver.page("con_nonsense")
 
 
-def rendered(studio, prompt, *contents):
+def rendered(driver, prompt, *contents):
     """A generation that made these pictures."""
-    job = studio.generate(prompt)
-    (claim,) = [claim for claim in studio.claim() if claim.job_id == job.id]
+    job = driver.generate(prompt)
+    (claim,) = [claim for claim in driver.claim() if claim.job_id == job.id]
     for position, content in enumerate(contents):
-        studio.write(jobs.add_image, claim, image(position, content), NOON)
-    studio.write(jobs.succeed, claim, NOON)
+        driver.write(jobs.add_image, claim, image(position, content), NOON)
+    driver.write(jobs.succeed, claim, NOON)
     return job
 
 
-def test_deleting_a_concept_takes_all_that_came_of_it(studio):
-    studio.concept("my-dog", pictures=("a", "b"))
-    embedding = studio.get("my-dog").embedding
-    job = rendered(studio, "a photo of <my-dog>", "dog on a beach")
-    gone = studio.delete("my-dog")
+def test_deleting_a_concept_takes_all_that_came_of_it(driver):
+    driver.concept("my-dog", pictures=("a", "b"))
+    embedding = driver.get("my-dog").embedding
+    job = rendered(driver, "a photo of <my-dog>", "dog on a beach")
+    gone = driver.delete("my-dog")
     expected = [picture("own_local", content).key for content in "ab"]
     assert gone == sorted([*expected, embedding.key, image(0, "dog on a beach").key])
-    assert [count(studio, table) for table in (Concept, Picture, EmbeddingVersion, Image)] == [0, 0, 0, 0]
-    with studio.database.reading() as session:
+    assert [count(driver, table) for table in (Concept, Picture, EmbeddingVersion, Image)] == [0, 0, 0, 0]
+    with driver.database.reading() as session:
         kept = jobs.get(session, "own_local", job.id)
     assert (kept.status, kept.images, kept.concepts[0].name) == ("succeeded", [], "my-dog")
 
 
-def test_what_another_concept_or_job_shares_stays(studio):
-    studio.concept("my-dog", pictures=("a", "shared"))
-    studio.concept("my-cat", pictures=("b", "shared"))
-    rendered(studio, "a photo of <my-dog>", "the same picture", "a dog")
-    rendered(studio, "a photo of <my-cat>", "the same picture")
-    gone = studio.delete("my-dog")
+def test_what_another_concept_or_job_shares_stays(driver):
+    driver.concept("my-dog", pictures=("a", "shared"))
+    driver.concept("my-cat", pictures=("b", "shared"))
+    rendered(driver, "a photo of <my-dog>", "the same picture", "a dog")
+    rendered(driver, "a photo of <my-cat>", "the same picture")
+    gone = driver.delete("my-dog")
     assert picture("own_local", "a").key in gone
     assert image(0, "a dog").key in gone
     assert picture("own_local", "shared").key not in gone
     assert image(0, "the same picture").key not in gone
 
 
-def test_deleting_a_concept_ends_its_unfinished_jobs_and_locks_their_workers_out(studio):
-    studio.concept("my-dog")
-    studio.concept("my-cat")
+def test_deleting_a_concept_ends_its_unfinished_jobs_and_locks_their_workers_out(driver):
+    driver.concept("my-dog")
+    driver.concept("my-cat")
     training, queued, other = (
-        studio.retrain("my-dog"),
-        studio.generate("<my-dog> with <my-cat>"),
-        studio.generate("<my-cat>"),
+        driver.retrain("my-dog"),
+        driver.generate("<my-dog> with <my-cat>"),
+        driver.generate("<my-cat>"),
     )
-    (claim,) = studio.claim(pictures=0)
-    studio.write(jobs.save_checkpoint, claim, key="own_local/checkpoints/c", step=50)
-    gone = studio.delete("my-dog")
+    (claim,) = driver.claim(pictures=0)
+    driver.write(jobs.save_checkpoint, claim, key="own_local/checkpoints/c", step=50)
+    gone = driver.delete("my-dog")
     assert "own_local/checkpoints/c" in gone
-    assert [studio.job(job.id).status for job in (training, queued, other)] == ["cancelled", "cancelled", "queued"]
+    assert [driver.job(job.id).status for job in (training, queued, other)] == ["cancelled", "cancelled", "queued"]
     made = jobs.EmbeddingMade(sha256=sha256("x"), key="k", encoders={}, bytes=9, steps=1)
     for write in (
         lambda session: jobs.add_image(session, claim, image(0, "late"), NOON),
         lambda session: jobs.finish_training(session, claim, made, NOON),
     ):
         with pytest.raises(LeaseLostError):
-            studio.write(write)
-    assert studio.beat([claim]) == {training.id}
+            driver.write(write)
+    assert driver.beat([claim]) == {training.id}
 
 
-def test_a_training_that_ends_while_its_concept_is_being_deleted_does_not_block_that(studio):
-    studio.concept("my-dog", ready=False)
-    (claim,) = studio.claim(pictures=0)
+def test_a_training_that_ends_while_its_concept_is_being_deleted_does_not_block_that(driver):
+    driver.concept("my-dog", ready=False)
+    (claim,) = driver.claim(pictures=0)
     made = jobs.EmbeddingMade(sha256=sha256("x"), key="k", encoders={}, bytes=9, steps=1)
     with ThreadPoolExecutor(1) as threads:
-        with studio.database.writing() as session:
+        with driver.database.writing() as session:
             session.scalars(select(Concept).with_for_update()).one()
-            ending = threads.submit(studio.write, jobs.finish_training, claim, made, NOON)
+            ending = threads.submit(driver.write, jobs.finish_training, claim, made, NOON)
             with pytest.raises(TimeoutError):
                 ending.result(0.5)
             session.scalars(select(Job).with_for_update(nowait=True)).one()
@@ -288,24 +288,24 @@ def test_a_training_that_ends_while_its_concept_is_being_deleted_does_not_block_
             ending.result(10)
 
 
-def test_a_file_that_an_rpc_brought_back_goes_with_its_concept(studio):
-    concept = studio.concept("my-dog")
-    with studio.database.writing() as session:
-        rpc.submit_export(studio.service, session, concepts.hold(session, "own_local", "my-dog"), "a1111", NOON)
-    (claim,) = studio.claim()
-    studio.write(rpc.finish_export, claim, "own_local/RPCs/my-dog.pt", ".pt", NOON)
-    assert "own_local/RPCs/my-dog.pt" in studio.delete(concept.id)
+def test_a_file_that_an_rpc_brought_back_goes_with_its_concept(driver):
+    concept = driver.concept("my-dog")
+    with driver.database.writing() as session:
+        rpc.submit_export(driver.service, session, concepts.hold(session, "own_local", "my-dog"), "a1111", NOON)
+    (claim,) = driver.claim()
+    driver.write(rpc.finish_export, claim, "own_local/RPCs/my-dog.pt", ".pt", NOON)
+    assert "own_local/RPCs/my-dog.pt" in driver.delete(concept.id)
 
 
-def test_an_embedding_that_another_concept_or_a_waiting_job_needs_is_not_deleted(studio):
-    studio.concept("my-dog", content="equal bytes")
-    studio.concept("twin", content="equal bytes")
-    key = studio.get("twin").embedding.key
-    assert key not in studio.delete("my-dog")
-    assert key in studio.delete("twin")
+def test_an_embedding_that_another_concept_or_a_waiting_job_needs_is_not_deleted(driver):
+    driver.concept("my-dog", content="equal bytes")
+    driver.concept("twin", content="equal bytes")
+    key = driver.get("twin").embedding.key
+    assert key not in driver.delete("my-dog")
+    assert key in driver.delete("twin")
 
 
-def test_a_name_is_free_again_after_its_concept_is_gone(studio):
-    studio.concept("my-dog")
-    studio.delete("my-dog")
-    assert studio.concept("my-dog").name == "my-dog"
+def test_a_name_is_free_again_after_its_concept_is_gone(driver):
+    driver.concept("my-dog")
+    driver.delete("my-dog")
+    assert driver.concept("my-dog").name == "my-dog"

@@ -14,7 +14,7 @@ from service.database.engine import Database
 from service.database.tables import Event, Job, ModelCard
 from service.errors import TooManyJobsError
 from service.settings import Settings
-from tests.service.hands import NOON, Hands
+from tests.support.queue_driver import NOON, QueueDriver
 
 spawn = multiprocessing.get_context("spawn")
 PROCESSES = 3
@@ -46,20 +46,20 @@ def test_no_increment_is_lost(database, database_url):
 
 def work(number, url, until_idle_s):
     """Claim, write and end jobs until nothing came for a while; the ids of those that this process ended."""
-    hands = Hands(Database(url), broker=None)
+    queue = QueueDriver(Database(url), broker=None)
     worker, done, idle_since = f"worker-{number}-{os.getpid()}", [], time.monotonic()
     while time.monotonic() - idle_since < until_idle_s:
-        for claim in hands.claim(worker, pictures=4, trainings=1):
-            hands.write(jobs.progress, claim, step=1, total=20, loss=None, eta_s=None, now=NOON)
-            hands.write(jobs.succeed, claim, NOON)
+        for claim in queue.claim(worker, pictures=4, trainings=1):
+            queue.write(jobs.progress, claim, step=1, total=20, loss=None, eta_s=None, now=NOON)
+            queue.write(jobs.succeed, claim, NOON)
             done.append(claim.job_id)
             idle_since = time.monotonic()
-    hands.database.close()
+    queue.database.close()
     return done
 
 
-def test_every_job_is_done_once_and_its_events_have_no_gaps(hands, database, database_url):
-    submitted = [hands.submit("train" if number % 5 == 0 else "generate", slots=1) for number in range(60)]
+def test_every_job_is_done_once_and_its_events_have_no_gaps(queue, database, database_url):
+    submitted = [queue.submit("train" if number % 5 == 0 else "generate", slots=1) for number in range(60)]
     done = Counter(job_id for ids in together(work, database_url, 1.0) for job_id in ids)
     assert done == Counter(submitted)
     with database.reading() as session:
@@ -70,16 +70,16 @@ def test_every_job_is_done_once_and_its_events_have_no_gaps(hands, database, dat
 
 
 def submit(_number, url, broker_url, times):
-    hands = Hands(Database(url), Broker(Settings(broker_url=broker_url)))
+    queue = QueueDriver(Database(url), Broker(Settings(broker_url=broker_url)))
     accepted = 0
     for _ in range(times):
         try:
-            hands.submit(limit=10)
+            queue.submit(limit=10)
             accepted += 1
         except TooManyJobsError:
             pass
-    hands.broker.close()
-    hands.database.close()
+    queue.bell.close()
+    queue.database.close()
     return accepted
 
 

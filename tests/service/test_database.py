@@ -8,7 +8,7 @@ from service.database.engine import Database, after_commit
 from service.database.tables import Owner, Worker
 from service.errors import DatabaseUnavailableError
 from stack.processes import LOOPBACK, free_port
-from tests.service.hands import NOON
+from tests.support.queue_driver import NOON
 
 
 def owner(name):

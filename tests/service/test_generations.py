@@ -21,7 +21,7 @@ from service.errors import (
     UnknownModelError,
     UnknownSchedulerError,
 )
-from tests.service.hands import NOON, moment
+from tests.support.queue_driver import NOON, moment
 
 
 @pytest.fixture
@@ -39,13 +39,13 @@ def card():
     return {"fingerprint": "f", "encoders": {"text_encoder": encoder}}
 
 
-def publish(studio, card):
-    with studio.database.writing() as session:
+def publish(driver, card):
+    with driver.database.writing() as session:
         workers.publish_card(session, "tiny", card, NOON)
 
 
-def test_every_default_is_filled_in_and_a_seed_drawn(studio):
-    first, second = studio.generate("a cat"), studio.generate("a cat", seed=None)
+def test_every_default_is_filled_in_and_a_seed_drawn(driver):
+    first, second = driver.generate("a cat"), driver.generate("a cat", seed=None)
     assert first.input == {
         "prompt": "a cat",
         "negative_prompt": "",
@@ -63,21 +63,21 @@ def test_every_default_is_filled_in_and_a_seed_drawn(studio):
     assert first.input["seed"] != second.input["seed"]
 
 
-def test_what_was_said_is_what_is_used(studio):
+def test_what_was_said_is_what_is_used(driver):
     said = {"num_images": 3, "width": 128, "height": 32, "steps": 7, "guidance_scale": 1.0, "seed": 0, "format": "webp"}
-    job = studio.generate("a cat", negative_prompt="a dog", **said)
+    job = driver.generate("a cat", negative_prompt="a dog", **said)
     assert {name: job.input[name] for name in said} == said
     assert job.input["negative_prompt"] == "a dog"
     assert (job.total, job.slots) == (21, 3)
 
 
-def test_a_job_pins_the_embeddings_that_its_concepts_have_now(studio):
+def test_a_job_pins_the_embeddings_that_its_concepts_have_now(driver):
     for name in ("my-dog", "my-cat"):
-        studio.concept(name)
-    before = studio.get("my-dog").embedding
-    job = studio.generate("<my-dog> and <my-cat> and <my-dog>", negative_prompt="<my-cat>")
-    studio.teach(studio.retrain("my-dog"))
-    (claim,) = studio.claim()
+        driver.concept(name)
+    before = driver.get("my-dog").embedding
+    job = driver.generate("<my-dog> and <my-cat> and <my-dog>", negative_prompt="<my-cat>")
+    driver.finish_training(driver.retrain("my-dog"))
+    (claim,) = driver.claim()
     assert [pinned.name for pinned in claim.concepts] == ["my-dog", "my-cat"]
     assert claim.concepts[0].embedding_sha256 == before.sha256
     assert claim.concepts[0].embedding_key == before.key
@@ -85,36 +85,36 @@ def test_a_job_pins_the_embeddings_that_its_concepts_have_now(studio):
 
 
 @pytest.mark.parametrize("where", ["prompt", "negative_prompt"])
-def test_unknown_concepts_are_all_named(studio, where):
-    studio.concept("my-dog")
+def test_unknown_concepts_are_all_named(driver, where):
+    driver.concept("my-dog")
     said = {"prompt": "a cat", where: "<my-dog> <nobody> <nothing>"}
     with pytest.raises(UnknownConceptError, match=r"<nobody>, <nothing>") as refusal:
-        studio.generate(**said)
+        driver.generate(**said)
     assert refusal.value.names == ("nobody", "nothing")
 
 
-def test_another_owners_concept_is_unknown(studio):
-    studio.concept("my-dog")
+def test_another_owners_concept_is_unknown(driver):
+    driver.concept("my-dog")
     with pytest.raises(UnknownConceptError):
-        studio.generate("<my-dog>", owner=studio.owner("own_other"))
+        driver.generate("<my-dog>", owner=driver.owner("own_other"))
 
 
-def test_what_is_no_name_stays_plain_text(studio):
-    assert studio.generate("a <b c> or <A> < 3").concepts == []
+def test_what_is_no_name_stays_plain_text(driver):
+    assert driver.generate("a <b c> or <A> < 3").concepts == []
 
 
-def test_a_concept_that_is_still_learned_is_not_ready(studio):
-    studio.concept("my-dog", ready=False)
+def test_a_concept_that_is_still_learned_is_not_ready(driver):
+    driver.concept("my-dog", ready=False)
     with pytest.raises(ConceptNotReadyError, match="<my-dog>"):
-        studio.generate("<my-dog>")
+        driver.generate("<my-dog>")
 
 
 @pytest.fixture
-def two_models(studio, tmp_path):
+def two_models(driver, tmp_path):
     path = tmp_path / "models.toml"
     path.write_text('[big]\nfamily = "sd"\nsource = "/weights"\nwidth = 512\nheight = 512\n')
-    object.__setattr__(studio.service, "catalogue", Catalogue.load(path))
-    return studio
+    object.__setattr__(driver.service, "catalogue", Catalogue.load(path))
+    return driver
 
 
 def test_the_model_is_that_of_the_concepts(two_models):
@@ -133,13 +133,13 @@ def test_a_concept_of_another_model_is_refused_by_its_name(two_models):
         two_models.interpolate("my-cat", "my-dog")
 
 
-def test_unknown_models_and_schedulers_are_refused(studio):
+def test_unknown_models_and_schedulers_are_refused(driver):
     with pytest.raises(UnknownModelError, match=r"dall-e.*tiny"):
-        studio.generate("a cat", model="dall-e")
+        driver.generate("a cat", model="dall-e")
     with pytest.raises(UnknownModelError):
-        studio.generate("a cat", model="")
+        driver.generate("a cat", model="")
     with pytest.raises(UnknownSchedulerError, match=r"magic.*ddim"):
-        studio.generate("a cat", scheduler="magic")
+        driver.generate("a cat", scheduler="magic")
 
 
 @pytest.mark.parametrize(
@@ -160,89 +160,89 @@ def test_unknown_models_and_schedulers_are_refused(studio):
         ({"colour": "blue"}, "colour"),
     ],
 )
-def test_a_wrong_field_is_refused_by_its_name(studio, said, field):
+def test_a_wrong_field_is_refused_by_its_name(driver, said, field):
     with pytest.raises(InvalidInputError) as refusal:
-        studio.generate(**{"prompt": "a cat", **said})
+        driver.generate(**{"prompt": "a cat", **said})
     assert refusal.value.field == field
-    assert studio.claim() == []
+    assert driver.claim() == []
 
 
-def test_the_services_own_limits_hold(studio):
-    studio.limit(denoising_steps=10, unfinished_jobs=1)
+def test_the_services_own_limits_hold(driver):
+    driver.limit(denoising_steps=10, unfinished_jobs=1)
     with pytest.raises(InvalidInputError, match="at most 10"):
-        studio.generate("a cat", steps=11)
-    studio.generate("a cat", steps=10)
+        driver.generate("a cat", steps=11)
+    driver.generate("a cat", steps=10)
     with pytest.raises(TooManyJobsError):
-        studio.generate("a cat", steps=10)
+        driver.generate("a cat", steps=10)
 
 
-def test_a_prompt_counts_with_a_concepts_vectors_and_is_refused_with_its_name(studio, card):
-    publish(studio, card)
-    studio.concept("my-dog", vectors=3)
-    studio.generate("one two three four five <my-dog>")
+def test_a_prompt_counts_with_a_concepts_vectors_and_is_refused_with_its_name(driver, card):
+    publish(driver, card)
+    driver.concept("my-dog", vectors=3)
+    driver.generate("one two three four five <my-dog>")
     with pytest.raises(PromptTooLongError, match="<my-dog>") as refusal:
-        studio.generate("one two three four five six <my-dog>")
+        driver.generate("one two three four five six <my-dog>")
     assert (refusal.value.tokens, refusal.value.limit) == (11, 10)
     with pytest.raises(PromptTooLongError):
-        studio.generate("a cat", negative_prompt="one two three four five six seven eight nine")
+        driver.generate("a cat", negative_prompt="one two three four five six seven eight nine")
 
 
-def test_words_that_would_end_a_training_in_the_worker_are_refused_at_the_door(studio, card):
-    studio.concept("early")
-    publish(studio, card)
+def test_words_that_would_end_a_training_in_the_worker_are_refused_at_the_door(driver, card):
+    driver.concept("early")
+    publish(driver, card)
     with pytest.raises(PromptTooLongError):
-        studio.concept("long", training={"num_vectors": 6})
-    fits = studio.concept("fits", training={"num_vectors": 5})
+        driver.concept("long", training={"num_vectors": 6})
+    fits = driver.concept("fits", training={"num_vectors": 5})
     card["encoders"]["text_encoder"]["zero_rows"] = [2]
-    with studio.database.writing() as session:
+    with driver.database.writing() as session:
         workers.publish_card(session, "tiny", card, moment(1))
-    for unheard_of in (lambda: studio.concept("odd", class_word="glorp"), lambda: studio.retrain(fits.id)):
+    for unheard_of in (lambda: driver.concept("odd", class_word="glorp"), lambda: driver.retrain(fits.id)):
         with pytest.raises(InvalidInputError, match="does not know") as refusal:
             unheard_of()
         assert refusal.value.field == "class_word"
 
 
-def test_the_previews_prompt_is_refused_before_the_training_that_would_fail_at_it(studio, card):
-    publish(studio, card)
-    fits = studio.concept("my-dog", training={"preview_prompt": "one two three {}", "num_vectors": 5})
+def test_the_previews_prompt_is_refused_before_the_training_that_would_fail_at_it(driver, card):
+    publish(driver, card)
+    fits = driver.concept("my-dog", training={"preview_prompt": "one two three {}", "num_vectors": 5})
     for vectors, class_word in ((6, "dog"), (None, "a very very long haired dog")):
         settings = {"preview_prompt": "one two three {}", "num_vectors": vectors}
         with pytest.raises(PromptTooLongError, match="<my-cat>"):
-            studio.concept("my-cat", class_word=class_word, training=settings)
+            driver.concept("my-cat", class_word=class_word, training=settings)
     with pytest.raises(PromptTooLongError, match="<my-dog>"):
-        studio.retrain(fits.id, training={"num_vectors": 6})
+        driver.retrain(fits.id, training={"num_vectors": 6})
     for prompt in ("{} with <my-cat>", "{} with <my-dog>"):
         with pytest.raises(InvalidInputError) as refusal:
-            studio.concept("my-hat", training={"preview_prompt": prompt})
+            driver.concept("my-hat", training={"preview_prompt": prompt})
         assert refusal.value.field == "training.preview_prompt"
-    assert studio.retrain(fits.id, training={"preview_prompt": "{} like <my-dog>", "num_vectors": 1}).status == "queued"
+    assert driver.retrain(fits.id, training={"preview_prompt": "{} like <my-dog>", "num_vectors": 1}).status == "queued"
 
 
-def test_a_card_that_is_published_anew_counts_at_once(studio, card):
-    publish(studio, card)
-    studio.generate("one two three")
+def test_a_card_that_is_published_anew_counts_at_once(driver, card):
+    publish(driver, card)
+    driver.generate("one two three")
     card["encoders"]["text_encoder"]["token_limit"] = 4
-    with studio.database.writing() as session:
+    with driver.database.writing() as session:
         workers.publish_card(session, "tiny", card, NOON.replace(hour=13))
     with pytest.raises(PromptTooLongError):
-        studio.generate("one two three")
+        driver.generate("one two three")
 
 
-def test_where_no_worker_has_published_the_model_the_prompt_is_left_to_it(studio):
-    assert studio.generate("word " * 100).status == "queued"
+def test_where_no_worker_has_published_the_model_the_prompt_is_left_to_it(driver):
+    assert driver.generate("word " * 100).status == "queued"
 
 
-def test_where_a_tokenizer_is_too_large_to_be_published_the_prompt_is_left_to_the_worker(studio, card):
+def test_where_a_tokenizer_is_too_large_to_be_published_the_prompt_is_left_to_the_worker(driver, card):
     card["encoders"]["text_encoder"]["tokenizer"] = None
-    publish(studio, card)
-    assert studio.generate("word " * 100).status == "queued"
-    assert studio.concept("my-dog", training={"num_vectors": 6}).name == "my-dog"
+    publish(driver, card)
+    assert driver.generate("word " * 100).status == "queued"
+    assert driver.concept("my-dog", training={"num_vectors": 6}).name == "my-dog"
 
 
-def test_an_interpolation_fills_in_its_frames_shares_and_prompt(studio):
-    studio.concept("my-dog")
-    studio.concept("my-cat")
-    job = studio.interpolate("my-dog", studio.get("my-cat").id, frames=5, steps=4)
+def test_an_interpolation_fills_in_its_frames_shares_and_prompt(driver):
+    driver.concept("my-dog")
+    driver.concept("my-cat")
+    job = driver.interpolate("my-dog", driver.get("my-cat").id, frames=5, steps=4)
     assert job.input["shares"] == [0.0, 0.25, 0.5, 0.75, 1.0]
     assert (job.input["from"], job.input["to"]) == ("my-dog", "my-cat")
     assert job.input["prompt"] == "a photo of {}"
@@ -252,19 +252,19 @@ def test_an_interpolation_fills_in_its_frames_shares_and_prompt(studio):
     assert [concept.name for concept in job.concepts] == ["my-dog", "my-cat"]
 
 
-def test_shares_decide_how_many_frames_there_are(studio):
-    studio.concept("my-dog", learnable_property="style")
-    studio.concept("my-cat")
-    job = studio.interpolate("my-dog", "my-cat", shares=[0, 0.5, 0.25])
+def test_shares_decide_how_many_frames_there_are(driver):
+    driver.concept("my-dog", learnable_property="style")
+    driver.concept("my-cat")
+    job = driver.interpolate("my-dog", "my-cat", shares=[0, 0.5, 0.25])
     assert (job.input["shares"], job.input["frames"]) == ([0.0, 0.5, 0.25], 3)
     assert job.input["prompt"] == "a picture in the style of {}"
-    assert studio.interpolate("my-dog", "my-cat", shares=[0.5]).input["frames"] == 1
+    assert driver.interpolate("my-dog", "my-cat", shares=[0.5]).input["frames"] == 1
 
 
-def test_an_interpolations_prompt_may_name_further_concepts(studio):
+def test_an_interpolations_prompt_may_name_further_concepts(driver):
     for name in ("my-dog", "my-cat", "my-hat"):
-        studio.concept(name)
-    job = studio.interpolate("my-dog", "my-cat", prompt="{} with <my-hat>")
+        driver.concept(name)
+    job = driver.interpolate("my-dog", "my-cat", prompt="{} with <my-hat>")
     assert [concept.name for concept in job.concepts] == ["my-dog", "my-cat", "my-hat"]
 
 
@@ -284,40 +284,40 @@ def test_an_interpolations_prompt_may_name_further_concepts(studio):
         ({"num_images": 2}, "num_images"),
     ],
 )
-def test_a_wrong_field_of_an_interpolation_is_refused_by_its_name(studio, said, field):
-    studio.concept("my-dog")
-    studio.concept("my-cat")
+def test_a_wrong_field_of_an_interpolation_is_refused_by_its_name(driver, said, field):
+    driver.concept("my-dog")
+    driver.concept("my-cat")
     with pytest.raises(InvalidInputError) as refusal:
-        studio.interpolate("my-dog", "my-cat", **said)
+        driver.interpolate("my-dog", "my-cat", **said)
     assert refusal.value.field == field
 
 
-def test_between_unlike_or_unready_concepts_there_is_no_way(studio, card):
-    studio.concept("my-dog")
-    studio.concept("my-cat", vectors=2)
-    studio.concept("young", ready=False)
+def test_between_unlike_or_unready_concepts_there_is_no_way(driver, card):
+    driver.concept("my-dog")
+    driver.concept("my-cat", vectors=2)
+    driver.concept("young", ready=False)
     with pytest.raises(EmbeddingsDifferError, match=r"<my-dog> has 1 .*<my-cat> has 2"):
-        studio.interpolate("my-dog", "my-cat")
+        driver.interpolate("my-dog", "my-cat")
     with pytest.raises(ConceptNotReadyError, match="<young>"):
-        studio.interpolate("my-dog", "young")
+        driver.interpolate("my-dog", "young")
     with pytest.raises(UnknownConceptError, match="<nobody>"):
-        studio.interpolate("nobody", "my-dog")
-    publish(studio, card)
+        driver.interpolate("nobody", "my-dog")
+    publish(driver, card)
     with pytest.raises(PromptTooLongError):
-        studio.interpolate("my-dog", "my-dog", prompt="one two three four five six seven eight {}")
+        driver.interpolate("my-dog", "my-dog", prompt="one two three four five six seven eight {}")
 
 
-def test_a_concept_cannot_vanish_between_check_and_job(studio):
+def test_a_concept_cannot_vanish_between_check_and_job(driver):
     """Whoever deletes it waits for the submission, and then ends the job that it made."""
-    studio.concept("my-dog")
-    with studio.database.writing() as session:
-        job = generations.generation(studio.service, session, "own_local", {"prompt": "<my-dog>"}, NOON)
-        deleting = threading.Thread(target=studio.delete, args=("my-dog",))
+    driver.concept("my-dog")
+    with driver.database.writing() as session:
+        job = generations.generation(driver.service, session, "own_local", {"prompt": "<my-dog>"}, NOON)
+        deleting = threading.Thread(target=driver.delete, args=("my-dog",))
         deleting.start()
         deleting.join(0.3)
         assert deleting.is_alive()
     deleting.join(30)
-    assert studio.job(job.id).status == "cancelled"
-    with studio.database.reading() as session:
+    assert driver.job(job.id).status == "cancelled"
+    with driver.database.reading() as session:
         assert session.query(Concept).count() == 0
         assert session.query(Job).filter_by(id=job.id).one().status in jobs.ENDED

@@ -10,7 +10,7 @@ from service import idempotency
 from service.database.tables import LOCAL_OWNER_ID, IdempotencyKey
 from service.errors import IdempotencyInFlightError, IdempotencyKeyReusedError
 from service.idempotency import KEPT, LEASE, Reservation, StoredResponse
-from tests.service.hands import NOON
+from tests.support.queue_driver import NOON
 
 SECOND = timedelta(seconds=1)
 
@@ -65,9 +65,9 @@ def test_a_key_stands_for_one_content(reserve, complete):
         reserve(fingerprint="b")
 
 
-def test_owners_do_not_share_keys(hands, reserve, complete):
+def test_owners_do_not_share_keys(queue, reserve, complete):
     complete(reserve())
-    assert isinstance(reserve(owner=hands.owner("own_other")), Reservation)
+    assert isinstance(reserve(owner=queue.owner("own_other")), Reservation)
 
 
 def test_a_request_that_made_nothing_frees_its_key_for_any_content(reserve, release):

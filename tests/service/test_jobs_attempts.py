@@ -9,7 +9,7 @@ from service import jobs
 from service.database.tables import Event, Image
 from service.errors import JobEndedError, LeaseLostError, NotFoundError
 from service.jobs.claiming import ALONE_PATIENCE_S
-from tests.service.hands import LEASE_S, NOON, moment
+from tests.support.queue_driver import LEASE_S, NOON, moment
 
 IMAGE = jobs.NewImage(
     role="image", position=0, key="k", sha256="s", content_type="image/png", width=64, height=64, bytes=10, seed=7
@@ -29,213 +29,213 @@ WRITES = {
 }
 
 
-def lose(hands, claims, *, checkpoint_step=None):
+def lose(queue, claims, *, checkpoint_step=None):
     """Let the leases of claims run out, after a checkpoint or without one."""
     for claim in claims:
         if checkpoint_step is not None:
-            hands.write(jobs.save_checkpoint, claim, key=f"c{checkpoint_step}", step=checkpoint_step)
-    return hands.expire()
+            queue.write(jobs.save_checkpoint, claim, key=f"c{checkpoint_step}", step=checkpoint_step)
+    return queue.expire()
 
 
 @pytest.mark.parametrize("write", WRITES)
 @pytest.mark.parametrize("taken_over", [True, False])
-def test_a_worker_that_lost_its_lease_writes_nothing_more(hands, write, taken_over):
-    job_id = hands.submit("train")
-    (stale,) = hands.claim()
-    lose(hands, [stale])
+def test_a_worker_that_lost_its_lease_writes_nothing_more(queue, write, taken_over):
+    job_id = queue.submit("train")
+    (stale,) = queue.claim()
+    lose(queue, [stale])
     if taken_over:
-        hands.claim("bob")
-    before = hands.events(job_id)
+        queue.claim("bob")
+    before = queue.events(job_id)
     with pytest.raises(LeaseLostError):
-        hands.write(WRITES[write], stale)
-    assert hands.events(job_id) == before
-    assert hands.job(job_id).status == ("running" if taken_over else "queued")
+        queue.write(WRITES[write], stale)
+    assert queue.events(job_id) == before
+    assert queue.job(job_id).status == ("running" if taken_over else "queued")
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_nothing_is_written_for_a_job_that_has_ended(hands, write):
-    job_id = hands.submit("train")
-    (claim,) = hands.claim()
-    hands.write(jobs.fail, claim, "code", "message", NOON)
+def test_nothing_is_written_for_a_job_that_has_ended(queue, write):
+    job_id = queue.submit("train")
+    (claim,) = queue.claim()
+    queue.write(jobs.fail, claim, "code", "message", NOON)
     with pytest.raises(LeaseLostError):
-        hands.write(WRITES[write], claim)
-    with hands.database.reading() as session:
+        queue.write(WRITES[write], claim)
+    with queue.database.reading() as session:
         assert session.query(Image).count() == 0
-        assert session.query(Event).filter_by(job_id=job_id).count() == hands.job(job_id).last_event_number == 4
+        assert session.query(Event).filter_by(job_id=job_id).count() == queue.job(job_id).last_event_number == 4
 
 
-def test_a_beat_keeps_the_lease_and_says_what_was_lost(hands):
-    kept, lost, ended = (hands.submit() for _ in range(3))
-    claims = {claim.job_id: claim for claim in hands.claim()}
-    hands.write(jobs.succeed, claims[ended], NOON)
-    hands.write(jobs.release, claims[lost], NOON)
-    assert hands.beat(claims.values(), after_s=10) == {lost, ended}
-    hands.expire(after_s=20)
-    assert hands.job(kept).status == "running"
-    hands.expire(after_s=10 + LEASE_S + 1)
-    assert hands.job(kept).status == "queued"
+def test_a_beat_keeps_the_lease_and_says_what_was_lost(queue):
+    kept, lost, ended = (queue.submit() for _ in range(3))
+    claims = {claim.job_id: claim for claim in queue.claim()}
+    queue.write(jobs.succeed, claims[ended], NOON)
+    queue.write(jobs.release, claims[lost], NOON)
+    assert queue.beat(claims.values(), after_s=10) == {lost, ended}
+    queue.expire(after_s=20)
+    assert queue.job(kept).status == "running"
+    queue.expire(after_s=10 + LEASE_S + 1)
+    assert queue.job(kept).status == "queued"
 
 
-def test_a_beat_of_another_worker_keeps_nothing(hands):
-    job_id = hands.submit()
-    claims = hands.claim("ada")
-    assert hands.beat(claims, "bob", after_s=10) == {job_id}
-    hands.expire()
-    assert hands.job(job_id).status == "queued"
+def test_a_beat_of_another_worker_keeps_nothing(queue):
+    job_id = queue.submit()
+    claims = queue.claim("ada")
+    assert queue.beat(claims, "bob", after_s=10) == {job_id}
+    queue.expire()
+    assert queue.job(job_id).status == "queued"
 
 
-def test_a_beat_for_an_earlier_attempt_of_ones_own_keeps_nothing(hands):
-    job_id = hands.submit()
-    stale = hands.claim()
-    hands.expire()
-    hands.claim()
-    assert hands.beat(stale, after_s=10) == {job_id}
-    hands.expire()
-    assert hands.job(job_id).status == "queued"
+def test_a_beat_for_an_earlier_attempt_of_ones_own_keeps_nothing(queue):
+    job_id = queue.submit()
+    stale = queue.claim()
+    queue.expire()
+    queue.claim()
+    assert queue.beat(stale, after_s=10) == {job_id}
+    queue.expire()
+    assert queue.job(job_id).status == "queued"
 
 
-def test_a_lost_job_goes_back_to_its_old_place_and_its_model_is_rung_for(hands):
-    lost = hands.submit()
-    hands.claim()
-    later = hands.submit()
-    assert hands.expire() == {"tiny"}
-    with hands.database.reading() as session:
-        expected = jobs.estimate(session, [hands.job(later), hands.job(lost)], NOON)
+def test_a_lost_job_goes_back_to_its_old_place_and_its_model_is_rung_for(queue):
+    lost = queue.submit()
+    queue.claim()
+    later = queue.submit()
+    assert queue.expire() == {"tiny"}
+    with queue.database.reading() as session:
+        expected = jobs.estimate(session, [queue.job(later), queue.job(lost)], NOON)
     assert [expected[job_id].position for job_id in (lost, later)] == [0, 1]
 
 
-def test_a_job_fails_when_all_attempts_were_lost_without_a_checkpoint(hands):
-    job_id = hands.submit("train")
+def test_a_job_fails_when_all_attempts_were_lost_without_a_checkpoint(queue):
+    job_id = queue.submit("train")
     for _ in range(3):
-        assert hands.job(job_id).status == "queued"
-        lose(hands, hands.claim())
-    job = hands.job(job_id)
+        assert queue.job(job_id).status == "queued"
+        lose(queue, queue.claim())
+    job = queue.job(job_id)
     assert (job.status, job.error_code, job.attempt) == ("failed", "worker_lost", 3)
-    assert hands.expire() == set()
+    assert queue.expire() == set()
 
 
-def test_attempts_that_reached_a_new_checkpoint_are_not_counted(hands):
-    job_id = hands.submit("train")
+def test_attempts_that_reached_a_new_checkpoint_are_not_counted(queue):
+    job_id = queue.submit("train")
     for attempt in range(1, 8):
-        (claim,) = hands.claim()
+        (claim,) = queue.claim()
         assert (claim.attempt, claim.checkpoint_step, claim.isolated) == (attempt, (attempt - 1) * 50, False)
-        lose(hands, [claim], checkpoint_step=attempt * 50)
-    assert hands.job(job_id).status == "queued"
+        lose(queue, [claim], checkpoint_step=attempt * 50)
+    assert queue.job(job_id).status == "queued"
 
 
-def test_the_same_checkpoint_again_is_no_new_one(hands):
-    job_id = hands.submit("train")
+def test_the_same_checkpoint_again_is_no_new_one(queue):
+    job_id = queue.submit("train")
     for _ in range(4):
-        lose(hands, hands.claim(), checkpoint_step=50)
-    assert hands.job(job_id).status == "failed"
+        lose(queue, queue.claim(), checkpoint_step=50)
+    assert queue.job(job_id).status == "failed"
 
 
-def test_saving_a_checkpoint_says_which_one_it_replaces(hands):
-    hands.submit("train")
-    (claim,) = hands.claim()
-    assert hands.write(jobs.save_checkpoint, claim, key="a", step=50) is None
-    assert hands.write(jobs.save_checkpoint, claim, key="a", step=50) is None
-    assert hands.write(jobs.save_checkpoint, claim, key="b", step=100) == "a"
+def test_saving_a_checkpoint_says_which_one_it_replaces(queue):
+    queue.submit("train")
+    (claim,) = queue.claim()
+    assert queue.write(jobs.save_checkpoint, claim, key="a", step=50) is None
+    assert queue.write(jobs.save_checkpoint, claim, key="a", step=50) is None
+    assert queue.write(jobs.save_checkpoint, claim, key="b", step=100) == "a"
 
 
-def test_handing_back_is_free(hands):
-    job_id = hands.submit()
+def test_handing_back_is_free(queue):
+    job_id = queue.submit()
     for attempt in range(1, 8):
-        (claim,) = hands.claim()
+        (claim,) = queue.claim()
         assert (claim.attempt, claim.isolated) == (attempt, False)
-        hands.write(jobs.release, claim, NOON)
-    assert hands.job(job_id).lost_attempts == 0
+        queue.write(jobs.release, claim, NOON)
+    assert queue.job(job_id).lost_attempts == 0
 
 
-def test_from_the_second_attempt_a_job_runs_alone(hands):
-    suspects = [hands.submit() for _ in range(2)]
-    hands.claim()
-    fresh = hands.submit()
-    hands.expire()
+def test_from_the_second_attempt_a_job_runs_alone(queue):
+    suspects = [queue.submit() for _ in range(2)]
+    queue.claim()
+    fresh = queue.submit()
+    queue.expire()
     for suspect in suspects:
-        (claim,) = hands.claim()
+        (claim,) = queue.claim()
         assert (claim.job_id, claim.isolated) == (suspect, True)
-        assert hands.claim() == []
-        hands.write(jobs.succeed, claim, NOON)
-    assert [claim.job_id for claim in hands.claim()] == [fresh]
+        assert queue.claim() == []
+        queue.write(jobs.succeed, claim, NOON)
+    assert [claim.job_id for claim in queue.claim()] == [fresh]
 
 
-def test_a_busy_worker_leaves_a_job_that_must_be_alone_to_others_but_not_for_ever(hands):
-    suspect = hands.submit()
-    hands.claim("dead")
-    hands.submit("train")
-    (training,) = hands.claim("ada")
-    hands.beat([training], after_s=LEASE_S)
-    hands.expire(after_s=LEASE_S + 1)
-    fresh = [hands.submit(), hands.submit()]
-    assert [claim.job_id for claim in hands.claim("ada", pictures=1, after_s=20)] == fresh[:1]
-    assert hands.claim("ada", after_s=LEASE_S + 1 + ALONE_PATIENCE_S + 1) == []
-    assert [claim.job_id for claim in hands.claim("bob", after_s=100)] == [suspect]
-    assert [claim.job_id for claim in hands.claim("ada", after_s=100)] == fresh[1:]
+def test_a_busy_worker_leaves_a_job_that_must_be_alone_to_others_but_not_for_ever(queue):
+    suspect = queue.submit()
+    queue.claim("dead")
+    queue.submit("train")
+    (training,) = queue.claim("ada")
+    queue.beat([training], after_s=LEASE_S)
+    queue.expire(after_s=LEASE_S + 1)
+    fresh = [queue.submit(), queue.submit()]
+    assert [claim.job_id for claim in queue.claim("ada", pictures=1, after_s=20)] == fresh[:1]
+    assert queue.claim("ada", after_s=LEASE_S + 1 + ALONE_PATIENCE_S + 1) == []
+    assert [claim.job_id for claim in queue.claim("bob", after_s=100)] == [suspect]
+    assert [claim.job_id for claim in queue.claim("ada", after_s=100)] == fresh[1:]
 
 
-def test_two_chores_at_once_do_no_harm(hands):
-    submitted = [hands.submit() for _ in range(20)]
-    hands.claim()
+def test_two_chores_at_once_do_no_harm(queue):
+    submitted = [queue.submit() for _ in range(20)]
+    queue.claim()
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: hands.expire(), range(4)))
-    assert {hands.job(job_id).lost_attempts for job_id in submitted} == {1}
-    assert all(hands.events(job_id)[-1] == (3, "status") for job_id in submitted)
+        list(pool.map(lambda _: queue.expire(), range(4)))
+    assert {queue.job(job_id).lost_attempts for job_id in submitted} == {1}
+    assert all(queue.events(job_id)[-1] == (3, "status") for job_id in submitted)
 
 
-def test_cancelling_a_queued_job_ends_it_at_once_and_twice_is_once(hands):
-    job_id = hands.submit()
-    assert hands.write(jobs.request_cancel, job_id, NOON).status == "cancelled"
-    events = hands.events(job_id)
-    assert hands.write(jobs.request_cancel, job_id, NOON).status == "cancelled"
-    assert hands.events(job_id) == events == [(1, "status"), (2, "status"), (3, "done")]
+def test_cancelling_a_queued_job_ends_it_at_once_and_twice_is_once(queue):
+    job_id = queue.submit()
+    assert queue.write(jobs.request_cancel, job_id, NOON).status == "cancelled"
+    events = queue.events(job_id)
+    assert queue.write(jobs.request_cancel, job_id, NOON).status == "cancelled"
+    assert queue.events(job_id) == events == [(1, "status"), (2, "status"), (3, "done")]
 
 
-def test_cancelling_a_running_job_waits_for_its_worker(hands):
-    job_id = hands.submit()
-    (claim,) = hands.claim()
-    job = hands.write(jobs.request_cancel, job_id, NOON)
+def test_cancelling_a_running_job_waits_for_its_worker(queue):
+    job_id = queue.submit()
+    (claim,) = queue.claim()
+    job = queue.write(jobs.request_cancel, job_id, NOON)
     assert (job.status, job.cancel_requested) == ("running", True)
-    hands.write(jobs.confirm_cancel, claim, NOON)
-    assert hands.job(job_id).status == "cancelled"
+    queue.write(jobs.confirm_cancel, claim, NOON)
+    assert queue.job(job_id).status == "cancelled"
 
 
 @pytest.mark.parametrize("ending", ["lease", "hand_back"])
-def test_a_job_whose_end_was_asked_for_does_not_run_again(hands, ending):
-    job_id = hands.submit()
-    (claim,) = hands.claim()
-    hands.write(jobs.request_cancel, job_id, NOON)
+def test_a_job_whose_end_was_asked_for_does_not_run_again(queue, ending):
+    job_id = queue.submit()
+    (claim,) = queue.claim()
+    queue.write(jobs.request_cancel, job_id, NOON)
     if ending == "lease":
-        assert hands.expire() == set()
+        assert queue.expire() == set()
     else:
-        hands.write(jobs.release, claim, NOON)
-    assert hands.job(job_id).status == "cancelled"
+        queue.write(jobs.release, claim, NOON)
+    assert queue.job(job_id).status == "cancelled"
 
 
 @pytest.mark.parametrize("end", [jobs.succeed, partial(jobs.fail, code="c", message="m")])
-def test_an_ended_job_cannot_be_cancelled(hands, end):
-    job_id = hands.submit()
-    (claim,) = hands.claim()
-    hands.write(end, claim, now=NOON)
+def test_an_ended_job_cannot_be_cancelled(queue, end):
+    job_id = queue.submit()
+    (claim,) = queue.claim()
+    queue.write(end, claim, now=NOON)
     with pytest.raises(JobEndedError, match=job_id):
-        hands.write(jobs.request_cancel, job_id, NOON)
+        queue.write(jobs.request_cancel, job_id, NOON)
     with pytest.raises(NotFoundError):
-        hands.write(jobs.request_cancel, "job_nobody", NOON)
+        queue.write(jobs.request_cancel, "job_nobody", NOON)
 
 
-def test_checkpoints_of_ended_jobs_are_forgotten_once(hands):
-    hands.submit("train")
-    hands.submit("train")
-    claims = hands.claim()
+def test_checkpoints_of_ended_jobs_are_forgotten_once(queue):
+    queue.submit("train")
+    queue.submit("train")
+    claims = queue.claim()
     for place, claim in enumerate(claims):
-        hands.write(jobs.save_checkpoint, claim, key=f"c{place}", step=1)
-    hands.write(jobs.fail, claims[0], "c", "m", NOON)
-    assert hands.write(jobs.take_old_checkpoints) == ["c0"]
-    assert hands.write(jobs.take_old_checkpoints) == []
+        queue.write(jobs.save_checkpoint, claim, key=f"c{place}", step=1)
+    queue.write(jobs.fail, claims[0], "c", "m", NOON)
+    assert queue.write(jobs.take_old_checkpoints) == ["c0"]
+    assert queue.write(jobs.take_old_checkpoints) == []
 
 
-def test_a_lost_lease_is_told_with_the_moment_it_happened(hands):
-    job_id = hands.submit()
-    hands.claim()
-    hands.expire(after_s=100)
-    assert hands.job(job_id).queued_at == moment(100)
+def test_a_lost_lease_is_told_with_the_moment_it_happened(queue):
+    job_id = queue.submit()
+    queue.claim()
+    queue.expire(after_s=100)
+    assert queue.job(job_id).queued_at == moment(100)

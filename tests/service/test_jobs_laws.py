@@ -20,7 +20,7 @@ from service import jobs
 from service.database.tables import Event, Job, JobConcept
 from service.errors import JobEndedError, LeaseLostError
 from service.jobs.states import MOVES
-from tests.service.hands import LEASE_S, Hands, moment
+from tests.support.queue_driver import LEASE_S, QueueDriver, moment
 
 WORKERS = ("ada", "bob")
 ATTEMPTS = 3
@@ -32,7 +32,7 @@ class Queue(RuleBasedStateMachine):
     def __init__(self, database, broker):
         super().__init__()
         self.database = database
-        self.hands = Hands(database, broker)
+        self.queue = QueueDriver(database, broker)
         self.clock_s = 0.0
         self.held = {worker: {} for worker in WORKERS}
         self.seen = {}
@@ -48,30 +48,30 @@ class Queue(RuleBasedStateMachine):
         """A fenced write succeeds exactly where the worker's belief is true."""
         mine = self.owns(worker, claim)
         try:
-            self.hands.write(move, claim, *arguments, **keywords)
+            self.queue.write(move, claim, *arguments, **keywords)
         except LeaseLostError:
             assert not mine
         else:
             assert mine
 
     def owns(self, worker, claim):
-        job = self.hands.job(claim.job_id)
+        job = self.queue.job(claim.job_id)
         return job.status == "running" and job.attempt == claim.attempt and job.worker_id == worker
 
     @rule(kind=st.sampled_from(["train", "generate"]), slots=st.integers(1, 4))
     def submit(self, kind, slots):
-        self.hands.submit(kind, slots=1 if kind == "train" else slots)
+        self.queue.submit(kind, slots=1 if kind == "train" else slots)
 
     @rule(worker=st.sampled_from(WORKERS), pictures=st.integers(0, 4), trainings=st.integers(0, 2))
     def claim(self, worker, pictures, trainings):
-        for claim in self.hands.claim(worker, pictures=pictures, trainings=trainings, after_s=self.clock_s):
+        for claim in self.queue.claim(worker, pictures=pictures, trainings=trainings, after_s=self.clock_s):
             self.held[worker][claim.job_id, claim.attempt] = claim
 
     @rule(worker=st.sampled_from(WORKERS), seconds=st.sampled_from([1.0, LEASE_S / 2]))
     def beat(self, worker, seconds):
         self.clock_s += seconds
         claims = {claim.job_id: claim for claim in self.held[worker].values()}.values()
-        lost = self.hands.beat(claims, worker, after_s=self.clock_s)
+        lost = self.queue.beat(claims, worker, after_s=self.clock_s)
         assert lost == {claim.job_id for claim in claims if not self.owns(worker, claim)}
 
     @precondition(lambda self: any(self.held.values()))
@@ -99,15 +99,15 @@ class Queue(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1.0, LEASE_S, 100.0]))
     def maintenance(self, seconds):
         self.clock_s += seconds
-        self.hands.expire(after_s=self.clock_s, attempts=ATTEMPTS)
+        self.queue.expire(after_s=self.clock_s, attempts=ATTEMPTS)
 
     @precondition(lambda self: self.seen)
     @rule(data=st.data())
     def cancel(self, data):
         job_id = data.draw(st.sampled_from(sorted(self.seen)))
-        ended_otherwise = self.hands.job(job_id).status in {"succeeded", "failed"}
+        ended_otherwise = self.queue.job(job_id).status in {"succeeded", "failed"}
         try:
-            self.hands.write(jobs.request_cancel, job_id, moment(self.clock_s))
+            self.queue.write(jobs.request_cancel, job_id, moment(self.clock_s))
         except JobEndedError:
             assert ended_otherwise
         else:

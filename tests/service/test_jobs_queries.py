@@ -4,56 +4,56 @@ import pytest
 
 from service import jobs
 from service.errors import InvalidInputError, NotFoundError
-from tests.service.hands import NOON
-from tests.service.studio import image
+from tests.support.queue_driver import NOON
+from tests.support.service_driver import image
 
 
-def page(hands, cursor=None, limit=100, **filters):
-    with hands.database.reading() as session:
+def page(queue, cursor=None, limit=100, **filters):
+    with queue.database.reading() as session:
         return jobs.page(session, "own_local", jobs.Filters(**filters), cursor, limit)
 
 
-def test_jobs_are_listed_newest_first_in_pages_without_gaps(hands):
-    submitted = [hands.submit() for _ in range(7)]
+def test_jobs_are_listed_newest_first_in_pages_without_gaps(queue):
+    submitted = [queue.submit() for _ in range(7)]
     listed, cursor = [], None
     while True:
-        some = page(hands, cursor, 3)
+        some = page(queue, cursor, 3)
         listed += [job.id for job in some.items]
         cursor = some.next
         if cursor is None:
             break
-        submitted.append(hands.submit())
+        submitted.append(queue.submit())
     assert listed == submitted[:7][::-1]
 
 
-def test_a_list_shows_what_was_asked_for(hands):
-    training, generation = hands.submit("train"), hands.submit()
-    hands.submit(owner=hands.owner("own_other"))
-    hands.claim(pictures=0)
-    assert [job.id for job in page(hands, kind="train").items] == [training]
-    assert [job.id for job in page(hands, status="queued").items] == [generation]
-    assert [job.id for job in page(hands, concept="con_x").items] == [training]
-    assert [job.id for job in page(hands, concept="x").items] == [training]
-    assert page(hands, concept="nobody").items == []
+def test_a_list_shows_what_was_asked_for(queue):
+    training, generation = queue.submit("train"), queue.submit()
+    queue.submit(owner=queue.owner("own_other"))
+    queue.claim(pictures=0)
+    assert [job.id for job in page(queue, kind="train").items] == [training]
+    assert [job.id for job in page(queue, status="queued").items] == [generation]
+    assert [job.id for job in page(queue, concept="con_x").items] == [training]
+    assert [job.id for job in page(queue, concept="x").items] == [training]
+    assert page(queue, concept="nobody").items == []
     with pytest.raises(InvalidInputError, match="cursor"):
-        page(hands, "con_1")
+        page(queue, "con_1")
 
 
-def test_a_job_is_its_owners_alone(hands):
-    job_id = hands.submit()
-    with hands.database.reading() as session:
+def test_a_job_is_its_owners_alone(queue):
+    job_id = queue.submit()
+    with queue.database.reading() as session:
         assert jobs.get(session, "own_local", job_id).id == job_id
         for owner, asked in (("own_other", job_id), ("own_local", "job_nobody")):
             with pytest.raises(NotFoundError):
                 jobs.get(session, owner, asked)
 
 
-def test_events_are_read_from_where_a_listener_left_off(hands):
-    first, second = hands.submit(), hands.submit()
-    (claim, _) = hands.claim()
-    hands.write(jobs.progress, claim, step=5, total=20, loss=0.25, eta_s=1.5, now=NOON)
-    hands.write(jobs.succeed, claim, NOON)
-    with hands.database.reading() as session:
+def test_events_are_read_from_where_a_listener_left_off(queue):
+    first, second = queue.submit(), queue.submit()
+    (claim, _) = queue.claim()
+    queue.write(jobs.progress, claim, step=5, total=20, loss=0.25, eta_s=1.5, now=NOON)
+    queue.write(jobs.succeed, claim, NOON)
+    with queue.database.reading() as session:
         later = jobs.events_after(session, first, 2)
         assert jobs.last_events(session, [first, second]) == {first: 5, second: 2}
     assert [(event.number, event.name) for event in later] == [(3, "progress"), (4, "status"), (5, "done")]
@@ -61,34 +61,34 @@ def test_events_are_read_from_where_a_listener_left_off(hands):
     assert later[2].data == {"status": "succeeded"}
 
 
-def test_a_curve_is_put_together_and_what_was_done_again_counts(hands):
-    job_id = hands.submit("train")
-    (first,) = hands.claim()
-    hands.write(jobs.add_metrics, first, [1, 2], [0.5, float("nan")], [0.1, 0.2])
-    hands.write(jobs.add_metrics, first, [3, 4], [0.3, 0.2], [0.3, None])
-    hands.write(jobs.release, first, NOON)
-    (second,) = hands.claim()
-    hands.write(jobs.add_metrics, second, [3, 4, 5], [0.31, 0.21, 0.1], [0.3, 0.4, float("inf")])
-    with hands.database.reading() as session:
+def test_a_curve_is_put_together_and_what_was_done_again_counts(queue):
+    job_id = queue.submit("train")
+    (first,) = queue.claim()
+    queue.write(jobs.add_metrics, first, [1, 2], [0.5, float("nan")], [0.1, 0.2])
+    queue.write(jobs.add_metrics, first, [3, 4], [0.3, 0.2], [0.3, None])
+    queue.write(jobs.release, first, NOON)
+    (second,) = queue.claim()
+    queue.write(jobs.add_metrics, second, [3, 4, 5], [0.31, 0.21, 0.1], [0.3, 0.4, float("inf")])
+    with queue.database.reading() as session:
         curve = jobs.curve(session, job_id)
     assert curve == jobs.TrainingCurve([1, 2, 3, 4, 5], [0.5, None, 0.31, 0.21, 0.1], [0.1, 0.2, 0.3, 0.4, None])
 
 
-def test_a_stretch_that_is_done_again_within_one_attempt_takes_the_place_of_the_first(hands):
-    job_id = hands.submit("train")
-    (claim,) = hands.claim()
-    hands.write(jobs.add_metrics, claim, [1, 2], [0.5, 0.4], [0.1, 0.2])
-    hands.write(jobs.add_metrics, claim, [1, 2, 3], [0.51, 0.41, 0.31], [0.1, 0.2, 0.3])
-    with hands.database.reading() as session:
+def test_a_stretch_that_is_done_again_within_one_attempt_takes_the_place_of_the_first(queue):
+    job_id = queue.submit("train")
+    (claim,) = queue.claim()
+    queue.write(jobs.add_metrics, claim, [1, 2], [0.5, 0.4], [0.1, 0.2])
+    queue.write(jobs.add_metrics, claim, [1, 2, 3], [0.51, 0.41, 0.31], [0.1, 0.2, 0.3])
+    with queue.database.reading() as session:
         assert jobs.curve(session, job_id).loss == [0.51, 0.41, 0.31]
 
 
-def test_an_image_made_again_takes_the_place_of_the_first(hands):
-    job_id = hands.submit()
-    (claim,) = hands.claim()
+def test_an_image_made_again_takes_the_place_of_the_first(queue):
+    job_id = queue.submit()
+    (claim,) = queue.claim()
     for position, content in ((1, "b"), (0, "a"), (1, "c")):
-        hands.write(jobs.add_image, claim, image(position, content, seed=2**53 - 17, share=0.5), NOON)
-    with hands.database.reading() as session:
+        queue.write(jobs.add_image, claim, image(position, content, seed=2**53 - 17, share=0.5), NOON)
+    with queue.database.reading() as session:
         images = jobs.get(session, "own_local", job_id).images
     assert [(made.position, made.sha256) for made in images] == [
         (n, image(n, c).sha256) for n, c in ((0, "a"), (1, "c"))
@@ -96,10 +96,10 @@ def test_an_image_made_again_takes_the_place_of_the_first(hands):
     assert (images[0].seed, images[0].share) == (2**53 - 17, 0.5)
 
 
-def test_a_preview_is_told_to_listeners(hands):
-    job_id = hands.submit("train")
-    (claim,) = hands.claim()
+def test_a_preview_is_told_to_listeners(queue):
+    job_id = queue.submit("train")
+    (claim,) = queue.claim()
     preview = jobs.NewImage(**{**vars(image(100, "p")), "role": "preview"})
-    made = hands.write(jobs.add_image, claim, preview, NOON)
-    with hands.database.reading() as session:
+    made = queue.write(jobs.add_image, claim, preview, NOON)
+    with queue.database.reading() as session:
         assert jobs.events_after(session, job_id, 2)[0].data == {"image": made.id}

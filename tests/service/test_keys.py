@@ -24,7 +24,7 @@ from service.errors import (
     SettingsError,
 )
 from service.settings import Limits, Quotas, Settings
-from tests.service.hands import NOON, moment
+from tests.support.queue_driver import NOON, moment
 
 ADMIN_KEY = "0123456789abcdef" * 2
 
@@ -35,9 +35,9 @@ def door(database):
 
 
 @pytest.fixture
-def mint(hands):
+def mint(queue):
     def minted(*scopes, owner="ada", **more):
-        return hands.write(keys.mint, NewKey(owner=owner, name="laptop", scopes=scopes or ("read",), **more), NOON)
+        return queue.write(keys.mint, NewKey(owner=owner, name="laptop", scopes=scopes or ("read",), **more), NOON)
 
     return minted
 
@@ -68,7 +68,7 @@ def test_admin_may_do_everything(door, mint):
         door.identify(secret, NOON).check([scope])
 
 
-def test_keys_of_one_name_speak_for_one_owner_and_the_local_one_can_be_named(hands, mint):
+def test_keys_of_one_name_speak_for_one_owner_and_the_local_one_can_be_named(queue, mint):
     (first, _), (second, _), (other, _), (local, _) = mint(), mint(), mint(owner="bob"), mint(owner="local")
     assert first.owner_id == second.owner_id != other.owner_id
     assert local.owner_id == LOCAL_OWNER_ID
@@ -85,14 +85,14 @@ def test_an_owner_who_is_named_by_many_at_once_is_made_once(database, mint):
         assert session.scalars(select(func.count()).select_from(Key)).one() == 8
 
 
-def test_a_revoked_key_opens_nothing_and_stays_revoked(hands, door, mint):
+def test_a_revoked_key_opens_nothing_and_stays_revoked(queue, door, mint):
     key, secret = mint()
-    hands.write(keys.revoke, key.id, NOON)
-    assert hands.write(keys.revoke, key.id, moment(60)).revoked_at == NOON
+    queue.write(keys.revoke, key.id, NOON)
+    assert queue.write(keys.revoke, key.id, moment(60)).revoked_at == NOON
     with pytest.raises(KeyRevokedError):
         door.identify(secret, NOON)
     with pytest.raises(NotFoundError):
-        hands.write(keys.revoke, "key_nobodys", NOON)
+        queue.write(keys.revoke, "key_nobodys", NOON)
 
 
 def test_a_key_opens_until_the_moment_of_its_end(door, mint):
@@ -198,10 +198,10 @@ def test_bounds_of_a_key_hold_instead_of_the_service_s_and_zero_is_none(door, mi
         ("quotas.stored_bytes", {"quotas": {"stored_bytes": -1}}),
     ],
 )
-def test_what_cannot_be_a_key_is_refused_and_leaves_nothing(hands, database, field, wrong):
+def test_what_cannot_be_a_key_is_refused_and_leaves_nothing(queue, database, field, wrong):
     said = {"owner": "nobody-yet", "name": "laptop", "scopes": ["read"], **wrong}
     with pytest.raises(InvalidInputError) as caught:
-        hands.write(keys.mint, NewKey(**said), NOON)
+        queue.write(keys.mint, NewKey(**said), NOON)
     assert caught.value.field == field
     with database.reading() as session:
         assert session.scalars(select(Owner).where(Owner.name == "nobody-yet")).one_or_none() is None

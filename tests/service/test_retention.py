@@ -9,108 +9,108 @@ from service import jobs, retention
 from service.errors import ConceptWithoutPicturesError
 from service.settings import Keeping
 from service.storage import StoredObject
-from tests.service.hands import NOON
-from tests.service.studio import image, picture, sha256
+from tests.support.queue_driver import NOON
+from tests.support.service_driver import image, picture, sha256
 
 DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def forget(studio):
+def forget(driver):
     """Forgets what is older than a day, at a time after noon; returns the keys that this leaves behind."""
 
     def forgotten(*, after, **days):
-        with studio.database.writing() as session:
+        with driver.database.writing() as session:
             return retention.forget_old(session, Keeping(**days), NOON + after)
 
     return forgotten
 
 
-def made(studio, *images):
+def made(driver, *images):
     """The id of a generation that ended with some images."""
-    job = studio.generate("a dog", num_images=len(images))
-    (claim,) = studio.claim(trainings=0)
+    job = driver.generate("a dog", num_images=len(images))
+    (claim,) = driver.claim(trainings=0)
     for one in images:
-        studio.write(jobs.add_image, claim, one, NOON)
-    studio.write(jobs.succeed, claim, NOON)
+        driver.write(jobs.add_image, claim, one, NOON)
+    driver.write(jobs.succeed, claim, NOON)
     return job.id
 
 
-def test_by_default_everything_is_kept_for_ever(studio, forget):
-    studio.concept("my-dog")
-    made(studio, image(0, "x"))
+def test_by_default_everything_is_kept_for_ever(driver, forget):
+    driver.concept("my-dog")
+    made(driver, image(0, "x"))
     assert forget(after=10_000 * DAY) == []
-    assert len(studio.get("my-dog").pictures) == 1
+    assert len(driver.get("my-dog").pictures) == 1
 
 
-def test_pictures_and_previews_go_by_their_own_age_and_their_jobs_stay(studio, forget):
-    job_id = made(studio, image(0, "x"), replace(image(1, "y"), role="preview"))
+def test_pictures_and_previews_go_by_their_own_age_and_their_jobs_stay(driver, forget):
+    job_id = made(driver, image(0, "x"), replace(image(1, "y"), role="preview"))
     assert forget(after=DAY / 2, images_days=1, previews_days=1) == []
     assert forget(after=2 * DAY, previews_days=1) == [image(1, "y").key]
     assert forget(after=2 * DAY, images_days=1) == [image(0, "x").key]
     assert forget(after=2 * DAY, images_days=1, previews_days=1) == []
-    with studio.database.reading() as session:
+    with driver.database.reading() as session:
         job = jobs.get(session, "own_local", job_id)
         assert (job.status, job.images) == ("succeeded", [])
 
 
-def test_an_object_that_younger_rows_refer_to_stays(studio, forget):
-    made(studio, image(0, "x"), replace(image(1, "x"), role="preview"))
+def test_an_object_that_younger_rows_refer_to_stays(driver, forget):
+    made(driver, image(0, "x"), replace(image(1, "x"), role="preview"))
     assert forget(after=2 * DAY, images_days=1) == []
     assert forget(after=2 * DAY, previews_days=1) == [image(0, "x").key]
 
 
-def test_what_an_unfinished_job_has_made_stays(studio, forget):
-    studio.generate("a dog")
-    (claim,) = studio.claim(trainings=0)
-    studio.write(jobs.add_image, claim, image(0, "x"), NOON)
+def test_what_an_unfinished_job_has_made_stays(driver, forget):
+    driver.generate("a dog")
+    (claim,) = driver.claim(trainings=0)
+    driver.write(jobs.add_image, claim, image(0, "x"), NOON)
     assert forget(after=2 * DAY, images_days=1) == []
 
 
-def test_uploads_go_and_what_was_learned_from_them_stays(studio, forget):
-    studio.concept("my-dog", pictures=("a", "b"))
+def test_uploads_go_and_what_was_learned_from_them_stays(driver, forget):
+    driver.concept("my-dog", pictures=("a", "b"))
     assert forget(after=DAY / 2, uploads_days=1) == []
     keys = forget(after=2 * DAY, uploads_days=1)
     assert keys == sorted(picture("own_local", name).key for name in "ab")
-    concept = studio.get("my-dog")
+    concept = driver.get("my-dog")
     assert (concept.pictures, concept.embedding is not None) == ([], True)
     with pytest.raises(ConceptWithoutPicturesError):
-        studio.retrain("my-dog")
+        driver.retrain("my-dog")
 
 
-def test_pictures_that_are_being_learned_from_stay_until_that_has_ended(studio, forget):
-    concept = studio.concept("my-dog", ready=False)
+def test_pictures_that_are_being_learned_from_stay_until_that_has_ended(driver, forget):
+    concept = driver.concept("my-dog", ready=False)
     assert forget(after=2 * DAY, uploads_days=1) == []
-    with studio.database.writing() as session:
+    with driver.database.writing() as session:
         jobs.request_cancel(session, concept.job_id, NOON)
     assert forget(after=2 * DAY, uploads_days=1) == [picture("own_local", "a").key]
 
 
 @pytest.fixture
-def left_behind(studio):
+def left_behind(driver):
     def found(*keys, age):
-        with studio.database.reading() as session:
+        with driver.database.reading() as session:
             return retention.left_behind(session, [StoredObject(key, NOON - age) for key in keys], NOON)
 
     return found
 
 
-def test_what_nobody_refers_to_is_left_behind_once_it_is_old(studio, left_behind):
+def test_what_nobody_refers_to_is_left_behind_once_it_is_old(driver, left_behind):
     orphan = f"own_local/pictures/{sha256('orphan')}.png"
     assert left_behind(orphan, age=retention.GRACE / 2) == []
     assert left_behind(orphan, age=retention.GRACE * 2) == [orphan]
 
 
-def test_what_anything_refers_to_is_not_left_behind(studio, left_behind):
-    concept = studio.concept("my-dog")
-    made(studio, image(0, "x"))
-    studio.concept("other", ready=False)
-    (claim,) = studio.claim(pictures=0)
-    studio.write(jobs.save_checkpoint, claim, key="own_local/checkpoints/job_1/c.safetensors", step=5)
-    studio.submit("rpc", file_key="own_local/RPCs/f.upload")
+def test_what_anything_refers_to_is_not_left_behind(driver, left_behind):
+    concept = driver.concept("my-dog")
+    made(driver, image(0, "x"))
+    driver.concept("other", ready=False)
+    (claim,) = driver.claim(pictures=0)
+    driver.write(jobs.save_checkpoint, claim, key="own_local/checkpoints/job_1/c.safetensors", step=5)
+    driver.submit("RPC", file_key="own_local/RPCs/f.upload")
     keys = [
         concept.pictures[0].key,
-        studio.get("my-dog").embedding.key,
+        driver.get("my-dog").embedding.key,
         image(0, "x").key,
         "own_local/checkpoints/job_1/c.safetensors",
         "own_local/RPCs/f.upload",

@@ -18,7 +18,7 @@ from stack.processes import LOOPBACK, Child, Program, ProgramFailedError, free_p
 PARENT = """
 import sys, time
 from pathlib import Path
-from service import stores
+from stack import stores
 from stack.processes import Child
 folder = Path(sys.argv[1])
 child = Child(stores.valkey(folder, int(sys.argv[2])), folder)

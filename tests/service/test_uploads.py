@@ -19,8 +19,8 @@ from service.errors import (
 )
 from service.settings import Limits
 from service.uploads import Upload, read_pictures
-from tests.service import strangers
-from tests.service.strangers import BLUE, GREEN, RED, WHITE, archive, encoded, jpeg, png, quarters, turned
+from tests.support import upload_samples
+from tests.support.upload_samples import BLUE, GREEN, RED, WHITE, archive, encoded, jpeg, png, quarters, turned
 
 LIMITS = Limits()
 
@@ -163,9 +163,9 @@ REFUSED = {
     "one pixel": (png((1, 1)), ImageTooSmallError),
     "31 pixels": (png((31, 64)), ImageTooSmallError),
     "a thread": (png((4000, 40)), ImageTooSmallError),
-    "a png's header that claims 10^10 pixels": (strangers.header_of_png(100_000, 100_000), ImageTooLargeError),
-    "a png's header over the limit": (strangers.header_of_png(10_000, 5_001), ImageTooLargeError),
-    "a webp's header over the limit": (strangers.header_of_webp(16_000, 16_000), ImageTooLargeError),
+    "a png's header that claims 10^10 pixels": (upload_samples.header_of_png(100_000, 100_000), ImageTooLargeError),
+    "a png's header over the limit": (upload_samples.header_of_png(10_000, 5_001), ImageTooLargeError),
+    "a webp's header over the limit": (upload_samples.header_of_webp(16_000, 16_000), ImageTooLargeError),
     "too many bytes": (png() + b"\0" * LIMITS.picture_bytes, ImageTooLargeError),
     "only a signature": (b"\x89PNG\r\n\x1a\n", ImageUnreadableError),
 }
@@ -291,8 +291,8 @@ BAD_ARCHIVES = {
     "empty": (b"", ImageUnsupportedError, "pictures.zip"),
     "cut off": (archive({"a.png": png()})[:-30], ImageUnreadableError, "pictures.zip"),
     "a bomb that says so": (archive({"bomb.png": b"\0" * 50_000_000}), ImageTooLargeError, "bomb.png"),
-    "a bomb that lies": (strangers.lying_archive(), ImageUnreadableError, "pictures.zip"),
-    "a directory without end": (strangers.crowded_archive(), ImageTooLargeError, "pictures.zip"),
+    "a bomb that lies": (upload_samples.lying_archive(), ImageUnreadableError, "pictures.zip"),
+    "a directory without end": (upload_samples.crowded_archive(), ImageTooLargeError, "pictures.zip"),
     "an archive in it": (archive({"inner.zip": archive({"a.png": png()})}), ImageUnsupportedError, "inner.zip"),
     "a document in it": (archive({"a.png": png(), "readme.pdf": b"%PDF-1.7 ..."}), ImageUnsupportedError, "readme.pdf"),
     "a damaged picture in it": (archive({"a.png": png()[:60]}), ImageUnreadableError, "a.png"),
@@ -314,7 +314,7 @@ def test_an_archive_that_cannot_be_used_is_refused_with_the_files_name(kind):
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_a_compression_that_unpacks_without_bound_is_refused_before_it_unpacks(compression):
-    data = strangers.lying_archive(compression)
+    data = upload_samples.lying_archive(compression)
     tracemalloc.start()
     with pytest.raises(ImageUnsupportedError, match=r"bomb\.png"):
         unpack(data)

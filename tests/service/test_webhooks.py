@@ -16,7 +16,7 @@ from service.errors import InvalidInputError, NotFoundError, TooManyWebhooksErro
 from service.settings import Limits, Settings
 from service.webhooks import deliveries, endpoints, sending
 from service.webhooks.deliveries import ATTEMPTS, FAILURES, KEPT, LEASE, PATIENCE, Outcome
-from tests.service.hands import NOON, moment
+from tests.support.queue_driver import NOON, moment
 
 SETTINGS = Settings(webhook_private_networks="allow", limits=Limits(webhooks=3))
 DELIVERED, FAILED = Outcome(status=204), Outcome(status=500)
@@ -25,9 +25,9 @@ DELIVERED, FAILED = Outcome(status=204), Outcome(status=500)
 class Office:
     """Webhooks of a test's owner, and whoever delivers, at times of the test's choosing."""
 
-    def __init__(self, hands):
-        self.hands = hands
-        self.database = hands.database
+    def __init__(self, queue):
+        self.queue = queue
+        self.database = queue.database
 
     def write(self, function, *arguments, **keywords):
         with self.database.writing() as session:
@@ -43,12 +43,12 @@ class Office:
 
     def job(self, *, fail=False, **rest):
         """A job that has ended."""
-        job_id = self.hands.submit(**rest)
-        (claim,) = self.hands.claim()
+        job_id = self.queue.submit(**rest)
+        (claim,) = self.queue.claim()
         if fail:
-            self.hands.write(jobs.fail, claim, "broken", "It broke.", NOON)
+            self.queue.write(jobs.fail, claim, "broken", "It broke.", NOON)
         else:
-            self.hands.write(jobs.succeed, claim, NOON)
+            self.queue.write(jobs.succeed, claim, NOON)
         return job_id
 
     def claim(self, now=NOON, limit=100):
@@ -86,8 +86,8 @@ class Office:
 
 
 @pytest.fixture
-def office(hands):
-    return Office(hands)
+def office(queue):
+    return Office(queue)
 
 
 def told(office):
@@ -118,14 +118,14 @@ def test_a_webhook_is_told_how_jobs_end_and_little_more(office):
     assert (row.job_id, row.status) == (job_id, "pending")
 
 
-def test_a_webhook_is_told_what_it_asked_for_once(office, hands):
+def test_a_webhook_is_told_what_it_asked_for_once(office, queue):
     office.create("https://example.com/a", events=["job.running", "job.cancelled"])
     office.create("https://example.com/b", events=["job.failed"])
     office.job(fail=True)
-    job_id = hands.submit()
-    (claim,) = hands.claim()
-    hands.write(jobs.request_cancel, job_id, NOON)
-    hands.write(jobs.confirm_cancel, claim, NOON)
+    job_id = queue.submit()
+    (claim,) = queue.claim()
+    queue.write(jobs.request_cancel, job_id, NOON)
+    queue.write(jobs.confirm_cancel, claim, NOON)
     assert told(office) == [
         ("job.running", "https://example.com/a"),
         ("job.failed", "https://example.com/b"),
@@ -134,10 +134,10 @@ def test_a_webhook_is_told_what_it_asked_for_once(office, hands):
     ]
 
 
-def test_what_is_undone_was_never_told(office, hands):
+def test_what_is_undone_was_never_told(office, queue):
     office.create()
-    hands.submit()
-    (claim,) = hands.claim()
+    queue.submit()
+    (claim,) = queue.claim()
 
     def succeed_and_break(session):
         jobs.succeed(session, claim, NOON)
@@ -149,10 +149,10 @@ def test_what_is_undone_was_never_told(office, hands):
     assert office.rows() == []
 
 
-def test_rpcs_and_the_jobs_of_other_owners_are_nobodys_business(office, hands):
+def test_rpcs_and_the_jobs_of_other_owners_are_nobodys_business(office, queue):
     office.create()
-    office.job(owner=hands.owner("own_other"))
-    hands.submit("rpc")
+    office.job(owner=queue.owner("own_other"))
+    queue.submit("RPC")
     with office.database.writing() as session:
         claims = jobs.claim(
             session,
@@ -164,15 +164,15 @@ def test_rpcs_and_the_jobs_of_other_owners_are_nobodys_business(office, hands):
             now=NOON,
             lease_s=15,
         )
-    hands.write(jobs.fail, claims[0], "broken", "It broke.", NOON)
+    queue.write(jobs.fail, claims[0], "broken", "It broke.", NOON)
     assert told(office) == []
 
 
-def test_a_request_can_name_an_address_of_its_own(office, hands):
+def test_a_request_can_name_an_address_of_its_own(office, queue):
     office.create("https://example.com/standing")
     office.job(webhook={"url": "https://example.com/own", "events": ["job.succeeded"]})
     office.job(webhook={"url": "https://example.com/other", "events": ["job.failed"]})
-    other = hands.owner("own_other")
+    other = queue.owner("own_other")
     office.job(owner=other, webhook={"url": "https://example.com/theirs", "events": ["job.succeeded"]})
     assert sorted(told(office)) == [
         ("job.succeeded", "https://example.com/own"),
@@ -197,20 +197,20 @@ def test_an_address_is_checked_when_it_is_given():
         endpoints.of_request(strict, {"url": "http://example.com"})
 
 
-def test_owners_have_only_so_many_webhooks(office, hands):
+def test_owners_have_only_so_many_webhooks(office, queue):
     for _ in range(3):
         office.create()
     with pytest.raises(TooManyWebhooksError):
         office.create()
     office.write(endpoints.ensure_default, LOCAL_OWNER_ID, NOON)
-    office.create(owner=hands.owner("own_other"))
+    office.create(owner=queue.owner("own_other"))
 
 
-def test_an_owner_has_nothing_to_do_with_the_webhooks_of_another(office, hands):
+def test_an_owner_has_nothing_to_do_with_the_webhooks_of_another(office, queue):
     webhook = office.create()
     office.job()
     (row,) = office.rows()
-    other = hands.owner("own_other")
+    other = queue.owner("own_other")
     for function, arguments in (
         (endpoints.get, ()),
         (endpoints.delete, ()),

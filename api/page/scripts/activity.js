@@ -1,102 +1,116 @@
-// What waits, what is worked on and what has ended, with a way to cancel what has not.
-import { get, path, post } from "./api.js";
-import { make, fill } from "./make.js";
-import { prettyPrompt, token } from "./prompts.js";
-import { lookAgain, onQueue } from "./queue.js";
+// The activity view: unfinished jobs with a cancel button, finished jobs page by page.
+import { announce } from "./announce.js";
+import { get } from "./api.js";
+import { cancelButton } from "./cancel-button.js";
+import { element, setChildren } from "./dom.js";
+import { formatAge, progressFraction, progressText, STATUS_LABELS, UNFINISHED } from "./format.js";
+import { highlightPrompt, trigger } from "./prompts.js";
+import { onQueueChange } from "./queue.js";
 import { linkTo } from "./router.js";
-import { say } from "./say.js";
-import { STATUS_WORDS, UNFINISHED, ago, doneShare, progressWords } from "./words.js";
 
-const PAGE = 25;
-const TITLES = { train: "Learning", generate: "Pictures", interpolate: "Walk" };
+const PAGE_SIZE = 25;
+const TITLES = { train: "Training", generate: "Generation", interpolate: "Interpolation" };
 
 export async function activityView({ main, signal }) {
-  const now = make("ul", { class: "jobs" });
-  const past = make("ul", { class: "jobs" });
-  const more = make("button", { type: "button", class: "button plain", hidden: true }, "Show older");
-  const idle = make("p", { class: "soft" }, "Nothing waits. What you start shows up here.");
-  fill(
+  const unfinishedList = element("ul", { class: "jobs" });
+  const finishedList = element("ul", { class: "jobs" });
+  const more = element("button", { type: "button", class: "button plain", hidden: true }, "Show older");
+  const emptyNote = element("p", { class: "muted" }, "No unfinished jobs. New jobs appear here.");
+  setChildren(
     main,
-    make("div", { class: "heading" }, make("h1", {}, "Activity")),
-    make("section", { class: "panel", "aria-label": "Now" }, make("h2", {}, "Now"), idle, now),
-    make("section", { class: "panel", "aria-label": "Before" }, make("h2", {}, "Before"), past, more),
+    element("div", { class: "heading" }, element("h1", {}, "Activity")),
+    element(
+      "section",
+      { class: "panel", "aria-label": "Unfinished" },
+      element("h2", {}, "Unfinished"),
+      emptyNote,
+      unfinishedList,
+    ),
+    element("section", { class: "panel", "aria-label": "Finished" }, element("h2", {}, "Finished"), finishedList, more),
   );
   let cursor = null;
-  let unfinished = null;
-  async function older() {
-    const page = await get("/v1/jobs", { limit: PAGE, cursor, signal });
+  let unfinishedIds = null;
+  async function loadMore() {
+    const page = await get("/v1/jobs", { limit: PAGE_SIZE, cursor, signal });
     cursor = page.next;
     more.hidden = cursor === null;
-    past.append(...page.items.filter((job) => !UNFINISHED.has(job.status)).map(pastRow));
+    finishedList.append(...page.items.filter((job) => !UNFINISHED.has(job.status)).map(finishedRow));
   }
-  async function afresh() {
+  async function reload() {
     cursor = null;
-    fill(past);
-    await older();
+    setChildren(finishedList);
+    await loadMore();
   }
-  more.addEventListener("click", () => older().catch((error) => say(error.message)));
-  await older();
-  onQueue((jobs) => {
-    idle.hidden = jobs.length > 0;
-    update(now, jobs);
-    const ids = jobs.map((job) => job.id).join();
-    if (unfinished !== null && unfinished !== ids) afresh().catch(() => {});
-    unfinished = ids;
+  more.addEventListener("click", () => loadMore().catch((error) => announce(error.message)));
+  await loadMore();
+  onQueueChange((jobs) => {
+    emptyNote.hidden = jobs.length > 0;
+    updateRows(unfinishedList, jobs);
+    const ids = jobs.map((job) => job.id).join(",");
+    if (unfinishedIds !== null && unfinishedIds !== ids) reload().catch(() => {});
+    unfinishedIds = ids;
   }, signal);
   return "Activity";
 }
 
-/** Rows are kept while their job is there, so that focus stays where it is. */
-function update(list, jobs) {
+/** Rows are updated in place, so that a focused button keeps its focus. */
+function updateRows(list, jobs) {
   const rows = new Map([...list.children].map((row) => [row.dataset.job, row]));
   for (const job of jobs) {
-    const row = rows.get(job.id) ?? list.appendChild(currentRow(job));
-    rows.delete(job.id);
-    row.querySelector(".state").textContent = progressWords(job);
-    row.querySelector(".state").className = `state chip figures ${job.status}`;
-    row.querySelector(".meter > i").style.setProperty("--done", doneShare(job));
+    const row = rows.get(job.id) ?? unfinishedRow(job);
+    if (!rows.delete(job.id)) list.append(row);
+    row.querySelector(".state").textContent = progressText(job);
+    row.querySelector(".state").className = `state chip tabular ${job.status}`;
+    row.querySelector(".meter > i").style.setProperty("--done", progressFraction(job));
     row.querySelector("button").disabled = job.cancel_requested;
   }
   for (const row of rows.values()) row.remove();
 }
 
-function currentRow(job) {
-  const wrong = make("p", { class: "wrong", role: "alert" });
-  const cancel = make("button", { type: "button", class: "button plain compact", "aria-label": `Cancel: ${plainTitle(job)}` }, "Cancel");
-  cancel.addEventListener("click", async () => {
-    cancel.disabled = true;
-    try {
-      await post(`${path("jobs", job.id)}/cancel`);
-      say("Cancelled.");
-      lookAgain();
-    } catch (error) {
-      wrong.textContent = error.message;
-    }
-  });
-  return make(
+function unfinishedRow(job) {
+  const failure = element("p", { class: "field-error", role: "alert" });
+  return element(
     "li",
     { class: "job", "data-job": job.id },
-    make("div", { class: "what" }, title(job), make("p", { class: "state" }), make("div", { class: "meter", "aria-hidden": "true" }, make("i")), wrong),
-    cancel,
+    element(
+      "div",
+      { class: "summary" },
+      title(job),
+      element("p", { class: "state" }),
+      element("div", { class: "meter", "aria-hidden": "true" }, element("i")),
+      failure,
+    ),
+    cancelButton(job.id, failure, `Cancel: ${titleText(job)}`),
   );
 }
 
-function pastRow(job) {
-  return make(
+function finishedRow(job) {
+  return element(
     "li",
     { class: "job" },
-    make("div", { class: "what" }, title(job), job.error && make("p", { class: "wrong" }, job.error.message)),
-    make("div", { class: "end" }, make("p", { class: `chip ${job.status}` }, STATUS_WORDS[job.status]), make("p", { class: "soft small" }, ago(job.finished_at))),
+    element(
+      "div",
+      { class: "summary" },
+      title(job),
+      job.error && element("p", { class: "field-error" }, job.error.message),
+    ),
+    element(
+      "div",
+      { class: "end" },
+      element("p", { class: `chip ${job.status}` }, STATUS_LABELS[job.status]),
+      element("p", { class: "muted small" }, formatAge(job.finished_at)),
+    ),
   );
 }
 
 function title(job) {
-  const place = { train: `concepts/${job.concepts[0]?.name}`, generate: "create", interpolate: "morph" }[job.kind];
-  const names = job.concepts.flatMap((concept, at) => [at ? " " : "", token(concept.name)]);
-  const words = job.kind === "generate" ? make("span", { class: "soft" }, prettyPrompt(job.input.prompt ?? "")) : names;
-  return make("h3", {}, make("a", { href: linkTo(place) }, TITLES[job.kind]), " ", words);
+  const view = { train: `concepts/${job.concepts[0]?.name}`, generate: "create", interpolate: "morph" }[job.kind];
+  const triggers = job.concepts.flatMap((concept, index) => [index ? " " : "", trigger(concept.name)]);
+  const subject =
+    job.kind === "generate" ? element("span", { class: "muted" }, highlightPrompt(job.input.prompt ?? "")) : triggers;
+  return element("h3", {}, element("a", { href: linkTo(view) }, TITLES[job.kind]), " ", subject);
 }
 
-function plainTitle(job) {
+function titleText(job) {
   return `${TITLES[job.kind]} ${job.concepts.map((concept) => concept.name).join(", ")}`;
 }

@@ -1,60 +1,67 @@
-// Speaks HTTP with the service: carries the key, asks for one where it is missing, and turns refusals into errors.
-import { reportLost } from "./connection.js";
+// HTTP client of the service: sends the API key, asks for one after 401, and throws error responses.
+import { reportUnreachable } from "./connection.js";
+import { requestKey } from "./key-dialog.js";
 import { currentKey } from "./keys.js";
-import { askForKey } from "./key-dialog.js";
 
-/** What the service refused, in its own words (application/problem+json). */
-export class Refusal extends Error {
+/** An error response of the API (application/problem+json). */
+export class ApiError extends Error {
   constructor(status, problem) {
     super(problem.detail ?? `The server answered ${status}.`);
+    this.name = "ApiError";
     this.status = status;
     this.code = problem.code ?? "";
-    /** [{ field, message }] where single fields are wrong. */
+    /** The invalid fields: [{ field, message }]. */
     this.fields = problem.errors ?? [];
   }
 }
 
 /** The server could not be reached. */
-export class Unreachable extends Error {
+export class NetworkError extends Error {
   constructor() {
-    super("The server cannot be reached. Nothing was lost here; try again in a moment.");
+    super("The server cannot be reached. Try again in a moment; this page has kept your input.");
+    this.name = "NetworkError";
   }
 }
 
 /**
- * A response of the API; refusals are thrown.
+ * Send a request and return its response.
  *
- * Where a key is needed it asks for one and tries again; what is `quiet` waits until something else has asked.
+ * A 401 opens the key dialog and the request is repeated with the new key; a `quiet` request throws instead.
+ *
+ * @throws {ApiError} for every other error response.
+ * @throws {NetworkError} when the server cannot be reached.
  */
 export async function request(method, path, { json, form, headers = {}, signal, quiet = false } = {}) {
-  const used = currentKey();
-  const answer = await reach(path, {
+  const key = currentKey();
+  const response = await send(path, {
     method,
-    headers: { ...headers, ...authorization(used), ...(json && { "Content-Type": "application/json" }) },
+    headers: { ...headers, ...authorization(key), ...(json && { "Content-Type": "application/json" }) },
     body: json ? JSON.stringify(json) : form,
     signal,
     cache: "no-store",
   });
-  if (answer.ok) return answer;
-  const refusal = new Refusal(answer.status, await problem(answer));
-  if (answer.status !== 401 || quiet) throw refusal;
-  await askForKey(used, refusal.message);
+  if (response.ok) return response;
+  const error = new ApiError(response.status, await readProblem(response));
+  if (response.status !== 401 || quiet) throw error;
+  await requestKey(key, error.message);
   return request(method, path, { json, form, headers, signal, quiet });
 }
 
-/** What a GET answers. */
+/** The JSON of a GET; null parameters are left out of the query. */
 export async function get(path, { signal, quiet, ...query } = {}) {
-  const asked = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== null && value !== undefined));
-  return (await request("GET", asked.size ? `${path}?${asked}` : path, { signal, quiet })).json();
+  const parameters = new URLSearchParams(
+    Object.entries(query).filter(([, value]) => value !== null && value !== undefined),
+  );
+  return (await request("GET", parameters.size > 0 ? `${path}?${parameters}` : path, { signal, quiet })).json();
 }
 
-/** What a POST of JSON answers. */
+/** The JSON of a POST with a JSON body. */
 export async function post(path, json = {}) {
   return (await request("POST", path, { json })).json();
 }
 
-/** A path with what people named in it made safe. */
-export function path(...parts) {
+/** The path of a resource below /v1; its segments are percent-encoded. */
+export function apiPath(...parts) {
   return `/v1/${parts.map(encodeURIComponent).join("/")}`;
 }
 
@@ -62,19 +69,19 @@ function authorization(key) {
   return key ? { Authorization: `Bearer ${key}` } : {};
 }
 
-async function reach(address, options) {
+async function send(url, options) {
   try {
-    return await fetch(address, options);
+    return await fetch(url, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    reportLost();
-    throw new Unreachable();
+    reportUnreachable();
+    throw new NetworkError();
   }
 }
 
-async function problem(answer) {
+async function readProblem(response) {
   try {
-    return await answer.json();
+    return await response.json();
   } catch {
     return {};
   }

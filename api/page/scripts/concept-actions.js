@@ -1,17 +1,17 @@
-// What can be done with a concept: take it home, learn it again, delete it.
-import { path, post, request } from "./api.js";
-import { ask } from "./dialogs.js";
-import { saveFromApi } from "./downloads.js";
-import { filledIn, segments } from "./fields.js";
+// The actions on a concept: export, retrain, delete.
+import { toast } from "./announce.js";
+import { apiPath, post, request } from "./api.js";
+import { invalidateConcept, refreshConcepts } from "./concept-store.js";
+import { openDialog } from "./dialogs.js";
+import { element } from "./dom.js";
+import { downloadFromApi } from "./downloads.js";
+import { formValues, segmentedControl } from "./fields.js";
 import { icon } from "./icons.js";
-import { forgetPictures, refreshConcepts } from "./library.js";
-import { make } from "./make.js";
 import { menuButton } from "./menus.js";
-import { token } from "./prompts.js";
-import { lookAgain } from "./queue.js";
-import { go } from "./router.js";
-import { toast } from "./say.js";
-import { settingsFrom, trainingFields } from "./training-settings.js";
+import { trigger } from "./prompts.js";
+import { refreshQueue } from "./queue.js";
+import { navigate } from "./router.js";
+import { trainingFields, trainingSettings } from "./training-settings.js";
 
 const FORMATS = [
   ["dti", "DTI", "Directions and magnitudes, safetensors"],
@@ -21,64 +21,97 @@ const FORMATS = [
   ["replicate", "Replicate", "For its SDXL trainers"],
 ];
 
-/** The menu of file formats. */
+/** The menu of export formats. */
 export function exportMenu(concept, alert) {
-  const items = FORMATS.map(([format, words, hint]) => ({
-    words,
+  const items = FORMATS.map(([format, label, hint]) => ({
+    label,
     hint,
-    act: () => saveFromApi(`${path("concepts", concept.id)}/embedding?format=${format}`, `${concept.name}.safetensors`).catch((error) => (alert.textContent = error.message)),
+    onSelect: () =>
+      downloadFromApi(
+        `${apiPath("concepts", concept.id)}/embedding?format=${format}`,
+        `${concept.name}.safetensors`,
+      ).catch((error) => (alert.textContent = error.message)),
   }));
   return menuButton("Export", [icon("download"), "Export"], items);
 }
 
-/** The menu of what is done rarely; `changed()` after another training was queued. */
-export function moreMenu(concept, changed) {
+/** The menu of rare actions; `onTrained()` is called after a training was queued. */
+export function moreMenu(concept, onTrained) {
   return menuButton(
     "More",
     icon("more"),
     [
-      { words: "Learn again …", hint: "With the same pictures", act: () => retrain(concept, changed) },
-      { words: "Delete …", hint: "With all that was made with it", bad: true, act: () => remove(concept) },
+      { label: "Train again …", hint: "With the same pictures", onSelect: () => retrain(concept, onTrained) },
+      {
+        label: "Delete …",
+        hint: "With its pictures and generations",
+        danger: true,
+        onSelect: () => deleteConcept(concept),
+      },
     ],
     { quiet: true },
   );
 }
 
-async function retrain(concept, changed) {
-  const start = segments("Begin", "from", [["class_word", "Anew"], ["current", "Where it is"]], "class_word");
-  const queued = await ask({
-    title: "Learn again",
-    body: [
-      make("p", { class: "soft" }, token(concept.name), concept.ready ? " stays usable as it is until the new training has ended." : " is learned from the same pictures."),
-      concept.ready && start,
-      make("details", { class: "more" }, make("summary", {}, "Advanced"), make("div", { class: "inside" }, trainingFields(concept.training))),
+async function retrain(concept, onTrained) {
+  const startField = segmentedControl(
+    "Start",
+    "from",
+    [
+      ["class_word", "From scratch"],
+      ["current", "Continue"],
     ],
-    accept: "Start learning",
+    "class_word",
+  );
+  const queued = await openDialog({
+    title: "Train again",
+    body: [
+      element(
+        "p",
+        { class: "muted" },
+        trigger(concept.name),
+        concept.ready ? " stays usable until the new training has succeeded." : " is trained on the same pictures.",
+      ),
+      concept.ready && startField,
+      element(
+        "details",
+        { class: "disclosure" },
+        element("summary", {}, "Advanced"),
+        element("div", { class: "content" }, trainingFields(concept.training)),
+      ),
+    ],
+    accept: "Start training",
     onAccept: (form) => {
-      const { from = "class_word" } = filledIn(form);
-      return post(`${path("concepts", concept.id)}/train`, { from, training: settingsFrom(form) });
+      const { from = "class_word" } = formValues(form);
+      return post(`${apiPath("concepts", concept.id)}/train`, { from, training: trainingSettings(form) });
     },
   });
   if (!queued) return;
-  lookAgain();
-  forgetPictures(concept.id);
-  changed();
+  refreshQueue();
+  invalidateConcept(concept.id);
+  onTrained();
 }
 
-async function remove(concept) {
-  const gone = await ask({
+async function deleteConcept(concept) {
+  const deleted = await openDialog({
     title: `Delete ${concept.name}?`,
-    body: [make("p", { class: "soft" }, "Its pictures, what was learned from them, and every picture that was made with it are deleted. This cannot be undone.")],
+    body: [
+      element(
+        "p",
+        { class: "muted" },
+        "Deletes its training pictures, its embedding and every generated picture that used it. This cannot be undone.",
+      ),
+    ],
     accept: "Delete",
     danger: true,
     onAccept: async () => {
-      await request("DELETE", path("concepts", concept.id));
+      await request("DELETE", apiPath("concepts", concept.id));
       return true;
     },
   });
-  if (!gone) return;
-  await refreshConcepts().catch(() => {});
-  lookAgain();
-  toast(`${concept.name} is deleted.`);
-  go("");
+  if (!deleted) return;
+  await refreshConcepts();
+  refreshQueue();
+  toast(`${concept.name} was deleted.`);
+  navigate("");
 }

@@ -1,63 +1,80 @@
-// A concept in the gallery: its pictures, its name, how it is doing, and what it learned in a few words.
-import { follow } from "./follow.js";
-import { learnedWords } from "./learned.js";
-import { refreshConcepts, withPictures } from "./library.js";
-import { fill, make } from "./make.js";
-import { picture, whenSeen } from "./picture.js";
-import { token, wearing } from "./prompts.js";
+// A concept's card in the gallery: training pictures, name, training status and nearest tokens.
+import { conceptWithImages, refreshConcepts } from "./concept-store.js";
+import { element, setChildren } from "./dom.js";
+import { progressFraction, progressText } from "./format.js";
+import { watchJob } from "./job-stream.js";
+import { nearestTokens } from "./neighbours.js";
+import { onceVisible, pictureFrame } from "./picture.js";
+import { hueAttributes, trigger } from "./prompts.js";
 import { linkTo } from "./router.js";
-import { doneShare, progressWords } from "./words.js";
 
-const SHOWN = 4;
+const MAX_PICTURES = 4;
 
 export function conceptCard(concept, signal) {
-  const mosaic = make("div", { class: "mosaic", "data-count": Math.min(SHOWN, concept.images.length) }, concept.images.slice(0, SHOWN).map(() => make("div", { class: "frame waiting" })));
-  const below = make("div", { class: "below" });
-  const card = make(
+  const mosaic = element(
+    "div",
+    { class: "mosaic", "data-count": Math.min(MAX_PICTURES, concept.images.length) },
+    concept.images.slice(0, MAX_PICTURES).map(() => element("div", { class: "frame waiting" })),
+  );
+  const status = element("div", { class: "status" });
+  const card = element(
     "article",
-    { class: "card", ...wearing(concept.name) },
+    { class: "card", ...hueAttributes(concept.name) },
     mosaic,
-    make(
+    element(
       "div",
       { class: "about" },
-      make("h2", {}, make("a", { href: linkTo(`concepts/${concept.name}`) }, token(concept.name))),
-      make("p", { class: "soft small" }, `${concept.class_word} · ${concept.model}`),
-      below,
+      element("h2", {}, element("a", { href: linkTo(`concepts/${concept.name}`) }, trigger(concept.name))),
+      element("p", { class: "muted small" }, `${concept.class_word} · ${concept.model}`),
+      status,
     ),
   );
-  whenSeen(card, () => Promise.all([showPictures(concept, mosaic), showState(concept, below, signal)]).catch(() => {}), signal);
+  onceVisible(
+    card,
+    () => Promise.all([showPictures(concept, mosaic), showState(concept, status, signal)]).catch(() => {}),
+    signal,
+  );
   return card;
 }
 
 async function showPictures(concept, mosaic) {
-  const { images } = await withPictures(concept.id);
-  fill(mosaic, images.slice(0, SHOWN).map((image) => picture(image, "")));
+  const { images } = await conceptWithImages(concept.id);
+  setChildren(
+    mosaic,
+    images.slice(0, MAX_PICTURES).map((image) => pictureFrame(image, "")),
+  );
 }
 
-async function showState(concept, place, signal) {
-  if (!concept.job) return showLearned(concept, place);
-  const state = make("p", { class: "chip running" }, "…");
-  const meter = make("div", { class: "meter", "aria-hidden": "true" }, make("i"));
-  let working = false;
-  const job = await follow(
+async function showState(concept, status, signal) {
+  if (!concept.job) return showNeighbours(concept, status);
+  const progress = element("p", { class: "chip running" }, "…");
+  const meter = element("div", { class: "meter", "aria-hidden": "true" }, element("i"));
+  let seenUnfinished = false;
+  const job = await watchJob(
     concept.job,
-    (now) => {
-      working ||= now.status === "queued" || now.status === "running";
-      if (!working) return;
-      if (!place.contains(meter)) fill(place, state, meter);
-      state.textContent = progressWords(now);
-      meter.firstChild.style.setProperty("--done", doneShare(now));
+    (current) => {
+      seenUnfinished ||= current.status === "queued" || current.status === "running";
+      if (!seenUnfinished) return;
+      if (!status.contains(meter)) setChildren(status, progress, meter);
+      progress.textContent = progressText(current);
+      meter.firstChild.style.setProperty("--done", progressFraction(current));
     },
     signal,
   );
   if (signal.aborted) return;
-  if (working) return refreshConcepts();
-  if (concept.ready) return showLearned(concept, place);
-  fill(place, make("p", { class: `chip ${job.status}` }, job.status === "failed" ? "Could not be learned" : "Cancelled"));
+  if (seenUnfinished) return refreshConcepts();
+  if (concept.ready) return showNeighbours(concept, status);
+  setChildren(
+    status,
+    element("p", { class: `chip ${job.status}` }, job.status === "failed" ? "Training failed" : "Training cancelled"),
+  );
 }
 
-async function showLearned(concept, place) {
-  fill(place, make("p", { class: "chip succeeded" }, "Ready"));
-  const words = await learnedWords(concept, 4);
-  if (words.length) place.append(make("p", { class: "learned small" }, make("span", { class: "unseen" }, "Close to: "), words.map(({ token: word }) => make("span", {}, word))));
+async function showNeighbours(concept, status) {
+  setChildren(status, element("p", { class: "chip succeeded" }, "Ready"));
+  const tokens = await nearestTokens(concept, 4);
+  if (tokens.length === 0) return;
+  const label = element("span", { class: "visually-hidden" }, "Nearest tokens: ");
+  const chips = tokens.map(({ token }) => element("span", {}, token));
+  status.append(element("p", { class: "neighbours small" }, label, chips));
 }

@@ -1,88 +1,146 @@
-// One concept: its pictures, its training, what it learned, and what can be done with it.
-import { get, path } from "./api.js";
+// The concept view: training pictures, training, nearest tokens, actions and generated pictures.
+import { announce } from "./announce.js";
+import { apiPath, get } from "./api.js";
 import { exportMenu, moreMenu } from "./concept-actions.js";
+import { conceptGallery } from "./concept-gallery.js";
+import { invalidateConcept, refreshConcepts } from "./concept-store.js";
+import { element, setChildren } from "./dom.js";
 import { icon } from "./icons.js";
-import { learnedList, learnedWords } from "./learned.js";
-import { forgetPictures, refreshConcepts } from "./library.js";
-import { madeWith } from "./made-with.js";
-import { fill, make } from "./make.js";
-import { picture } from "./picture.js";
-import { token, wearing } from "./prompts.js";
+import { nearestTokens, neighbourList } from "./neighbours.js";
+import { pictureFrame } from "./picture.js";
+import { hueAttributes, trigger } from "./prompts.js";
 import { linkTo } from "./router.js";
-import { say } from "./say.js";
 import { trainingPanel } from "./training-panel.js";
 
-const NEAREST = 8;
-const VERDICTS = { near_duplicate: "Left out: nearly the same as another", blurred: "Left out: blurred", odd_one_out: "Left out: unlike the others" };
+const NEIGHBOURS = 8;
+const EXCLUSION_REASONS = {
+  near_duplicate: "Excluded: nearly the same as another",
+  blurred: "Excluded: blurred",
+  odd_one_out: "Excluded: unlike the others",
+};
 
-export async function conceptView({ main, place, signal }) {
-  const read = () => get(path("concepts", place[1]), { signal });
-  let concept = await read();
-  const alert = make("p", { class: "alert", role: "alert" });
-  const head = make("div", { class: "heading" });
-  const learned = make("section", { class: "panel", "aria-label": "What it learned", hidden: true });
-  const training = make("div", {});
-  const pictures = make("section", { "aria-label": "Its pictures" });
-  const made = make("div", {});
-  fill(main, make("div", { class: "concept", ...wearing(concept.name) }, head, alert, make("div", { class: "columns" }, training, make("div", { class: "side" }, pictures, learned)), made));
+export async function conceptView({ main, segments, signal }) {
+  const load = () => get(apiPath("concepts", segments[1]), { signal });
+  let concept = await load();
+  const alert = element("p", { class: "alert", role: "alert" });
+  const heading = element("div", { class: "heading" });
+  const neighbours = element("section", { class: "panel", "aria-label": "Nearest tokens", hidden: true });
+  const training = element("div", {});
+  const pictures = element("section", { "aria-label": "Training pictures" });
+  const generated = element("div", {});
+  setChildren(
+    main,
+    element(
+      "div",
+      { class: "concept", ...hueAttributes(concept.name) },
+      heading,
+      alert,
+      element("div", { class: "columns" }, training, element("div", { class: "side" }, pictures, neighbours)),
+      generated,
+    ),
+  );
 
-  const fresh = async (id) => (await read()).images.find((one) => one.id === id);
-  if (concept.images.length) fill(pictures, make("h2", {}, "Learned from"), make("ul", { class: "thumbs" }, concept.images.map((image, at) => make("li", { "data-image": image.id }, picture(image, `Picture ${at + 1} of ${concept.name}`, fresh)))));
+  const onSelection = (selection) => showExclusions(pictures, selection);
+  if (concept.images.length > 0) {
+    setChildren(pictures, element("h2", {}, "Training pictures"), imageList(concept, load));
+  }
 
   function show() {
-    showHead(head, concept, alert, again);
-    if (concept.ready) showLearned(learned, concept);
+    showHeading(heading, concept, alert, reload);
+    if (concept.ready) showNeighbours(neighbours, concept);
   }
-  async function again() {
-    concept = await read();
+  async function reload() {
+    concept = await load();
     show();
-    follow();
+    watchTraining();
   }
-  function follow() {
-    if (concept.job) fill(training, trainingPanel(concept, { ended, signal, judged: (verdicts) => showVerdicts(pictures, verdicts) }));
+  function watchTraining() {
+    if (!concept.job) return;
+    setChildren(training, trainingPanel(concept, { onEnd, onSelection, signal }));
   }
-  async function ended(job) {
-    forgetPictures(concept.id);
-    refreshConcepts().catch(() => {});
-    concept = await read();
-    const idle = document.activeElement === document.body || training.contains(document.activeElement) || head.contains(document.activeElement);
+  async function onEnd(job) {
+    invalidateConcept(concept.id);
+    refreshConcepts();
+    concept = await load();
+    const focusIsHere =
+      document.activeElement === document.body ||
+      training.contains(document.activeElement) ||
+      heading.contains(document.activeElement);
     show();
-    say(job.status === "succeeded" ? `${concept.name} is learned.` : `The training ended: ${job.status}.`);
-    // Whoever waited here most likely wants to go on at once.
-    if (concept.ready && idle) head.querySelector(".primary")?.focus();
+    announce(job.status === "succeeded" ? `${concept.name} is trained.` : `Training ${job.status}.`);
+    // The next step is at hand, unless the focus was moved elsewhere meanwhile.
+    if (concept.ready && focusIsHere) heading.querySelector(".primary")?.focus();
   }
   show();
-  follow();
-  madeWith(concept, signal).then((shelf) => fill(made, shelf), () => {});
+  watchTraining();
+  conceptGallery(concept, signal)
+    .then((gallery) => setChildren(generated, gallery))
+    .catch(() => {});
   return concept.name;
 }
 
-/** Pictures that the training left out are dimmed and say why. */
-function showVerdicts(pictures, verdicts) {
-  for (const { id, kept, reason } of verdicts) {
+/** The training pictures; `load()` fetches the concept again when a URL has expired. */
+function imageList(concept, load) {
+  const reload = async (id) => (await load()).images.find((image) => image.id === id);
+  const items = concept.images.map((image, index) => {
+    const alt = `Picture ${index + 1} of ${concept.name}`;
+    return element("li", { "data-image": image.id }, pictureFrame(image, alt, reload));
+  });
+  return element("ul", { class: "training-pictures" }, items);
+}
+
+/** Dim the pictures that were excluded from training, with the reason below each. */
+function showExclusions(pictures, selection) {
+  for (const { id, kept, reason } of selection) {
     const tile = pictures.querySelector(`[data-image="${CSS.escape(id)}"]`);
-    if (!tile || kept || tile.querySelector(".verdict")) continue;
-    tile.classList.add("left-out");
-    tile.append(make("p", { class: "verdict" }, VERDICTS[reason]));
+    if (!tile || kept || tile.querySelector(".exclusion-reason")) continue;
+    tile.classList.add("excluded");
+    tile.append(element("p", { class: "exclusion-reason" }, EXCLUSION_REASONS[reason]));
   }
 }
 
-function showHead(head, concept, alert, again) {
-  const about = [concept.class_word, concept.property === "style" ? "a style" : null, `model ${concept.model}`, `method ${concept.method.toUpperCase()}`];
-  const use = make("a", { class: "button primary", href: linkTo("create", { prompt: startOf(concept) }) }, icon("create"), "Make pictures");
-  fill(
-    head,
-    make("div", {}, make("h1", {}, token(concept.name)), make("p", { class: "lead" }, about.filter(Boolean).join(" · "))),
-    make("div", { class: "actions" }, concept.ready && use, concept.ready && exportMenu(concept, alert), moreMenu(concept, again)),
+function showHeading(heading, concept, alert, reload) {
+  const about = [
+    concept.class_word,
+    concept.property === "style" ? "a style" : null,
+    `model ${concept.model}`,
+    `method ${concept.method.toUpperCase()}`,
+  ];
+  const generate = element(
+    "a",
+    { class: "button primary", href: linkTo("create", { prompt: startingPrompt(concept) }) },
+    icon("create"),
+    "Generate pictures",
+  );
+  setChildren(
+    heading,
+    element(
+      "div",
+      {},
+      element("h1", {}, trigger(concept.name)),
+      element("p", { class: "lead" }, about.filter(Boolean).join(" · ")),
+    ),
+    element(
+      "div",
+      { class: "actions" },
+      concept.ready && generate,
+      concept.ready && exportMenu(concept, alert),
+      moreMenu(concept, reload),
+    ),
   );
 }
 
-function startOf(concept) {
+function startingPrompt(concept) {
   return concept.property === "style" ? `a picture in the style of <${concept.name}>` : `a photo of <${concept.name}>`;
 }
 
-async function showLearned(place, concept) {
-  const words = await learnedWords(concept, NEAREST);
-  place.hidden = words.length === 0;
-  fill(place, make("h2", {}, "What it learned"), make("p", { class: "soft small" }, "The model's words whose directions are nearest to it."), learnedList(words));
+async function showNeighbours(section, concept) {
+  const tokens = await nearestTokens(concept, NEIGHBOURS);
+  section.hidden = tokens.length === 0;
+  setChildren(
+    section,
+    element("h2", {}, "Nearest tokens"),
+    element("p", { class: "muted small" }, "The vocabulary tokens with the smallest angle to the concept's direction."),
+    neighbourList(tokens),
+  );
 }

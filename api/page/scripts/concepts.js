@@ -1,54 +1,88 @@
-// The gallery of concepts; where there is none yet, what this is about and a way to begin.
+// The concepts view: a gallery, or an introduction while there are no concepts.
 import { conceptCard } from "./concept-card.js";
-import { EXAMPLES, exampleButton } from "./examples.js";
+import { listConcepts, onConceptsChange } from "./concept-store.js";
+import { element, setChildren } from "./dom.js";
+import { exampleLink, EXAMPLES } from "./examples.js";
 import { icon } from "./icons.js";
-import { concepts, onConcepts } from "./library.js";
-import { fill, make } from "./make.js";
 
 export async function conceptsView({ main, signal }) {
-  const gallery = make("ul", { class: "gallery", "aria-label": "Your concepts" });
-  const place = make("div", {}, skeletons());
-  fill(main, place);
-  const show = (found) => {
-    if (found.length === 0) return fill(place, firstSteps());
-    fill(gallery, found.map((concept) => make("li", {}, conceptCard(concept, signal))));
-    if (!place.contains(gallery)) fill(place, heading(), gallery);
+  const gallery = element("ul", { class: "gallery", "aria-label": "Your concepts" });
+  const content = element("div", {}, skeletons());
+  setChildren(main, content);
+  const show = (concepts) => {
+    if (concepts.length === 0) return setChildren(content, introduction());
+    setChildren(
+      gallery,
+      concepts.map((concept) => element("li", {}, conceptCard(concept, signal))),
+    );
+    if (!content.contains(gallery)) setChildren(content, heading(), gallery);
   };
-  const found = await concepts();
+  const concepts = await listConcepts();
   if (signal.aborted) return "Concepts";
-  show(found);
-  onConcepts(show, signal);
-  if (found.length === 0) place.querySelector(".button.primary").focus();
+  show(concepts);
+  onConceptsChange(show, signal);
+  if (concepts.length === 0) content.querySelector(".button.primary").focus();
   return "Concepts";
 }
 
 function heading() {
-  return make(
+  return element(
     "div",
     { class: "heading" },
-    make("div", {}, make("h1", {}, "Concepts"), make("p", { class: "lead" }, "What you have taught the model. Name one in a prompt, or walk from one to another.")),
-    make("a", { class: "button primary", href: "#/concepts/new" }, icon("plus"), "New concept"),
+    element(
+      "div",
+      {},
+      element("h1", {}, "Concepts"),
+      element("p", { class: "lead" }, "Trained concepts. Name one in a prompt, or interpolate between two."),
+    ),
+    element("a", { class: "button primary", href: "#/concepts/new" }, icon("plus"), "New concept"),
   );
 }
 
 function skeletons() {
-  return make("div", { class: "gallery", "aria-hidden": "true" }, [1, 2, 3].map(() => make("div", { class: "card skeleton" }, make("div", { class: "frame waiting mosaic" }))));
+  return element(
+    "div",
+    { class: "gallery", "aria-hidden": "true" },
+    [1, 2, 3].map(() => element("div", { class: "card skeleton" }, element("div", { class: "frame waiting mosaic" }))),
+  );
 }
 
-function firstSteps() {
+function introduction() {
   const steps = [
-    ["Show it", "Three to six pictures of one thing: your dog, a mug, a way of painting."],
-    ["Name it", "A name for prompts, and one word for what it is. Learning takes a minute or so."],
-    ["Use it", "Write the name in any prompt and it appears there, or let it turn into another concept."],
+    ["Upload", "Three to six pictures of one subject: your dog, a mug, a style of painting."],
+    ["Train", "Give it a name for prompts and a class word. Training takes about a minute."],
+    ["Generate", "Use the name in any prompt, or interpolate from one concept to another."],
   ];
-  const lead = make("p", { class: "lead", id: "first-lead" }, "DTI learns something of yours from a few pictures, and puts it into new ones.");
-  return make(
+  const lead = element(
+    "p",
+    { class: "lead", id: "first-lead" },
+    "DTI learns a concept from a few pictures and puts it into new ones.",
+  );
+  return element(
     "section",
     { class: "welcome" },
-    make("h1", {}, "Teach it something of ", make("em", {}, "yours")),
+    element("h1", {}, "Train a concept of your ", element("em", {}, "own")),
     lead,
-    make("div", { class: "actions" }, make("a", { class: "button primary", href: "#/concepts/new", "aria-describedby": lead.id }, icon("plus"), "Teach a concept")),
-    make("ol", { class: "steps" }, steps.map(([title, words]) => make("li", {}, make("h2", {}, title), make("p", { class: "soft" }, words)))),
-    make("div", { class: "try" }, make("p", { class: "soft" }, "No pictures at hand? Begin with ours:"), make("div", { class: "samples" }, EXAMPLES.map(exampleButton))),
+    element(
+      "div",
+      { class: "actions" },
+      element(
+        "a",
+        { class: "button primary", href: "#/concepts/new", "aria-describedby": lead.id },
+        icon("plus"),
+        "Train a concept",
+      ),
+    ),
+    element(
+      "ol",
+      { class: "steps" },
+      steps.map(([title, text]) => element("li", {}, element("h2", {}, title), element("p", { class: "muted" }, text))),
+    ),
+    element(
+      "div",
+      { class: "examples" },
+      element("p", { class: "muted" }, "No pictures at hand? Try an example:"),
+      element("div", { class: "example-list" }, EXAMPLES.map(exampleLink)),
+    ),
   );
 }

@@ -1,41 +1,44 @@
-// Whether the server can be reached. Whoever fails to reach it says so here; one quiet knocking finds out when it is back.
+// The connection's state. After a failed request, one loop polls the server's readiness until it is ready.
 
-const FIRST_WAIT_MS = 500;
-const LONGEST_WAIT_MS = 4000;
+const INITIAL_BACKOFF_MS = 500;
+const MAX_BACKOFF_MS = 4000;
 
 const listeners = new Set();
 let lost = false;
-let returned = Promise.resolve();
+let restored = Promise.resolve();
 
-/** Call a function with true when the connection is lost, and with false when it is back. */
+/** Call `listener(true)` when the connection is lost and `listener(false)` when it is restored. */
 export function onConnection(listener) {
   listeners.add(listener);
 }
 
-/** A promise that is kept once the server answers; at once while nothing is wrong. */
-export function reachable() {
-  return returned;
+/** A promise that resolves when the server is reachable; at once while the connection stands. */
+export function whenReachable() {
+  return restored;
 }
 
-/** Say that a request did not reach the server. */
-export function reportLost() {
+/** Report a request that did not reach the server. */
+export function reportUnreachable() {
   if (lost) return;
   lost = true;
-  tell();
-  returned = knock().then(() => {
-    lost = false;
-    tell();
-  });
+  notify();
+  restored = reconnect();
 }
 
-async function knock() {
-  for (let wait = FIRST_WAIT_MS; ; wait = Math.min(wait * 1.6, LONGEST_WAIT_MS)) {
-    await pause(wait);
-    if (await answers()) return;
+async function reconnect() {
+  await pollReadiness();
+  lost = false;
+  notify();
+}
+
+async function pollReadiness() {
+  for (let delay = INITIAL_BACKOFF_MS; ; delay = Math.min(delay * 1.6, MAX_BACKOFF_MS)) {
+    await sleep(delay);
+    if (await isReady()) return;
   }
 }
 
-async function answers() {
+async function isReady() {
   try {
     return (await fetch("/health/ready", { cache: "no-store" })).status !== 503;
   } catch {
@@ -43,14 +46,21 @@ async function answers() {
   }
 }
 
-/** Wait a little; it ends early, without complaint, where a signal says so. */
-export function pause(milliseconds, signal) {
-  return new Promise((done) => {
-    const timer = setTimeout(done, milliseconds);
-    signal?.addEventListener("abort", () => (clearTimeout(timer), done()), { once: true });
+/** Resolve after a time, or early when the signal is aborted. */
+export function sleep(milliseconds, signal) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal?.addEventListener(
+      "abort",
+      () => {
+        clearTimeout(timer);
+        resolve();
+      },
+      { once: true },
+    );
   });
 }
 
-function tell() {
+function notify() {
   for (const listener of listeners) listener(lost);
 }

@@ -1,89 +1,130 @@
-// The place where pictures are made: a prompt, settings, and what came of earlier ones.
+// The create view: prompt, settings, and the generations, newest first.
 import { get, post } from "./api.js";
-import { clearWrong, filledIn, segments, showRefusal } from "./fields.js";
-import { generation, toldReused } from "./generation.js";
+import { listConcepts } from "./concept-store.js";
+import { element, setChildren } from "./dom.js";
+import { clearFieldErrors, formValues, segmentedControl, showApiError } from "./fields.js";
+import { announceReuse, generation } from "./generation.js";
 import { icon } from "./icons.js";
-import { concepts } from "./library.js";
-import { fill, make } from "./make.js";
-import { fillFrom, pictureFields } from "./picture-settings.js";
+import { pictureFields, restoreSettings } from "./picture-settings.js";
 import { PromptBox } from "./prompt-box.js";
-import { token, wearing } from "./prompts.js";
-import { lookAgain } from "./queue.js";
+import { hueAttributes, trigger } from "./prompts.js";
+import { refreshQueue } from "./queue.js";
 
-const PAST = 12;
-const COUNTS = [["1", "1"], ["2", "2"], ["4", "4"], ["8", "8"]];
+const RECENT = 12;
+const COUNTS = [
+  ["1", "1"],
+  ["2", "2"],
+  ["4", "4"],
+  ["8", "8"],
+];
 
 export async function createView({ main, query, signal }) {
-  const box = new PromptBox({ name: "prompt", label: "Prompt", placeholder: "a photo of <my-dog> on the beach", submit: () => form.requestSubmit(), signal });
-  const alert = make("p", { class: "alert", role: "alert" });
-  const submit = make("button", { class: "button primary" }, icon("create"), "Make pictures");
-  const settings = make("div", {});
-  const count = segments("Pictures", "num_images", COUNTS, "4");
-  const palette = make("div", { class: "palette" });
-  const form = make("form", { class: "composer", noValidate: true }, box.element, palette, make("div", { class: "row" }, count, submit), settings, alert);
-  const results = make("div", { class: "results", "aria-label": "Results", role: "region" });
-  fill(main, make("h1", { class: "unseen" }, "Create"), form, results);
+  const promptBox = new PromptBox({
+    name: "prompt",
+    label: "Prompt",
+    placeholder: "a photo of <my-dog> on the beach",
+    submit: () => form.requestSubmit(),
+    signal,
+  });
+  const alert = element("p", { class: "alert", role: "alert" });
+  const submit = element("button", { class: "button primary" }, icon("create"), "Generate pictures");
+  const settings = element("div", {});
+  const count = segmentedControl("Pictures", "num_images", COUNTS, "4");
+  const palette = element("div", { class: "palette" });
+  const form = element(
+    "form",
+    { class: "composer", noValidate: true },
+    promptBox.element,
+    palette,
+    element("div", { class: "row" }, count, submit),
+    settings,
+    alert,
+  );
+  const results = element("div", { class: "results", "aria-label": "Results", role: "region" });
+  setChildren(main, element("h1", { class: "visually-hidden" }, "Create"), form, results);
 
   const reuse = (job, seed) => {
-    fillFrom(form, job.input, seed);
-    box.value = job.input.prompt;
+    restoreSettings(form, job.input, seed);
+    promptBox.value = job.input.prompt;
     settings.querySelector("details").open = true;
     scrollTo({ top: 0, behavior: "smooth" });
-    box.focus();
-    toldReused();
+    promptBox.focus();
+    announceReuse();
   };
-  const vary = ({ input }) => send({ ...input, seed: null });
-  const add = (job, where = "prepend") => {
+  const vary = (job) => send({ ...job.input, seed: null });
+  const add = (job, method = "prepend") => {
     results.querySelector(".empty")?.remove();
-    results[where](generation(job, { reuse, vary, signal }));
+    results[method](generation(job, { reuse, vary, signal }));
   };
-  async function send(asked) {
+  async function send(input) {
     alert.textContent = "";
     submit.ariaBusy = "true";
     try {
-      add(await post("/v1/generations", withoutNulls(asked)));
-      lookAgain();
+      add(await post("/v1/generations", withoutNulls(input)));
+      refreshQueue();
     } catch (error) {
-      showRefusal(form, error, alert);
+      showApiError(form, error, alert);
     } finally {
       submit.ariaBusy = null;
     }
   }
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    clearWrong(form);
-    const said = filledIn(form);
-    if (said.prompt) send({ ...said, num_images: Number(said.num_images) });
-    else box.focus();
+    clearFieldErrors(form);
+    const values = formValues(form);
+    if (values.prompt) send({ ...values, num_images: Number(values.num_images) });
+    else promptBox.focus();
   });
 
-  box.value = query.get("prompt") ?? "";
-  box.focus();
-  fill(settings, await pictureFields());
-  await Promise.all([showPalette(palette, box), showPast(results, add, signal)]);
+  promptBox.value = query.get("prompt") ?? "";
+  promptBox.focus();
+  setChildren(settings, await pictureFields());
+  await Promise.all([showPalette(palette, promptBox), showRecent(results, add, signal)]);
   return "Create";
 }
 
-/** The concepts that can be used, one press away. */
-async function showPalette(palette, box) {
-  const ready = (await concepts()).filter((concept) => concept.ready).slice(0, 8);
-  fill(
+/** One button for each ready concept, which inserts it into the prompt. */
+async function showPalette(palette, promptBox) {
+  const ready = (await listConcepts()).filter((concept) => concept.ready).slice(0, 8);
+  setChildren(
     palette,
-    ready.map((concept) => make("button", { type: "button", class: "pick", ...wearing(concept.name), "aria-label": `Insert ${concept.name}`, onclick: () => box.insert(concept.name) }, token(concept.name))),
+    ready.map((concept) =>
+      element(
+        "button",
+        {
+          type: "button",
+          class: "pick",
+          ...hueAttributes(concept.name),
+          "aria-label": `Insert ${concept.name}`,
+          onclick: () => promptBox.insert(concept.name),
+        },
+        trigger(concept.name),
+      ),
+    ),
   );
 }
 
-async function showPast(results, add, signal) {
-  const { items } = await get("/v1/jobs", { kind: "generate", limit: PAST, signal });
-  const shown = new Set([...results.children].map((one) => one.dataset.job));
-  for (const job of items) if (!shown.has(job.id) && (job.output.images.length || job.status !== "succeeded")) add(job, "append");
-  if (results.children.length === 0) results.append(nothingYet());
+async function showRecent(results, add, signal) {
+  const { items } = await get("/v1/jobs", { kind: "generate", limit: RECENT, signal });
+  const shown = new Set([...results.children].map((child) => child.dataset.job));
+  const missing = items.filter((job) => !shown.has(job.id));
+  for (const job of missing) if (job.output.images.length > 0 || job.status !== "succeeded") add(job, "append");
+  if (results.children.length === 0) results.append(emptyNote());
 }
 
-function nothingYet() {
-  return make("div", { class: "empty" }, make("h2", {}, "Your pictures appear here"), make("p", { class: "soft" }, "Write what you want to see. Type < to name a concept; a prompt can hold several, or none."));
+function emptyNote() {
+  return element(
+    "div",
+    { class: "empty" },
+    element("h2", {}, "Your pictures appear here"),
+    element(
+      "p",
+      { class: "muted" },
+      "Describe a picture. Type < to insert a concept; a prompt may name several concepts or none.",
+    ),
+  );
 }
 
-function withoutNulls(asked) {
-  return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== null && value !== undefined));
+function withoutNulls(input) {
+  return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== null && value !== undefined));
 }

@@ -1,25 +1,25 @@
-// Dialogs on the browser's own <dialog>: it keeps focus inside, gives it back, and closes on Escape.
-import { freshId, make } from "./make.js";
+// Modal dialogs on <dialog>, which traps the focus, restores it, and closes on Escape.
+import { element, uniqueId } from "./dom.js";
 
 /**
- * Ask something; resolves with what `onAccept` returns, or null when it was called off.
+ * Open a dialog; resolves with the result of `onAccept(form)`, or with null when it is cancelled.
  *
- * `onAccept` may throw: the dialog stays open and says why.
+ * An error of `onAccept` is shown and the dialog stays open.
  */
-export function ask({ title, body = [], accept, danger = false, onAccept = () => true }) {
-  const heading = make("h2", { id: freshId("dialog") }, title);
-  const alert = make("p", { class: "alert", role: "alert" });
-  const submit = make("button", { class: `button ${danger ? "danger" : "primary"}` }, accept);
-  const cancel = make("button", { type: "button", class: "button quiet", onclick: () => dialog.close() }, "Cancel");
-  const form = make(
+export function openDialog({ title, body = [], accept, danger = false, onAccept = () => true }) {
+  const heading = element("h2", { id: uniqueId("dialog") }, title);
+  const alert = element("p", { class: "alert", role: "alert" });
+  const submit = element("button", { class: `button ${danger ? "danger" : "primary"}` }, accept);
+  const cancel = element("button", { type: "button", class: "button quiet", onclick: () => dialog.close() }, "Cancel");
+  const form = element(
     "form",
     { method: "dialog", noValidate: true },
     heading,
     body,
     alert,
-    make("div", { class: "actions" }, cancel, submit),
+    element("div", { class: "actions" }, cancel, submit),
   );
-  const dialog = make("dialog", { "aria-labelledby": heading.id }, form);
+  const dialog = element("dialog", { "aria-labelledby": heading.id }, form);
   return new Promise((resolve) => {
     let result = null;
     form.addEventListener("submit", async (event) => {

@@ -1,22 +1,22 @@
-// Saves things to the disk of whoever looks.
+// File downloads.
 import { request } from "./api.js";
-import { make } from "./make.js";
+import { element } from "./dom.js";
 
-/** Save what the API answers; a plain link could not carry the key. */
-export async function saveFromApi(address, otherwise) {
-  const answer = await request("GET", address);
-  const named = /filename="?([^";]+)/.exec(answer.headers.get("Content-Disposition") ?? "");
-  const place = URL.createObjectURL(await answer.blob());
-  saveLink(place, named?.[1] ?? otherwise).click();
-  setTimeout(() => URL.revokeObjectURL(place), 10_000);
+/** Download a file of the API through fetch: a plain link cannot send the API key. */
+export async function downloadFromApi(url, fallbackName) {
+  const response = await request("GET", url);
+  const match = /filename="?(?<name>[^";]+)/u.exec(response.headers.get("Content-Disposition") ?? "");
+  const objectUrl = URL.createObjectURL(await response.blob());
+  downloadLink(objectUrl, match?.groups.name ?? fallbackName).click();
+  setTimeout(() => URL.revokeObjectURL(objectUrl), 10_000);
 }
 
-/** A link that saves what stands at an address. */
-export function saveLink(address, name) {
-  return make("a", { href: address, download: name });
+/** A link that downloads a URL under a file name. */
+export function downloadLink(url, name) {
+  return element("a", { href: url, download: name });
 }
 
-/** The ending of a file's name for a kind of picture. */
-export function endingOf(image) {
+/** The file extension of an image's content type. */
+export function fileExtension(image) {
   return image.content_type.split("/")[1].replace("jpeg", "jpg");
 }

@@ -1,25 +1,48 @@
-// Where pictures are dropped, pasted or chosen, shown with a way to take each out again.
+// A dropzone: pictures are dropped, pasted or chosen; each is shown with a button that removes it.
+import { announce } from "./announce.js";
+import { element, setChildren, uniqueId } from "./dom.js";
+import { formatBytes, pluralize } from "./format.js";
 import { icon } from "./icons.js";
-import { fill, freshId, make } from "./make.js";
-import { say } from "./say.js";
-import { bytes, plural } from "./words.js";
 
 const ACCEPTED = "image/*,.heic,.heif,.avif,.tif,.tiff,.zip";
 
-/** A dropzone; `changed()` is called when pictures were added or taken out, `chosen()` when some were added. */
+/** `onChange()` is called after files were added or removed, `onAdd()` after files were added. */
 export class Dropzone {
   #files = [];
-  #addresses = [];
+  #objectUrls = [];
 
-  constructor({ changed = () => {}, chosen = () => {}, signal }) {
-    this.changed = changed;
-    this.chosen = chosen;
-    this.input = make("input", { type: "file", multiple: true, accept: ACCEPTED, class: "unseen", tabIndex: -1, "aria-hidden": "true", onchange: () => this.#take(this.input.files) });
-    const hint = make("p", { class: "hint", id: freshId("drop") }, "Drop them here, paste them, or choose them. Three to six of the same thing work well; zip archives do, too.");
-    this.button = make("button", { type: "button", class: "button plain", "aria-describedby": hint.id, onclick: () => this.input.click() }, icon("pictures"), "Choose pictures");
-    this.wrong = make("p", { class: "wrong", role: "alert" });
-    this.list = make("ul", { class: "picked", "aria-label": "Chosen pictures" });
-    this.element = make("div", { class: "dropzone" }, this.list, make("div", { class: "ask" }, this.button, this.input, hint), this.wrong);
+  constructor({ onChange = () => {}, onAdd = () => {}, signal }) {
+    this.onChange = onChange;
+    this.onAdd = onAdd;
+    this.input = element("input", {
+      type: "file",
+      multiple: true,
+      accept: ACCEPTED,
+      class: "visually-hidden",
+      tabIndex: -1,
+      "aria-hidden": "true",
+      onchange: () => this.add(this.input.files),
+    });
+    const hint = element(
+      "p",
+      { class: "hint", id: uniqueId("drop") },
+      "Drop, paste or choose three to six pictures of the same subject, or a zip archive.",
+    );
+    this.button = element(
+      "button",
+      { type: "button", class: "button plain", "aria-describedby": hint.id, onclick: () => this.input.click() },
+      icon("pictures"),
+      "Choose pictures",
+    );
+    this.error = element("p", { class: "field-error", role: "alert" });
+    this.list = element("ul", { class: "chosen", "aria-label": "Chosen pictures" });
+    this.element = element(
+      "div",
+      { class: "dropzone" },
+      this.list,
+      element("div", { class: "chooser" }, this.button, this.input, hint),
+      this.error,
+    );
     this.#listen(signal);
   }
 
@@ -27,69 +50,84 @@ export class Dropzone {
     return [...this.#files];
   }
 
-  /** Put files in, as if they had been dropped. */
+  /** Add files. */
   add(files) {
-    this.#take(files);
+    if (files.length === 0) return;
+    this.#files.push(...files);
+    this.input.value = "";
+    this.#show();
+    announce(`${pluralize(files.length, "picture")} added.`);
+    this.onAdd();
   }
 
-  /** Say what is wrong with the pictures, and mark the one that the words name. */
-  showWrong(words) {
-    this.wrong.textContent = words;
-    const at = this.#files.findIndex((file) => words.includes(file.name));
-    const tile = this.list.children[at];
-    tile?.classList.add("refused");
+  /** Show an error, and mark the file that its message names. */
+  showError(message) {
+    this.error.textContent = message;
+    const index = this.#files.findIndex((file) => message.includes(file.name));
+    const tile = this.list.children[index];
+    tile?.classList.add("rejected");
     (tile?.querySelector("button") ?? this.button).focus();
   }
 
   #listen(signal) {
     const zone = this.element;
-    const over = (event) => {
+    const onDrag = (event) => {
       event.preventDefault();
       zone.classList.toggle("over", event.type === "dragover");
     };
-    for (const name of ["dragover", "dragleave", "drop"]) zone.addEventListener(name, over);
-    zone.addEventListener("drop", (event) => this.#take(event.dataTransfer.files));
-    document.addEventListener("paste", (event) => event.clipboardData.files.length && this.#take(event.clipboardData.files), { signal });
-    // A picture that misses the zone would otherwise replace the page.
+    for (const name of ["dragover", "dragleave", "drop"]) zone.addEventListener(name, onDrag);
+    zone.addEventListener("drop", (event) => this.add(event.dataTransfer.files));
+    document.addEventListener(
+      "paste",
+      (event) => event.clipboardData.files.length > 0 && this.add(event.clipboardData.files),
+      { signal },
+    );
+    // Without this a file dropped beside the zone would replace the page.
     for (const name of ["dragover", "drop"]) addEventListener(name, (event) => event.preventDefault(), { signal });
-    signal.addEventListener("abort", () => this.#forget());
+    signal.addEventListener("abort", () => this.#revokeUrls());
   }
 
-  #take(files) {
-    if (files.length === 0) return;
-    this.#files.push(...files);
-    this.input.value = "";
+  #remove(index) {
+    this.#files.splice(index, 1);
     this.#show();
-    say(`${plural(files.length, "picture")} added.`);
-    this.chosen();
-  }
-
-  #remove(at) {
-    this.#files.splice(at, 1);
-    this.#show();
-    const next = this.list.children[Math.min(at, this.#files.length - 1)];
+    const next = this.list.children[Math.min(index, this.#files.length - 1)];
     (next?.querySelector("button") ?? this.button).focus();
   }
 
   #show() {
-    this.#forget();
-    this.wrong.textContent = "";
+    this.#revokeUrls();
+    this.error.textContent = "";
     this.element.classList.toggle("filled", this.#files.length > 0);
-    fill(this.list, this.#files.map((file, at) => this.#tile(file, at)));
-    this.changed();
+    setChildren(
+      this.list,
+      this.#files.map((file, index) => this.#tile(file, index)),
+    );
+    this.onChange();
   }
 
-  #tile(file, at) {
-    const address = URL.createObjectURL(file);
-    this.#addresses.push(address);
-    const shown = make("img", { src: address, alt: file.name });
-    // Not every browser can show every kind that the service reads.
-    shown.addEventListener("error", () => shown.replaceWith(make("span", { class: "missing" }, file.name, make("br"), bytes(file.size))));
-    const remove = make("button", { type: "button", class: "remove", "aria-label": `Take out ${file.name}`, title: "Take out", onclick: () => this.#remove(at) }, icon("close"));
-    return make("li", { class: "frame", title: file.name }, shown, remove);
+  #tile(file, index) {
+    const objectUrl = URL.createObjectURL(file);
+    this.#objectUrls.push(objectUrl);
+    const preview = element("img", { src: objectUrl, alt: file.name });
+    // The service reads formats that some browsers cannot show.
+    preview.addEventListener("error", () =>
+      preview.replaceWith(element("span", { class: "missing" }, file.name, element("br"), formatBytes(file.size))),
+    );
+    const remove = element(
+      "button",
+      {
+        type: "button",
+        class: "remove",
+        "aria-label": `Remove ${file.name}`,
+        title: "Remove",
+        onclick: () => this.#remove(index),
+      },
+      icon("close"),
+    );
+    return element("li", { class: "frame", title: file.name }, preview, remove);
   }
 
-  #forget() {
-    for (const address of this.#addresses.splice(0)) URL.revokeObjectURL(address);
+  #revokeUrls() {
+    for (const objectUrl of this.#objectUrls.splice(0)) URL.revokeObjectURL(objectUrl);
   }
 }

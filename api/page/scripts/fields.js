@@ -1,47 +1,63 @@
-// Form fields: a label, a control, a hint, and a place where it says what is wrong with it.
-import { fill, freshId, make } from "./make.js";
+// Form fields: label, control, hint and error message.
+import { element, setChildren, uniqueId } from "./dom.js";
 
-/** A control with its label. `hint` is read with it; `showWrong` finds it by the control's name. */
+/** A control with its label, hint and error message; screen readers read all of them. */
 export function field(label, control, hint = null) {
-  control.id ||= freshId("field");
-  const wrong = make("p", { class: "wrong", id: `${control.id}-wrong` });
-  const help = hint && make("p", { class: "hint", id: `${control.id}-hint` }, hint);
-  control.setAttribute("aria-describedby", [help?.id, wrong.id].filter(Boolean).join(" "));
-  return make("div", { class: "field" }, make("label", { for: control.id }, label), control, help, wrong);
+  control.id ||= uniqueId("field");
+  const error = element("p", { class: "field-error", id: `${control.id}-error` });
+  const description = hint && element("p", { class: "hint", id: `${control.id}-hint` }, hint);
+  control.setAttribute("aria-describedby", [description?.id, error.id].filter(Boolean).join(" "));
+  return element("div", { class: "field" }, element("label", { for: control.id }, label), control, description, error);
 }
 
-/** A number field; empty means what the model or the method prefers. */
+/** A number field; an empty one means the default of the model or the method. */
 export function numberField(label, name, { hint, ...limits } = {}) {
-  const control = make("input", { class: "input figures", type: "number", name, ...limits });
+  const control = element("input", { class: "input tabular", type: "number", name, ...limits });
   return field(label, control, hint);
 }
 
-/** A choice from a few: pairs of value and words. */
-export function choiceField(label, name, choices, hint) {
-  const control = make("select", { class: "input", name });
-  setChoices(control, choices);
+/** A select element; `choices` are pairs of value and label. */
+export function selectField(label, name, choices, hint) {
+  const control = element("select", { class: "input", name });
+  setOptions(control, choices);
   return field(label, control, hint);
 }
 
-export function setChoices(control, choices) {
-  const chosen = control.value;
-  fill(control, choices.map(([value, words]) => make("option", { value }, words)));
-  if (choices.some(([value]) => value === chosen)) control.value = chosen;
-}
-
-/** A choice that is made often, with everything to choose from in sight. */
-export function segments(legend, name, choices, chosen) {
-  const options = choices.map(([value, words]) =>
-    make("label", {}, make("input", { type: "radio", name, value, checked: value === chosen }), make("span", {}, words)),
+/** Replace the options of a select element; the selected value is kept if it is still offered. */
+export function setOptions(control, choices) {
+  const selected = control.value;
+  setChildren(
+    control,
+    choices.map(([value, label]) => element("option", { value }, label)),
   );
-  return make("fieldset", { class: "field" }, make("legend", {}, legend), make("div", { class: "segments" }, options));
+  if (choices.some(([value]) => value === selected)) control.value = selected;
 }
 
-/** What was filled in, by name; what was left empty is left out, numbers are numbers. */
-export function filledIn(form) {
+/** A segmented control: radio buttons in a row. */
+export function segmentedControl(legend, name, choices, selected) {
+  const options = choices.map(([value, label]) =>
+    element(
+      "label",
+      {},
+      element("input", { type: "radio", name, value, checked: value === selected }),
+      element("span", {}, label),
+    ),
+  );
+  return element(
+    "fieldset",
+    { class: "field" },
+    element("legend", {}, legend),
+    element("div", { class: "segments" }, options),
+  );
+}
+
+/** A form's values by name, without empty ones; number fields give numbers. */
+export function formValues(form) {
   const controls = [...form.querySelectorAll("input[name], select[name], textarea[name]")];
-  const said = controls.filter((one) => one.value !== "" && (one.type !== "radio" || one.checked) && one.type !== "file");
-  return Object.fromEntries(said.map((one) => [one.name, valueOf(one)]));
+  const filled = controls.filter(
+    (control) => control.value !== "" && (control.type !== "radio" || control.checked) && control.type !== "file",
+  );
+  return Object.fromEntries(filled.map((control) => [control.name, valueOf(control)]));
 }
 
 function valueOf(control) {
@@ -49,33 +65,34 @@ function valueOf(control) {
   return control.type === "number" ? Number(control.value) : control.value;
 }
 
-export function clearWrong(form) {
-  for (const control of form.querySelectorAll("[aria-invalid]")) showWrong(control, "");
+/** Clear the errors of all fields of a form. */
+export function clearFieldErrors(form) {
+  for (const control of form.querySelectorAll("[aria-invalid]")) showFieldError(control, "");
 }
 
-/** Say beside a control what is wrong with it; no words take it back. */
-export function showWrong(control, words) {
-  if (words) control.setAttribute("aria-invalid", "true");
+/** Show an error below a control; an empty text clears it. */
+export function showFieldError(control, text) {
+  if (text) control.setAttribute("aria-invalid", "true");
   else control.removeAttribute("aria-invalid");
-  const place = document.getElementById(`${control.id}-wrong`);
-  if (place) place.textContent = words;
+  const message = document.querySelector(`#${control.id}-error`);
+  if (message) message.textContent = text;
 }
 
 /**
- * Show a refusal in a form: beside the fields it is about, the rest in `alert`; focus goes to the first wrong field.
+ * Show an API error in a form: each field's error below the field, the rest in `alert`; the first invalid field is focused.
  */
-export function showRefusal(form, error, alert) {
-  const left = (error.fields ?? []).filter(({ field: name, message }) => {
+export function showApiError(form, error, alert) {
+  const unplaced = (error.fields ?? []).filter(({ field: name, message }) => {
     const control = form.querySelector(`[name="${CSS.escape(name.split(".").pop())}"]`);
-    if (control) showWrong(control, message);
+    if (control) showFieldError(control, message);
     return !control;
   });
-  const placed = error.fields?.length && left.length === 0;
-  alert.textContent = placed ? "" : left.map((one) => one.message).join(" ") || error.message;
+  const allPlaced = error.fields?.length && unplaced.length === 0;
+  alert.textContent = allPlaced ? "" : unplaced.map(({ message }) => message).join(" ") || error.message;
   const first = form.querySelector("[aria-invalid]");
   if (first) {
-    const closed = first.closest("details:not([open])");
-    if (closed) closed.open = true;
+    const details = first.closest("details:not([open])");
+    if (details) details.open = true;
     first.focus();
   }
 }

@@ -1,5 +1,5 @@
-// The few line drawings that buttons carry. They are decoration: the words beside them say what a button does.
-import { draw } from "./make.js";
+// The line icons of buttons: decoration beside a label.
+import { svgElement } from "./dom.js";
 
 const PATHS = {
   concepts: "M4 5.5h7v7H4zM13 5.5h7v4h-7zM13 12.5h7v6h-7zM4 15.5h7v3H4z",
@@ -14,19 +14,18 @@ const PATHS = {
   book: "M5 4.500h10a3 3 0 0 1 3 3v12H8a3 3 0 0 1-3-3zM5 16.500a3 3 0 0 1 3-3h10",
   pictures: "M4 5h16v14H4zM4 16l4.500-4.500 4 4 2.500-2.500 5 5M15.500 9.500h.01",
   download: "M12 4v11M7.500 11l4.500 4.500 4.500-4.500M5 19.500h14",
-  again: "M19 12a7 7 0 1 1-2.200-5.100M19 4v4.500h-4.500",
+  reuse: "M19 12a7 7 0 1 1-2.200-5.100M19 4v4.500h-4.500",
   dice: "M5 5h14v14H5zM9 9h.01M15 9h.01M12 12h.01M9 15h.01M15 15h.01",
   play: "M8 5.500l11 6.500-11 6.500z",
   pause: "M8.500 5.500v13M15.500 5.500v13",
-  trash: "M5 7h14M10 7V4.500h4V7M7 7l.8 12.500h8.400L17 7M10.500 10.500v5.500M13.500 10.500v5.500",
   more: "M6 12h.01M12 12h.01M18 12h.01",
   arrow: "M5 12h14M13 6l6 6-6 6",
-  stop: "M7 7h10v10H7z",
+  cancel: "M7 7h10v10H7z",
 };
 
-/** A drawing by its name. */
+/** An icon by its name. */
 export function icon(name) {
-  return draw(
+  return svgElement(
     "svg",
     {
       viewBox: "0 0 24 24",
@@ -38,6 +37,6 @@ export function icon(name) {
       "aria-hidden": "true",
       focusable: "false",
     },
-    draw("path", { d: PATHS[name] }),
+    svgElement("path", { d: PATHS[name] }),
   );
 }

@@ -1,45 +1,60 @@
-// Asks for a key to the API; all requests that miss one wait for the same dialog.
-import { ask } from "./dialogs.js";
+// The API key dialog; all requests that need a key wait for the same dialog.
+import { openDialog } from "./dialogs.js";
+import { element } from "./dom.js";
 import { field } from "./fields.js";
-import { currentKey, forgetKey, keepKey } from "./keys.js";
-import { make } from "./make.js";
+import { clearKey, currentKey, storeKey } from "./keys.js";
 
-let asking = null;
+let pending = null;
 
 /**
- * Resolves once there is a key other than the one that was refused.
- *
- * Whoever closes the dialog is told why nothing works, and can open it again from the bar.
+ * Resolve when a key other than the rejected one has been entered; throw when the dialog is cancelled.
  */
-export async function askForKey(refused, reason) {
-  if (currentKey() !== refused) return;
-  asking ??= enterKey(refused ? reason : null).finally(() => (asking = null));
-  if (!(await asking)) throw new Error("A key is needed for this. Enter it with the key button at the top.");
+export async function requestKey(rejected, reason) {
+  if (currentKey() !== rejected) return;
+  pending ??= openKeyDialog(rejected ? reason : null).finally(() => (pending = null));
+  if (!(await pending)) throw new Error("This needs an API key. Enter one with the key button at the top.");
 }
 
-/** The dialog in which a key is entered, also without need. */
-export function enterKey(reason = null) {
-  const key = make("input", { class: "input", type: "password", name: "key", autocomplete: "off", spellcheck: false, required: true, placeholder: "dti_…" });
-  const remember = make("input", { type: "checkbox", name: "remember" });
-  const forget = make("button", { type: "button", class: "button plain compact", onclick: forgetIt }, "Forget the key");
-  function forgetIt(event) {
-    forgetKey();
-    event.target.closest("dialog").close();
-    location.reload();
-  }
-  return ask({
-    title: "Enter your key",
+function removeKey(event) {
+  clearKey();
+  event.target.closest("dialog").close();
+  location.reload();
+}
+
+/** Open the dialog; `reason` is the error of the rejected key. */
+export function openKeyDialog(reason = null) {
+  const key = element("input", {
+    class: "input",
+    type: "password",
+    name: "key",
+    autocomplete: "off",
+    spellcheck: false,
+    required: true,
+    placeholder: "dti_…",
+  });
+  const remember = element("input", { type: "checkbox", name: "remember" });
+  const removeButton = element(
+    "button",
+    { type: "button", class: "button plain compact", onclick: removeKey },
+    "Remove the key",
+  );
+  return openDialog({
+    title: "Enter an API key",
     body: [
-      make("p", { class: "soft" }, "This server knows its people by keys. Yours came from whoever runs it, and begins with dti_."),
-      reason && make("p", { class: "alert" }, reason),
+      element(
+        "p",
+        { class: "muted" },
+        "This server requires an API key. Its operator issues them; they begin with dti_.",
+      ),
+      reason && element("p", { class: "alert" }, reason),
       field("Key", key),
-      make("label", { class: "check" }, remember, "Remember it in this browser"),
-      currentKey() && make("div", {}, forget),
+      element("label", { class: "check" }, remember, "Remember in this browser"),
+      currentKey() && element("div", {}, removeButton),
     ],
     accept: "Use this key",
     onAccept: () => {
-      if (!key.value.trim()) throw new Error("Paste the key first.");
-      keepKey(key.value.trim(), { remember: remember.checked });
+      if (!key.value.trim()) throw new Error("Enter a key.");
+      storeKey(key.value.trim(), { remember: remember.checked });
       return true;
     },
   });

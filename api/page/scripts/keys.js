@@ -1,18 +1,20 @@
-// Where the key to the API is kept: for this tab, or for this browser if its owner asked for that. Never in a cookie.
+// Storage of the API key: sessionStorage, or localStorage on request; never a cookie.
 
-const NAME = "dti-key";
+const STORAGE_KEY = "dti-key";
 
-/** The key that requests carry; null where nobody entered one. */
+/** The stored API key, or null. */
 export function currentKey() {
-  return sessionStorage.getItem(NAME) ?? localStorage.getItem(NAME);
+  return sessionStorage.getItem(STORAGE_KEY) ?? localStorage.getItem(STORAGE_KEY);
 }
 
-export function keepKey(key, { remember }) {
-  forgetKey();
-  (remember ? localStorage : sessionStorage).setItem(NAME, key);
+/** Store a key for this tab, or for this browser with `remember`. */
+export function storeKey(key, { remember }) {
+  clearKey();
+  (remember ? localStorage : sessionStorage).setItem(STORAGE_KEY, key);
 }
 
-export function forgetKey() {
-  sessionStorage.removeItem(NAME);
-  localStorage.removeItem(NAME);
+/** Remove the key from both storages. */
+export function clearKey() {
+  sessionStorage.removeItem(STORAGE_KEY);
+  localStorage.removeItem(STORAGE_KEY);
 }

@@ -1,21 +1,21 @@
-// Starts the page: the bar, the connection's banner, the queue's counter, and the views.
+// Entry point: header, connection banner, queue counter and router.
 import { activityView } from "./activity.js";
+import { announce } from "./announce.js";
+import { refreshConcepts } from "./concept-store.js";
 import { conceptView } from "./concept.js";
 import { conceptsView } from "./concepts.js";
 import { onConnection } from "./connection.js";
 import { createView } from "./create.js";
+import { element, setChildren } from "./dom.js";
 import { icon } from "./icons.js";
-import { enterKey } from "./key-dialog.js";
-import { refreshConcepts } from "./library.js";
-import { fill, make } from "./make.js";
-import { morphView } from "./morph.js";
+import { interpolationsView } from "./interpolations.js";
+import { openKeyDialog } from "./key-dialog.js";
 import { newConceptView } from "./new-concept.js";
-import { onQueue, watchQueue } from "./queue.js";
+import { onQueueChange, pollQueue } from "./queue.js";
 import { startRouter } from "./router.js";
-import { say } from "./say.js";
 import { themeButton } from "./theme.js";
 
-const PLACES = [
+const TABS = [
   ["", "concepts", "Concepts"],
   ["create", "create", "Create"],
   ["morph", "morph", "Morph"],
@@ -27,56 +27,74 @@ const ROUTES = [
   { path: "concepts/new", view: newConceptView },
   { path: "concepts/*", view: conceptView },
   { path: "create", view: createView },
-  { path: "morph", view: morphView },
+  { path: "morph", view: interpolationsView },
   { path: "activity", view: activityView },
 ];
 
-const links = PLACES.map(([place, drawing, words]) =>
-  make("a", { href: `#/${place}`, "data-place": place }, icon(drawing), make("span", {}, words)),
+const links = TABS.map(([route, iconName, label]) =>
+  element("a", { href: `#/${route}`, "data-route": route }, icon(iconName), element("span", {}, label)),
 );
-const counter = make("span", { class: "count", hidden: true });
+const counter = element("span", { class: "count", hidden: true });
 links.at(-1).append(counter);
-document.querySelector(".places").append(...links);
+document.querySelector(".tabs").append(...links);
 
-fill(
+setChildren(
   document.querySelector(".tools"),
-  make("a", { class: "button quiet icon", href: "/docs", title: "The HTTP API", "aria-label": "Documentation of the HTTP API" }, icon("book")),
-  make("button", { type: "button", class: "button quiet icon", title: "Enter a key", "aria-label": "Enter a key", onclick: changeKey }, icon("key")),
+  element(
+    "a",
+    { class: "button quiet icon", href: "/docs", title: "HTTP API", "aria-label": "HTTP API documentation" },
+    icon("book"),
+  ),
+  element(
+    "button",
+    {
+      type: "button",
+      class: "button quiet icon",
+      title: "Enter an API key",
+      "aria-label": "Enter an API key",
+      onclick: changeKey,
+    },
+    icon("key"),
+  ),
   themeButton(),
 );
 
 async function changeKey() {
-  if (await enterKey()) location.reload();
+  if (await openKeyDialog()) location.reload();
 }
 
-// The part of the address behind # belongs to the router.
+// The router owns location.hash: a link to #main would change the view.
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
-  document.getElementById("main").focus();
+  document.querySelector("#main").focus();
 });
 
 const banner = document.querySelector(".banner");
 onConnection((lost) => {
   banner.hidden = !lost;
-  banner.textContent = lost ? "The server does not answer. Trying again; nothing is lost." : "";
-  if (!lost) say("The server is back.");
+  banner.textContent = lost ? "Connection lost. Reconnecting …" : "";
+  if (!lost) announce("Connection restored.");
 });
 
-let trainings = "";
-onQueue((jobs) => {
-  // A training that is not in the queue any more has changed its concept, and one that is new may have brought one.
-  const now = jobs.filter((job) => job.kind === "train").map((job) => job.id).sort().join();
-  if (now !== trainings) refreshConcepts().catch(() => {});
-  trainings = now;
+let trainingIds = "";
+onQueueChange((jobs) => {
+  // A training that left the queue has changed its concept; a new one may have created a concept.
+  const ids = jobs
+    .filter((job) => job.kind === "train")
+    .map((job) => job.id)
+    .toSorted()
+    .join(",");
+  if (ids !== trainingIds) refreshConcepts();
+  trainingIds = ids;
   counter.hidden = jobs.length === 0;
-  fill(counter, String(jobs.length), make("span", { class: "unseen" }, " unfinished"));
+  setChildren(counter, String(jobs.length), element("span", { class: "visually-hidden" }, " unfinished"));
 });
 
-startRouter(document.getElementById("main"), ROUTES, (place) => {
-  const shown = place === "concepts" ? "" : place;
+startRouter(document.querySelector("#main"), ROUTES, (segment) => {
+  const route = segment === "concepts" ? "" : segment;
   for (const link of links) {
-    if (link.dataset.place === shown) link.setAttribute("aria-current", "page");
+    if (link.dataset.route === route) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
 });
-watchQueue();
+pollQueue();

@@ -1,34 +1,57 @@
-// A button that opens a menu: arrow keys move in it, Escape and a press elsewhere close it.
-import { freshId, make } from "./make.js";
+// A menu button (ARIA menu pattern): arrow keys onKeydown, Escape and a click elsewhere close.
+import { element, uniqueId } from "./dom.js";
 
-/** `items`: { words, hint, act, bad }. */
-export function menuButton(label, face, items, { quiet = false } = {}) {
-  const menu = make("div", { role: "menu", id: freshId("menu"), "aria-label": label, hidden: true });
-  const button = make(
+/** `items` are { label, hint, onSelect, danger }; `quiet` shows the icon alone. */
+export function menuButton(label, content, items, { quiet = false } = {}) {
+  const menu = element("div", { role: "menu", id: uniqueId("menu"), "aria-label": label, hidden: true });
+  const button = element(
     "button",
-    { type: "button", class: `button ${quiet ? "quiet icon" : "plain"}`, "aria-haspopup": "menu", "aria-expanded": "false", "aria-controls": menu.id, "aria-label": quiet ? label : null, title: quiet ? label : null },
-    face,
+    {
+      type: "button",
+      class: `button ${quiet ? "quiet icon" : "plain"}`,
+      "aria-haspopup": "menu",
+      "aria-expanded": "false",
+      "aria-controls": menu.id,
+      "aria-label": quiet ? label : null,
+      title: quiet ? label : null,
+    },
+    content,
   );
-  const element = make("div", { class: "menu" }, button, menu);
-  const entries = items.map(({ words, hint, act, bad }) =>
-    make("button", { type: "button", role: "menuitem", tabIndex: -1, class: bad ? "bad" : "", onclick: () => (close(), act()) }, words, hint && make("small", {}, hint)),
+  const root = element("div", { class: "menu" }, button, menu);
+  const entries = items.map(({ label: text, hint, onSelect, danger }) =>
+    element(
+      "button",
+      {
+        type: "button",
+        role: "menuitem",
+        tabIndex: -1,
+        class: danger ? "danger" : "",
+        onclick: () => select(onSelect),
+      },
+      text,
+      hint && element("small", {}, hint),
+    ),
   );
   menu.append(...entries);
 
-  function open(at) {
+  function open(index) {
     menu.hidden = false;
     button.setAttribute("aria-expanded", "true");
-    entries.at(at).focus();
+    entries.at(index).focus();
   }
   function close() {
     menu.hidden = true;
     button.setAttribute("aria-expanded", "false");
     button.focus();
   }
-  function move(event) {
-    const at = entries.indexOf(document.activeElement);
-    const to = { ArrowDown: (at + 1) % entries.length, ArrowUp: at - 1, Home: 0, End: -1 }[event.key];
-    if (to !== undefined) entries.at(to).focus();
+  function select(onSelect) {
+    close();
+    onSelect();
+  }
+  function onKeydown(event) {
+    const index = entries.indexOf(document.activeElement);
+    const next = { ArrowDown: (index + 1) % entries.length, ArrowUp: index - 1, Home: 0, End: -1 }[event.key];
+    if (next !== undefined) entries.at(next).focus();
     else if (event.key === "Escape") close();
     else return;
     event.preventDefault();
@@ -40,12 +63,12 @@ export function menuButton(label, face, items, { quiet = false } = {}) {
     event.preventDefault();
     open(event.key === "ArrowDown" ? 0 : -1);
   });
-  menu.addEventListener("keydown", move);
-  element.addEventListener("focusout", (event) => {
-    if (!element.contains(event.relatedTarget) && !menu.hidden) {
+  menu.addEventListener("keydown", onKeydown);
+  root.addEventListener("focusout", (event) => {
+    if (!root.contains(event.relatedTarget) && !menu.hidden) {
       menu.hidden = true;
       button.setAttribute("aria-expanded", "false");
     }
   });
-  return element;
+  return root;
 }

@@ -1,21 +1,22 @@
-// The models that the service offers; asked for once.
+// The models of the service, fetched once.
 import { get } from "./api.js";
 
-let known = null;
+let pending = null;
 
+/** All models; a failed request is repeated by the next call. */
 export function models() {
-  known ??= get("/v1/models").then(
+  pending ??= get("/v1/models").then(
     (page) => page.items,
     (error) => {
-      known = null;
+      pending = null;
       throw error;
     },
   );
-  return known;
+  return pending;
 }
 
-/** A model by its name; without one the model that is used where nobody names any. */
+/** The model of a name, or the default model without a name. */
 export async function modelNamed(name) {
-  const all = await models();
-  return all.find((model) => (name ? model.name === name : model.default)) ?? all[0];
+  const available = await models();
+  return available.find((model) => (name ? model.name === name : model.default)) ?? available[0];
 }

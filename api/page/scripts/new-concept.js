@@ -1,105 +1,146 @@
-// The form for a new concept: pictures, a name, a class word.
+// The new-concept view: pictures, name, class classWord and training settings.
 import { request } from "./api.js";
-import { bringAlong } from "./bring-along.js";
+import { refreshConcepts } from "./concept-store.js";
+import { element, setChildren } from "./dom.js";
 import { Dropzone } from "./dropzone.js";
-import { exampleNamed, filesOf } from "./examples.js";
-import { clearWrong, field, filledIn, segments, showRefusal, showWrong } from "./fields.js";
-import { refreshConcepts } from "./library.js";
-import { fill, make } from "./make.js";
-import { NAME, asName, token } from "./prompts.js";
-import { lookAgain } from "./queue.js";
-import { go } from "./router.js";
-import { learningFields, settingsFrom } from "./training-settings.js";
+import { exampleFiles, exampleNamed } from "./examples.js";
+import { clearFieldErrors, field, formValues, segmentedControl, showApiError, showFieldError } from "./fields.js";
+import { importEmbedding } from "./import-embedding.js";
+import { CONCEPT_NAME, toConceptName, trigger } from "./prompts.js";
+import { refreshQueue } from "./queue.js";
+import { navigate } from "./router.js";
+import { newTrainingFields, trainingSettings } from "./training-settings.js";
+
+const KINDS = [
+  ["object", "Object"],
+  ["style", "Style"],
+];
 
 export async function newConceptView({ main, query, signal }) {
-  const name = make("input", { class: "input", name: "name", autocomplete: "off", autocapitalize: "none", spellcheck: false, maxLength: 63, placeholder: "my-dog" });
-  const word = make("input", { class: "input", name: "class_word", autocomplete: "off", autocapitalize: "none", maxLength: 100, placeholder: "dog" });
-  const zone = new Dropzone({ signal, chosen: () => name.value || name.focus() });
-  const example = make("p", { class: "example soft", "aria-live": "polite" });
-  const alert = make("p", { class: "alert", role: "alert" });
-  const submit = make("button", { class: "button primary" }, "Start learning");
-  const inside = make("div", { class: "inside" }, await learningFields());
-  const form = make(
+  const name = element("input", {
+    class: "input",
+    name: "name",
+    autocomplete: "off",
+    autocapitalize: "none",
+    spellcheck: false,
+    maxLength: 63,
+    placeholder: "my-dog",
+  });
+  const classWord = element("input", {
+    class: "input",
+    name: "class_word",
+    autocomplete: "off",
+    autocapitalize: "none",
+    maxLength: 100,
+    placeholder: "dog",
+  });
+  const dropzone = new Dropzone({ signal, onAdd: () => name.value || name.focus() });
+  const example = element("p", { class: "prompt-example muted", "aria-live": "polite" });
+  const alert = element("p", { class: "alert", role: "alert" });
+  const submit = element("button", { class: "button primary" }, "Start training");
+  const advanced = element("div", { class: "content" }, await newTrainingFields());
+  const kind = segmentedControl("Kind", "property", KINDS, "object");
+  const form = element(
     "form",
     { class: "new-concept", noValidate: true },
-    zone.element,
-    make(
+    dropzone.element,
+    element(
       "div",
       { class: "panel" },
-      field("Name", name, "How you call it in prompts: small letters, digits and hyphens."),
-      field("What is it?", word, "One word that the model knows, such as dog, mug or painting."),
-      segments("It is", "property", [["object", "A thing"], ["style", "A style"]], "object"),
+      field("Name", name, "Used in prompts: lowercase letters, digits and hyphens."),
+      field("Class word", classWord, "A word for its class that the model knows, such as dog, mug or painting."),
+      kind,
       example,
-      make("details", { class: "more" }, make("summary", {}, "Advanced"), inside),
+      element("details", { class: "disclosure" }, element("summary", {}, "Advanced"), advanced),
       alert,
-      make("div", { class: "actions" }, submit, make("a", { class: "button quiet", href: "#/" }, "Cancel")),
+      element("div", { class: "actions" }, submit, element("a", { class: "button quiet", href: "#/" }, "Cancel")),
     ),
   );
-  const show = () => fill(example, ...exampleOf(form, name.value, word.value));
+  const show = () => setChildren(example, ...promptExample(form, name.value, classWord.value));
   form.addEventListener("input", show);
-  name.addEventListener("change", () => ((name.value = asName(name.value)), show()));
+  name.addEventListener("change", () => {
+    name.value = toConceptName(name.value);
+    show();
+  });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    name.value = asName(name.value);
-    send({ form, zone, name, word, alert, submit });
+    name.value = toConceptName(name.value);
+    send({ form, dropzone, name, classWord, alert, submit });
   });
-  fill(main, make("div", { class: "heading" }, make("div", {}, make("h1", {}, "New concept"), make("p", { class: "lead" }, "A few pictures of one thing, from different sides and in different places.")), make("button", { type: "button", class: "button quiet", onclick: bringAlong }, "Bring an embedding along …")), form);
+  setChildren(main, heading(), form);
   show();
-  zone.button.focus();
-  await startWith(exampleNamed(query.get("example")), { zone, name, word, show });
+  dropzone.button.focus();
+  await loadExample(exampleNamed(query.get("example")), { dropzone, name, classWord, show });
   return "New concept";
 }
 
-async function startWith(example, { zone, name, word, show }) {
+function heading() {
+  const lead = "A few pictures of one subject, from different angles and in different settings.";
+  return element(
+    "div",
+    { class: "heading" },
+    element("div", {}, element("h1", {}, "New concept"), element("p", { class: "lead" }, lead)),
+    element("button", { type: "button", class: "button quiet", onclick: importEmbedding }, "Import an embedding …"),
+  );
+}
+
+async function loadExample(example, { dropzone, name, classWord, show }) {
   if (!example) return;
   name.value = example.name;
-  word.value = example.classWord;
-  zone.add(await filesOf(example));
+  classWord.value = example.classWord;
+  dropzone.add(await exampleFiles(example));
   show();
   name.closest("form").querySelector(".button.primary").focus();
 }
 
-function exampleOf(form, name, word) {
-  const trigger = token(asName(name) || "my-dog");
+function promptExample(form, name, classWord) {
+  const shownTrigger = trigger(toConceptName(name) || "my-dog");
   const style = form.elements.property.value === "style";
-  return ["In prompts: ", make("q", {}, style ? "a picture in the style of " : "a photo of ", trigger), word ? ` instead of “${word.trim()}”` : ""];
+  return [
+    "In prompts: ",
+    element("q", {}, style ? "a picture in the style of " : "a photo of ", shownTrigger),
+    classWord ? ` instead of “${classWord.trim()}”` : "",
+  ];
 }
 
-async function send({ form, zone, name, word, alert, submit }) {
-  clearWrong(form);
+async function send({ form, dropzone, name, classWord, alert, submit }) {
+  clearFieldErrors(form);
   alert.textContent = "";
-  if (!complete({ zone, name, word })) return;
+  if (!isComplete({ dropzone, name, classWord })) return;
   submit.ariaBusy = "true";
   try {
-    const answer = await request("POST", "/v1/concepts", { form: body(form, zone.files) });
-    const { concept } = await answer.json();
-    refreshConcepts().catch(() => {});
-    lookAgain();
-    go(`concepts/${concept.name}`);
+    const response = await request("POST", "/v1/concepts", { form: requestBody(form, dropzone.files) });
+    const { concept } = await response.json();
+    refreshConcepts();
+    refreshQueue();
+    navigate(`concepts/${concept.name}`);
   } catch (error) {
-    const aboutPictures = /^(image|archive|images)/.test(error.code) || error.fields?.some((one) => /^(images|archive)/.test(one.field));
-    if (aboutPictures) zone.showWrong(error.message);
-    else showRefusal(form, error, alert);
+    const concernsPictures =
+      /^(?:image|archive)/u.test(error.code) ||
+      error.fields?.some(({ field: path }) => /^(?:images|archive)/u.test(path));
+    if (concernsPictures) dropzone.showError(error.message);
+    else showApiError(form, error, alert);
   } finally {
     submit.ariaBusy = null;
   }
 }
 
-/** What can be seen to be missing here needs no question to the service. */
-function complete({ zone, name, word }) {
-  if (!word.value.trim()) showWrong(word, "Say in one word what it is.");
-  if (!NAME.test(name.value)) showWrong(name, "Give it a name of small letters, digits and hyphens.");
-  zone.wrong.textContent = zone.files.length ? "" : "Choose at least one picture.";
-  const first = zone.files.length === 0 ? zone.button : [name, word].find((one) => one.ariaInvalid);
+/** Check for missing input before anything is data. */
+function isComplete({ dropzone, name, classWord }) {
+  if (!classWord.value.trim()) showFieldError(classWord, "Enter a class word.");
+  if (!CONCEPT_NAME.test(name.value)) showFieldError(name, "Enter a name of lowercase letters, digits and hyphens.");
+  dropzone.error.textContent = dropzone.files.length > 0 ? "" : "Choose at least one picture.";
+  const first =
+    dropzone.files.length === 0 ? dropzone.button : [name, classWord].find((control) => control.ariaInvalid);
   first?.focus();
   return !first;
 }
 
-function body(form, files) {
-  const said = filledIn(form);
-  const sent = new FormData();
-  for (const one of ["name", "class_word", "property", "model", "method"]) if (said[one]) sent.set(one, said[one]);
-  for (const file of files) sent.append(/\.zip$/i.test(file.name) ? "archive" : "images", file, file.name);
-  sent.set("training", JSON.stringify(settingsFrom(form)));
-  return sent;
+function requestBody(form, files) {
+  const values = formValues(form);
+  const data = new FormData();
+  for (const key of ["name", "class_word", "property", "model", "method"]) if (values[key]) data.set(key, values[key]);
+  for (const file of files) data.append(/\.zip$/iu.test(file.name) ? "archive" : "images", file, file.name);
+  data.set("training", JSON.stringify(trainingSettings(form)));
+  return data;
 }

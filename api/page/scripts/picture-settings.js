@@ -1,45 +1,72 @@
-// How pictures are made: number, size, steps and so on; what is left empty stays as the model has it.
-import { choiceField, field, numberField, setChoices } from "./fields.js";
-import { make } from "./make.js";
+// The settings of a generation; empty fields mean the model's defaults.
+import { element } from "./dom.js";
+import { field, numberField, selectField, setOptions } from "./fields.js";
 import { modelNamed, models } from "./models.js";
 
-const KEPT = ["negative_prompt", "num_images", "width", "height", "steps", "guidance_scale", "scheduler", "seed", "format", "model"];
+const RESTORED_FIELDS = [
+  "negative_prompt",
+  "num_images",
+  "width",
+  "height",
+  "steps",
+  "guidance_scale",
+  "scheduler",
+  "seed",
+  "format",
+  "model",
+];
 
-/** The fields behind "Settings" for a form of pictures. */
+/** The settings fields of the create form, folded behind "Settings". */
 export async function pictureFields() {
-  const all = await models();
-  const negative = make("input", { class: "input", name: "negative_prompt", placeholder: "what to stay away from" });
-  const model = choiceField("Model", "model", [["", "That of the concepts"], ...all.map((one) => [one.name, one.name])]);
+  const available = await models();
+  const negative = element("input", { class: "input", name: "negative_prompt", placeholder: "blurry, text" });
+  const model = selectField("Model", "model", [
+    ["", "The concepts' model"],
+    ...available.map(({ name }) => [name, name]),
+  ]);
   const size = { min: 32, max: 2048 };
   const fields = [
-    field("Not in the picture", negative),
+    field("Negative prompt", negative),
     numberField("Width", "width", size),
     numberField("Height", "height", size),
     numberField("Steps", "steps", { min: 1, max: 150 }),
-    numberField("Guidance", "guidance_scale", { min: 0, max: 50, step: "any", hint: "How closely it keeps to the prompt." }),
-    choiceField("Sampler", "scheduler", [["", "The model's own"]]),
-    numberField("Seed", "seed", { min: 0, placeholder: "drawn" }),
-    choiceField("File format", "format", [["png", "PNG"], ["webp", "WebP"], ["jpeg", "JPEG"]]),
+    numberField("Guidance scale", "guidance_scale", {
+      min: 0,
+      max: 50,
+      step: "any",
+      hint: "Higher values follow the prompt more closely.",
+    }),
+    selectField("Sampler", "scheduler", []),
+    numberField("Seed", "seed", { min: 0, placeholder: "random" }),
+    selectField("File format", "format", [
+      ["png", "PNG"],
+      ["webp", "WebP"],
+      ["jpeg", "JPEG"],
+    ]),
     model,
   ];
-  const inside = make("div", { class: "inside grid-fields" }, fields);
-  const suit = async () => suitModel(inside, await modelNamed(model.querySelector("select").value));
-  model.addEventListener("change", suit);
-  await suit();
-  return make("details", { class: "more" }, make("summary", {}, "Settings"), inside);
+  const content = element("div", { class: "content grid-fields" }, fields);
+  const update = async () => adaptToModel(content, await modelNamed(model.querySelector("select").value));
+  model.addEventListener("change", update);
+  await update();
+  return element("details", { class: "disclosure" }, element("summary", {}, "Settings"), content);
 }
 
-/** Show what a model uses where nothing is said, and which samplers it has. */
-function suitModel(inside, model) {
-  const control = (name) => inside.querySelector(`[name="${name}"]`);
+/** Show a model's defaults as placeholders, and its samplers. */
+function adaptToModel(content, model) {
+  const control = (name) => content.querySelector(`[name="${name}"]`);
   for (const name of ["width", "height", "steps", "guidance_scale"]) control(name).placeholder = model.defaults[name];
-  for (const name of ["width", "height"]) Object.assign(control(name), { step: model.size_multiple_px, max: model.max_px });
-  setChoices(control("scheduler"), [["", `The model's own (${model.defaults.scheduler})`], ...model.schedulers.map((one) => [one, one])]);
+  const size = { step: model.size_multiple_px, max: model.max_px };
+  for (const name of ["width", "height"]) Object.assign(control(name), size);
+  setOptions(control("scheduler"), [
+    ["", `Default (${model.defaults.scheduler})`],
+    ...model.schedulers.map((name) => [name, name]),
+  ]);
 }
 
-/** Fill a form with the settings of a job, so that it would make the same again. */
-export function fillFrom(form, input, seed) {
-  for (const name of KEPT) {
+/** Fill a form with the settings of a job and a seed: the same input gives the same picture. */
+export function restoreSettings(form, input, seed) {
+  for (const name of RESTORED_FIELDS) {
     const control = form.elements[name];
     if (!control) continue;
     const value = name === "seed" ? seed : input[name];

@@ -1,38 +1,47 @@
-// A picture in a frame that has its size before the picture is there, and asks once more when the address has expired.
-import { make } from "./make.js";
+// Picture frames: sized before the picture has loaded, reloaded once when a signed URL has expired.
+import { apiPath, get } from "./api.js";
+import { element } from "./dom.js";
 
 /**
- * A picture of the service.
+ * A frame with an image of the API.
  *
- * `reload` resolves with the same picture under a fresh address.
+ * `reload(id)` resolves with the same image under a new URL.
  */
-export function picture(image, alt, reload = null) {
-  const shown = make("img", { alt, decoding: "async", width: image.width, height: image.height });
-  const frame = make("div", { class: "frame", style: { "aspect-ratio": `${image.width} / ${image.height}` } }, shown);
-  let asked = false;
-  shown.addEventListener("load", () => shown.classList.add("there"));
-  shown.addEventListener("error", async () => {
-    const fresh = asked || !reload ? null : await reload(image.id).catch(() => null);
-    asked = true;
-    if (fresh?.url) shown.src = fresh.url;
-    else frame.append(make("span", { class: "missing" }, "This picture is gone."));
+export function pictureFrame(image, alt, reload = null) {
+  const img = element("img", { alt, decoding: "async", width: image.width, height: image.height });
+  const frame = element("div", { class: "frame", style: { "aspect-ratio": `${image.width} / ${image.height}` } }, img);
+  let reloaded = false;
+  img.addEventListener("load", () => img.classList.add("loaded"));
+  img.addEventListener("error", async () => {
+    const fresh = reloaded || !reload ? null : await reload(image.id).catch(() => null);
+    reloaded = true;
+    if (fresh?.url) img.src = fresh.url;
+    else frame.append(element("span", { class: "missing" }, "This picture is no longer available."));
   });
-  if (image.url) shown.src = image.url;
+  if (image.url) img.src = image.url;
   return frame;
 }
 
-/** A frame for a picture that is still being made. */
-export function waitingFrame(width = 1, height = 1) {
-  return make("div", { class: "frame waiting", style: { "aspect-ratio": `${width} / ${height}` } });
+/** A frame for a picture that has not been generated yet. */
+export function placeholderFrame(width = 1, height = 1) {
+  return element("div", { class: "frame waiting", style: { "aspect-ratio": `${width} / ${height}` } });
 }
 
-/** Call something once when an element comes into sight. */
-export function whenSeen(element, act, signal) {
-  const eye = new IntersectionObserver((entries) => {
-    if (!entries.some((entry) => entry.isIntersecting)) return;
-    eye.disconnect();
-    act();
-  }, { rootMargin: "200px" });
-  eye.observe(element);
-  signal?.addEventListener("abort", () => eye.disconnect());
+/** A `reload` for the images of a job. */
+export function imageReloader(jobId) {
+  return async (id) => (await get(apiPath("jobs", jobId))).output.images.find((image) => image.id === id);
+}
+
+/** Call `callback()` once, when an element becomes visible. */
+export function onceVisible(target, callback, signal) {
+  const observer = new IntersectionObserver(
+    (entries) => {
+      if (!entries.some((entry) => entry.isIntersecting)) return;
+      observer.disconnect();
+      callback();
+    },
+    { rootMargin: "200px" },
+  );
+  observer.observe(target);
+  signal?.addEventListener("abort", () => observer.disconnect());
 }

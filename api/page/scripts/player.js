@@ -1,61 +1,90 @@
-// Frames one after another: a slider over them, a way to let them run, and the frame of the moment large.
+// A player for the frames of an interpolation: slider, play button and thumbnails.
+import { element, setChildren } from "./dom.js";
+import { formatPercent } from "./format.js";
 import { icon } from "./icons.js";
-import { fill, make } from "./make.js";
-import { picture } from "./picture.js";
-import { hueOf } from "./prompts.js";
+import { imageReloader, pictureFrame } from "./picture.js";
+import { conceptHue } from "./prompts.js";
 
 const FRAME_MS = 140;
 
-/** A player for the frames of an interpolation; `moved(image)` hears which one is shown. */
-export function player(job, { reload, moved = () => {}, signal }) {
+/** `onFrame(image)` is called for every frame that is shown. */
+export function player(job, { onFrame = () => {}, signal }) {
   const { images } = job.output;
   const [from, to] = job.concepts.map((concept) => concept.name);
-  // All frames lie in the stage, one of them shown: changing them needs no loading.
-  const frames = images.map((image, at) => picture(image, `Frame ${at + 1}: ${percent(image.share)} of the way from ${from} to ${to}`, reload));
-  const stage = make("div", { class: "stage", style: { "aspect-ratio": `${images[0].width} / ${images[0].height}` } }, frames);
-  const slider = make("input", { type: "range", class: "way", min: 0, max: images.length - 1, value: 0, "aria-label": `Way from ${from} to ${to}`, style: { "--from": hueOf(from), "--to": hueOf(to) } });
-  const strip = images.map((image, at) => make("button", { type: "button", class: "still", "aria-label": `Frame ${at + 1}, ${percent(image.share)}`, onclick: () => jump(at) }, make("img", { src: image.url, alt: "", width: image.width, height: image.height })));
-  const play = make("button", { type: "button", class: "button primary icon", "aria-label": "Play" }, icon("play"));
-  const share = make("output", { class: "figures small" });
+  // All frames are in the stage and one is visible: a change of frame needs no loading.
+  const reload = imageReloader(job.id);
+  const frames = images.map((image, index) =>
+    pictureFrame(image, `Frame ${index + 1}: ${formatPercent(image.share)} of the way from ${from} to ${to}`, reload),
+  );
+  const stage = element(
+    "div",
+    { class: "stage", style: { "aspect-ratio": `${images[0].width} / ${images[0].height}` } },
+    frames,
+  );
+  const slider = positionSlider(from, to, images.length);
+  const thumbnails = images.map((image, index) => thumbnailButton(image, index, () => seek(index)));
+  const play = element("button", { type: "button", class: "button primary icon", "aria-label": "Play" }, icon("play"));
+  const share = element("output", { class: "tabular small" });
   let timer = null;
-  let forwards = true;
+  let forward = true;
 
-  function show(at) {
-    slider.value = at;
-    slider.setAttribute("aria-valuetext", `${percent(images[at].share)} of the way`);
-    for (const [place, frame] of frames.entries()) frame.hidden = place !== at;
-    for (const [place, still] of strip.entries()) still.setAttribute("aria-pressed", String(place === at));
-    share.textContent = percent(images[at].share);
-    moved(images[at]);
+  function show(index) {
+    slider.value = index;
+    slider.setAttribute("aria-valuetext", `${formatPercent(images[index].share)} of the way`);
+    for (const [position, frame] of frames.entries()) frame.hidden = position !== index;
+    for (const [position, thumbnail] of thumbnails.entries()) thumbnail.ariaPressed = String(position === index);
+    share.textContent = formatPercent(images[index].share);
+    onFrame(images[index]);
   }
   function step() {
-    const at = Number(slider.value);
-    if (at === images.length - 1) forwards = false;
-    if (at === 0) forwards = true;
-    show(at + (forwards ? 1 : -1));
+    const index = Number(slider.value);
+    if (index === images.length - 1) forward = false;
+    if (index === 0) forward = true;
+    show(index + (forward ? 1 : -1));
   }
-  function stop() {
+  function pause() {
     clearInterval(timer);
     timer = null;
     play.ariaLabel = "Play";
-    fill(play, icon("play"));
+    setChildren(play, icon("play"));
   }
   play.addEventListener("click", () => {
-    if (timer) return stop();
+    if (timer) return pause();
     timer = setInterval(step, FRAME_MS);
     play.ariaLabel = "Pause";
-    fill(play, icon("pause"));
+    setChildren(play, icon("pause"));
   });
-  function jump(at) {
-    stop();
-    show(at);
+  function seek(index) {
+    pause();
+    show(index);
   }
-  slider.addEventListener("input", () => jump(Number(slider.value)));
-  signal.addEventListener("abort", stop);
+  slider.addEventListener("input", () => seek(Number(slider.value)));
+  signal.addEventListener("abort", pause);
   show(0);
-  return make("div", { class: "player" }, make("div", {}, stage, make("div", { class: "reel" }, play, slider, share)), make("div", { class: "stills", role: "group", "aria-label": "Frames" }, strip));
+  return element(
+    "div",
+    { class: "player" },
+    element("div", {}, stage, element("div", { class: "playback" }, play, slider, share)),
+    element("div", { class: "thumbnails", role: "group", "aria-label": "Frames" }, thumbnails),
+  );
 }
 
-export function percent(share) {
-  return `${Math.round(100 * share)} %`;
+function positionSlider(from, to, count) {
+  return element("input", {
+    type: "range",
+    class: "position",
+    min: 0,
+    max: count - 1,
+    value: 0,
+    "aria-label": `Position between ${from} and ${to}`,
+    style: { "--from": conceptHue(from), "--to": conceptHue(to) },
+  });
+}
+
+function thumbnailButton(image, index, onclick) {
+  return element(
+    "button",
+    { type: "button", class: "thumbnail", "aria-label": `Frame ${index + 1}, ${formatPercent(image.share)}`, onclick },
+    element("img", { src: image.url, alt: "", width: image.width, height: image.height }),
+  );
 }

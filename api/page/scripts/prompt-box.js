@@ -1,33 +1,57 @@
-// The field for prompts: `<` offers the concepts (a combobox with a list), and those that are named wear their colour.
-import { concepts, onConcepts } from "./library.js";
-import { fill, freshId, make } from "./make.js";
-import { prettyPrompt, token, wearing } from "./prompts.js";
-import { say } from "./say.js";
-import { plural } from "./words.js";
+// The prompt field: `<` opens suggestions of concepts (ARIA combobox), and triggers are highlighted.
+import { announce } from "./announce.js";
+import { listConcepts, onConceptsChange } from "./concept-store.js";
+import { element, setChildren, uniqueId } from "./dom.js";
+import { pluralize } from "./format.js";
+import { highlightPrompt, hueAttributes, trigger } from "./prompts.js";
 
-/** What stands between the last `<` and the caret, where a name is being written. */
-const OPEN = /<([a-z0-9-]{0,63})$/i;
-const OFFERED = 6;
+/** The incomplete trigger before the caret. */
+const OPEN_TRIGGER = /<(?<prefix>[a-z0-9-]{0,63})$/iu;
+const MAX_SUGGESTIONS = 6;
 
 export class PromptBox {
-  #offered = [];
+  #suggestions = [];
   #active = 0;
-  #known = [];
+  #concepts = [];
 
   constructor({ name, label, placeholder, submit, signal }) {
-    this.list = make("ul", { role: "listbox", id: freshId("concepts"), class: "offers", "aria-label": "Concepts", hidden: true });
-    this.input = make("textarea", { class: "input", name, placeholder, rows: 1, maxLength: 1000, spellcheck: false, role: "combobox", "aria-label": label, "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": this.list.id });
-    this.input.id = freshId("prompt");
-    this.shine = make("div", { class: "shine", "aria-hidden": "true" });
-    this.wrong = make("p", { class: "wrong", id: `${this.input.id}-wrong` });
-    this.input.setAttribute("aria-describedby", this.wrong.id);
-    this.element = make("div", { class: "prompt-box" }, make("div", { class: "layers" }, this.shine, this.input), this.list, this.wrong);
+    this.list = element("ul", {
+      role: "listbox",
+      id: uniqueId("concepts"),
+      class: "suggestions",
+      "aria-label": "Concepts",
+      hidden: true,
+    });
+    this.input = element("textarea", {
+      class: "input",
+      name,
+      placeholder,
+      rows: 1,
+      maxLength: 1000,
+      spellcheck: false,
+      role: "combobox",
+      "aria-label": label,
+      "aria-autocomplete": "list",
+      "aria-expanded": "false",
+      "aria-controls": this.list.id,
+    });
+    this.input.id = uniqueId("prompt");
+    this.highlight = element("div", { class: "highlight", "aria-hidden": "true" });
+    this.error = element("p", { class: "field-error", id: `${this.input.id}-error` });
+    this.input.setAttribute("aria-describedby", this.error.id);
+    this.element = element(
+      "div",
+      { class: "prompt-box" },
+      element("div", { class: "layers" }, this.highlight, this.input),
+      this.list,
+      this.error,
+    );
     this.submit = submit;
-    this.input.addEventListener("input", () => this.#changed());
-    this.input.addEventListener("keydown", (event) => this.#key(event));
+    this.input.addEventListener("input", () => this.#onInput());
+    this.input.addEventListener("keydown", (event) => this.#onKeydown(event));
     this.input.addEventListener("blur", () => this.#close());
-    this.input.addEventListener("scroll", () => (this.shine.scrollTop = this.input.scrollTop));
-    this.#learn(signal);
+    this.input.addEventListener("scroll", () => (this.highlight.scrollTop = this.input.scrollTop));
+    this.#load(signal);
   }
 
   get value() {
@@ -36,102 +60,114 @@ export class PromptBox {
 
   set value(text) {
     this.input.value = text;
-    this.#paint();
+    this.#updateHighlight();
   }
 
-  /** Go on writing at the end. */
+  /** Focus the field with the caret at the end. */
   focus() {
     this.input.focus();
     this.input.setSelectionRange(this.value.length, this.value.length);
   }
 
-  /** Write a concept's name where the caret is. */
+  /** Insert a concept's trigger at the caret. */
   insert(name) {
     const { selectionStart: from, selectionEnd: to } = this.input;
-    const gap = from > 0 && !/\s$/.test(this.value.slice(0, from)) ? " " : "";
-    this.input.setRangeText(`${gap}<${name}>`, from, to, "end");
+    const space = from > 0 && !/\s$/u.test(this.value.slice(0, from)) ? " " : "";
+    this.input.setRangeText(`${space}<${name}>`, from, to, "end");
     this.input.focus();
-    this.#changed();
+    this.#onInput();
   }
 
-  async #learn(signal) {
-    onConcepts((found) => (this.#known = found), signal);
-    this.#known = await concepts().catch(() => []);
+  async #load(signal) {
+    onConceptsChange((concepts) => (this.#concepts = concepts), signal);
+    this.#concepts = await listConcepts().catch(() => []);
   }
 
-  #changed() {
-    this.#paint();
-    const open = OPEN.exec(this.value.slice(0, this.input.selectionStart));
-    const ready = this.#known.filter((concept) => concept.ready);
-    this.#offered = open ? ready.filter((concept) => concept.name.includes(open[1].toLowerCase())).slice(0, OFFERED) : [];
+  #onInput() {
+    this.#updateHighlight();
+    const open = OPEN_TRIGGER.exec(this.value.slice(0, this.input.selectionStart));
+    const ready = this.#concepts.filter((concept) => concept.ready);
+    this.#suggestions = open
+      ? ready.filter((concept) => concept.name.includes(open.groups.prefix.toLowerCase())).slice(0, MAX_SUGGESTIONS)
+      : [];
     this.#active = 0;
-    if (this.#offered.length) this.#open();
+    if (this.#suggestions.length > 0) this.#open();
     else this.#close();
   }
 
-  #paint() {
-    // A last line break has no height in the layer below unless something follows it.
-    fill(this.shine, ...prettyPrompt(this.value), "\u200b");
+  #updateHighlight() {
+    // A trailing line break has no height in the highlight layer unless a character follows it.
+    setChildren(this.highlight, ...highlightPrompt(this.value), "\u200B");
     this.input.removeAttribute("aria-invalid");
-    this.wrong.textContent = "";
+    this.error.textContent = "";
   }
 
   #open() {
-    const was = this.list.hidden;
-    fill(this.list, this.#offered.map((concept, at) => this.#option(concept, at)));
+    const wasHidden = this.list.hidden;
+    setChildren(
+      this.list,
+      this.#suggestions.map((concept, index) => this.#option(concept, index)),
+    );
     this.list.hidden = false;
     this.input.setAttribute("aria-expanded", "true");
-    this.#mark();
-    if (was) say(`${plural(this.#offered.length, "concept")}. Up and down to choose, Enter to take.`);
+    this.#markActive();
+    const count = pluralize(this.#suggestions.length, "concept");
+    if (wasHidden) announce(`${count}. Arrow keys to choose, Enter to insert.`);
   }
 
-  #option(concept, at) {
-    const take = (event) => {
+  #option(concept, index) {
+    const accept = (event) => {
       event.preventDefault();
-      this.#take(at);
+      this.#accept(index);
     };
-    return make("li", { role: "option", id: `${this.list.id}-${at}`, onpointerdown: take, ...wearing(concept.name) }, token(concept.name), make("span", { class: "soft small" }, concept.class_word));
+    return element(
+      "li",
+      { role: "option", id: `${this.list.id}-${index}`, onpointerdown: accept, ...hueAttributes(concept.name) },
+      trigger(concept.name),
+      element("span", { class: "muted small" }, concept.class_word),
+    );
   }
 
-  #mark() {
-    for (const [at, option] of [...this.list.children].entries()) option.setAttribute("aria-selected", String(at === this.#active));
+  #markActive() {
+    const options = [...this.list.children];
+    for (const [index, option] of options.entries()) option.ariaSelected = String(index === this.#active);
     this.input.setAttribute("aria-activedescendant", `${this.list.id}-${this.#active}`);
     this.list.children[this.#active].scrollIntoView({ block: "nearest" });
   }
 
   #close() {
     this.list.hidden = true;
-    this.#offered = [];
+    this.#suggestions = [];
     this.input.setAttribute("aria-expanded", "false");
     this.input.removeAttribute("aria-activedescendant");
   }
 
-  #take(at) {
+  #accept(index) {
     const caret = this.input.selectionStart;
-    const open = OPEN.exec(this.value.slice(0, caret));
-    const rest = this.value.slice(caret).startsWith(">") ? 1 : 0;
-    this.input.setRangeText(`<${this.#offered[at].name}>`, caret - open[0].length, caret + rest, "end");
+    const open = OPEN_TRIGGER.exec(this.value.slice(0, caret));
+    const closing = this.value.slice(caret).startsWith(">") ? 1 : 0;
+    this.input.setRangeText(`<${this.#suggestions[index].name}>`, caret - open[0].length, caret + closing, "end");
     this.#close();
-    this.#paint();
+    this.#updateHighlight();
   }
 
-  #key(event) {
+  #onKeydown(event) {
     if (event.isComposing) return;
-    if (this.#offered.length) this.#keyInList(event);
-    // A prompt is one line of thought: Enter sends it, and pasted line breaks do no harm.
+    if (this.#suggestions.length > 0) this.#onListKeydown(event);
+    // Enter submits; line breaks can still be pasted or entered with Shift.
     else if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
       this.submit();
     }
   }
 
-  #keyInList(event) {
-    const count = this.#offered.length;
-    const to = { ArrowDown: (this.#active + 1) % count, ArrowUp: (this.#active + count - 1) % count }[event.key];
-    if (to !== undefined) {
-      this.#active = to;
-      this.#mark();
-    } else if (event.key === "Enter" || event.key === "Tab") this.#take(this.#active);
+  #onListKeydown(event) {
+    const count = this.#suggestions.length;
+    const next = { ArrowDown: (this.#active + 1) % count, ArrowUp: (this.#active + count - 1) % count }[event.key];
+    if (next !== undefined) {
+      this.#active = next;
+      this.#markActive();
+    } else if (event.key === "Enter" || event.key === "Tab") this.#accept(this.#active);
     else if (event.key === "Escape") this.#close();
     else return;
     event.preventDefault();

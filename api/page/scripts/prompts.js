@@ -1,39 +1,46 @@
-// Prompts and the concepts in them: `<name>` is a concept where the name is one that could be given.
-import { make } from "./make.js";
+// Prompts and triggers: `<name>` refers to a concept.
+import { element } from "./dom.js";
 
-const TRIGGER = /<([a-z0-9][a-z0-9-]{0,62})>/g;
+const TRIGGERS = /<(?<name>[a-z0-9][a-z0-9-]{0,62})>/gu;
 
-export const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
+export const CONCEPT_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/u;
 
-/** A direction on the circle of hues that belongs to a name, the same everywhere and always. */
-export function hueOf(name) {
-  let hash = 2166136261;
-  for (const character of name) hash = Math.imul(hash ^ character.codePointAt(0), 16777619);
+/** A concept's hue in degrees, from an FNV-1a hash of its name. */
+export function conceptHue(name) {
+  /* oxlint-disable no-bitwise -- the hash is made of bits */
+  let hash = 2_166_136_261;
+  for (const character of name) hash = Math.imul(hash ^ character.codePointAt(0), 16_777_619);
   return (hash >>> 0) % 360;
+  /* oxlint-enable no-bitwise */
 }
 
-/** What an element needs to wear a concept's colour. */
-export function wearing(name) {
-  return { "data-hue": "", style: { "--hue": hueOf(name) } };
+/** The attributes that give an element a concept's colour. */
+export function hueAttributes(name) {
+  return { "data-hue": "", style: { "--hue": conceptHue(name) } };
 }
 
-/** A concept's name as it stands in prompts. */
-export function token(name) {
-  return make("span", { class: "token", ...wearing(name) }, `<${name}>`);
+/** A concept's trigger, as written in prompts. */
+export function trigger(name) {
+  return element("span", { class: "trigger", ...hueAttributes(name) }, `<${name}>`);
 }
 
-/** A prompt as text nodes and tokens. */
-export function prettyPrompt(prompt) {
+/** A prompt as strings and trigger elements. */
+export function highlightPrompt(prompt) {
   const pieces = [];
   let end = 0;
-  for (const match of prompt.matchAll(TRIGGER)) {
-    pieces.push(prompt.slice(end, match.index), token(match[1]));
+  for (const match of prompt.matchAll(TRIGGERS)) {
+    pieces.push(prompt.slice(end, match.index), trigger(match.groups.name));
     end = match.index + match[0].length;
   }
   return [...pieces, prompt.slice(end)].filter((piece) => piece !== "");
 }
 
-/** What people type as a name, as a name can be. */
-export function asName(text) {
-  return text.toLowerCase().trim().replace(/[^a-z0-9]+/g, "-").replace(/^-+/, "").slice(0, 63);
+/** A text converted to a valid concept name. */
+export function toConceptName(text) {
+  return text
+    .toLowerCase()
+    .trim()
+    .replaceAll(/[^a-z0-9]+/gu, "-")
+    .replace(/^-+/u, "")
+    .slice(0, 63);
 }

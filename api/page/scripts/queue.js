@@ -1,45 +1,51 @@
-// What waits and what is worked on, asked for every few seconds while somebody looks at the page.
+// The unfinished jobs, polled while the page is visible.
 import { get } from "./api.js";
-import { onConnection, pause } from "./connection.js";
+import { onConnection } from "./connection.js";
 
-const WHILE_WORKING_MS = 2000;
-const WHILE_IDLE_MS = 8000;
+const BUSY_INTERVAL_MS = 2000;
+const IDLE_INTERVAL_MS = 8000;
 
 const listeners = new Set();
 let unfinished = [];
-let wake = () => {};
+let wakeUp = null;
 
-/** Be told of the unfinished jobs, in the order in which they were made, until a signal says stop. */
-export function onQueue(listener, signal) {
+/** Call `listener(jobs)` with the unfinished jobs, oldest first, now and after every poll, until the signal is aborted. */
+export function onQueueChange(listener, signal) {
   listeners.add(listener);
   signal?.addEventListener("abort", () => listeners.delete(listener));
   listener(unfinished);
 }
 
-/** Ask now: something was queued or cancelled. */
-export function lookAgain() {
-  wake();
+/** Poll now, because a job was queued or cancelled. */
+export function refreshQueue() {
+  wakeUp?.();
 }
 
-/** Keep asking for as long as the page is open. */
-export async function watchQueue() {
-  onConnection((lost) => lost || wake());
-  document.addEventListener("visibilitychange", () => wake());
+/** Poll for as long as the page is open. */
+export async function pollQueue() {
+  onConnection((lost) => lost || refreshQueue());
+  document.addEventListener("visibilitychange", refreshQueue);
   for (;;) {
-    if (!document.hidden) await ask();
-    await new Promise((done) => {
-      wake = done;
-      pause(unfinished.length ? WHILE_WORKING_MS : WHILE_IDLE_MS).then(done);
-    });
+    if (!document.hidden) await fetchUnfinished();
+    await nextPoll(unfinished.length > 0 ? BUSY_INTERVAL_MS : IDLE_INTERVAL_MS);
   }
 }
 
-async function ask() {
+function nextPoll(delayMs) {
+  return new Promise((resolve) => {
+    wakeUp = resolve;
+    setTimeout(resolve, delayMs);
+  });
+}
+
+async function fetchUnfinished() {
   try {
-    const pages = await Promise.all(["running", "queued"].map((status) => get("/v1/jobs", { status, limit: 100, quiet: true })));
-    unfinished = pages.flatMap((page) => page.items.reverse());
+    const pages = await Promise.all(
+      ["running", "queued"].map((status) => get("/v1/jobs", { status, limit: 100, quiet: true })),
+    );
+    unfinished = pages.flatMap((page) => page.items.toReversed());
     for (const listener of listeners) listener(unfinished);
   } catch {
-    // The connection tells of itself; a missing key is asked for by what somebody does next.
+    // The connection banner reports a lost server; the next action of the user asks for a missing key.
   }
 }

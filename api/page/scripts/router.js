@@ -1,28 +1,31 @@
-// Which view is shown: the part of the address behind # says it. A view lives until the next one is shown.
-import { fill, make } from "./make.js";
+// Hash router: location.hash selects the view; a view ends when the next one is shown.
+import { element, setChildren } from "./dom.js";
 
 /**
- * Show views as the address changes.
+ * Show the view of the current hash, and of every later one.
  *
- * A view is `({ main, place, query, signal }) => title`; what it started must end when the signal says so.
+ * A view is `async ({ main, segments, query, signal }) => title`; its listeners and requests end with the signal.
  */
 export function startRouter(main, routes, onChange) {
-  let leaving = new AbortController();
+  let controller = new AbortController();
   const show = async (first = false) => {
-    leaving.abort();
-    leaving = new AbortController();
-    const { signal } = leaving;
-    const { view, place, query } = find(routes);
-    fill(main);
-    onChange(place[0] ?? "");
+    controller.abort();
+    controller = new AbortController();
+    const { signal } = controller;
+    const { view, segments, query } = matchRoute(routes);
+    setChildren(main);
+    onChange(segments[0] ?? "");
     scrollTo(0, 0);
     try {
-      const title = await view({ main, place, query, signal });
+      const title = await view({ main, segments, query, signal });
       if (signal.aborted) return;
       document.title = `${title} · DTI`;
     } catch (error) {
       if (signal.aborted) return;
-      fill(main, trouble(error, () => show()));
+      setChildren(
+        main,
+        errorSection(error, () => show()),
+      );
     }
     if (!first && !main.contains(document.activeElement)) focusHeading(main);
   };
@@ -30,27 +33,28 @@ export function startRouter(main, routes, onChange) {
   show(true);
 }
 
-/** Go to a view; `query` is what it should start with. */
-export function go(place, query = {}) {
-  location.hash = linkTo(place, query).slice(1);
+/** Go to a view. */
+export function navigate(view, query = {}) {
+  location.hash = linkTo(view, query).slice(1);
 }
 
-export function linkTo(place, query = {}) {
-  const asked = new URLSearchParams(query);
-  return `#/${place}${asked.size ? `?${asked}` : ""}`;
+/** The address of a view with its query parameters. */
+export function linkTo(view, query = {}) {
+  const parameters = new URLSearchParams(query);
+  return `#/${view}${parameters.size > 0 ? `?${parameters}` : ""}`;
 }
 
-function find(routes) {
-  const [path, asked] = location.hash.replace(/^#\/?/, "").split("?");
-  const place = path.split("/").filter(Boolean).map(decodeURIComponent);
-  const { view } = routes.find((route) => matches(route.path, place)) ?? routes[0];
-  return { view, place, query: new URLSearchParams(asked) };
+function matchRoute(routes) {
+  const [path, parameters] = location.hash.replace(/^#\/?/u, "").split("?");
+  const segments = path.split("/").filter(Boolean).map(decodeURIComponent);
+  const { view } = routes.find((route) => matches(route.path, segments)) ?? routes[0];
+  return { view, segments, query: new URLSearchParams(parameters) };
 }
 
-/** `*` in a route's path stands for whatever people named. */
-function matches(path, place) {
+/** Whether a route's path matches; `*` matches any segment. */
+function matches(path, segments) {
   const parts = path.split("/").filter(Boolean);
-  return parts.length === place.length && parts.every((part, number) => part === "*" || part === place[number]);
+  return parts.length === segments.length && parts.every((part, index) => part === "*" || part === segments[index]);
 }
 
 function focusHeading(main) {
@@ -60,12 +64,17 @@ function focusHeading(main) {
   heading.focus({ preventScroll: true });
 }
 
-function trouble(error, again) {
-  return make(
+function errorSection(error, retry) {
+  return element(
     "section",
     { class: "empty" },
-    make("h1", {}, error.status === 404 ? "There is nothing here" : "That did not work"),
-    make("p", { class: "soft", role: "alert" }, error.message),
-    make("div", { class: "actions" }, make("button", { class: "button plain", type: "button", onclick: again }, "Try again"), make("a", { class: "button quiet", href: "#/" }, "To your concepts")),
+    element("h1", {}, error.status === 404 ? "Not found" : "This view could not be loaded"),
+    element("p", { class: "muted", role: "alert" }, error.message),
+    element(
+      "div",
+      { class: "actions" },
+      element("button", { class: "button plain", type: "button", onclick: retry }, "Try again"),
+      element("a", { class: "button quiet", href: "#/" }, "All concepts"),
+    ),
   );
 }

@@ -1,5 +1,5 @@
-// Light or dark: as the system has it, until somebody chooses. The choice stays in this browser.
-import { make } from "./make.js";
+// Light or dark theme: the system's until one is chosen; the choice is stored in this browser.
+import { element } from "./dom.js";
 import { icon } from "./icons.js";
 
 const system = matchMedia("(prefers-color-scheme: dark)");
@@ -14,13 +14,14 @@ function choose(theme) {
   localStorage.setItem("theme", theme);
 }
 
-/** The button that changes between the two. */
+/** The button that switches the theme. */
 export function themeButton() {
-  const button = make("button", { type: "button", class: "button quiet icon" });
+  const button = element("button", { type: "button", class: "button quiet icon" });
   const show = () => {
     const next = isDark() ? "light" : "dark";
     button.replaceChildren(icon(next === "dark" ? "moon" : "sun"));
-    button.ariaLabel = button.title = `Use the ${next} theme`;
+    button.title = `Use the ${next} theme`;
+    button.ariaLabel = button.title;
   };
   button.addEventListener("click", () => {
     choose(isDark() ? "light" : "dark");

@@ -1,133 +1,97 @@
-// A training while it runs and after it ended: its course, what is left of it, its previews, and a way to stop it.
-import { get, path, post } from "./api.js";
-import { Compass } from "./compass.js";
-import { CourseChart } from "./course-chart.js";
-import { follow } from "./follow.js";
-import { icon } from "./icons.js";
-import { fill, make } from "./make.js";
-import { picture } from "./picture.js";
-import { lookAgain } from "./queue.js";
-import { say, toast } from "./say.js";
-import { UNFINISHED, doneShare, progressWords } from "./words.js";
+// The panel of a training: progress, loss chart, angle gauge, previews and a cancel button.
+import { AngleGauge } from "./angle-gauge.js";
+import { announce } from "./announce.js";
+import { apiPath, get } from "./api.js";
+import { cancelButton } from "./cancel-button.js";
+import { element } from "./dom.js";
+import { progressFraction, progressText, UNFINISHED } from "./format.js";
+import { watchJob } from "./job-stream.js";
+import { LossChart } from "./loss-chart.js";
+import { imageReloader, pictureFrame } from "./picture.js";
+import { oncePerFrame, throttled } from "./throttle.js";
 
-const METRICS_EVERY_MS = 900;
+const METRICS_INTERVAL_MS = 900;
 
 /**
- * A panel that follows a training.
+ * The panel of a concept's newest training.
  *
- * `ended(job)` is called when it ends while somebody looks, `judged(verdicts)` when it has said what it thinks of the
- * pictures that it was given.
+ * `onEnd(job)` is called when the training ends while the panel is shown, `onSelection(images)` with the selection of
+ * its training pictures.
  */
-export function trainingPanel(concept, { ended, judged, signal }) {
-  const chart = new CourseChart();
-  const compass = new Compass(concept.class_word);
-  const state = make("p", { class: "state figures" }, "…");
-  const meter = make("div", { class: "meter", role: "progressbar", "aria-label": "Training", "aria-valuemin": 0, "aria-valuemax": 100 }, make("i"));
-  const cancel = make("button", { type: "button", class: "button plain compact", onclick: stop, hidden: true }, icon("stop"), "Stop");
-  const alert = make("p", { class: "alert", role: "alert" });
-  const previews = make("ol", { class: "previews", "aria-label": "Previews" });
-  const element = make(
+export function trainingPanel(concept, { onEnd, onSelection, signal }) {
+  const chart = new LossChart();
+  const gauge = new AngleGauge(concept.class_word);
+  const state = element("p", { class: "state tabular" }, "…");
+  const alert = element("p", { class: "alert", role: "alert" });
+  const range = { "aria-valuemin": 0, "aria-valuemax": 100 };
+  const meter = element(
+    "div",
+    { class: "meter", role: "progressbar", "aria-label": "Training", ...range },
+    element("i"),
+  );
+  const cancel = cancelButton(concept.job, alert);
+  const previews = element("ol", { class: "previews", "aria-label": "Previews" });
+  const root = element(
     "section",
     { class: "panel training", "aria-label": "Training" },
-    make("header", {}, make("div", {}, make("h2", {}, "Training"), state), cancel),
+    element("header", {}, element("div", {}, element("h2", {}, "Training"), state), cancel),
     meter,
     alert,
-    make("div", { class: "charts" }, chart.element, compass.element),
+    element("div", { class: "charts" }, chart.element, gauge.element),
     previews,
   );
 
-  async function stop() {
-    cancel.disabled = true;
-    try {
-      await post(`${path("jobs", concept.job)}/cancel`);
-      lookAgain();
-      toast("Stopping the training.");
-    } catch (error) {
-      alert.textContent = error.message;
-    }
-  }
-
-  const metrics = throttled(METRICS_EVERY_MS, async (job) => {
-    const curve = await get(`${path("jobs", concept.job)}/metrics`, { signal });
+  const metrics = throttled(METRICS_INTERVAL_MS, async (job) => {
+    const curve = await get(`${apiPath("jobs", concept.job)}/metrics`, { signal });
     chart.show(curve, job.progress.total);
-    compass.show(curve.angle.findLast((angle) => angle !== null) ?? 0);
+    gauge.show(curve.angle.findLast((angle) => angle !== null) ?? 0);
   });
-  const said = milestones();
+  const announceQuarter = quarterAnnouncer();
 
   function show(job) {
-    const share = doneShare(job);
-    state.textContent = progressWords(job);
+    const fraction = progressFraction(job);
+    state.textContent = progressText(job);
     meter.hidden = !UNFINISHED.has(job.status);
-    meter.setAttribute("aria-valuenow", Math.round(100 * share));
-    meter.firstChild.style.setProperty("--done", share);
+    meter.setAttribute("aria-valuenow", Math.round(100 * fraction));
+    meter.firstChild.style.setProperty("--done", fraction);
     cancel.hidden = !UNFINISHED.has(job.status);
     cancel.disabled = job.cancel_requested;
     alert.textContent = job.error?.message ?? "";
     showPreviews(previews, job);
-    said(share);
-    if (job.output.pictures) judged(job.output.pictures);
-    metrics(job).catch(() => {});
+    announceQuarter(fraction);
+    if (job.output.pictures) onSelection(job.output.pictures);
+    metrics.call(job).catch(() => {});
   }
 
-  let wasRunning = false;
-  follow(concept.job, inFrames((job) => {
-    wasRunning ||= UNFINISHED.has(job.status);
-    show(job);
-  }), signal).then(
-    async (job) => {
-      if (signal.aborted) return;
-      await metrics.finally(job).catch(() => {});
-      if (wasRunning) ended(job);
-    },
-    (error) => (alert.textContent = error.message),
-  );
-  return element;
+  const watch = async () => {
+    let wasUnfinished = false;
+    const onUpdate = oncePerFrame((job) => {
+      wasUnfinished ||= UNFINISHED.has(job.status);
+      show(job);
+    });
+    const job = await watchJob(concept.job, onUpdate, signal);
+    if (signal.aborted) return;
+    await metrics.flush(job).catch(() => {});
+    if (wasUnfinished) await onEnd(job);
+  };
+  watch().catch((error) => (alert.textContent = error.message));
+  return root;
 }
 
-/** Previews in the order in which they came; those that are there already stay as they are. */
+/** Append the previews that are not shown yet. */
 function showPreviews(list, job) {
   const { images } = job.output;
   for (const image of images.slice(list.children.length)) {
-    list.append(make("li", {}, picture(image, `Preview: ${image.prompt}`, async (id) => (await get(path("jobs", job.id))).output.images.find((one) => one.id === id))));
+    list.append(element("li", {}, pictureFrame(image, `Preview: ${image.prompt}`, imageReloader(job.id))));
   }
 }
 
-/** Says a quarter, a half and three quarters, for those who cannot see the meter. */
-function milestones() {
+/** Announce 25, 50 and 75 % to screen readers. */
+function quarterAnnouncer() {
   let quarter = null;
-  return (share) => {
-    const now = Math.floor(4 * share);
-    if (quarter !== null && now > quarter && now < 4) say(`${25 * now} % learned.`);
-    quarter = now;
+  return (fraction) => {
+    const current = Math.floor(4 * fraction);
+    if (quarter !== null && current > quarter && current < 4) announce(`${25 * current} % trained.`);
+    quarter = current;
   };
-}
-
-/** Of many calls within a frame only the last counts: a stream that catches up brings hundreds at once. */
-function inFrames(act) {
-  let newest = null;
-  return (value) => {
-    if (newest === null) requestAnimationFrame(() => {
-      const last = newest;
-      newest = null;
-      act(last);
-    });
-    newest = value;
-  };
-}
-
-/** At most one call at a time and one every so often; `finally` waits for a last one. */
-function throttled(every, act) {
-  let running = null;
-  let last = 0;
-  const call = async (value) => {
-    if (running || performance.now() - last < every) return;
-    last = performance.now();
-    running = act(value).finally(() => (running = null));
-    await running;
-  };
-  call.finally = async (value) => {
-    await running?.catch(() => {});
-    await act(value);
-  };
-  return call;
 }

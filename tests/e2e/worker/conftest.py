@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.e2e.worker.workplace import Client, Worker, catalogue_file
+from tests.support.worker_driver import JobClient, WorkerDriver, catalogue_file
 
 
 @pytest.fixture(scope="session")
@@ -26,13 +26,13 @@ def environment(environment, catalogue):
 
 @pytest.fixture
 def client(service):
-    return Client(service)
+    return JobClient(service)
 
 
 @pytest.fixture
 def make_worker(service):
     """Makes workers on this test's service, each with a name of its own."""
-    return lambda name="ada": Worker(service, name)
+    return lambda name="ada": WorkerDriver(service, name)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from service import jobs
-from tests.e2e.worker.workplace import now, until
+from tests.support.worker_driver import now, until
 from worker.handlers.train import TrainHandler
 from worker.persistence import Persistence
 

@@ -10,8 +10,8 @@ import redis
 
 from service import jobs, workers
 from service.broker import queue_name
-from tests.e2e.worker.workplace import MODEL, Worker, now, until
-from tests.stack import CLI
+from tests.support.stack import CLI
+from tests.support.worker_driver import MODEL, WorkerDriver, now, until
 from worker.maintenance import Maintenance
 
 
@@ -59,7 +59,7 @@ def rings(service):
 def test_a_held_job_outlives_its_lease_and_a_lost_one_is_known_as_lost(client, service):
     client.generate()
     (held,) = claim(service)
-    worker = Worker(service)
+    worker = WorkerDriver(service)
     with worker.heartbeat as lease:
         lease.hold([held])
         first = client.job(held.job_id).lease_expires_at

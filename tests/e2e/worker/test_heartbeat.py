@@ -5,7 +5,7 @@ import time
 
 from service import jobs
 from service.workers import Presence
-from tests.e2e.worker.workplace import MODEL, now, until
+from tests.support.worker_driver import MODEL, now, until
 from worker.heartbeat import Heartbeat
 
 HERE = Presence(worker_id="ada", device="cpu", models=())

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from service.retention import GRACE
-from tests.e2e.worker.workplace import now
+from tests.support.worker_driver import now
 from worker.maintenance import Maintenance
 
 LATER = 2 * GRACE

@@ -6,7 +6,7 @@ import json
 import sd_parsers
 from PIL import Image
 
-from tests.e2e.worker.workplace import MODEL
+from tests.support.worker_driver import MODEL
 
 
 def test_a_picture_names_its_model_and_concepts_by_digest_and_repeats_itself(client, worker):

@@ -20,7 +20,7 @@ from dti.embeddings.mixing import blend
 from dti.formats import detect_and_read
 from service.database.tables import LOCAL_OWNER_ID, Job
 from stack.processes import LOOPBACK, free_port
-from tests.e2e.worker.workplace import MODEL, until
+from tests.support.worker_driver import MODEL, until
 
 PAUSE_S = 0.01
 WIDTH = 32
@@ -280,4 +280,4 @@ def test_what_is_wrong_without_looking_into_the_file_is_said_before_it_is_stored
 
 def rpcs_of(service):
     with service.database.reading() as session:
-        return session.scalars(select(Job).where(Job.kind == "rpc")).all()
+        return session.scalars(select(Job).where(Job.kind == "RPC")).all()

@@ -8,7 +8,7 @@ from PIL import Image
 
 from service import rpc
 from service.database.tables import LOCAL_OWNER_ID
-from tests.e2e.worker.workplace import MODEL, Client, Worker, now, pictures
+from tests.support.worker_driver import MODEL, JobClient, WorkerDriver, now, pictures
 
 ALL, NONE = 1e-9, 1.0
 
@@ -20,7 +20,7 @@ def under(service):
     def opened(policy, threshold):
         safety = replace(service.settings.safety, policy=policy, checker="opennsfw", threshold=threshold)
         guarded = replace(service, settings=replace(service.settings, safety=safety))
-        return Client(guarded), Worker(guarded)
+        return JobClient(guarded), WorkerDriver(guarded)
 
     return opened
 
@@ -78,7 +78,7 @@ def test_a_walk_is_nothing_without_one_of_its_pictures_and_a_training_goes_on_wi
 def test_a_worker_that_cannot_look_passes_nothing(under, service):
     client, _ = under("refuse", ALL)
     job_id = client.generate(steps=2)
-    Worker(service, "blind").work()
+    WorkerDriver(service, "blind").work()
     assert (client.job(job_id).status, client.job(job_id).error_code) == ("failed", "settings_invalid")
 
 

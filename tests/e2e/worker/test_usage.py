@@ -4,7 +4,7 @@ import pytest
 
 from service.accounts import usage
 from service.database.tables import LOCAL_OWNER_ID
-from tests.e2e.worker.workplace import now
+from tests.support.worker_driver import now
 
 
 def test_the_seconds_that_owners_are_charged_for_are_those_that_the_engines_took(client, worker, service):

@@ -11,9 +11,9 @@ from standardwebhooks.webhooks import Webhook as Verifier
 
 from service.database.tables import LOCAL_OWNER_ID
 from service.webhooks import endpoints
-from tests.e2e.worker.workplace import now, until
-from tests.service.receiver import listening
-from tests.stack import CLI
+from tests.support.stack import CLI
+from tests.support.webhook_receiver import listening
+from tests.support.worker_driver import now, until
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The API on a real port with real stores, and hands that do what workers do."""
+"""The API on a real port with real stores, and a fake worker."""
 
 import json
 import signal
@@ -11,8 +11,8 @@ import pytest
 from api.server import server
 from service.settings import Settings
 from stack.processes import LOOPBACK, free_port
-from tests.service.api.working import Worker
-from tests.service.strangers import png
+from tests.support.fake_worker import FakeWorker
+from tests.support.upload_samples import png
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def client(running, settings):
 
 @pytest.fixture
 def worker(service):
-    return Worker(service)
+    return FakeWorker(service)
 
 
 @pytest.fixture
@@ -68,8 +68,8 @@ def post_concept(client):
         files = [("images", (f"{n}.png", data)) for n, data in enumerate([png()] if images is None else images)]
         if archive is not None:
             files.append(("archive", ("pictures.zip", archive)))
-        said = {"name": name, "class_word": "dog", **fields}
-        form = {key: json.dumps(value) if isinstance(value, dict) else value for key, value in said.items()}
+        given = {"name": name, "class_word": "dog", **fields}
+        form = {key: json.dumps(value) if isinstance(value, dict) else value for key, value in given.items()}
         return client.post(
             "/v1/concepts",
             data={key: value for key, value in form.items() if value is not None},
@@ -81,13 +81,13 @@ def post_concept(client):
 
 
 @pytest.fixture
-def learned(post_concept, worker):
-    """Makes a concept and learns it."""
+def create_trained(post_concept, worker):
+    """Creates a concept and finishes its training."""
 
-    def learn(name="my-dog", **fields):
+    def train(name="my-dog", **fields):
         answer = post_concept(name, **fields)
         assert answer.status_code == 202, answer.text
         worker.work()
         return answer.json()["concept"]["id"]
 
-    return learn
+    return train

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from service.database.tables import Concept, Event, Job, Picture
-from tests.service.api.working import ROWS
-from tests.service.strangers import archive, header_of_png, jpeg, png
+from tests.support.fake_worker import ROWS
+from tests.support.upload_samples import archive, header_of_png, jpeg, png
 
 both_databases = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 
@@ -58,8 +58,8 @@ def test_pictures_come_from_an_archive_too(post_concept):
 
 
 @both_databases
-def test_a_learned_concept_is_ready_and_its_file_can_be_taken_home(client, learned):
-    learned("my-dog")
+def test_a_learned_concept_is_ready_and_its_file_can_be_taken_home(client, create_trained):
+    create_trained("my-dog")
     concept = client.get("/v1/concepts/my-dog").json()
     assert concept["ready"]
     assert concept["embedding"]["encoders"]["text_encoder"] == {"vectors": 1, "dim": 4, "magnitude": 0.39}
@@ -110,8 +110,8 @@ def test_a_name_is_given_once(post_concept):
 
 
 @both_databases
-def test_a_concept_is_learned_again(client, learned, worker):
-    concept_id = learned("my-dog", training={"steps": 5})
+def test_a_concept_is_learned_again(client, create_trained, worker):
+    concept_id = create_trained("my-dog", training={"steps": 5})
     answer = client.post("/v1/concepts/my-dog/train", json={"training": {"steps": 9}, "from": "current"})
     assert answer.status_code == 202
     job = answer.json()["job"]
@@ -129,8 +129,8 @@ def test_a_concept_cannot_go_on_from_an_embedding_that_is_not_there(client, post
 
 
 @both_databases
-def test_a_deleted_concept_is_gone_with_its_pictures_and_what_was_made_with_it(client, learned, worker, service):
-    learned("my-dog")
+def test_a_deleted_concept_is_gone_with_its_pictures_and_what_was_made_with_it(client, create_trained, worker, service):
+    create_trained("my-dog")
     made = client.post("/v1/generations", json={"prompt": "a photo of <my-dog>"}).json()
     worker.work()
     urls = [image["url"] for image in client.get("/v1/concepts/my-dog").json()["images"]]

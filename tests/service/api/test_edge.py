@@ -13,7 +13,7 @@ import pytest
 
 from dti.spec.registry import METHODS
 from service.database.tables import LOCAL_OWNER_ID
-from tests.service.strangers import png
+from tests.support.upload_samples import png
 
 # --- who may call
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.service.api.test_keys import ADMIN_KEY, KEYED, bearer
-from tests.service.strangers import png
+from tests.support.upload_samples import png
 
 SCOPES = {"read", "train", "generate", "admin"}
 REFERENCE = "A concept's id or name."

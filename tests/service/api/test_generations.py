@@ -9,8 +9,8 @@ both_databases = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"
 
 
 @both_databases
-def test_a_generation_is_accepted_with_every_default_filled_in(client, learned, worker):
-    learned("my-dog")
+def test_a_generation_is_accepted_with_every_default_filled_in(client, create_trained, worker):
+    create_trained("my-dog")
     answer = client.post("/v1/generations", json={"prompt": "a photo of <my-dog> on the beach", "num_images": 2})
     assert answer.status_code == 202
     job = answer.json()
@@ -32,9 +32,9 @@ def test_a_generation_is_accepted_with_every_default_filled_in(client, learned, 
     assert job["finished_at"] >= job["started_at"] >= job["created_at"]
 
 
-def test_an_interpolation_is_accepted_between_two_concepts(client, learned):
-    learned("one")
-    learned("other")
+def test_an_interpolation_is_accepted_between_two_concepts(client, create_trained):
+    create_trained("one")
+    create_trained("other")
     said = {"from": "one", "to": "other", "frames": 3, "prompt": "a photo of {}", "method": "lerp", "animation": "gif"}
     answer = client.post("/v1/interpolations", json=said)
     assert answer.status_code == 202, answer.text
@@ -43,8 +43,8 @@ def test_an_interpolation_is_accepted_between_two_concepts(client, learned):
     assert [concept["name"] for concept in job["concepts"]] == ["one", "other"]
 
 
-def test_a_concept_that_is_unknown_or_not_ready_is_named(client, post_concept, learned):
-    learned("ready")
+def test_a_concept_that_is_unknown_or_not_ready_is_named(client, post_concept, create_trained):
+    create_trained("ready")
     post_concept("unready")
     cases = {
         "/v1/generations": [

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.service.strangers import jpeg, png
+from tests.support.upload_samples import jpeg, png
 
 KEY = {"Idempotency-Key": "a-key"}
 
@@ -62,8 +62,8 @@ def test_the_order_of_keys_and_white_space_do_not_matter_and_values_do(client):
     assert len(client.get("/v1/jobs").json()["items"]) == 1
 
 
-def test_a_key_is_for_one_path(client, learned):
-    learned()
+def test_a_key_is_for_one_path(client, create_trained):
+    create_trained()
     assert client.post("/v1/concepts/my-dog/train", json={}, headers=KEY).status_code == 202
     for path in ("/v1/generations", "/v1/concepts/other/train"):
         assert client.post(path, json={}, headers=KEY).status_code == 422

@@ -1,4 +1,4 @@
-"""OpenAI's images endpoint, with hands that do what a worker does."""
+"""OpenAI's images endpoint, with a fake worker."""
 
 import base64
 import io
@@ -37,8 +37,8 @@ def queued(client):
     return found[0]["id"]
 
 
-def test_pictures_come_by_address_or_whole(client, learned, serve):
-    learned("my-dog")
+def test_pictures_come_by_address_or_whole(client, create_trained, serve):
+    create_trained("my-dog")
     said = {"prompt": "a <my-dog>", "n": 2, "size": "32x32", "quality": "hd", "style": "vivid", "user": "ada"}
     by_address = client.post(PLACE, json=said)
     assert by_address.status_code == 200, by_address.text

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from service.accounts import usage
 from service.database.tables import Owner
-from tests.service.strangers import png
+from tests.support.upload_samples import png
 
 ADMIN_KEY = "an-admin-key-for-tests-0123456789abcdef"
 KEYED = {"DTI_AUTH": "on", "DTI_ADMIN_KEY": ADMIN_KEY}

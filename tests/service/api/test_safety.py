@@ -1,4 +1,4 @@
-"""Policies about pictures over HTTP, with hands that say what a worker's checker would."""
+"""Safety policies over HTTP, with a fake worker that gives the checker's scores."""
 
 import threading
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ import pytest
 
 from service import jobs, rpc
 from tests.service.api.test_keys import ADMIN_KEY, KEYED, bearer
-from tests.service.strangers import jpeg, png
+from tests.support.upload_samples import jpeg, png
 
 LOOKING = {"DTI_SAFETY_CHECKER": "opennsfw"}
 
@@ -35,7 +35,7 @@ def judge(service):
                     lease_s=60,
                 )
             for claim in claims:
-                said = [{"checker": "hands", "score": n / 2, "flagged": n == 1} for n in range(2)]
+                said = [{"checker": "fake", "score": n / 2, "flagged": n == 1} for n in range(2)]
                 with service.database.writing() as session:
                     rpc.finish_inspection(session, claim, said, moment())
 
@@ -56,8 +56,8 @@ def test_what_is_thought_of_uploads_is_told_with_them(client, post_concept, judg
     assert answer.status_code == 202, answer.text
     told = [image["safety"] for image in answer.json()["concept"]["images"]]
     assert told == [
-        {"checker": "hands", "score": 0.0, "flagged": False},
-        {"checker": "hands", "score": 0.5, "flagged": True},
+        {"checker": "fake", "score": 0.0, "flagged": False},
+        {"checker": "fake", "score": 0.5, "flagged": True},
     ]
     assert not [one.key for one in service.storage.listed("", 100) if "/RPCs/" in one.key]
 

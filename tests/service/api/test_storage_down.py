@@ -26,8 +26,8 @@ def s3(storage):
     return storage[1]
 
 
-def test_a_storage_that_is_down_is_said_and_nothing_is_kept(client, post_concept, learned, storage):
-    learned("my-dog")
+def test_a_storage_that_is_down_is_said_and_nothing_is_kept(client, post_concept, create_trained, storage):
+    create_trained("my-dog")
     url = client.get("/v1/concepts/my-dog").json()["images"][0]["url"]
     storage[0].stop()
     refused = [

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from cli import main
 from stack.home import Home
 from stack.processes import free_port
-from tests.stack import CLI, ROOT
+from tests.support.stack import CLI, ROOT
 
 COMMANDS = ("serve", "api", "worker", "keys", "remote", "migrate", "train", "render", "interpolate", "doctor")
 

@@ -1,17 +1,17 @@
-"""Hands that do at once, through the state machine, what a worker does with a model and time."""
+"""A worker without a model: it ends jobs at once, through the state machine."""
 
 import hashlib
 from datetime import UTC, datetime
 
 from service import jobs
 from service.storage import name_for
-from tests.service.strangers import png
+from tests.support.upload_samples import png
 
 ENCODERS = {"text_encoder": {"vectors": 1, "dim": 4, "magnitude": 0.39}}
-ROWS = b"what was learned"
+ROWS = b"learned rows"
 
 
-class Worker:
+class FakeWorker:
     @staticmethod
     def now():
         return datetime.now(UTC)
@@ -20,7 +20,7 @@ class Worker:
         self.service = service
 
     def work(self):
-        """Do everything that is queued; returns the ids of the jobs."""
+        """Finish every queued job; returns their ids."""
         claims = self.claim()
         for claim in claims:
             self.finish(claim)
@@ -43,8 +43,8 @@ class Worker:
         if claim.kind == "train":
             self.write(jobs.finish_training, claim, self.embedding(claim), self.now())
         else:
-            for position in range(claim.input.get("num_images") or claim.input["frames"]):
-                self.add(claim, "image", position)
+            for place in range(claim.input.get("num_images") or claim.input["frames"]):
+                self.add(claim, "image", place)
             self.write(jobs.succeed, claim, self.now())
 
     def embedding(self, claim):
@@ -54,20 +54,20 @@ class Worker:
             sha256=hashlib.sha256(ROWS).hexdigest(), key=key, encoders=ENCODERS, bytes=len(ROWS), steps=claim.total
         )
 
-    def add(self, claim, role, position, data=None):
-        data = data or png((64 + position, 64))
+    def add(self, claim, role, place, data=None):
+        data = data or png((64 + place, 64))
         key = name_for(claim.owner_id, "images", data + claim.job_id.encode(), "png")
         self.service.storage.put(key, data, "image/png")
         image = jobs.NewImage(
             role=role,
-            position=position,
+            place=place,
             key=key,
             sha256=hashlib.sha256(data).hexdigest(),
             content_type="image/png",
-            width=64 + position,
+            width=64 + place,
             height=64,
             bytes=len(data),
-            seed=position,
+            seed=place,
             prompt="a photo",
         )
         return self.write(jobs.add_image, claim, image, self.now())

@@ -1,4 +1,4 @@
-"""A worker and a client of the service in one test process: real stores, a small model with random weights."""
+"""A worker and a client of the service in the test's process, with a small model of random weights."""
 
 import io
 import threading
@@ -53,8 +53,8 @@ def pictures(seed=0, count=2):
         yield buffer.getvalue()
 
 
-class Client:
-    """Asks for jobs and looks at what became of them."""
+class JobClient:
+    """Submits jobs and reads their state and results."""
 
     def __init__(self, service):
         self.service = service
@@ -141,8 +141,8 @@ class Client:
         )
 
 
-class Worker:
-    """A worker whose shifts the test decides on."""
+class WorkerDriver:
+    """A worker that runs when the test calls `work`."""
 
     def __init__(self, service, name="ada"):
         self.stopping = threading.Event()
@@ -156,8 +156,8 @@ class Worker:
 
 
 def until(condition, timeout_s=30.0):
-    """Waits until something is so."""
+    """Wait until a condition holds."""
     deadline = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < deadline, "it did not come to that in time"
+        assert time.monotonic() < deadline, f"the condition did not hold within {timeout_s:g} s"
         time.sleep(0.005)

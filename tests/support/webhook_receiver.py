@@ -1,4 +1,4 @@
-"""A receiver of webhooks on loopback: it keeps what it got and answers as the test says."""
+"""A webhook receiver on loopback: it records requests and answers as the test sets."""
 
 import threading
 import time
@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from stack.processes import LOOPBACK
 
 
-class Receiver(ThreadingHTTPServer):
-    """What it got, as (path, headers, body) in order; `answers` are statuses, the last one for good."""
+class WebhookReceiver(ThreadingHTTPServer):
+    """Requests received, as (path, headers, body) in order; `answers` are statuses, the last one repeated."""
 
     daemon_threads = True
 
@@ -52,7 +52,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def listening():
-    receiver = Receiver()
+    receiver = WebhookReceiver()
     thread = threading.Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

@@ -1,4 +1,4 @@
-"""Hands that work the queue in a test: they submit, claim and end jobs at times of the test's choosing."""
+"""A driver of the job queue: it submits, claims and ends jobs at times of the test's choosing."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -9,10 +9,10 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LEASE_S = 15.0
 
 
-class Hands:
-    def __init__(self, database, broker):
+class QueueDriver:
+    def __init__(self, database, bell):
         self.database = database
-        self.broker = broker
+        self.bell = bell
 
     def owner(self, owner_id):
         with self.database.writing() as session:
@@ -25,7 +25,7 @@ class Hands:
             defaults["concepts"] = [_unlearned()]
         new = jobs.NewJob(owner_id=owner, kind=kind, model=model, **{**defaults, **rest})
         with self.database.writing() as session:
-            return jobs.submit(session, new, broker=self.broker, unfinished_limit=limit, now=NOON).id
+            return jobs.submit(session, new, broker=self.bell, unfinished_limit=limit, now=NOON).id
 
     def claim(self, worker="ada", *, models=("tiny",), pictures=100, trainings=100, rpcs=100, after_s=0.0):
         with self.database.writing() as session:
@@ -49,7 +49,7 @@ class Hands:
             return jobs.expire_leases(session, moment(after_s), attempts=attempts)
 
     def write(self, move, *arguments, **keywords):
-        """One of the state machine's writes, in a transaction of its own."""
+        """One of the state machine's writes, in its own transaction."""
         with self.database.writing() as session:
             return move(session, *arguments, **keywords)
 

@@ -1,4 +1,4 @@
-"""Files as strangers send them, good and bad, made on the spot."""
+"""Untrusted uploads, valid and malformed, generated in memory."""
 
 import io
 import struct
@@ -14,7 +14,7 @@ RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
 
 def quarters(size=(64, 48), mode="RGB"):
-    """A picture that shows which way is up: red, green over blue, white."""
+    """A picture whose orientation can be read: red, green over blue, white."""
     picture = Image.new("RGB", (2, 2))
     for place, colour in {(0, 0): RED, (1, 0): GREEN, (0, 1): BLUE, (1, 1): WHITE}.items():
         picture.putpixel(place, colour)
@@ -36,7 +36,7 @@ def jpeg(size=(64, 48), **options):
 
 
 def turned(orientation, kind="JPEG"):
-    """A picture that is stored turned and says so in its EXIF."""
+    """A picture stored rotated, with the orientation in its EXIF."""
     undo = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -44,7 +44,7 @@ def turned(orientation, kind="JPEG"):
 
 
 def header_of_png(width, height):
-    """A PNG that claims a size and holds next to nothing."""
+    """A PNG whose header claims a size and whose data is nearly empty."""
 
     def chunk(name, data):
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -54,7 +54,7 @@ def header_of_png(width, height):
 
 
 def header_of_webp(width, height):
-    """A WebP canvas that claims a size and holds next to nothing."""
+    """A WebP whose canvas claims a size and whose data is nearly empty."""
     canvas = b"\0" * 4 + struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3]
     body = (
         b"WEBPVP8X"
@@ -76,7 +76,7 @@ def archive(members, compression=zipfile.ZIP_DEFLATED):
 
 
 def lying_archive(compression=zipfile.ZIP_DEFLATED):
-    """A zip whose one member unpacks to far more than it claims."""
+    """A zip whose only member unpacks to far more bytes than its header declares."""
     data = bytearray(archive({"bomb.png": b"\0" * 50_000_000}, compression))
     claimed = struct.pack("<I", 1000)
     real = struct.pack("<I", 50_000_000)
@@ -84,7 +84,7 @@ def lying_archive(compression=zipfile.ZIP_DEFLATED):
 
 
 def crowded_archive():
-    """A zip whose directory claims to be two megabytes long."""
+    """A zip whose central directory declares a length of two megabytes."""
     data = bytearray(archive({"a.png": png()}))
     end = data.rfind(b"PK\x05\x06")
     data[end + 12 : end + 16] = struct.pack("<I", 2_000_000)

@@ -1,4 +1,4 @@
-"""How the page stands on a phone and on a wide screen, by day and by night, and for those who do not see it."""
+"""Layout on a phone and a wide screen, both themes, accessibility (axe), focus."""
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 pytestmark = pytest.mark.usefixtures("concepts")
 
 SCREENS = {"phone": {"width": 360, "height": 740}, "wide": {"width": 1440, "height": 900}}
-PLACES = {
+VIEWS = {
     "concepts": "",
     "new": "concepts/new?example=purple-owl",
     "concept": "concepts/ball",
@@ -15,48 +15,48 @@ PLACES = {
     "morph": "morph",
     "activity": "activity",
 }
-SETTLED_MS = 150
+SETTLE_MS = 150
 
 
-def findings(page):
+def serious_violations(page):
     violations = Axe().run(page).response["violations"]
     return [
-        f"{one['id']}: {one['help']} {[node['html'][:160] for node in one['nodes'][:3]]}"
-        for one in violations
-        if one["impact"] in {"serious", "critical"}
+        f"{violation['id']}: {violation['help']} {[node['html'][:160] for node in violation['nodes'][:3]]}"
+        for violation in violations
+        if violation["impact"] in {"serious", "critical"}
     ]
 
 
 @pytest.mark.parametrize(("scheme", "screen"), [("light", "phone"), ("dark", "wide")])
-def test_every_place_fits_and_has_no_serious_finding(visit, stack, keep, scheme, screen):
+def test_every_view_fits_the_screen_without_serious_violations(visit, stack, screenshot, scheme, screen):
     page = visit(stack, viewport=SCREENS[screen], color_scheme=scheme)
-    wrong = {}
-    for name, place in PLACES.items():
-        page.goto(f"{stack.url}/#/{place}")
+    problems = {}
+    for name, view in VIEWS.items():
+        page.goto(f"{stack.url}/#/{view}")
         expect(page.locator("h1")).to_have_count(1)
         page.wait_for_load_state("networkidle")
-        page.wait_for_timeout(SETTLED_MS)
-        keep(page, f"{name}-{scheme}-{screen}")
+        page.wait_for_timeout(SETTLE_MS)
+        screenshot(page, f"{name}-{scheme}-{screen}")
         too_wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
-        wrong[name] = findings(page) + (["it scrolls sideways"] if too_wide else [])
-    assert {name: found for name, found in wrong.items() if found} == {}
+        problems[name] = serious_violations(page) + (["the page scrolls horizontally"] if too_wide else [])
+    assert {name: found for name, found in problems.items() if found} == {}
 
 
-def test_dialogs_menus_and_disclosures_have_no_serious_finding(visit, stack, keep):
+def test_dialogs_menus_and_disclosures_have_no_serious_violations(visit, stack, screenshot):
     page = visit(stack, "concepts/ball")
     page.get_by_role("button", name="Export").click()
-    wrong = findings(page)
-    keep(page, "export-light-wide")
+    problems = serious_violations(page)
+    screenshot(page, "export-light-wide")
     page.keyboard.press("Escape")
     page.get_by_role("button", name="More").click()
-    page.get_by_role("menuitem", name="Learn again").click()
+    page.get_by_role("menuitem", name="Train again").click()
     page.get_by_role("dialog").get_by_text("Advanced").click()
-    wrong += findings(page)
-    keep(page, "learn-again-light-wide")
-    assert wrong == []
+    problems += serious_violations(page)
+    screenshot(page, "train-again-light-wide")
+    assert problems == []
 
 
-def test_the_theme_is_chosen_and_stays(visit, stack):
+def test_a_chosen_theme_survives_a_reload(visit, stack):
     page = visit(stack, color_scheme="light")
     background = "getComputedStyle(document.body).backgroundColor"
     light = page.evaluate(background)
@@ -67,7 +67,7 @@ def test_the_theme_is_chosen_and_stays(visit, stack):
     assert page.evaluate(background) == dark
 
 
-def test_focus_is_seen_and_begins_with_the_way_past_the_bar(visit, stack):
+def test_focus_is_visible_and_starts_at_the_skip_link(visit, stack):
     page = visit(stack)
     expect(page.get_by_role("heading", name="Concepts")).to_be_visible()
     page.keyboard.press("Tab")

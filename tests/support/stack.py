@@ -1,4 +1,4 @@
-"""The whole of `dti serve` as a process, and a client that does the main job on it."""
+"""`dti serve` as a process, and an HTTP client for it."""
 
 import contextlib
 import io
@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from stack.processes import LOOPBACK, Child, Program, answers, free_port
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CLI = (sys.executable, "-P", "-m", "cli")
 TRAINING = {"steps": 160, "batch_size": 2, "seed": 11}
 """Quick, and repeatable to the bit where it is trained alone."""
@@ -29,7 +29,7 @@ class Stack:
         self.port = free_port()
         self.home = home
         self.url = f"http://{LOOPBACK}:{self.port}"
-        self.client = Client(self.url)
+        self.client = ApiClient(self.url)
         program = Program(
             name="serve",
             argv=[*CLI, "serve"],
@@ -55,14 +55,14 @@ class Stack:
         self.serve.stop()
 
     def kill(self):
-        """End all of it as a power cut would, and wait until its last process is gone."""
+        """Kill every process of the stack, as a power cut would, and wait until the last one is gone."""
         family = [psutil.Process(self.serve.pid), *self.children().values()]
         os.kill(self.serve.pid, signal.SIGKILL)
         self.serve.stop()
         psutil.wait_procs(family[1:], timeout=20)
 
     def children(self):
-        """The processes of the stack by what they do."""
+        """The processes of the stack by role."""
         found = {}
         for process in psutil.Process(self.serve.pid).children():
             with contextlib.suppress(psutil.Error):
@@ -71,7 +71,7 @@ class Stack:
 
 
 def role(command):
-    """What a child of `dti serve` does, from its command line."""
+    """The role of a child of `dti serve`, from its command line."""
     if "--maintenance" in command:
         return "maintenance"
     return next(
@@ -79,19 +79,19 @@ def role(command):
     )
 
 
-class Client(httpx.Client):
-    """The main job over HTTP, in a few words."""
+class ApiClient(httpx.Client):
+    """The main requests of the HTTP API, one method each."""
 
     def __init__(self, url, key=None):
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         super().__init__(base_url=url, timeout=90, trust_env=False, headers=headers)
 
-    def teach(self, name, pictures, *, class_word="dog", **training):
+    def train(self, name, pictures, *, class_word="dog", **training):
         files = [("images", (f"{number}.png", picture, "image/png")) for number, picture in enumerate(pictures)]
         fields = {"name": name, "class_word": class_word, "training": json.dumps(training)}
         return self.accepted(self.post("/v1/concepts", data=fields, files=files))["job"]
 
-    def train_again(self, name, **training):
+    def retrain(self, name, **training):
         body = {"training": training, "from": "class_word"}
         return self.accepted(self.post(f"/v1/concepts/{name}/train", json=body))["job"]
 
@@ -123,12 +123,12 @@ class Client(httpx.Client):
         return answer.json()
 
     def fetch(self, image):
-        """The bytes behind a picture's address, as anybody without a key would get them."""
+        """A picture's bytes, from its address and without a key."""
         return httpx.get(image["url"], timeout=90, trust_env=False).raise_for_status().content
 
 
 def drawings(colour, count=4, size=96):
-    """Pictures of one simple thing, each a little different."""
+    """Pictures of one simple object, each slightly different."""
     return [_drawing(colour, size, shift=8 * number) for number in range(count)]
 
 

@@ -1,4 +1,4 @@
-"""A studio in a test: concepts made and taught without a model, requests put, all through the service's own rules."""
+"""A driver of the service without a model: it creates and trains concepts and submits requests by its rules."""
 
 import hashlib
 from dataclasses import replace
@@ -6,33 +6,33 @@ from dataclasses import replace
 from service import jobs
 from service.concepts import concepts, generations
 from service.database.tables import LOCAL_OWNER_ID
-from tests.service.hands import NOON, Hands
+from tests.support.queue_driver import NOON, QueueDriver
 
 
-class Studio(Hands):
+class ServiceDriver(QueueDriver):
     def __init__(self, service):
         super().__init__(service.database, service.broker)
         self.service = service
 
     def limit(self, **limits):
-        """Let the service's limits be others from now on."""
+        """Change the service's limits from now on."""
         settings = self.service.settings
         changed = replace(settings, limits=replace(settings.limits, **limits))
         self.service = replace(self.service, settings=changed)
 
     def concept(self, name, *, owner=LOCAL_OWNER_ID, ready=True, vectors=1, content=None, pictures=("a",), **fields):
-        """A new concept; its training is ended with an embedding where it is to be ready."""
+        """A new concept; a `ready` one has a finished training and an embedding."""
         said = {"name": name, "class_word": "dog", **fields}
         with self.database.reading() as session:
             new = concepts.check_new(self.service, session, owner, said)
         with self.database.writing() as session:
             concept, job = concepts.create(self.service, session, new, [picture(owner, p) for p in pictures], NOON)
         if ready:
-            self.teach(job, vectors=vectors, content=content)
+            self.finish_training(job, vectors=vectors, content=content)
         return concept
 
-    def teach(self, job, *, content=None, vectors=1):
-        """Run a training job to its end; the embedding's bytes are made up."""
+    def finish_training(self, job, *, content=None, vectors=1):
+        """End a training job successfully, with a made-up embedding."""
         (claim,) = [claim for claim in self.claim(models=[job.model], pictures=0) if claim.job_id == job.id]
         digest = sha256(content or job.id)
         encoders = {"text_encoder": {"vectors": vectors, "dim": 128, "magnitude": 0.4}}
@@ -82,10 +82,10 @@ def picture(owner, content):
     )
 
 
-def image(position, content, **rest):
+def image(place, content, **rest):
     return jobs.NewImage(
         role="image",
-        position=position,
+        place=place,
         key=f"own_local/images/{sha256(content)}.png",
         sha256=sha256(content),
         content_type="image/png",

@@ -1,0 +1,34 @@
+// The vocabulary tokens whose directions are nearest to a concept's.
+import { apiPath, get } from "./api.js";
+import { element } from "./dom.js";
+
+/**
+ * The nearest tokens of a concept's first encoder and vector, nearest first: [{ token, cosine }].
+ *
+ * Empty when the request fails: no view depends on them.
+ */
+export async function nearestTokens(concept, count) {
+  try {
+    const response = await get(`${apiPath("concepts", concept.id)}/neighbours`, { k: count });
+    return Object.values(response.encoders)[0][0];
+  } catch {
+    return [];
+  }
+}
+
+/** A list of tokens with their cosine similarity as bars. */
+export function neighbourList(tokens) {
+  return element(
+    "ol",
+    { class: "neighbour-list" },
+    tokens.map(({ token, cosine }) =>
+      element(
+        "li",
+        { style: { "--cosine": Math.max(0, cosine) } },
+        element("span", { class: "word" }, token),
+        element("i", { "aria-hidden": "true" }),
+        element("span", { class: "tabular muted small" }, cosine.toFixed(2)),
+      ),
+    ),
+  );
+}
