@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import boto3
@@ -50,11 +51,10 @@ class ObjectStore:
         if settings.s3_endpoint is None:
             raise SettingsError("DTI_S3_ENDPOINT is not set. Set it, or let `dti serve` start an S3 server of its own.")
         self._bucket = settings.s3_bucket
-        session = boto3.session.Session()
         public = settings.s3_public_endpoint or settings.s3_endpoint
-        self._client = _client(session, settings, settings.s3_endpoint)
-        self._prober = _client(session, settings, settings.s3_endpoint, read_timeout_s=_PROBE_S, attempts=1)
-        self._signer = self._client if public == settings.s3_endpoint else _client(session, settings, public)
+        self._client = _client(settings, settings.s3_endpoint)
+        self._prober = _client(settings, settings.s3_endpoint, read_timeout_s=_PROBE_S, attempts=1)
+        self._signer = self._client if public == settings.s3_endpoint else _client(settings, public)
 
     def put(self, key: str, data: bytes, content_type: str) -> None:
         """Store bytes; what was there under the key is replaced.
@@ -151,15 +151,14 @@ class ObjectStore:
         self._signer.close()
 
 
-def _client(
-    session: Any,  # noqa: ANN401 - boto3 makes its classes at run time
-    settings: Settings,
-    endpoint: str,
-    *,
-    read_timeout_s: float = 20,
-    attempts: int = 2,
-) -> Any:  # noqa: ANN401
-    return session.client(
+@cache
+def _session() -> Any:  # noqa: ANN401 - boto3 makes its classes at run time
+    """The process's one session: it keeps botocore's description of S3, a megabyte of JSON, parsed."""
+    return boto3.session.Session()
+
+
+def _client(settings: Settings, endpoint: str, *, read_timeout_s: float = 20, attempts: int = 2) -> Any:  # noqa: ANN401
+    return _session().client(
         "s3",
         endpoint_url=endpoint,
         aws_access_key_id=settings.s3_access_key,

@@ -1,8 +1,9 @@
-"""What tests stand on: real stores on loopback, started once a session where a test asks, ended with it.
+"""Real stores on loopback, started once a session when a test first asks for one.
 
-Every test gets its own database, bucket and an empty Valkey, so that none sees another's traces.
+Every test has its own database and bucket and an empty Valkey.
 """
 
+import gc
 import os
 import secrets
 import shutil
@@ -28,8 +29,13 @@ CHEAPEST_FIRST = ("unit", "parity", "service", "e2e", "browser")
 
 
 def pytest_collection_modifyitems(items):
-    """Whatever a cheap test can find, it finds before the dear ones have started."""
+    """Cheap tests run first."""
     items.sort(key=lambda item: CHEAPEST_FIRST.index(item.path.relative_to(TESTS).parts[0]))
+
+
+def pytest_collection_finish():
+    """Leave modules and collected tests out of garbage collection: a full one takes a second with them."""
+    gc.freeze()
 
 
 @dataclass(frozen=True)

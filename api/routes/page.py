@@ -1,4 +1,4 @@
-"""The page at /: static files of this package, and headers that keep it to itself. Knows nothing of the API."""
+"""The page at /: static files of this package with a Content Security Policy; independent of the API."""
 
 from urllib.parse import urlsplit
 
@@ -13,7 +13,7 @@ _INDEX = "index.html"
 
 
 def install(app: FastAPI, settings: Settings) -> None:
-    """Serve the page at /, and what it consists of below /page."""
+    """Serve the page at / and its files below /page."""
     files = _PageFiles(_policy(settings))
 
     async def page(request: Request) -> Response:
@@ -24,45 +24,45 @@ def install(app: FastAPI, settings: Settings) -> None:
 
 
 class _PageFiles(StaticFiles):
-    """The package's files, with the headers that all of them have."""
+    """The files of the package, with the headers of every response."""
 
     def __init__(self, policy: str) -> None:
         super().__init__(packages=[("api", "page")])
         self._headers = {
             "Content-Security-Policy": policy,
-            # Asked for again each time, answered by 304 while it is the same: an update is never half old.
+            # Revalidated on every load (304 while unchanged): an update never mixes with cached files.
             "Cache-Control": "no-cache",
             "Referrer-Policy": "same-origin",
             "X-Content-Type-Options": "nosniff",
         }
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        answer = await super().get_response(path, scope)
-        answer.headers.update(self._headers)
-        return answer
+        response = await super().get_response(path, scope)
+        response.headers.update(self._headers)
+        return response
 
 
 def _policy(settings: Settings) -> str:
-    """What the page may load: its own files, and pictures from wherever the storage gives them out."""
-    pictures = " ".join(("'self'", *_storage_origin(settings)))
-    rules = {
+    """The Content Security Policy: the page's own files, and images from the origin of the object store."""
+    image_sources = " ".join(("'self'", *_storage_origin(settings)))
+    directives = {
         "default-src": "'none'",
         "script-src": "'self'",
         "style-src": "'self'",
         "connect-src": "'self'",
-        "img-src": f"{pictures} blob:",
-        "media-src": pictures,
+        "img-src": f"{image_sources} blob:",
+        "media-src": image_sources,
         "base-uri": "'none'",
         "form-action": "'none'",
         "frame-ancestors": "'none'",
     }
-    return "; ".join(f"{name} {value}" for name, value in rules.items())
+    return "; ".join(f"{name} {value}" for name, value in directives.items())
 
 
 def _storage_origin(settings: Settings) -> tuple[str, ...]:
-    """Where signed addresses lead; it may be this very server under another of its names."""
+    """The origin of signed URLs, if it is not this server; empty otherwise."""
     endpoint = settings.s3_public_endpoint or settings.s3_endpoint
     if endpoint is None:
         return ()
-    place = urlsplit(endpoint)
-    return (f"{place.scheme}://{place.netloc}",)
+    parts = urlsplit(endpoint)
+    return (f"{parts.scheme}://{parts.netloc}",)

@@ -56,6 +56,15 @@ def test_dialogs_menus_and_disclosures_have_no_serious_violations(visit, stack, 
     assert problems == []
 
 
+@pytest.mark.parametrize("name", ["Export", "More"])
+def test_a_menu_stays_within_a_phone_screen(visit, stack, name):
+    page = visit(stack, "concepts/ball", viewport=SCREENS["phone"])
+    page.get_by_role("button", name=name).click()
+    box = page.get_by_role("menu", name=name).bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= SCREENS["phone"]["width"]
+
+
 def test_a_chosen_theme_survives_a_reload(visit, stack):
     page = visit(stack, color_scheme="light")
     background = "getComputedStyle(document.body).backgroundColor"

@@ -44,7 +44,7 @@ def test_the_main_task_by_keyboard_alone(visit, stack, pictures, screenshot):
     keyboard.press("Tab", "Tab", "Enter", "Tab")
     keyboard.type(STEPS)
     keyboard.press("Enter")
-    generate = page.get_by_role("link", name="Generate pictures")
+    generate = page.get_by_role("link", name="Generate")
     expect(generate).to_be_focused()
     keyboard.press("Enter")
     expect(page.get_by_role("combobox", name="Prompt")).to_have_value("a photo of <my-disc>")
@@ -52,6 +52,7 @@ def test_the_main_task_by_keyboard_alone(visit, stack, pictures, screenshot):
     keyboard.press("Enter")
     results = page.get_by_role("region", name="Results").get_by_role("article").first
     expect(results.locator("img.loaded")).to_have_count(4)
+    expect(results.locator("img.loaded").first).to_have_css("opacity", "1")
     expect(results).to_contain_text("a photo of <my-disc> in the snow")
     assert keyboard.actions <= MAX_ACTIONS
     screenshot(page, "results-light-wide")
@@ -77,9 +78,9 @@ def test_the_main_task_by_mouse(visit, stack, pictures, screenshot):
     expect(training.get_by_role("list", name="Previews").locator("img.loaded")).to_have_count(5)
     expect(page.get_by_role("region", name="Nearest tokens").get_by_role("listitem")).to_have_count(8)
     screenshot(page, "concept-light-wide")
-    page.get_by_role("link", name="Generate pictures").click()
+    page.get_by_role("link", name="Generate").click()
     page.get_by_role("radio", name="2", exact=True).check()
-    page.get_by_role("button", name="Generate pictures").click()
+    page.get_by_role("button", name="Generate").click()
     first = page.get_by_role("article").first
     expect(first.locator("img.loaded")).to_have_count(2)
     with page.expect_download() as download:
@@ -90,12 +91,12 @@ def test_the_main_task_by_mouse(visit, stack, pictures, screenshot):
 def test_reused_settings_generate_the_same_picture(visit, stack, concepts):
     page = visit(stack, "create?prompt=a photo of <ball>")
     page.get_by_role("radio", name="1", exact=True).check()
-    page.get_by_role("button", name="Generate pictures").click()
+    page.get_by_role("button", name="Generate").click()
     first = page.get_by_role("article").filter(has_text="a photo of <ball>").first
     expect(first.locator("img.loaded")).to_have_count(1)
     seed = first.locator(".seed").inner_text()
     first.get_by_role("button", name="Reuse settings").click()
-    page.get_by_role("button", name="Generate pictures").click()
+    page.get_by_role("button", name="Generate").click()
     expect(page.get_by_role("article").filter(has_text=seed)).to_have_count(2)
     first_hash, second_hash = (
         job["output"]["images"][0]["sha256"]

@@ -32,6 +32,6 @@ def test_a_training_is_watched_across_a_restart_of_the_server(visit, stack, conc
     stack.start()
     expect(banner).to_be_hidden()
     expect(training).to_contain_text("Succeeded")
-    expect(page.get_by_role("link", name="Generate pictures")).to_be_visible()
+    expect(page.get_by_role("link", name="Generate")).to_be_visible()
     assert len(training.locator(".loss-chart .smooth").get_attribute("d").split("L")) == 150
     stack.client.delete("/v1/concepts/patient")

@@ -110,7 +110,7 @@ function showHeading(heading, concept, alert, reload) {
     "a",
     { class: "button primary", href: linkTo("create", { prompt: startingPrompt(concept) }) },
     icon("create"),
-    "Generate pictures",
+    "Generate",
   );
   setChildren(
     heading,

@@ -27,7 +27,7 @@ export async function createView({ main, query, signal }) {
     signal,
   });
   const alert = element("p", { class: "alert", role: "alert" });
-  const submit = element("button", { class: "button primary" }, icon("create"), "Generate pictures");
+  const submit = element("button", { class: "button primary" }, icon("create"), "Generate");
   const settings = element("div", {});
   const count = segmentedControl("Pictures", "num_images", COUNTS, "4");
   const palette = element("div", { class: "palette" });

@@ -41,11 +41,7 @@ export function openKeyDialog(reason = null) {
   return openDialog({
     title: "Enter an API key",
     body: [
-      element(
-        "p",
-        { class: "muted" },
-        "This server requires an API key. Its operator issues them; they begin with dti_.",
-      ),
+      element("p", { class: "muted" }, "API keys are issued by the operator of the server and begin with dti_."),
       reason && element("p", { class: "alert" }, reason),
       field("Key", key),
       element("label", { class: "check" }, remember, "Remember in this browser"),

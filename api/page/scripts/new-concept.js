@@ -11,7 +11,7 @@ import { refreshQueue } from "./queue.js";
 import { navigate } from "./router.js";
 import { newTrainingFields, trainingSettings } from "./training-settings.js";
 
-const KINDS = [
+const PROPERTIES = [
   ["object", "Object"],
   ["style", "Style"],
 ];
@@ -39,7 +39,7 @@ export async function newConceptView({ main, query, signal }) {
   const alert = element("p", { class: "alert", role: "alert" });
   const submit = element("button", { class: "button primary" }, "Start training");
   const advanced = element("div", { class: "content" }, await newTrainingFields());
-  const kind = segmentedControl("Kind", "property", KINDS, "object");
+  const property = segmentedControl("Learnable property", "property", PROPERTIES, "object");
   const form = element(
     "form",
     { class: "new-concept", noValidate: true },
@@ -49,7 +49,7 @@ export async function newConceptView({ main, query, signal }) {
       { class: "panel" },
       field("Name", name, "Used in prompts: lowercase letters, digits and hyphens."),
       field("Class word", classWord, "A word for its class that the model knows, such as dog, mug or painting."),
-      kind,
+      property,
       example,
       element("details", { class: "disclosure" }, element("summary", {}, "Advanced"), advanced),
       alert,

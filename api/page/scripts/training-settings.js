@@ -19,7 +19,7 @@ const FIELDS = {
     numberField("Preview every N steps", "preview_every", {
       min: 0,
       max: 5000,
-      placeholder: "a fifth of the steps",
+      placeholder: "steps / 5",
       hint: "0 for none.",
     }),
   learning_rate: () => numberField("Learning rate", "learning_rate", { min: 0.000001, max: 1, step: "any" }),
