@@ -24,7 +24,7 @@ GRACE = timedelta(hours=1)
 _BATCH = 200
 """Rows that one transaction forgets."""
 
-_OURS = re.compile(r"own_\w+/(pictures|images|embeddings|checkpoints|RPCs)/.+", re.ASCII)
+_OURS = re.compile(r"own_\w+/(pictures|images|embeddings|checkpoints|rpc)/.+", re.ASCII)
 """What the service names; other things in the bucket are none of its business."""
 
 _MADE: tuple[Role, ...] = ("image", "animation", "contact_sheet")

@@ -105,7 +105,7 @@ def _upload(call: Call, form: NewImport) -> str:
     data = form.file.file.read(limit_bytes + 1)
     if len(data) > limit_bytes:
         raise BodyTooLargeError(limit_bytes)
-    key = f"{call.owner_id}/RPCs/{secrets.token_hex(16)}.upload"
+    key = f"{call.owner_id}/rpc/{secrets.token_hex(16)}.upload"
     call.service.storage.put(key, data, _ANY_FILE)
     return key
 

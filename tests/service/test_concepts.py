@@ -293,8 +293,8 @@ def test_a_file_that_an_rpc_brought_back_goes_with_its_concept(driver):
     with driver.database.writing() as session:
         rpc.submit_export(driver.service, session, concepts.hold(session, "own_local", "my-dog"), "a1111", NOON)
     (claim,) = driver.claim()
-    driver.write(rpc.finish_export, claim, "own_local/RPCs/my-dog.pt", ".pt", NOON)
-    assert "own_local/RPCs/my-dog.pt" in driver.delete(concept.id)
+    driver.write(rpc.finish_export, claim, "own_local/rpc/my-dog.pt", ".pt", NOON)
+    assert "own_local/rpc/my-dog.pt" in driver.delete(concept.id)
 
 
 def test_an_embedding_that_another_concept_or_a_waiting_job_needs_is_not_deleted(driver):

@@ -107,13 +107,13 @@ def test_what_anything_refers_to_is_not_left_behind(driver, left_behind):
     driver.concept("other", ready=False)
     (claim,) = driver.claim(pictures=0)
     driver.write(jobs.save_checkpoint, claim, key="own_local/checkpoints/job_1/c.safetensors", step=5)
-    driver.submit("RPC", file_key="own_local/RPCs/f.upload")
+    driver.submit("rpc", file_key="own_local/rpc/f.upload")
     keys = [
         concept.pictures[0].key,
         driver.get("my-dog").embedding.key,
         image(0, "x").key,
         "own_local/checkpoints/job_1/c.safetensors",
-        "own_local/RPCs/f.upload",
+        "own_local/rpc/f.upload",
     ]
     assert left_behind(*keys, age=2 * DAY) == []
 

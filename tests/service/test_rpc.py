@@ -41,7 +41,7 @@ def made(content="rows", neighbours=None):
 def bring(driver):
     """Submits an import; returns its id."""
 
-    def submit(name="mine", *, model="tiny", key="own_local/RPCs/1.upload"):
+    def submit(name="mine", *, model="tiny", key="own_local/rpc/1.upload"):
         fields = {"name": name, "class_word": "dog", "model": model}
         with driver.database.writing() as session:
             new = rpc.check_import(driver.service, session, LOCAL_OWNER_ID, fields, NOON)
@@ -112,7 +112,7 @@ def test_rpcs_go_before_pictures_and_trainings_and_need_no_room(driver, bring):
         assert jobs.has_claimable(session, **wanted, rpcs=True)
         assert not jobs.has_claimable(session, **wanted, rpcs=False)
     assert driver.claim(pictures=0, trainings=0, rpcs=0) == []
-    assert taken(driver, job).file_key == "own_local/RPCs/1.upload"
+    assert taken(driver, job).file_key == "own_local/rpc/1.upload"
 
 
 def test_nobody_sees_an_rpc(driver, bring):
@@ -205,7 +205,7 @@ def test_what_cannot_be_blended_is_refused_before_anything_is_queued(driver, mix
         with pytest.raises(error):
             mix(*parts)
     with driver.database.reading() as session:
-        assert session.scalars(select(Job).where(Job.kind == "RPC")).all() == []
+        assert session.scalars(select(Job).where(Job.kind == "rpc")).all() == []
 
 
 def test_a_part_that_is_deleted_ends_the_blend_and_nothing_comes_of_it(driver, mix, close):
@@ -238,11 +238,11 @@ def test_an_embedding_is_kept_while_an_rpc_is_about_it_and_so_is_an_rpcs_file(dr
     concept = driver.concept("dog")
     key = driver.get("dog").embedding.key
     ask(concept.id)
-    bring(key="own_local/RPCs/2.upload")
+    bring(key="own_local/rpc/2.upload")
     with driver.database.writing() as session:
         session.delete(session.merge(driver.get("dog").embedding))
         session.flush()
-        assert unreferenced(session, [key, "own_local/RPCs/2.upload", "nobody"]) == ["nobody"]
+        assert unreferenced(session, [key, "own_local/rpc/2.upload", "nobody"]) == ["nobody"]
 
 
 @pytest.mark.parametrize("running", [False, True])
@@ -264,9 +264,9 @@ def test_an_export_brings_back_a_file(driver, ask, close):
     job = ask("dog", rpc.submit_export, file_format="a1111")
     claim = taken(driver, job)
     assert claim.input == {"task": "export", "format": "a1111"}
-    driver.write(rpc.finish_export, claim, "own_local/RPCs/x.pt", ".pt", NOON)
+    driver.write(rpc.finish_export, claim, "own_local/rpc/x.pt", ".pt", NOON)
     brought = close(job)
-    assert (brought.result, brought.file_key) == ({"extension": ".pt"}, "own_local/RPCs/x.pt")
+    assert (brought.result, brought.file_key) == ({"extension": ".pt"}, "own_local/rpc/x.pt")
 
 
 def test_neighbours_are_kept_with_the_embedding_that_they_were_searched_for(driver, ask, close):
@@ -295,8 +295,8 @@ def test_rpcs_of_lost_requests_are_called_off_and_those_of_yesterday_forgotten(d
     driver.concept("dog")
     lost, done = bring("lost"), ask("dog", rpc.submit_export, file_format="a1111")
     claim = next(claim for claim in driver.claim(pictures=0, trainings=0) if claim.job_id == done)
-    driver.write(rpc.finish_export, claim, "own_local/RPCs/x.pt", ".pt", NOON)
-    late = bring("late", key="own_local/RPCs/3.upload")
+    driver.write(rpc.finish_export, claim, "own_local/rpc/x.pt", ".pt", NOON)
+    late = bring("late", key="own_local/rpc/3.upload")
     with driver.database.writing() as session:
         assert jobs.cancel_orphaned_rpcs(session, moment(59), after_s=60) == 0
         assert jobs.cancel_orphaned_rpcs(session, moment(61), after_s=60) == 1
@@ -305,9 +305,9 @@ def test_rpcs_of_lost_requests_are_called_off_and_those_of_yesterday_forgotten(d
     with driver.database.writing() as session:
         assert jobs.delete_old_rpcs(session, NOON + timedelta(hours=24)) == []
         spent = jobs.delete_old_rpcs(session, NOON + timedelta(hours=26))
-    assert spent == ["own_local/RPCs/x.pt", "own_local/RPCs/3.upload"]
+    assert spent == ["own_local/rpc/x.pt", "own_local/rpc/3.upload"]
     with driver.database.reading() as session:
-        left = session.scalars(select(Job.id).where(Job.kind == "RPC")).all()
+        left = session.scalars(select(Job.id).where(Job.kind == "rpc")).all()
         events = set(session.scalars(select(Event.job_id)))
     assert left == [lost]
     assert {late, done}.isdisjoint(events)

@@ -152,7 +152,7 @@ def test_what_is_undone_was_never_told(office, queue):
 def test_rpcs_and_the_jobs_of_other_owners_are_nobodys_business(office, queue):
     office.create()
     office.job(owner=queue.owner("own_other"))
-    queue.submit("RPC")
+    queue.submit("rpc")
     with office.database.writing() as session:
         claims = jobs.claim(
             session,

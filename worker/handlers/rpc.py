@@ -81,7 +81,7 @@ class RpcHandler(Handler):
         data, extension = formats.write(self._embedding(0), self.claim.input["format"])
         key = self._ledger.store(
             self.claim.owner_id,
-            self.claim.room("RPCs"),
+            self.claim.room("rpc"),
             data,
             extension=extension.removeprefix("."),
             content_type="application/octet-stream",

@@ -19,7 +19,7 @@ def test_what_was_left_behind_is_found_page_by_page_and_by_two_at_once(client, s
     worker.work()
     kept = everything(service)
     assert len(kept) >= 5
-    orphans = {f"own_local/{room}/{number}.bin" for room in ("RPCs", "images", "pictures") for number in range(3)}
+    orphans = {f"own_local/{room}/{number}.bin" for room in ("rpc", "images", "pictures") for number in range(3)}
     for key in orphans:
         service.storage.put(key, b"left behind", "application/octet-stream")
     service.storage.put("notes.txt", b"somebody's own", "text/plain")

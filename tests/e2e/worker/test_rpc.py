@@ -123,7 +123,7 @@ def test_what_is_taken_home_comes_back_as_it_was(served, client, service, file_f
     norms = again.json()["norms"]["text_encoder"]
     assert norms["before"] == norms["after"] == pytest.approx(before.magnitude.flatten().tolist())
     assert (again.json()["method"], client.embedding("mine").trigger) == ("import", "mine")
-    assert stored(service, "RPCs") == []
+    assert stored(service, "rpc") == []
 
 
 def test_an_inflated_row_is_repaired_where_that_is_asked(served, client):
@@ -210,7 +210,7 @@ def test_without_a_worker_who_asks_is_told_to_come_back_and_nothing_comes_of_it_
     worker.work()
     assert http.get("/concepts/mine").status_code == 404
     assert [rpc.status for rpc in rpcs_of(client.service)] == ["cancelled"]
-    assert stored(client.service, "RPCs") == []
+    assert stored(client.service, "rpc") == []
 
 
 def test_a_concept_that_is_deleted_while_somebody_waits_is_said_to_be_gone(http, learned, client):
@@ -251,7 +251,7 @@ def test_a_blend_and_an_import_that_are_sent_again_are_answered_with_what_they_m
         assert (first.status_code, again.status_code) == (201, 201)
         assert first.json() == again.json()
         assert call(headers={}).json()["code"] == "name_taken"
-    assert stored(client.service, "RPCs") == []
+    assert stored(client.service, "rpc") == []
 
 
 def test_who_leaves_before_the_answer_harms_nothing(http, learned, client, worker):
@@ -259,7 +259,7 @@ def test_who_leaves_before_the_answer_harms_nothing(http, learned, client, worke
     with httpx.Client(base_url=http.base_url, timeout=1) as hasty, pytest.raises(httpx.ReadTimeout):
         imported(hasty, data)
     worker.work()
-    until(lambda: stored(client.service, "RPCs") == [])
+    until(lambda: stored(client.service, "rpc") == [])
     assert http.get("/concepts/mine").json()["ready"]
 
 
@@ -280,4 +280,4 @@ def test_what_is_wrong_without_looking_into_the_file_is_said_before_it_is_stored
 
 def rpcs_of(service):
     with service.database.reading() as session:
-        return session.scalars(select(Job).where(Job.kind == "RPC")).all()
+        return session.scalars(select(Job).where(Job.kind == "rpc")).all()

@@ -59,7 +59,7 @@ def test_what_is_thought_of_uploads_is_told_with_them(client, post_concept, judg
         {"checker": "fake", "score": 0.0, "flagged": False},
         {"checker": "fake", "score": 0.5, "flagged": True},
     ]
-    assert not [one.key for one in service.storage.listed("", 100) if "/RPCs/" in one.key]
+    assert not [one.key for one in service.storage.listed("", 100) if "/rpc/" in one.key]
 
 
 @pytest.mark.parametrize("more_settings", [LOOKING | {"DTI_SAFETY_POLICY": p} for p in ("blur", "refuse")])
