@@ -60,7 +60,7 @@ class FakeWorker:
         self.service.storage.put(key, data, "image/png")
         image = jobs.NewImage(
             role=role,
-            place=place,
+            position=place,
             key=key,
             sha256=hashlib.sha256(data).hexdigest(),
             content_type="image/png",

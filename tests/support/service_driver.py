@@ -85,7 +85,7 @@ def picture(owner, content):
 def image(place, content, **rest):
     return jobs.NewImage(
         role="image",
-        place=place,
+        position=place,
         key=f"own_local/images/{sha256(content)}.png",
         sha256=sha256(content),
         content_type="image/png",

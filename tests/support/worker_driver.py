@@ -147,12 +147,12 @@ class WorkerDriver:
     def __init__(self, service, name="ada"):
         self.stopping = threading.Event()
         self.cards = {}
-        self.desk = ModelCache(service.catalogue, self.cards.__setitem__, SafetyFilter(service.settings.safety))
-        self.lease = Heartbeat(service, lambda: Presence(worker_id=name, device="cpu", models=self.desk.models))
-        self.shift = WorkerLoop(service, name, self.desk, self.lease, self.stopping)
+        self.model_cache = ModelCache(service.catalogue, self.cards.__setitem__, SafetyFilter(service.settings.safety))
+        self.heartbeat = Heartbeat(service, lambda: Presence(worker_id=name, device="cpu", models=self.model_cache.models))
+        self.loop = WorkerLoop(service, name, self.model_cache, self.heartbeat, self.stopping)
 
     def work(self):
-        self.shift.work()
+        self.loop.work()
 
 
 def until(condition, timeout_s=30.0):

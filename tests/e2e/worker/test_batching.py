@@ -82,7 +82,7 @@ def test_a_training_handed_back_after_its_last_update_is_ended_by_the_next_worke
             now=now(),
             lease_s=15.0,
         )
-    handler = TrainHandler(held, first.desk.station("noise"), Persistence(service, first.stopping))
+    handler = TrainHandler(held, first.model_cache.station("noise"), Persistence(service, first.stopping))
     handler.begin()
     while handler.station.busy:
         handler.station.advance()

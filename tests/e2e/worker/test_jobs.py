@@ -68,7 +68,7 @@ def test_previews_come_from_the_path_that_serves_and_the_training_ends_after_the
 def test_a_training_says_which_pictures_it_learned_from(client, worker):
     training = client.train("my-dog", steps=2)
     worker.work()
-    told = client.job(training).result["pictures"]
+    told = client.job(training).result["training_images"]
     assert [one["id"] for one in told] == [picture.id for picture in client.concept("my-dog").pictures]
     assert all(one["kept"] is (one["reason"] is None) for one in told)
 

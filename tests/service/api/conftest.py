@@ -1,17 +1,17 @@
 """The API on a real port with real stores, and a fake worker."""
 
 import json
-import signal
-import threading
-import time
+import shutil
 
 import httpx
 import pytest
 
-from api.server import server
+from service.context import Service
 from service.settings import Settings
 from stack.processes import LOOPBACK, free_port
+from tests.support.api_server import serving
 from tests.support.fake_worker import FakeWorker
+from tests.support.stores import store_environment
 from tests.support.upload_samples import png
 
 
@@ -24,34 +24,41 @@ def database_url(request):
 
 @pytest.fixture
 def more_settings():
-    """What a test sets beside the stores, by parametrising."""
+    """Settings beside the stores; a test parametrises them."""
     return {}
 
 
 @pytest.fixture
 def settings(environment, more_settings):
     port = free_port()
-    place = {"DTI_PORT": str(port), "DTI_S3_PUBLIC_ENDPOINT": f"http://{LOOPBACK}:{port}"}
-    return Settings.from_environment({**environment, **place, **more_settings})
+    address = {"DTI_PORT": str(port), "DTI_S3_PUBLIC_ENDPOINT": f"http://{LOOPBACK}:{port}"}
+    return Settings.from_environment({**environment, **address, **more_settings})
 
 
 @pytest.fixture
 def running(service):
     """The server, listening; it closes the service."""
-    serving = server(service)
-    thread = threading.Thread(target=serving.run)
-    thread.start()
-    while not serving.started and thread.is_alive():
-        time.sleep(0.005)
-    yield serving
-    serving.handle_exit(signal.SIGTERM, None)
-    thread.join(timeout=10)
-    assert not thread.is_alive()
+    with serving(service) as started:
+        yield started
 
 
 @pytest.fixture
 def client(running, settings):
     with httpx.Client(base_url=f"http://{settings.host}:{settings.port}", timeout=20) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def read_only_client(tmp_path_factory, sqlite_template, valkey_server, s3_server):
+    """One server for all tests of a module that only read what it serves itself; its database stays empty."""
+    folder = tmp_path_factory.mktemp("read-only")
+    database = shutil.copy(sqlite_template, folder / "dti.sqlite3")
+    stores = store_environment(folder / "home", f"sqlite:///{database}", valkey_server, s3_server.new_bucket())
+    settings = Settings.from_environment({**stores, "DTI_PORT": str(free_port())})
+    with (
+        serving(Service.open(settings)),
+        httpx.Client(base_url=f"http://{settings.host}:{settings.port}", timeout=20) as opened,
+    ):
         yield opened
 
 

@@ -16,11 +16,11 @@ def directives(response):
     return dict(directive.split(" ", 1) for directive in response.headers["content-security-policy"].split("; "))
 
 
-def test_the_root_serves_the_page_and_its_links_exist(client):
-    page = client.get("/")
+def test_the_root_serves_the_page_and_its_links_exist(read_only_client):
+    page = read_only_client.get("/")
     assert page.headers["content-type"].startswith("text/html")
     for link in re.findall(r"(?:src|href)=\"(/[^\"]+)\"", page.text):
-        assert client.get(link).status_code == 200, link
+        assert read_only_client.get(link).status_code == 200, link
 
 
 def test_every_imported_script_exists():
@@ -30,12 +30,12 @@ def test_every_imported_script_exists():
 
 
 @pytest.mark.parametrize("url", ["/", "/page/scripts/main.js", "/page/styles/tokens.css"])
-def test_the_policy_forbids_foreign_scripts_styles_and_requests(client, url):
-    policy = directives(client.get(url))
+def test_the_policy_forbids_foreign_scripts_styles_and_requests(read_only_client, url):
+    policy = directives(read_only_client.get(url))
     assert policy["default-src"] == "'none'"
     assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
     assert policy["frame-ancestors"] == policy["base-uri"] == "'none'"
-    assert "set-cookie" not in client.get(url).headers
+    assert "set-cookie" not in read_only_client.get(url).headers
 
 
 def test_the_policy_allows_images_from_the_object_store(client, post_concept):
@@ -44,18 +44,18 @@ def test_the_policy_allows_images_from_the_object_store(client, post_concept):
 
 
 @pytest.mark.parametrize("url", ["/", *URLS])
-def test_an_unchanged_file_is_revalidated_with_304(client, url):
-    first = client.get(url)
+def test_an_unchanged_file_is_revalidated_with_304(read_only_client, url):
+    first = read_only_client.get(url)
     assert first.status_code == 200
     assert first.headers["cache-control"] == "no-cache"
-    revalidated = client.get(url, headers={"If-None-Match": first.headers["etag"]})
+    revalidated = read_only_client.get(url, headers={"If-None-Match": first.headers["etag"]})
     assert (revalidated.status_code, revalidated.content) == (304, b"")
 
 
-def test_a_missing_file_is_answered_with_a_problem(client):
-    response = client.get("/page/scripts/missing.js")
+def test_a_missing_file_is_answered_with_a_problem(read_only_client):
+    response = read_only_client.get("/page/scripts/missing.js")
     assert (response.status_code, response.json()["code"]) == (404, "not_found")
 
 
-def test_files_outside_of_the_folder_are_not_served(client):
-    assert client.get("/page/%2e%2e/app.py").status_code == 404
+def test_files_outside_of_the_folder_are_not_served(read_only_client):
+    assert read_only_client.get("/page/%2e%2e/app.py").status_code == 404

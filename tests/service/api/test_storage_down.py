@@ -10,7 +10,7 @@ import pytest
 
 from stack import stores
 from stack.processes import LOOPBACK, Child, free_port
-from tests.conftest import S3
+from tests.support.stores import S3
 
 
 @pytest.fixture
