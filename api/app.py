@@ -1,4 +1,4 @@
-"""The application: its parts around an open service, its routes, and what every request passes through first."""
+"""The application: its components around an open service, its middleware, and its routes."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,8 +7,8 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from api import authentication, errors, openapi
-from api.body_limits import BodyLimit, WholeForms
-from api.deps import Parts
+from api.body_limits import BodyLimit, CompleteForms
+from api.deps import Components
 from api.openai_errors import OpenAIErrors
 from api.routes import (
     concepts,
@@ -33,26 +33,26 @@ _RESOURCES = (concepts, embeddings, generations, images, interpolations, jobs, k
 
 
 def create_app(service: Service) -> FastAPI:
-    """The application around an open service, which it closes at its end.
+    """The application around an open service, which it closes at shutdown.
 
     Raises:
-        SettingsError: the settings would serve people whom they must not.
+        SettingsError: CORS origins are set without authentication.
     """
     app = FastAPI(
         title="DTI",
         version=_VERSION,
-        description="Teach text-to-image models a concept from a few pictures, and make pictures with it.",
+        description="Train concepts of text-to-image models from a few pictures, and generate images of them.",
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
         generate_unique_id_function=_operation_id,
     )
-    app.state.parts = Parts.around(service)
-    app.add_middleware(WholeForms)
+    app.state.components = Components.create(service)
+    app.add_middleware(CompleteForms)
     limits = service.settings.limits
     app.add_middleware(BodyLimit, form_bytes=limits.body_bytes, json_bytes=min(limits.json_bytes, limits.body_bytes))
-    authentication.install(app, service, app.state.parts.rates)
-    # Outside of what may refuse a caller: its refusals are read by OpenAI's clients, too.
+    authentication.install(app, service, app.state.components.rate_limiter)
+    # Outside of authentication: OpenAI's clients read its errors, too.
     app.add_middleware(OpenAIErrors)
     errors.install(app)
     for resource in _RESOURCES:
@@ -61,22 +61,22 @@ def create_app(service: Service) -> FastAPI:
     docs.install(app)
     page.install(app, service.settings)
     openapi.install(app)
-    # Last, for a bucket may be called like anything.
+    # Last, since a bucket may have any name.
     files.install(app, service.settings)
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    parts: Parts = app.state.parts
+    components: Components = app.state.components
     try:
         yield
     finally:
-        parts.watcher.close()
-        parts.rates.close()
-        parts.service.close()
+        components.event_poller.close()
+        components.rate_limiter.close()
+        components.service.close()
 
 
 def _operation_id(route: APIRoute) -> str:
-    """The function's name, which is what generated clients call it."""
+    """The function's name; generated clients name their method after it."""
     return route.name

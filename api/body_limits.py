@@ -1,7 +1,4 @@
-"""What is asked of a request's body before anything parses it: a limit, and that a form is whole.
-
-It knows nothing of what bodies mean.
-"""
+"""Checks of a request's body before it is parsed: a size limit, and the closing boundary of a form."""
 
 from http import HTTPStatus
 
@@ -10,21 +7,21 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import answer
+from api.errors import error_response
 from service.errors import BodyTooLargeError
 
 _EPILOGUE_BYTES = 1024
-"""How much may follow a form's end; most clients send a line break."""
+"""Bytes that may follow a form's closing boundary; most clients send a line break."""
 
 _DIGITS = 18
-"""Of an announced length: more than any limit, and no more than is safe to turn into a number."""
+"""Of a Content-Length: more than any limit needs, and few enough to parse as a number."""
 
 
 class BodyLimit:
-    """Refuses a body by the length that it announces, and counts one that announces none while it is read.
+    """Refuses a body by its Content-Length; without one, its bytes are counted while it is read.
 
     Args:
-        app: what it hands over to.
+        app: the next application.
         form_bytes: the limit of forms, which may hold files.
         json_bytes: the limit of everything else.
     """
@@ -35,13 +32,13 @@ class BodyLimit:
         self._json_bytes = json_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a refusal, or hand over."""
+        """Refuse the request, or pass it on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         limit_bytes = self._json_bytes if _boundary(scope) is None else self._form_bytes
-        if _announced(scope) > limit_bytes:
-            await answer(BodyTooLargeError(limit_bytes))(scope, receive, send)
+        if _content_length(scope) > limit_bytes:
+            await error_response(BodyTooLargeError(limit_bytes))(scope, receive, send)
         else:
             await self._app(scope, _counted(receive, limit_bytes), send)
 
@@ -49,28 +46,28 @@ class BodyLimit:
 def _counted(receive: Receive, limit_bytes: int) -> Receive:
     received = 0
 
-    async def counting() -> Message:
+    async def receive_counted() -> Message:
         nonlocal received
         message = await receive()
         received += len(message.get("body", b""))
         if received > limit_bytes:
-            # The framework lets only its own refusals pass while it reads a body.
+            # While it reads a body, the framework passes on only its own exceptions.
             raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(BodyTooLargeError(limit_bytes)))
         return message
 
-    return counting
+    return receive_counted
 
 
-class WholeForms:
-    """Refuses a form without its closing boundary: its parser would take what came before the cut for all of it."""
+class CompleteForms:
+    """Refuses a form without its closing boundary: the parser would take a truncated form for a complete one."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand over; the refusal comes where the body ends."""
+        """Pass the request on; it is refused at the end of the body."""
         boundary = _boundary(scope) if scope["type"] == "http" else None
-        await self._app(scope, receive if boundary is None else _closed(receive, boundary), send)
+        await self._app(scope, receive if boundary is None else _requiring_closing_boundary(receive, boundary), send)
 
 
 def _boundary(scope: Scope) -> bytes | None:
@@ -78,21 +75,23 @@ def _boundary(scope: Scope) -> bytes | None:
     return options.get(b"boundary") if kind == b"multipart/form-data" else None
 
 
-def _closed(receive: Receive, boundary: bytes) -> Receive:
+def _requiring_closing_boundary(receive: Receive, boundary: bytes) -> Receive:
     closing, tail = b"--" + boundary + b"--", b""
 
-    async def watching() -> Message:
+    async def receive_checked() -> Message:
         nonlocal tail
         message = await receive()
         if message["type"] == "http.request":
             tail = (tail + message.get("body", b""))[-len(closing) - _EPILOGUE_BYTES :]
             if not message.get("more_body", False) and closing not in tail:
-                raise HTTPException(HTTPStatus.BAD_REQUEST, "The form is cut off. Send it again.")
+                raise HTTPException(
+                    HTTPStatus.BAD_REQUEST, "The form is truncated: its closing boundary is missing. Send it again."
+                )
         return message
 
-    return watching
+    return receive_checked
 
 
-def _announced(scope: Scope) -> int:
+def _content_length(scope: Scope) -> int:
     length = Headers(scope=scope).get("content-length", "")[:_DIGITS]
     return int(length) if length.isdecimal() else 0

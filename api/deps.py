@@ -1,13 +1,13 @@
-"""What routes ask for: who calls, the parts of the service, and how long the caller wants to wait.
+"""Dependencies of routes: the request's context with its identity and scope, pagination, and `Prefer: wait`.
 
-A route names the scope that it needs by the type of its first argument: `call: ReadCaller` (whatever only looks),
-`TrainCaller` (what makes, changes or deletes concepts), `GenerateCaller` (what makes pictures), `CancelCaller` (either
-of the two), `AdminCaller` (keys, and what concerns all owners). A key with the scope admin may do everything. `Caller`
-names none: it is for what such a route depends on. What needs no key asks for `Open`, and is no route under /v1.
-`call.owner_id` is whose things the caller may see; `call.service` has the bounds of the caller's key in its settings.
+A route names its scope by the type of its first argument: `context: ReadAccess` (reads), `TrainAccess` (makes, changes
+or deletes concepts), `GenerateAccess` (makes images), `CancelAccess` (either of the two), `AdminAccess` (keys, and all
+owners). The scope admin includes all others. `AnyAccess` names none: it is for dependencies of such routes. A route
+without a key asks for `PublicAccess`, and none of those is under /v1. `context.owner_id` is the owner whose data the
+request sees; `context.service` has the key's own quotas in its settings.
 
-A transaction is opened and committed inside the function that needs it, never around an answer: what is answered is
-committed, and nothing is open while somebody waits.
+A transaction is opened and committed inside the function that needs it, never around a response: a response is sent
+after its commit, and nothing is open while a request waits.
 """
 
 import re
@@ -32,123 +32,125 @@ from service.errors import KeyMissingError
 
 T = TypeVar("T")
 
-_UPLOADS_AT_ONCE = 4
-"""Uploads that are being cleaned; they take turns at decoding, and threads of other requests are not theirs to hold."""
+_CONCURRENT_UPLOADS = 4
+"""Uploads that are sanitized at once; a limiter of their own leaves the threads of other requests free."""
 
-_LONGEST_WAIT_S = 60
+_MAX_WAIT_S = 60
 _WAIT = re.compile(r"wait(?:\s*=\s*\"?(\d{1,4})\"?)?", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What one process has to answer requests with."""
+class Components:
+    """The shared components of one API process."""
 
     service: Service
-    watcher: EventPoller
-    uploads: CapacityLimiter
-    rates: RateLimiter
+    event_poller: EventPoller
+    upload_limiter: CapacityLimiter
+    rate_limiter: RateLimiter
 
     @classmethod
-    def around(cls, service: Service) -> "Parts":
-        """The parts around an open service."""
-        return cls(service, EventPoller(service), CapacityLimiter(_UPLOADS_AT_ONCE), RateLimiter(service.settings))
+    def create(cls, service: Service) -> "Components":
+        """The components around an open service."""
+        return cls(service, EventPoller(service), CapacityLimiter(_CONCURRENT_UPLOADS), RateLimiter(service.settings))
 
 
 @dataclass(frozen=True)
-class Call(Parts):
-    """A request by somebody."""
+class RequestContext(Components):
+    """The components, and the identity of a request."""
 
     identity: Identity
 
     @property
     def owner_id(self) -> str:
-        """Whose things are meant."""
+        """The owner whose data the request sees."""
         return self.identity.owner_id
 
 
 _bearer = HTTPBearer(
-    scheme_name="key", auto_error=False, description="A key, `dti_…`; a server on your own machine asks for none."
+    scheme_name="key", auto_error=False, description="A key, `dti_…`; a server on your own machine needs none."
 )
 
 
-async def _parts(request: Request) -> Parts:
-    parts: Parts = request.app.state.parts
-    return parts
+async def _components(request: Request) -> Components:
+    components: Components = request.app.state.components
+    return components
 
 
-async def _call(
+async def _request_context(
     request: Request,
-    parts: Annotated[Parts, Depends(_parts)],
+    components: Annotated[Components, Depends(_components)],
     scopes: SecurityScopes,
     _: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-) -> Call:
-    """The request of somebody who has one of the scopes that the route names; the key was looked at in api/access."""
+) -> RequestContext:
+    """The context of a request that has one of the route's scopes; api/authentication.py has checked the key."""
     identity = identity_of(request.scope)
     if identity is None:
         raise KeyMissingError
     if scopes.scopes:
         identity.check(scopes.scopes)
-    settings = identity.bounded(parts.service.settings)
-    return Call(**{**vars(parts), "service": replace(parts.service, settings=settings)}, identity=identity)
+    settings = identity.bounded(components.service.settings)
+    return RequestContext(
+        **{**vars(components), "service": replace(components.service, settings=settings)}, identity=identity
+    )
 
 
-Open = Annotated[Parts, Depends(_parts)]
-ReadCaller = Annotated[Call, Security(_call, scopes=["read"])]
-TrainCaller = Annotated[Call, Security(_call, scopes=["train"])]
-GenerateCaller = Annotated[Call, Security(_call, scopes=["generate"])]
-CancelCaller = Annotated[Call, Security(_call, scopes=["train", "generate"])]
-AdminCaller = Annotated[Call, Security(_call, scopes=["admin"])]
-Caller = Annotated[Call, Depends(_call)]
+PublicAccess = Annotated[Components, Depends(_components)]
+ReadAccess = Annotated[RequestContext, Security(_request_context, scopes=["read"])]
+TrainAccess = Annotated[RequestContext, Security(_request_context, scopes=["train"])]
+GenerateAccess = Annotated[RequestContext, Security(_request_context, scopes=["generate"])]
+CancelAccess = Annotated[RequestContext, Security(_request_context, scopes=["train", "generate"])]
+AdminAccess = Annotated[RequestContext, Security(_request_context, scopes=["admin"])]
+AnyAccess = Annotated[RequestContext, Depends(_request_context)]
 
 ConceptReference = Annotated[Text, Path(description="A concept's id or name.")]
 JobId = Annotated[Text, Path(description="A job's id.")]
 KeyId = Annotated[Text, Path(description="A key's id.")]
-Cursor = Annotated[Text | None, Query(description="`next` of the page before.")]
-Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
+Cursor = Annotated[Text | None, Query(description="`next` of the previous page.")]
+Limit = Annotated[int, Query(ge=1, le=100, description="Items per page.")]
 
 
 def wait_s(prefer: str) -> int | None:
-    """How long a `Prefer` header asks to wait; None where it does not, or not in a way that is understood."""
-    found = (_WAIT.fullmatch(preference.strip()) for preference in re.split("[,;]", prefer))
-    asked = next((match for match in found if match), None)
-    if asked is None:
+    """The seconds of `wait` in a `Prefer` header, at most 60; None without one, or where it is malformed."""
+    matches = (_WAIT.fullmatch(preference.strip()) for preference in re.split("[,;]", prefer))
+    wait = next((match for match in matches if match), None)
+    if wait is None:
         return None
-    return min(int(asked[1] or _LONGEST_WAIT_S), _LONGEST_WAIT_S) or None
+    return min(int(wait[1] or _MAX_WAIT_S), _MAX_WAIT_S) or None
 
 
 @dataclass(frozen=True)
 class Wait:
-    """How an answer that begins a job is given: at once, or when the job has ended."""
+    """When a response that starts a job is sent: at once, or when the job has ended."""
 
     limit_s: int | None
-    watcher: EventPoller
+    event_poller: EventPoller
     response: Response
 
-    async def until_done(self, job: JobRef) -> None:
-        """Hold the answer as long as the caller prefers, and say in its status and headers what came of it."""
+    async def wait_until_done(self, job: JobRef) -> None:
+        """Delay the response as `Prefer` asks; 201 where the job has ended by then, and 202 otherwise."""
         self.response.headers["Location"] = f"/v1/jobs/{job.job_id}"
         if self.limit_s is None:
             return
         self.response.headers["Preference-Applied"] = f"wait={self.limit_s}"
-        if await self.watcher.until_done(job, self.limit_s):
+        if await self.event_poller.wait_until_done(job, self.limit_s):
             self.response.status_code = HTTPStatus.CREATED
 
 
 def _wait(
-    parts: Open,
+    components: PublicAccess,
     response: Response,
     prefer: Annotated[
         str | None, Header(description="`wait` or `wait=N`, 1 to 60 seconds: answer 201 when the job has ended.")
     ] = None,
 ) -> Wait:
-    return Wait(wait_s(prefer or ""), parts.watcher, response)
+    return Wait(wait_s(prefer or ""), components.event_poller, response)
 
 
 Waiting = Annotated[Wait, Depends(_wait)]
 
 
 async def in_thread(work: Callable[[], T], limiter: CapacityLimiter | None = None) -> T:
-    """What a function returns that asks databases and stores, run beside the event loop."""
+    """The result of blocking work, run in a thread beside the event loop."""
     return await run_sync(work, limiter=limiter)
 
 

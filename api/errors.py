@@ -1,7 +1,7 @@
-"""Every answer that is no success: `application/problem+json` (RFC 9457) with a stable code.
+"""Error responses: `application/problem+json` (RFC 9457) with a stable code; the HTTP status of each error.
 
-It owns which HTTP status an error has. What went wrong, and the sentence about it, comes from the error trees of the
-service and the algorithm. Nothing of a request's input is repeated except names that the errors themselves carry.
+The error trees of the service and the algorithm provide code, message and details. Input of the request is never
+repeated, except the names that the errors themselves carry.
 """
 
 import logging
@@ -87,26 +87,26 @@ STATUSES: Mapping[type[service.ServiceError | dti.DTIError], HTTPStatus] = {
     dti.CheckpointError: HTTPStatus.UNPROCESSABLE_ENTITY,
 }
 
-_WORKERS: Mapping[str, HTTPStatus] = {
+_RPC_STATUSES: Mapping[str, HTTPStatus] = {
     **{error.code: status for error, status in STATUSES.items()},
     "out_of_memory": HTTPStatus.SERVICE_UNAVAILABLE,
     "worker_lost": HTTPStatus.SERVICE_UNAVAILABLE,
 }
-"""By the code with which an RPC has failed in a worker."""
+"""By the error code of an RPC that has failed in a worker."""
 
 _CODES: Mapping[int, str] = {
     HTTPStatus.BAD_REQUEST: "malformed_body",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: service.BodyTooLargeError.code,
 }
-"""Codes of the framework's own refusals, where the status's name does not say it."""
+"""Codes of the framework's own errors, where they are not the name of the status."""
 
 _RETRY_AFTER_S = "5"
 _IN_FLIGHT_S = "1"
 _CHALLENGE = 'Bearer realm="dti"'
 _FIELD_LIMIT = 200
 _TEXT_LIMIT = 2000
-_WRONG_FIELDS_LIMIT = 20
-"""A body of a hundred megabytes may be wrong in every byte; an answer stays small."""
+_FIELD_ERRORS_LIMIT = 20
+"""A large body may be wrong in every field; the response stays small."""
 
 _log = logging.getLogger(__name__)
 
@@ -114,52 +114,52 @@ _log = logging.getLogger(__name__)
 def problem(
     status: int, code: str, detail: str, headers: Mapping[str, str] | None = None, **more: object
 ) -> JSONResponse:
-    """An answer that is no success; `more` are members that belong to the code, such as the names it is about."""
+    """A problem response; `more` are members that belong to the code, such as the names it is about."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "code": code, "detail": detail}
     return JSONResponse(_printable({**body, **more}), status, headers, media_type=MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:
-    """Have every error of an application answered as a problem."""
-    app.exception_handler(service.ServiceError)(_on_own)
-    app.exception_handler(dti.DTIError)(_on_own)
+    """Install the exception handlers: every error becomes a problem response."""
+    app.exception_handler(service.ServiceError)(_on_own_error)
+    app.exception_handler(dti.DTIError)(_on_own_error)
     app.exception_handler(RequestValidationError)(_on_invalid_request)
     app.exception_handler(HTTPException)(_on_http)
     app.exception_handler(Exception)(_on_bug)
 
 
-def answer(error: service.ServiceError | dti.DTIError) -> JSONResponse:
-    """What is answered where an error of our own ends a request."""
-    status = _WORKERS.get(error.code) if isinstance(error, service.RpcFailedError) else None
+def error_response(error: service.ServiceError | dti.DTIError) -> JSONResponse:
+    """The problem response of an error of the service or the algorithm."""
+    status = _RPC_STATUSES.get(error.code) if isinstance(error, service.RpcFailedError) else None
     status = status or STATUSES[type(error)]
     return problem(status, error.code, str(error), _headers(status, error), **_members(error))
 
 
-async def _on_own(_: Request, error: Exception) -> JSONResponse:
+async def _on_own_error(_: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, service.ServiceError | dti.DTIError):
-        raise TypeError(f"{error!r} is none of our own errors.")
-    return answer(error)
+        raise TypeError(f"{error!r} is not an error of the service or the algorithm.")
+    return error_response(error)
 
 
 async def _on_invalid_request(_: Request, error: Exception) -> JSONResponse:
-    """Say where and what, never the value: the value may be what cannot be said in JSON."""
-    found = error.errors() if isinstance(error, RequestValidationError) else ()
-    if any(_is_broken_body(one) for one in found):
+    """List field and message of each error, never the value: it may be unfit for JSON."""
+    errors = error.errors() if isinstance(error, RequestValidationError) else ()
+    if any(_is_malformed_body(item) for item in errors):
         return problem(HTTPStatus.BAD_REQUEST, "malformed_body", "The body is not JSON. Send valid JSON in UTF-8.")
-    wrong = [{"field": _field(one["loc"]), "message": str(one["msg"])} for one in found[:_WRONG_FIELDS_LIMIT]]
-    sentence = "; ".join(f"{one['field']}: {one['message']}" for one in wrong)
-    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, service.InvalidInputError.code, sentence, errors=wrong)
+    wrong = [{"field": _field(item["loc"]), "message": str(item["msg"])} for item in errors[:_FIELD_ERRORS_LIMIT]]
+    detail = "; ".join(f"{item['field']}: {item['message']}" for item in wrong)
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, service.InvalidInputError.code, detail, errors=wrong)
 
 
-def _is_broken_body(found: Mapping[str, Any]) -> bool:
-    """Whether the body as a whole is no JSON; a form's field that is none is a wrong field."""
-    return found["type"] == "json_invalid" and isinstance(found["loc"][-1], int)
+def _is_malformed_body(error: Mapping[str, Any]) -> bool:
+    """Whether the whole body is not JSON; in a form, a field that is not JSON is a wrong field."""
+    return error["type"] == "json_invalid" and isinstance(error["loc"][-1], int)
 
 
 async def _on_http(request: Request, error: Exception) -> JSONResponse:
-    """The framework's own refusals: no such route, wrong method, a body that is no form."""
+    """Errors of the framework: unknown route, wrong method, a body that is not a form."""
     if not isinstance(error, HTTPException):
-        raise TypeError(f"{error!r} is no refusal of the framework.")
+        raise TypeError(f"{error!r} is not an HTTPException.")
     status = HTTPStatus(error.status_code)
     headers = _allowed(request) if status == HTTPStatus.METHOD_NOT_ALLOWED else error.headers
     return problem(status, _CODES.get(status, status.name.lower()), str(error.detail), headers)
@@ -174,12 +174,12 @@ def _allowed(request: Request) -> dict[str, str]:
 
 async def _on_bug(_: Request, error: Exception) -> JSONResponse:
     _log.error("A request failed: %s", type(error).__name__)
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong here; it was logged.")
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "Internal error; it was logged.")
 
 
 def _headers(status: HTTPStatus, error: Exception) -> dict[str, str]:
     if isinstance(error, service.QuotaError):
-        return _used_up(error)
+        return _quota_headers(error)
     if isinstance(error, service.ScopeMissingError):
         return {"WWW-Authenticate": f'{_CHALLENGE}, error="insufficient_scope", scope="{" ".join(error.scopes)}"'}
     if isinstance(error, service.UnauthenticatedError):
@@ -190,8 +190,8 @@ def _headers(status: HTTPStatus, error: Exception) -> dict[str, str]:
     return {"Retry-After": _RETRY_AFTER_S} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
 
 
-def _used_up(error: service.QuotaError) -> dict[str, str]:
-    """When to come back, and which quota it was (draft-ietf-httpapi-ratelimit-headers-10)."""
+def _quota_headers(error: service.QuotaError) -> dict[str, str]:
+    """Retry time and exceeded quota (draft-ietf-httpapi-ratelimit-headers-10)."""
     window = "" if error.window_s is None else f";w={error.window_s}"
     return {
         "Retry-After": str(error.retry_after_s),
@@ -201,7 +201,7 @@ def _used_up(error: service.QuotaError) -> dict[str, str]:
 
 
 def _members(error: Exception) -> dict[str, object]:
-    """What an error says beside its sentence."""
+    """The members of a problem that belong to its code."""
     if isinstance(error, service.InvalidInputError | dti.InvalidSettingError):
         return {"errors": [{"field": error.field, "message": str(error)}]}
     names = ("names", "name", "tokens", "limit", "encoder", "scopes")
@@ -209,18 +209,18 @@ def _members(error: Exception) -> dict[str, object]:
 
 
 def _field(location: Iterable[int | str]) -> str:
-    """Where a value stands, without saying whether in the body, the query or the path: "training.steps"."""
+    """The path of a field within the body, the query or the path: "training.steps"."""
     _, *rest = location
     return ".".join(str(part) for part in rest)[:_FIELD_LIMIT]
 
 
 def _printable(value: Any) -> Any:  # noqa: ANN401 - JSON holds anything
-    """The same with long texts cut, and halves of characters replaced: they cannot be sent as UTF-8."""
+    """The same with long texts truncated, and lone surrogates replaced: they have no UTF-8 form."""
     if isinstance(value, str):
-        cut = value if len(value) <= _TEXT_LIMIT else f"{value[:_TEXT_LIMIT]}…"
-        return cut.encode("utf-8", "replace").decode("utf-8")
+        text = value if len(value) <= _TEXT_LIMIT else f"{value[:_TEXT_LIMIT]}…"
+        return text.encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, Mapping):
-        return {_printable(key): _printable(one) for key, one in value.items()}
+        return {_printable(key): _printable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_printable(one) for one in value]
+        return [_printable(item) for item in value]
     return value

@@ -1,12 +1,11 @@
-"""Requests that make something may be sent again under an `Idempotency-Key`, and make it once.
+"""Idempotency of POST requests: sent again under the same `Idempotency-Key`, a request makes nothing more.
 
-A route that makes something asks for `Once` and makes the thing by `await once.make(work)`, where `work` calls
-`once.made(session, id)` within the transaction that makes it. Where an equal request has made the thing already, `make`
-returns its id at once, and the route goes on as if it had just made it. All the rest happens here: whatever ends the
-request before that frees the key.
+A route that makes something asks for an `IdempotentRequest` and makes it by `await idempotent.run(work)`, where `work`
+calls `idempotent.commit(session, id)` in the transaction that makes it. For a repeated request `run` returns the id of
+the first one's result, and the route answers with that. A request that ends before `commit` frees its key.
 
-What a request is about is what was parsed of it: fields, with JSON by its values, and the digests of files. Neither the
-boundaries of a form nor the order of an object's keys matter.
+Two requests are equal by their parsed content: fields, JSON by its values, and digests of files. The boundaries of a
+form and the order of an object's keys do not matter.
 """
 
 import hashlib
@@ -21,7 +20,7 @@ from fastapi import Depends, Header, Request, Response
 from sqlalchemy.orm import Session
 from starlette.datastructures import FormData, UploadFile
 
-from api.deps import Call, Caller, in_thread, now
+from api.deps import AnyAccess, RequestContext, in_thread, now
 from service import idempotency
 from service.idempotency import Reservation, StoredResponse
 
@@ -29,57 +28,57 @@ _BLOCK_BYTES = 1_000_000
 
 
 class Idempotent:
-    """What a request is about to make, or what an equal one has made before.
+    """A request that makes something at most once.
 
     Args:
-        reservation: the key that stands for it; None where the caller gave none, or it was made before.
-        before: what `made` was told the first time.
-        status: what the answer's status is where nothing changes it.
+        reservation: of its idempotency key; None without a key, or where an equal request has succeeded before.
+        stored_reference: the reference that an equal request has committed before.
+        status: the response's status, unless the route changes it.
     """
 
-    def __init__(self, reservation: Reservation | None, before: str | None, status: int) -> None:
-        self._before = before
+    def __init__(self, reservation: Reservation | None, stored_reference: str | None, status: int) -> None:
+        self._stored_reference = stored_reference
         self._reservation = reservation
         self._status = status
         self._reference: str | None = None
 
-    async def make(self, work: Callable[[], str], limiter: CapacityLimiter | None = None) -> str:
-        """What an equal request made before, or else what a function makes, run beside the event loop."""
-        if self._before is not None:
-            return self._before
+    async def run(self, work: Callable[[], str], limiter: CapacityLimiter | None = None) -> str:
+        """The stored reference of an equal request, or else the result of `work`, run in a thread."""
+        if self._stored_reference is not None:
+            return self._stored_reference
         return await in_thread(work, limiter)
 
-    def made(self, session: Session, reference: str) -> str:
-        """Keep what was made, in the transaction that makes it; returns it.
+    def commit(self, session: Session, reference: str) -> str:
+        """Store the reference of the request's result, in the transaction that makes it; returns it.
 
         Raises:
-            IdempotencyInFlightError: this request took so long that another one has taken over.
+            IdempotencyInFlightError: this request took so long that another one has taken over its key.
         """
         if self._reservation is not None:
             idempotency.complete(session, self._reservation, StoredResponse(self._status, reference), now())
             self._reference = reference
         return reference
 
-    def unmade(self, session: Session) -> None:
-        """Take back what `made` said: the answer is no success, and asked again, the request shall begin anew."""
+    def rollback(self, session: Session) -> None:
+        """Delete the committed reference of a request that fails after all: sent again, it starts from scratch."""
         if self._reservation is not None:
             idempotency.forget(session, self._reservation)
             self._reference = None
 
-    def settle(self, call: Call, status: int | None) -> None:
-        """Free a key under which nothing was made; keep a status that has become another one by waiting."""
+    def finish(self, context: RequestContext, status: int | None) -> None:
+        """Free the key of a request without a result; store the status, where the route has changed it."""
         if self._reservation is None:
             return
         if self._reference is None:
-            with call.service.database.writing() as session:
+            with context.service.database.writing() as session:
                 idempotency.release(session, self._reservation)
         elif status not in {None, self._status}:
-            with call.service.database.writing() as session:
+            with context.service.database.writing() as session:
                 idempotency.complete(session, self._reservation, StoredResponse(status, self._reference), now())
 
 
-async def _once(
-    call: Caller,
+async def _idempotent_request(
+    context: AnyAccess,
     request: Request,
     response: Response,
     key: Annotated[
@@ -87,8 +86,8 @@ async def _once(
         Header(
             alias="Idempotency-Key",
             pattern=r"^[!-~]([ -~]{0,253}[!-~])?$",
-            description="Any text of 1 to 255 printable ASCII characters that stands for this request for 24 hours: "
-            "sent again with it, the request makes nothing more and is answered with what it made the first time.",
+            description="1 to 255 printable ASCII characters that identify this request for 24 hours: sent again with "
+            "the same key, it makes nothing more and is answered with the result of the first one.",
         ),
     ] = None,
 ) -> AsyncIterator[Idempotent]:
@@ -97,39 +96,39 @@ async def _once(
         yield Idempotent(None, None, status)
         return
     fingerprint = await _fingerprint(request)
-    found = await in_thread(partial(_reserve, call, key, fingerprint))
+    found = await in_thread(partial(_reserve, context, key, fingerprint))
     if isinstance(found, StoredResponse):
         response.status_code = found.status
         yield Idempotent(None, found.reference, found.status)
         return
-    making = Idempotent(found, None, status)
+    idempotent = Idempotent(found, None, status)
     try:
-        yield making
+        yield idempotent
     finally:
-        await in_thread(partial(making.settle, call, response.status_code))
+        await in_thread(partial(idempotent.finish, context, response.status_code))
 
 
-Once = Annotated[Idempotent, Depends(_once, scope="function")]
+IdempotentRequest = Annotated[Idempotent, Depends(_idempotent_request, scope="function")]
 
 
-def _reserve(call: Call, key: str, fingerprint: str) -> Reservation | StoredResponse:
-    with call.service.database.writing() as session:
-        return idempotency.reserve(session, call.owner_id, key, fingerprint, now())
+def _reserve(context: RequestContext, key: str, fingerprint: str) -> Reservation | StoredResponse:
+    with context.service.database.writing() as session:
+        return idempotency.reserve(session, context.owner_id, key, fingerprint, now())
 
 
 async def _fingerprint(request: Request) -> str:
-    """What tells a request from every other one, as a digest; the framework has read the body already."""
+    """A digest of the request's method, path and parsed content; the framework has read the body already."""
     form = request.headers.get("content-type", "").startswith(("multipart/form-data", "application/x-www-form"))
     content = await _form_content(await request.form()) if form else _body_content(await request.body())
     return _digest(f"{request.method} {request.url.path}\n{content}".encode())
 
 
 async def _form_content(form: FormData) -> str:
-    said: dict[str, list[Any]] = {}
+    fields: dict[str, list[Any]] = {}
     for name, value in form.multi_items():
-        part = await _file_content(value) if isinstance(value, UploadFile) else _text_content(value)
-        said.setdefault(name, []).append(part)
-    return _canonical(said)
+        content = await _file_content(value) if isinstance(value, UploadFile) else _text_content(value)
+        fields.setdefault(name, []).append(content)
+    return _canonical(fields)
 
 
 async def _file_content(file: UploadFile) -> dict[str, str]:
@@ -141,7 +140,7 @@ async def _file_content(file: UploadFile) -> dict[str, str]:
 
 
 def _text_content(text: str) -> Any:  # noqa: ANN401 - JSON holds anything
-    """A field's text; one that is a JSON object is taken as that object."""
+    """A field's text, parsed where it is a JSON object."""
     try:
         return {"json": json.loads(text)} if text.lstrip().startswith("{") else text
     except (ValueError, RecursionError):

@@ -1,7 +1,7 @@
-"""What happens to jobs, for all who wait: one poller a process asks the database once for everybody.
+"""The event stream of jobs: one poller a process reads new events from the database for all subscriptions.
 
-Listeners hold no transaction and no thread while they wait. How a happening is written for a stream stands here too,
-because it is written once and shared by all who listen to the same job.
+Subscriptions hold no transaction and no thread while they wait. An event is encoded for `text/event-stream` (SSE) here,
+once, and shared by all subscriptions to its job.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -22,159 +23,162 @@ from service.context import Service
 from service.database import tables
 from service.errors import UnavailableError
 
-_EVERY_S = 0.05
-_AFTER_FAILURE_S = 1.0
+_POLL_INTERVAL_S = 0.05
+_RETRY_DELAY_S = 1.0
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class JobRef:
-    """A job and whose it is; nobody is told of one of which only the end matters."""
+    """A job and its owner; `with_data` is False where only the names of its events matter."""
 
     owner_id: str
     job_id: str
-    told: bool = True
+    with_data: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class StreamEvent:
-    """An event of a job as a stream carries it."""
+    """An event of a job, encoded for a stream."""
 
     number: int
     name: tables.EventName
-    frame: bytes
+    encoded: bytes
 
 
 @dataclass(slots=True)
 class Subscription:
-    """Somebody who waits for what happens to a job after a certain event."""
+    """The events of one job after a position, for one listener."""
 
     position: int
-    over: bool = False
-    _arrived: deque[StreamEvent] = field(default_factory=deque)
-    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    closed: bool = False
+    _pending: deque[StreamEvent] = field(default_factory=deque)
+    _available: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def next(self, timeout_s: float) -> list[StreamEvent]:
-        """What happened since the last call, as soon as there is anything; nothing at the time limit or the end."""
-        if not self._arrived and not self.over:
+        """The events since the last call, as soon as there are any; none at the timeout or once it is closed."""
+        if not self._pending and not self.closed:
             try:
-                await asyncio.wait_for(self._woken.wait(), timeout_s)
+                await asyncio.wait_for(self._available.wait(), timeout_s)
             except TimeoutError:
                 return []
-        self._woken.clear()
-        arrived = list(self._arrived)
-        self._arrived.clear()
-        return arrived
+        self._available.clear()
+        events = list(self._pending)
+        self._pending.clear()
+        return events
 
-    def tell(self, happenings: Sequence[StreamEvent]) -> None:
-        """Hand over what the listener does not have yet."""
-        fresh = [happening for happening in happenings if happening.number > self.position]
-        if fresh:
-            self.position = fresh[-1].number
-            self._arrived.extend(fresh)
-            self._woken.set()
+    def push(self, events: Sequence[StreamEvent]) -> None:
+        """Append the events after its position."""
+        new = [event for event in events if event.number > self.position]
+        if new:
+            self.position = new[-1].number
+            self._pending.extend(new)
+            self._available.set()
 
-    def end(self) -> None:
-        """Tell that nothing more will come."""
-        self.over = True
-        self._woken.set()
+    def close(self) -> None:
+        """Mark the end of its events."""
+        self.closed = True
+        self._available.set()
 
 
 class EventPoller:
-    """Asks the database what is new while somebody listens, and not at all while nobody does."""
+    """Polls the database for new events while there are subscriptions, and not at all while there are none."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._listeners: dict[JobRef, list[Subscription]] = {}
+        self._subscriptions: dict[JobRef, list[Subscription]] = {}
         self._poller: asyncio.Task[None] | None = None
         self._closing = False
 
     @contextmanager
-    def listening(self, watched: JobRef, position: int) -> Iterator[Subscription]:
-        """A listener for what happens after an event's number; 0 for everything."""
-        listener = Subscription(position)
-        self._listeners.setdefault(watched, []).append(listener)
+    def subscribe(self, job: JobRef, position: int) -> Iterator[Subscription]:
+        """A subscription to a job's events after a number; 0 for all of them."""
+        subscription = Subscription(position)
+        self._subscriptions.setdefault(job, []).append(subscription)
         if self._poller is None or self._poller.done():
             self._poller = asyncio.get_running_loop().create_task(self._poll())
         try:
-            yield listener
+            yield subscription
         finally:
-            self._listeners[watched].remove(listener)
-            if not self._listeners[watched]:
-                del self._listeners[watched]
+            self._subscriptions[job].remove(subscription)
+            if not self._subscriptions[job]:
+                del self._subscriptions[job]
 
-    async def until_done(self, watched: JobRef, timeout_s: float) -> bool:
-        """Wait for a job's end; whether it came in time."""
-        with self.listening(replace(watched, told=False), 0) as listener:
+    async def wait_until_done(self, job: JobRef, timeout_s: float) -> bool:
+        """Wait for a job to end; whether it did within the timeout."""
+        with self.subscribe(replace(job, with_data=False), 0) as subscription:
             try:
                 async with asyncio.timeout(timeout_s):
-                    while not listener.over:
-                        if any(happening.name == "done" for happening in await listener.next(timeout_s)):
+                    while not subscription.closed:
+                        if any(event.name == "done" for event in await subscription.next(timeout_s)):
                             return True
             except TimeoutError:
                 pass
         return False
 
     def close(self) -> None:
-        """Let everybody go; safe to call from a signal handler, for the poller does the work."""
+        """Close all subscriptions; safe in a signal handler, since the poller does the work."""
         self._closing = True
 
     async def _poll(self) -> None:
         try:
-            while self._listeners and not self._closing:
-                await self._tell_what_is_new()
+            while self._subscriptions and not self._closing:
+                await self._poll_once()
         finally:
-            for listener in [one for some in self._listeners.values() for one in some]:
-                listener.end()
+            for subscription in list(chain.from_iterable(self._subscriptions.values())):
+                subscription.close()
 
-    async def _tell_what_is_new(self) -> None:
-        positions = {watched: min(one.position for one in some) for watched, some in self._listeners.items()}
+    async def _poll_once(self) -> None:
+        positions = {
+            job: min(subscription.position for subscription in subscriptions)
+            for job, subscriptions in self._subscriptions.items()
+        }
         try:
-            news = await asyncio.to_thread(self._news, positions)
+            events_by_job = await asyncio.to_thread(self._new_events, positions)
         except UnavailableError:
-            _log.warning("The database does not answer; listeners wait.")
-            await asyncio.sleep(_AFTER_FAILURE_S)
+            _log.warning("The database does not answer. Event streams are paused until it does.")
+            await asyncio.sleep(_RETRY_DELAY_S)
             return
-        for watched, happenings in news.items():
-            for listener in self._listeners.get(watched, ()):
-                if happenings is None:
-                    listener.end()
+        for job, events in events_by_job.items():
+            for subscription in self._subscriptions.get(job, ()):
+                if events is None:
+                    subscription.close()
                 else:
-                    listener.tell(happenings)
-        await asyncio.sleep(_EVERY_S)
+                    subscription.push(events)
+        await asyncio.sleep(_POLL_INTERVAL_S)
 
-    def _news(self, positions: Mapping[JobRef, int]) -> dict[JobRef, list[StreamEvent] | None]:
-        """What is new of some jobs; None of one of which nothing can be told any more."""
+    def _new_events(self, positions: Mapping[JobRef, int]) -> dict[JobRef, list[StreamEvent] | None]:
+        """New events by job; None for a job that cannot be read any more."""
         with self._service.database.reading() as session:
-            newest = jobs.last_events(session, {watched.job_id for watched in positions})
+            newest = jobs.last_events(session, {job.job_id for job in positions})
             return {
-                watched: self._tellable(session, watched, position)
-                for watched, position in positions.items()
-                if newest.get(watched.job_id) != position
+                job: self._events_or_none(session, job, position)
+                for job, position in positions.items()
+                if newest.get(job.job_id) != position
             }
 
-    def _tellable(self, session: Session, watched: JobRef, position: int) -> list[StreamEvent] | None:
-        """What is new of a job. One that cannot be told ends its own listeners and nobody else's."""
+    def _events_or_none(self, session: Session, job: JobRef, position: int) -> list[StreamEvent] | None:
+        """New events of a job. A job that cannot be read ends its own subscriptions and no others."""
         try:
-            return self._happenings(session, watched, position) or None
+            return self._stream_events(session, job, position) or None
         except SQLAlchemyError:
             raise
-        except Exception as error:  # noqa: BLE001 - the poller is everybody's
-            _log.warning("%s can no longer be told: %s", watched.job_id, type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - all subscriptions share the poller
+            _log.warning("The events of %s can no longer be read: %s", job.job_id, type(error).__name__)
             return None
 
-    def _happenings(self, session: Session, watched: JobRef, position: int) -> list[StreamEvent]:
-        events = jobs.events_after(session, watched.job_id, position)
-        if not watched.told:
+    def _stream_events(self, session: Session, job: JobRef, position: int) -> list[StreamEvent]:
+        events = jobs.events_after(session, job.job_id, position)
+        if not job.with_data:
             return [StreamEvent(event.number, event.name, b"") for event in events]
-        row = jobs.get(session, watched.owner_id, watched.job_id)
+        row = jobs.get(session, job.owner_id, job.job_id)
         envelope = serializers.job(self._service, session, row, with_urls=True)
-        return [StreamEvent(event.number, event.name, _frame(event, envelope)) for event in events]
+        return [StreamEvent(event.number, event.name, _encode(event, envelope)) for event in events]
 
 
-def _frame(event: tables.Event, job: responses.Job) -> bytes:
-    """An event in the text/event-stream format; a preview whose picture is gone keeps its number and says nothing."""
+def _encode(event: tables.Event, job: responses.Job) -> bytes:
+    """An event in the text/event-stream format; a preview whose image is gone keeps its number and carries null."""
     lines = [f"id: {event.number}", f"event: {event.name}", f"data: {_data(event, job)}"]
     return ("\n".join(lines) + "\n\n").encode()
 
@@ -184,7 +188,7 @@ def _data(event: tables.Event, job: responses.Job) -> str:
         case "progress":
             return json.dumps({**event.data, "queue_position": None})
         case "preview":
-            pictures = (picture for picture in job.output.images if picture.id == event.data["image"])
-            return next((picture.model_dump_json() for picture in pictures), "null")
+            images = (image for image in job.output.images if image.id == event.data["image"])
+            return next((image.model_dump_json() for image in images), "null")
         case _:
             return job.model_dump_json()

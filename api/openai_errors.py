@@ -1,7 +1,4 @@
-"""What OpenAI's clients look for in an answer that is no success: a member `error` beside those of the problem.
-
-It adds that to every problem under /v1/images/, whoever answers it, and knows nothing of what went wrong.
-"""
+"""OpenAI's error format: adds its member `error` to every problem under /v1/images/, for OpenAI's clients."""
 
 import json
 from collections.abc import Mapping
@@ -12,23 +9,23 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import MEDIA_TYPE
 
-_PLACE = "/v1/images/"
+_PATH_PREFIX = "/v1/images/"
 
 
 class OpenAIErrors:
-    """Has a problem say once more, in OpenAI's words, what happened."""
+    """Adds OpenAI's `error` to problem responses."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand over."""
-        spoken = scope["type"] == "http" and scope["path"].startswith(_PLACE)
-        await self._app(scope, receive, _Translated(send) if spoken else send)
+        """Pass the request on."""
+        translated = scope["type"] == "http" and scope["path"].startswith(_PATH_PREFIX)
+        await self._app(scope, receive, _TranslatedSend(send) if translated else send)
 
 
-class _Translated:
-    """Passes an answer on; a problem is held back until it is whole."""
+class _TranslatedSend:
+    """Passes a response on; a problem is buffered until its body is complete."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -43,9 +40,9 @@ class _Translated:
         else:
             self._body += message.get("body", b"")
             if not message.get("more_body", False):
-                await self._say(self._start)
+                await self._send_translated(self._start)
 
-    async def _say(self, start: Message) -> None:
+    async def _send_translated(self, start: Message) -> None:
         problem = json.loads(self._body)
         body = json.dumps({**problem, "error": _error(problem)}, ensure_ascii=False).encode()
         MutableHeaders(scope=start)["Content-Length"] = str(len(body))
@@ -54,7 +51,7 @@ class _Translated:
 
 
 def _error(problem: Mapping[str, Any]) -> dict[str, Any]:
-    fields = [one["field"] for one in problem.get("errors", ())]
+    fields = [error["field"] for error in problem.get("errors", ())]
     return {
         "message": problem["detail"],
         "type": problem["title"].lower().replace(" ", "_"),

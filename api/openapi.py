@@ -105,22 +105,22 @@ def _refusal(status: HTTPStatus) -> dict[str, Any]:
 
 def _refused(path: str, method: str, operation: Mapping[str, Any]) -> dict[str, Any]:
     """What may be answered instead, by what an operation takes and changes."""
-    keyed, takes, makes = "security" in operation, "requestBody" in operation, method != "get"
-    asked = {
-        HTTPStatus.UNAUTHORIZED: keyed,
-        HTTPStatus.FORBIDDEN: keyed,
-        HTTPStatus.TOO_MANY_REQUESTS: keyed,
+    protected, has_body, changes = "security" in operation, "requestBody" in operation, method != "get"
+    possible = {
+        HTTPStatus.UNAUTHORIZED: protected,
+        HTTPStatus.FORBIDDEN: protected,
+        HTTPStatus.TOO_MANY_REQUESTS: protected,
         HTTPStatus.NOT_FOUND: "{" in path,
-        HTTPStatus.BAD_REQUEST: takes,
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: takes,
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE: takes and "multipart/form-data" in operation["requestBody"]["content"],
-        HTTPStatus.CONFLICT: keyed and makes,
-        HTTPStatus.UNPROCESSABLE_ENTITY: takes or "parameters" in operation,
+        HTTPStatus.BAD_REQUEST: has_body,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: has_body,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE: has_body and "multipart/form-data" in operation["requestBody"]["content"],
+        HTTPStatus.CONFLICT: protected and changes,
+        HTTPStatus.UNPROCESSABLE_ENTITY: has_body or "parameters" in operation,
         HTTPStatus.SERVICE_UNAVAILABLE: path != "/health/live",
     }
     return {
         str(status.value): {"$ref": f"#/components/responses/{status.name.title().replace('_', '')}"}
-        for status, may_be in asked.items()
+        for status, may_be in possible.items()
         if may_be
     }
 
@@ -131,11 +131,13 @@ def _link(document: Mapping[str, Any]) -> None:
         if method != "post":
             continue
         known = {name: f"$request.path.{name}" for name in _parameters(path)}
-        for answer in operation["responses"].values():
-            schema = answer.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
-            made = {name: f"$response.body#{place}" for name, place in _IDS.get(schema.rpartition("/")[2], {}).items()}
+        for response in operation["responses"].values():
+            schema = response.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
+            made = {
+                name: f"$response.body#{pointer}" for name, pointer in _IDS.get(schema.rpartition("/")[2], {}).items()
+            }
             if links := _links(document, known | made, made):
-                answer["links"] = links
+                response["links"] = links
 
 
 def _links(document: Mapping[str, Any], known: Mapping[str, str], made: Mapping[str, str]) -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""What a request has a worker do while it waits, without holding a thread or a transaction. Knows no task."""
+"""Remote procedure calls to workers: submitted as jobs, awaited by the request without a thread or a transaction."""
 
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-from api.deps import Call, in_thread, now
+from api.deps import RequestContext, in_thread, now
 from api.idempotency import Idempotent
 from api.job_events import JobRef
 from service import jobs, rpc
@@ -17,51 +17,51 @@ _log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def awaited(call: Call, rpc_id: str, once: Idempotent | None = None) -> AsyncIterator[RpcResult]:
-    """What a submitted RPC brings back; its file is gone from the storage when the block ends.
+async def call(context: RequestContext, rpc_id: str, idempotent: Idempotent | None = None) -> AsyncIterator[RpcResult]:
+    """The result of a submitted RPC; its file is deleted from the object store when the block ends.
 
     Args:
-        call: whose it is.
+        context: the request's.
         rpc_id: of an RPC that is committed.
-        once: the key under which what the RPC made is kept.
+        idempotent: the request, where a success is to be replayed under its key.
 
     Raises:
-        WorkerUnavailableError: no worker has done it in time; it was called off.
-        ConceptDeletedError: a concept that it was about was deleted meanwhile.
-        RpcFailedError: it cannot be done.
+        WorkerUnavailableError: no worker has answered in time; the RPC was cancelled.
+        ConceptDeletedError: a concept in it was deleted meanwhile.
+        RpcFailedError: it has failed.
     """
-    waited_s = call.service.settings.rpc_timeout_s
-    await call.watcher.until_done(JobRef(call.owner_id, rpc_id), waited_s)
-    job, in_time = await in_thread(partial(_close, call, rpc_id, once))
+    timeout_s = context.service.settings.rpc_timeout_s
+    await context.event_poller.wait_until_done(JobRef(context.owner_id, rpc_id), timeout_s)
+    job, in_time = await in_thread(partial(_finish, context, rpc_id, idempotent))
     try:
-        yield rpc.brought(job, in_time=in_time, waited_s=waited_s)
+        yield rpc.brought(job, in_time=in_time, waited_s=timeout_s)
     finally:
         if job.file_key is not None:
-            await in_thread(partial(forget, call, job.file_key))
+            await in_thread(partial(delete_file, context, job.file_key))
 
 
-def fetched(call: Call, brought: RpcResult) -> bytes:
-    """The file that an RPC brings back.
+def result_file(context: RequestContext, reply: RpcResult) -> bytes:
+    """The file in an RPC's result.
 
     Raises:
-        StorageUnavailableError: the store does not answer.
+        StorageUnavailableError: the object store does not answer.
     """
-    if brought.file_key is None:
-        raise AssertionError("An export brings a file back.")
-    return call.service.storage.get(brought.file_key)
+    if reply.file_key is None:
+        raise AssertionError("The result of an export has a file.")
+    return context.service.storage.get(reply.file_key)
 
 
-def forget(call: Call, key: str) -> None:
-    """Delete the file of an RPC; where the store is down the maintenance do it a day later."""
+def delete_file(context: RequestContext, key: str) -> None:
+    """Delete an RPC's file; while the object store is down it stays, and maintenance deletes it a day later."""
     try:
-        call.service.storage.delete([key])
+        context.service.storage.delete([key])
     except StorageUnavailableError as error:
-        _log.warning("An RPC's file stays for now: %s", error)
+        _log.warning("The file of an RPC could not be deleted; maintenance will: %s", error)
 
 
-def _close(call: Call, rpc_id: str, once: Idempotent | None) -> tuple[Job, bool]:
-    with call.service.database.writing() as session:
+def _finish(context: RequestContext, rpc_id: str, idempotent: Idempotent | None) -> tuple[Job, bool]:
+    with context.service.database.writing() as session:
         job, in_time = jobs.cancel_if_unfinished(session, rpc_id, now())
-        if once is not None and job.status == "succeeded":
-            once.made(session, job.id)
+        if idempotent is not None and job.status == "succeeded":
+            idempotent.commit(session, job.id)
         return job, in_time

@@ -1,6 +1,6 @@
-"""Fields of requests: settings of the algorithm with their sentences and bounds, and text that can be stored.
+"""Schema fields of requests: the algorithm's settings with descriptions and bounds, and storable text.
 
-A setting's name, type, default, bounds and sentence stand once, in `dti.spec`; here they become fields of a schema.
+Name, type, default, bounds and description of a setting are declared once, in `dti.spec`.
 """
 
 import types
@@ -18,13 +18,13 @@ from dti.spec.settings import Allowed, hints_of
 _FIRST_SURROGATE, _LAST_SURROGATE = "\ud800", "\udfff"
 
 
-class Request(BaseModel):
-    """The root of what clients send: a field that is not known, or of another type, is refused."""
+class RequestModel(BaseModel):
+    """Base of all request bodies: unknown fields and wrong types are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)
 
     def given(self, without: AbstractSet[str] = frozenset()) -> dict[str, Any]:
-        """What the client said, by the contract's names; what it left out is left out."""
+        """The fields that the client has sent, by their JSON names."""
         return self.model_dump(by_alias=True, exclude_unset=True, exclude=set(without))
 
 
@@ -32,26 +32,26 @@ def _storable(text: str) -> str:
     if "\0" in text:
         raise ValueError("the character NUL cannot be stored")
     if any(_FIRST_SURROGATE <= character <= _LAST_SURROGATE for character in text):
-        raise ValueError("halves of characters (lone surrogates) cannot be stored")
+        raise ValueError("lone surrogates cannot be stored")
     return text
 
 
 Text = Annotated[str, AfterValidator(_storable)]
-"""Text of a client that any database and any answer can hold."""
+"""Text that databases can store and responses can carry."""
 
 Given = Annotated[str, Field(min_length=1), AfterValidator(_storable)]
-"""The same where something has to be said; of a form's empty field it counts as left out."""
+"""The same, not empty; an empty field of a form counts as missing."""
 
-R = TypeVar("R", bound=Request)
+R = TypeVar("R", bound=RequestModel)
 
 
 def with_settings(base: type[R], *kinds: type, without: AbstractSet[str] = frozenset()) -> type[R]:
-    """A request with one more field for each setting of some dataclasses of `dti.spec`.
+    """A request model extended by one field for each setting of dataclasses of `dti.spec`.
 
     Args:
-        base: gives the name, the sentence and the fields that are no settings.
+        base: the model with name, description and the other fields.
         kinds: the dataclasses.
-        without: settings that have no meaning in this request.
+        without: settings that this request does not have.
     """
     settings = {
         setting.name: (_bounded(*hints_of(kind)[setting.name]), _field(kind, setting.name, setting.default))
@@ -59,22 +59,22 @@ def with_settings(base: type[R], *kinds: type, without: AbstractSet[str] = froze
         for setting in fields(kind)
         if setting.name not in without
     }
-    return _made(base, settings)
+    return _create_model(base, settings)
 
 
 def with_method_settings(base: type[R]) -> type[R]:
-    """A request with one more field for each setting of any method; those of others are for the service to refuse."""
+    """A request model extended by the settings of all methods; the service refuses those of another method."""
     settings = {
         name: (_bounded(offer.hint, offer.allowed), Field(default=offer.default, description=offer.allowed.sentence))
         for name, offer in offers().items()
     }
-    return _made(base, settings)
+    return _create_model(base, settings)
 
 
-def _made(base: type[R], settings: Mapping[str, tuple[Any, Any]]) -> type[R]:
+def _create_model(base: type[R], settings: Mapping[str, tuple[Any, Any]]) -> type[R]:
     named = {"__doc__": base.__doc__, "__module__": base.__module__}
-    made: type[R] = create_model(base.__name__, __base__=base, **named, **settings)  # type: ignore[call-overload]
-    return made
+    model: type[R] = create_model(base.__name__, __base__=base, **named, **settings)  # type: ignore[call-overload]
+    return model
 
 
 def _field(kind: type, name: str, default: object) -> Any:  # noqa: ANN401 - pydantic types its fields so, too
@@ -83,7 +83,7 @@ def _field(kind: type, name: str, default: object) -> Any:  # noqa: ANN401 - pyd
 
 
 def _bounded(hint: Any, allowed: Allowed) -> Any:  # noqa: ANN401 - a type hint has no type
-    """A setting's type, with the bounds at its numbers and nowhere else."""
+    """A setting's type, with bounds on its numeric members."""
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         return typing.Union[tuple(_bounded(member, allowed) for member in typing.get_args(hint))]  # noqa: UP007 - a tuple
     if hint in (int, float):

@@ -1,4 +1,4 @@
-"""Rows as answers. Pictures get an address that works for a while where one thing is read, and none in lists."""
+"""Serializers: rows of the database as response models. Images get a signed URL in reads, and none in lists."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,8 +13,8 @@ from service.database import tables
 
 
 def image(service: Service, row: tables.Image | tables.Picture, *, with_url: bool) -> responses.Image:
-    """A picture that was made, or one that was uploaded."""
-    made = row if isinstance(row, tables.Image) else None
+    """A generated image, or an uploaded picture."""
+    generated = row if isinstance(row, tables.Image) else None
     return responses.Image(
         id=row.id,
         url=service.storage.url(row.key, service.settings.url_expires_s) if with_url else None,
@@ -23,27 +23,27 @@ def image(service: Service, row: tables.Image | tables.Picture, *, with_url: boo
         height=row.height,
         bytes=row.bytes,
         sha256=row.sha256,
-        seed=made.seed if made else None,
-        prompt=made.prompt if made else None,
-        share=made.share if made else None,
+        seed=generated.seed if generated else None,
+        prompt=generated.prompt if generated else None,
+        share=generated.share if generated else None,
         safety=None if row.safety is None else responses.Safety(**row.safety),
     )
 
 
 def job(service: Service, session: Session, row: tables.Job, *, with_urls: bool) -> responses.Job:
-    """The one envelope."""
-    (one,) = job_list(service, session, [row], with_urls=with_urls)
-    return one
+    """A job with its estimated time and queue position."""
+    (item,) = job_list(service, session, [row], with_urls=with_urls)
+    return item
 
 
 def job_list(service: Service, session: Session, rows: Sequence[tables.Job], *, with_urls: bool) -> list[responses.Job]:
-    """Several envelopes; the queue is looked at once for all of them."""
-    expected = jobs.estimate(session, rows, datetime.now(UTC))
-    return [_job(service, row, expected.get(row.id), with_urls=with_urls) for row in rows]
+    """Several jobs; the queue is read once for all of them."""
+    estimates = jobs.estimate(session, rows, datetime.now(UTC))
+    return [_job(service, row, estimates.get(row.id), with_urls=with_urls) for row in rows]
 
 
 def concept(service: Service, row: tables.Concept, *, with_urls: bool) -> responses.Concept:
-    """A concept with the pictures that it is learned from."""
+    """A concept with its training pictures."""
     return responses.Concept(
         id=row.id,
         name=row.name,
@@ -62,15 +62,15 @@ def concept(service: Service, row: tables.Concept, *, with_urls: bool) -> respon
     )
 
 
-def _job(service: Service, row: tables.Job, expectation: jobs.Expectation | None, *, with_urls: bool) -> responses.Job:
+def _job(service: Service, row: tables.Job, estimate: jobs.Expectation | None, *, with_urls: bool) -> responses.Job:
     return responses.Job(
         id=row.id,
         kind=_listed(row.kind),
         status=row.status,
         model=row.model,
         concepts=[
-            responses.JobConcept(id=one.concept_id, name=one.name, embedding_sha256=one.embedding_sha256)
-            for one in row.concepts
+            responses.JobConcept(id=item.concept_id, name=item.name, embedding_sha256=item.embedding_sha256)
+            for item in row.concepts
         ],
         input=row.input,
         output=_output(service, row, with_urls=with_urls),
@@ -78,8 +78,8 @@ def _job(service: Service, row: tables.Job, expectation: jobs.Expectation | None
             step=row.step,
             total=row.total,
             loss=row.loss,
-            eta_s=expectation.eta_s if expectation else row.eta_s,
-            queue_position=expectation.position if expectation else None,
+            eta_s=estimate.eta_s if estimate else row.eta_s,
+            queue_position=estimate.position if estimate else None,
         ),
         error=_error(row),
         attempt=row.attempt,
@@ -93,16 +93,16 @@ def _job(service: Service, row: tables.Job, expectation: jobs.Expectation | None
 
 def _listed(kind: tables.Kind) -> tables.ListedKind:
     if kind == "rpc":
-        raise AssertionError("Nobody sees an RPC.")
+        raise AssertionError("RPCs are not listed.")
     return kind
 
 
 def _output(service: Service, row: tables.Job, *, with_urls: bool) -> responses.Output:
-    made = [(one.role, image(service, one, with_url=with_urls)) for one in row.images]
+    generated = [(item.role, image(service, item, with_url=with_urls)) for item in row.images]
     return responses.Output(
-        images=[one for role, one in made if role in {"image", "preview"}],
-        animation=next((one for role, one in made if role == "animation"), None),
-        contact_sheet=next((one for role, one in made if role == "contact_sheet"), None),
+        images=[item for role, item in generated if role in {"image", "preview"}],
+        animation=next((item for role, item in generated if role == "animation"), None),
+        contact_sheet=next((item for role, item in generated if role == "contact_sheet"), None),
         training_images=_training_images(row.result),
     )
 
@@ -114,8 +114,8 @@ def _error(row: tables.Job) -> responses.JobError | None:
 
 
 def _links(job_id: str) -> responses.Links:
-    place = f"/v1/jobs/{job_id}"
-    return responses.Links(self=place, events=f"{place}/events", cancel=f"{place}/cancel")
+    path = f"/v1/jobs/{job_id}"
+    return responses.Links(self=path, events=f"{path}/events", cancel=f"{path}/cancel")
 
 
 def _embedding(row: tables.EmbeddingVersion | None) -> responses.Embedding | None:
@@ -126,5 +126,5 @@ def _embedding(row: tables.EmbeddingVersion | None) -> responses.Embedding | Non
 
 
 def _training_images(result: Mapping[str, Any] | None) -> list[responses.TrainingImage] | None:
-    """The assessment of each training image; None before a training has begun and for other kinds."""
+    """The assessment of each training image; None before a training has started and for other kinds."""
     return None if result is None else [responses.TrainingImage(**image) for image in result["training_images"]]

@@ -1,4 +1,4 @@
-"""The HTTP server that answers for the application. Knows no route."""
+"""The HTTP server around the application."""
 
 import ctypes
 from collections.abc import Callable
@@ -10,50 +10,50 @@ from api.app import create_app
 from service.context import Service
 from service.settings import Settings
 
-_LAST_ANSWERS_S = 5
+_GRACEFUL_SHUTDOWN_S = 5
 
 _M_MMAP_THRESHOLD = -3
-"""The number by which the C library's `mallopt` knows it."""
+"""The parameter's number in glibc's `mallopt`."""
 _LARGE_BLOCK_BYTES = 1_000_000
 
 
 class _Server(uvicorn.Server):
-    """A server that lets listeners go when it is asked to end; otherwise it would wait for the last of them."""
+    """A server that closes event streams at shutdown; otherwise it would wait for the last of them."""
 
-    def __init__(self, config: uvicorn.Config, let_go: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_exit: Callable[[], None]) -> None:
         super().__init__(config)
-        self._let_go = let_go
+        self._on_exit = on_exit
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """What a signal that asks for the end calls."""
-        self._let_go()
+        """Handle SIGINT or SIGTERM."""
+        self._on_exit()
         super().handle_exit(sig, frame)
 
 
 def server(service: Service) -> uvicorn.Server:
-    """A server around an open service, which it closes at its end.
+    """A server around an open service, which it closes at shutdown.
 
     Raises:
-        SettingsError: the settings would serve people whom they must not.
+        SettingsError: CORS origins are set without authentication.
     """
     app = create_app(service)
     config = uvicorn.Config(
         app,
         host=service.settings.host,
         port=service.settings.port,
-        timeout_graceful_shutdown=_LAST_ANSWERS_S,
-        # Addresses of pictures are secrets for as long as they work, and an access log would keep them.
+        timeout_graceful_shutdown=_GRACEFUL_SHUTDOWN_S,
+        # Signed URLs are secrets until they expire, and an access log would keep them.
         access_log=False,
         server_header=False,
     )
-    return _Server(config, app.state.parts.watcher.close)
+    return _Server(config, app.state.components.event_poller.close)
 
 
 def return_large_blocks() -> None:
-    """Have this process give large blocks of memory back as soon as they are free.
+    """Return large freed blocks of memory to the operating system at once.
 
-    Of itself the GNU C library keeps what decoded pictures took, hundreds of megabytes, for as long as the process
-    lives. Other C libraries do not know the setting, and need none.
+    By default glibc keeps the memory of decoded pictures, hundreds of megabytes, for the life of the process. Other C
+    libraries have no such setting, and need none.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -61,10 +61,10 @@ def return_large_blocks() -> None:
 
 
 def run(settings: Settings) -> None:
-    """Answer requests until a signal asks for the end.
+    """Serve requests until SIGINT or SIGTERM.
 
     Raises:
-        SettingsError: a setting is wrong, or would serve people whom it must not.
+        SettingsError: a setting is invalid.
     """
     return_large_blocks()
     server(Service.open(settings)).run()

@@ -1,4 +1,4 @@
-"""Uploaded pictures before the safety check: a worker looks at them while the request waits."""
+"""The safety check of uploaded pictures: a worker scores them while the request waits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -6,45 +6,46 @@ from typing import Any
 
 from anyio import from_thread
 
-from api.deps import Call, now
-from api.rpc import awaited
+from api.deps import RequestContext, now
+from api.rpc import call
 from service import rpc
 from service.concepts.concepts import StoredPicture
 from service.errors import ImageRefusedError
 from service.safety import refuses
 
 
-def inspected(call: Call, model: str, pictures: Sequence[StoredPicture]) -> Sequence[StoredPicture]:
-    """The pictures with what is thought of each, where somebody is to look. Called beside the event loop.
+def check_pictures(context: RequestContext, model: str, pictures: Sequence[StoredPicture]) -> Sequence[StoredPicture]:
+    """Uploaded pictures with their safety assessments, where the policy asks for any. Called outside of the event loop.
 
     Args:
-        call: whose they are.
-        model: whoever works for it looks.
-        pictures: as they lie in the storage.
+        context: the request's.
+        model: the check runs on a worker of this model.
+        pictures: as stored.
 
     Raises:
         ImageRefusedError: some are refused.
-        WorkerUnavailableError: no worker has looked in time.
-        RpcFailedError: nobody can look.
+        WorkerUnavailableError: no worker has checked them in time.
+        RpcFailedError: no checker is installed.
     """
-    policy = call.service.settings.safety.policy
+    policy = context.service.settings.safety.policy
     if policy == "allow":
         return pictures
-    verdicts = from_thread.run(_verdicts, call, _submit(call, model, [picture.key for picture in pictures]))
-    judged = [replace(picture, safety=verdict) for picture, verdict in zip(pictures, verdicts, strict=True)]
-    refused = [picture.filename for picture in judged if picture.safety and refuses(policy, picture.safety)]
+    assessments = from_thread.run(_assessments, context, _submit(context, model, [picture.key for picture in pictures]))
+    checked = [replace(picture, safety=assessment) for picture, assessment in zip(pictures, assessments, strict=True)]
+    refused = [picture.filename for picture in checked if picture.safety and refuses(policy, picture.safety)]
     if refused:
         raise ImageRefusedError(refused)
-    return judged
+    return checked
 
 
-def _submit(call: Call, model: str, keys: Sequence[str]) -> str:
-    with call.service.database.writing() as session:
-        owner_id = call.owner_id
-        job = rpc.submit_inspection(call.service, session, owner_id=owner_id, model=model, picture_keys=keys, now=now())
-        return job.id
+def _submit(context: RequestContext, model: str, keys: Sequence[str]) -> str:
+    owner_id = context.owner_id
+    with context.service.database.writing() as session:
+        return rpc.submit_inspection(
+            context.service, session, owner_id=owner_id, model=model, picture_keys=keys, now=now()
+        ).id
 
 
-async def _verdicts(call: Call, rpc_id: str) -> list[Mapping[str, Any]]:
-    async with awaited(call, rpc_id) as brought:
-        return list(brought.result["verdicts"])
+async def _assessments(context: RequestContext, rpc_id: str) -> list[Mapping[str, Any]]:
+    async with call(context, rpc_id) as reply:
+        return list(reply.result["verdicts"])

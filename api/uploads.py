@@ -1,4 +1,4 @@
-"""The way of an uploaded picture into the storage, and out of it again when the request is refused after all."""
+"""Uploaded pictures on their way into the object store; they are deleted again where the request is refused."""
 
 import secrets
 from collections.abc import Iterator, Sequence
@@ -6,56 +6,58 @@ from contextlib import contextmanager
 
 from fastapi import Request, UploadFile
 
-from api.deps import Call
+from api.deps import RequestContext
 from service.concepts.concepts import StoredPicture
 from service.database.references import unreferenced
 from service.errors import InvalidInputError
 from service.storage import name_for
 from service.uploads import SanitizedPicture, Upload, read_pictures
 
-_ROOM = "pictures"
-_REPEATED = "images"
+_PREFIX = "pictures"
+_REPEATABLE = "images"
 
 
-async def said_once(request: Request) -> None:
-    """Refuse a form that says a field twice, of which only the last would be heard; pictures are many.
+async def reject_repeated_fields(request: Request) -> None:
+    """Refuse a form with a repeated field, of which the parser would keep only the last; `images` may be repeated.
 
     Raises:
-        InvalidInputError: it does.
+        InvalidInputError: a field is repeated.
     """
     form = await request.form()
     for field in form:
-        if field != _REPEATED and len(form.getlist(field)) > 1:
-            raise InvalidInputError(field, "It is said more than once. Send it once.")
+        if field != _REPEATABLE and len(form.getlist(field)) > 1:
+            raise InvalidInputError(field, "The field is sent more than once. Send it once.")
 
 
-def cleaned(call: Call, images: Sequence[UploadFile], archive: UploadFile | None) -> list[SanitizedPicture]:
-    """The pictures of a request.
+def sanitized_pictures(
+    context: RequestContext, images: Sequence[UploadFile], archive: UploadFile | None
+) -> list[SanitizedPicture]:
+    """The sanitized pictures of a request.
 
     Raises:
         ServiceError: one of them cannot be used; then none is.
     """
     archives = [archive] if archive is not None else []
-    return read_pictures(_uploads(images), _uploads(archives), call.service.settings.limits)
+    return read_pictures(_uploads(images), _uploads(archives), context.service.settings.limits)
 
 
 @contextmanager
-def stored(call: Call, pictures: Sequence[SanitizedPicture]) -> Iterator[list[StoredPicture]]:
-    """The pictures in the storage, for as long as it takes to commit what refers to them.
+def stored_pictures(context: RequestContext, pictures: Sequence[SanitizedPicture]) -> Iterator[list[StoredPicture]]:
+    """The pictures in the object store; deleted again where the block, which commits references to them, fails.
 
-    They lie in a room of this request's own, so that nobody else begins to refer to them while it is refused.
+    Each request has a prefix of its own, so that no other one can refer to its pictures while it is refused.
 
     Raises:
-        StorageUnavailableError: the store does not answer.
+        StorageUnavailableError: the object store does not answer.
     """
-    room = f"{_ROOM}/{secrets.token_hex(16)}"
-    placed = [_placed(call.owner_id, room, picture) for picture in pictures]
+    prefix = f"{_PREFIX}/{secrets.token_hex(16)}"
+    stored = [_stored_picture(context.owner_id, prefix, picture) for picture in pictures]
     try:
-        for picture, place in zip(pictures, placed, strict=True):
-            call.service.storage.put(place.key, picture.data, picture.content_type)
-        yield placed
+        for picture, target in zip(pictures, stored, strict=True):
+            context.service.storage.put(target.key, picture.data, picture.content_type)
+        yield stored
     except BaseException:
-        _forget(call, placed)
+        _delete_unreferenced(context, stored)
         raise
 
 
@@ -63,9 +65,9 @@ def _uploads(files: Sequence[UploadFile]) -> list[Upload]:
     return [Upload(file.filename or "", file.file) for file in files]
 
 
-def _placed(owner_id: str, room: str, picture: SanitizedPicture) -> StoredPicture:
+def _stored_picture(owner_id: str, prefix: str, picture: SanitizedPicture) -> StoredPicture:
     return StoredPicture(
-        key=name_for(owner_id, room, picture.data, picture.extension),
+        key=name_for(owner_id, prefix, picture.data, picture.extension),
         sha256=picture.sha256,
         filename=picture.filename,
         content_type=picture.content_type,
@@ -76,7 +78,7 @@ def _placed(owner_id: str, room: str, picture: SanitizedPicture) -> StoredPictur
     )
 
 
-def _forget(call: Call, placed: Sequence[StoredPicture]) -> None:
-    with call.service.database.reading() as session:
-        keys = unreferenced(session, {picture.key for picture in placed})
-    call.service.storage.delete(keys)
+def _delete_unreferenced(context: RequestContext, stored: Sequence[StoredPicture]) -> None:
+    with context.service.database.reading() as session:
+        keys = unreferenced(session, {picture.key for picture in stored})
+    context.service.storage.delete(keys)

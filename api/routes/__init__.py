@@ -1,1 +1,1 @@
-"""One file a resource: the listing is the API."""
+"""The routes, one module a resource."""

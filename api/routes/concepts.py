@@ -1,4 +1,4 @@
-"""Concepts: learned from pictures, listed, read, learned again, deleted."""
+"""Concepts: create, list, read, train again, delete."""
 
 from functools import partial
 from http import HTTPStatus
@@ -7,14 +7,25 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, File
 
 from api import serializers
-from api.deps import Call, ConceptReference, Cursor, Limit, ReadCaller, TrainCaller, Wait, Waiting, in_thread, now
-from api.idempotency import Idempotent, Once
+from api.deps import (
+    ConceptReference,
+    Cursor,
+    Limit,
+    ReadAccess,
+    RequestContext,
+    TrainAccess,
+    Wait,
+    Waiting,
+    in_thread,
+    now,
+)
+from api.idempotency import Idempotent, IdempotentRequest
 from api.job_events import JobRef
 from api.schema_fields import Text
 from api.schemas import responses
 from api.schemas.requests import NewConcept, RetrainRequest
-from api.upload_safety import inspected
-from api.uploads import cleaned, said_once, stored
+from api.upload_safety import check_pictures
+from api.uploads import reject_repeated_fields, sanitized_pictures, stored_pictures
 from service import jobs
 from service.concepts import concepts
 from service.webhooks import endpoints
@@ -29,90 +40,94 @@ _PARTS = {"images": {"contentType": _PICTURES}, "archive": {"contentType": "appl
     "/concepts",
     status_code=HTTPStatus.ACCEPTED,
     responses={201: {"model": responses.ConceptAndJob}},
-    dependencies=[Depends(said_once)],
+    dependencies=[Depends(reject_repeated_fields)],
     openapi_extra={"requestBody": {"content": {"multipart/form-data": {"encoding": _PARTS}}}},
 )
 async def create_concept(
-    call: TrainCaller, form: Annotated[NewConcept, File()], wait: Waiting, once: Once
+    context: TrainAccess, form: Annotated[NewConcept, File()], wait: Waiting, idempotent: IdempotentRequest
 ) -> responses.ConceptAndJob:
-    """Learn a concept from pictures."""
-    job_id = await once.make(partial(_create, call, form, once), call.uploads)
-    return await _answered(call, job_id, wait)
+    """Create a concept and train it on pictures."""
+    job_id = await idempotent.run(partial(_create, context, form, idempotent), context.upload_limiter)
+    return await _response(context, job_id, wait)
 
 
 @router.get("/concepts")
 def list_concepts(
-    call: ReadCaller,
+    context: ReadAccess,
     *,
     model: Text | None = None,
     ready: bool | None = None,
     cursor: Cursor = None,
     limit: Limit = 20,
 ) -> responses.ConceptPage:
-    """Concepts, newest first; their pictures come without addresses."""
-    with call.service.database.reading() as session:
-        page = concepts.page(session, call.owner_id, cursor, limit, model=model, ready=ready)
-        items = [serializers.concept(call.service, row, with_urls=False) for row in page.items]
+    """List concepts, newest first; their images have no URLs here."""
+    with context.service.database.reading() as session:
+        page = concepts.page(session, context.owner_id, cursor, limit, model=model, ready=ready)
+        items = [serializers.concept(context.service, row, with_urls=False) for row in page.items]
         return responses.ConceptPage(items=items, next=page.next)
 
 
 @router.get("/concepts/{reference}")
-def read_concept(call: ReadCaller, reference: ConceptReference) -> responses.Concept:
-    """A concept, with addresses of its pictures that work for a while."""
-    with call.service.database.reading() as session:
-        return serializers.concept(call.service, concepts.get(session, call.owner_id, reference), with_urls=True)
+def read_concept(context: ReadAccess, reference: ConceptReference) -> responses.Concept:
+    """Read a concept, with signed URLs of its images, which expire."""
+    with context.service.database.reading() as session:
+        return serializers.concept(context.service, concepts.get(session, context.owner_id, reference), with_urls=True)
 
 
 @router.delete("/concepts/{reference}", status_code=HTTPStatus.NO_CONTENT)
-def delete_concept(call: TrainCaller, reference: ConceptReference) -> None:
-    """Delete a concept with its pictures, its embeddings and the pictures that were made with it."""
-    # Asked first, so that a store that is down leaves everything as it is.
-    call.service.storage.check()
-    with call.service.database.writing() as session:
-        keys = concepts.delete(session, call.owner_id, reference, now())
-    call.service.storage.delete(keys)
+def delete_concept(context: TrainAccess, reference: ConceptReference) -> None:
+    """Delete a concept with its pictures, its embeddings, and the images generated with it."""
+    # Checked first, so that nothing is deleted while the object store is down.
+    context.service.storage.check()
+    with context.service.database.writing() as session:
+        keys = concepts.delete(session, context.owner_id, reference, now())
+    context.service.storage.delete(keys)
 
 
 @router.post(
     "/concepts/{reference}/train", status_code=HTTPStatus.ACCEPTED, responses={201: {"model": responses.ConceptAndJob}}
 )
 async def train_concept(
-    call: TrainCaller, reference: ConceptReference, request: RetrainRequest, wait: Waiting, once: Once
+    context: TrainAccess,
+    reference: ConceptReference,
+    request: RetrainRequest,
+    wait: Waiting,
+    idempotent: IdempotentRequest,
 ) -> responses.ConceptAndJob:
-    """Learn a concept again; until that has succeeded it stays usable as it is."""
-    job_id = await once.make(partial(_retrain, call, reference, request, once))
-    return await _answered(call, job_id, wait)
+    """Train a concept again; until that succeeds, its present embedding stays in use."""
+    job_id = await idempotent.run(partial(_retrain, context, reference, request, idempotent))
+    return await _response(context, job_id, wait)
 
 
-def _create(call: Call, form: NewConcept, once: Idempotent) -> str:
-    said = form.given(without={"images", "archive"})
-    webhook = endpoints.of_request(call.service.settings, said.pop("webhook", None))
-    with call.service.database.reading() as session:
-        new = concepts.check_new(call.service, session, call.owner_id, said)
-    pictures = cleaned(call, form.images, form.archive)
-    with stored(call, pictures) as placed:
-        judged = inspected(call, new.model, placed)
-        with call.service.database.writing() as session:
-            _, job = concepts.create(call.service, session, new, judged, now(), webhook=webhook)
-            return once.made(session, job.id)
+def _create(context: RequestContext, form: NewConcept, idempotent: Idempotent) -> str:
+    given = form.given(without={"images", "archive"})
+    webhook = endpoints.of_request(context.service.settings, given.pop("webhook", None))
+    with context.service.database.reading() as session:
+        new = concepts.check_new(context.service, session, context.owner_id, given)
+    pictures = sanitized_pictures(context, form.images, form.archive)
+    with stored_pictures(context, pictures) as stored:
+        checked = check_pictures(context, new.model, stored)
+        with context.service.database.writing() as session:
+            _, job = concepts.create(context.service, session, new, checked, now(), webhook=webhook)
+            return idempotent.commit(session, job.id)
 
 
-def _retrain(call: Call, reference: str, request: RetrainRequest, once: Idempotent) -> str:
-    with call.service.database.writing() as session:
-        job = concepts.retrain(call.service, session, call.owner_id, reference, request.given(), now=now())
-        return once.made(session, job.id)
+def _retrain(context: RequestContext, reference: str, request: RetrainRequest, idempotent: Idempotent) -> str:
+    with context.service.database.writing() as session:
+        job = concepts.retrain(context.service, session, context.owner_id, reference, request.given(), now=now())
+        return idempotent.commit(session, job.id)
 
 
-async def _answered(call: Call, job_id: str, wait: Wait) -> responses.ConceptAndJob:
-    await wait.until_done(JobRef(call.owner_id, job_id))
-    return await in_thread(partial(_both, call, job_id))
+async def _response(context: RequestContext, job_id: str, wait: Wait) -> responses.ConceptAndJob:
+    await wait.wait_until_done(JobRef(context.owner_id, job_id))
+    return await in_thread(partial(_concept_and_job, context, job_id))
 
 
-def _both(call: Call, job_id: str) -> responses.ConceptAndJob:
-    with call.service.database.reading() as session:
-        job = jobs.get(session, call.owner_id, job_id)
-        concept = concepts.get(session, call.owner_id, job.concepts[0].concept_id)
+def _concept_and_job(context: RequestContext, job_id: str) -> responses.ConceptAndJob:
+    with context.service.database.reading() as session:
+        job = jobs.get(session, context.owner_id, job_id)
+        concept = concepts.get(session, context.owner_id, job.concepts[0].concept_id)
         return responses.ConceptAndJob(
-            concept=serializers.concept(call.service, concept, with_urls=True),
-            job=serializers.job(call.service, session, job, with_urls=True),
+            concept=serializers.concept(context.service, concept, with_urls=True),
+            job=serializers.job(context.service, session, job, with_urls=True),
         )

@@ -1,4 +1,4 @@
-"""The documentation page, with its scripts from an installed package: it asks nobody outside."""
+"""The documentation page, with scripts from an installed package: it sends no requests to other hosts."""
 
 from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -21,6 +21,6 @@ async def _page(request: Request) -> HTMLResponse:
         swagger_js_url=f"{_ASSETS}/swagger-ui-bundle.js",
         swagger_css_url=f"{_ASSETS}/swagger-ui.css",
         swagger_favicon_url=f"{_ASSETS}/favicon.png",
-        # Unset, the page would show a badge that it fetches from elsewhere.
+        # Unset, the page would load a badge from another host.
         swagger_ui_parameters={"validatorUrl": None},
     )

@@ -1,4 +1,4 @@
-"""Embeddings: brought along from other tools, blended, taken home, explained in words."""
+"""Embeddings: import, blend, export, nearest neighbours."""
 
 import secrets
 from collections.abc import Callable, Mapping
@@ -9,12 +9,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, File, Query, Response
 
 from api import serializers
-from api.deps import Call, ConceptReference, ReadCaller, TrainCaller, in_thread, now
-from api.idempotency import Once
-from api.rpc import awaited, fetched, forget
+from api.deps import ConceptReference, ReadAccess, RequestContext, TrainAccess, in_thread, now
+from api.idempotency import IdempotentRequest
+from api.rpc import call, delete_file, result_file
 from api.schemas import responses
 from api.schemas.requests import BlendRequest, NewImport
-from api.uploads import said_once
+from api.uploads import reject_repeated_fields
 from dti.spec.settings import EmbeddingFormat
 from service import rpc
 from service.concepts import concepts
@@ -30,108 +30,112 @@ _FILE = {
 }
 
 
-@router.post("/concepts/import", status_code=HTTPStatus.CREATED, dependencies=[Depends(said_once)])
+@router.post("/concepts/import", status_code=HTTPStatus.CREATED, dependencies=[Depends(reject_repeated_fields)])
 async def import_concept(
-    call: TrainCaller, form: Annotated[NewImport, File()], once: Once, response: Response
+    context: TrainAccess, form: Annotated[NewImport, File()], idempotent: IdempotentRequest, response: Response
 ) -> responses.ImportedConcept:
-    """Make a concept of an embedding that this or another tool has written; it is ready at once."""
-    rpc_id = await once.make(partial(_submit_import, call, form), call.uploads)
-    async with awaited(call, rpc_id, once) as brought:
-        concept = await in_thread(partial(_concept, call, brought.result["concept"]))
+    """Create a concept from an embedding file of this or another tool; it is ready at once."""
+    rpc_id = await idempotent.run(partial(_submit_import, context, form), context.upload_limiter)
+    async with call(context, rpc_id, idempotent) as reply:
+        concept = await in_thread(partial(_concept, context, reply.result["concept"]))
     response.headers["Location"] = f"/v1/concepts/{concept.id}"
-    return responses.ImportedConcept(**vars(concept), norms=brought.result["norms"])
+    return responses.ImportedConcept(**vars(concept), norms=reply.result["norms"])
 
 
 @router.post("/concepts/blend", status_code=HTTPStatus.CREATED)
-async def blend_concepts(call: TrainCaller, request: BlendRequest, once: Once, response: Response) -> responses.Concept:
-    """Make a concept as the weighted spherical mean of others; it is ready at once."""
-    rpc_id = await once.make(partial(_submit_blend, call, request))
-    async with awaited(call, rpc_id, once) as brought:
-        concept = await in_thread(partial(_concept, call, brought.result["concept"]))
+async def blend_concepts(
+    context: TrainAccess, request: BlendRequest, idempotent: IdempotentRequest, response: Response
+) -> responses.Concept:
+    """Create a concept as the weighted spherical mean of others; it is ready at once."""
+    rpc_id = await idempotent.run(partial(_submit_blend, context, request))
+    async with call(context, rpc_id, idempotent) as reply:
+        concept = await in_thread(partial(_concept, context, reply.result["concept"]))
     response.headers["Location"] = f"/v1/concepts/{concept.id}"
     return concept
 
 
 @router.get("/concepts/{reference}/embedding", response_class=Response, responses={200: _FILE})
 async def read_embedding(
-    call: ReadCaller,
+    context: ReadAccess,
     reference: ConceptReference,
-    format: Annotated[EmbeddingFormat, Query(description="Whose file it is to be.")] = "dti",  # noqa: A002
+    format: Annotated[EmbeddingFormat, Query(description="The file format, by the tool that reads it.")] = "dti",  # noqa: A002
 ) -> Response:
-    """What was learned, as a file that this or another tool reads."""
+    """Download a concept's embedding as a file for this or another tool."""
     if format == "dti":
-        concept, version = await in_thread(partial(_ready, call, reference))
-        data = await in_thread(partial(call.service.storage.get, version.key))
+        concept, version = await in_thread(partial(_ready, context, reference))
+        data = await in_thread(partial(context.service.storage.get, version.key))
         return _file(concept, version, data, ".safetensors", format)
     submit = partial(rpc.submit_export, file_format=format)
-    concept, version, rpc_id = await in_thread(partial(_submit_about, call, reference, submit))
-    async with awaited(call, rpc_id) as brought:
-        data = await in_thread(partial(fetched, call, brought))
-    return _file(concept, version, data, brought.result["extension"], format)
+    concept, version, rpc_id = await in_thread(partial(_submit_about, context, reference, submit))
+    async with call(context, rpc_id) as reply:
+        data = await in_thread(partial(result_file, context, reply))
+    return _file(concept, version, data, reply.result["extension"], format)
 
 
 @router.get("/concepts/{reference}/neighbours")
 async def read_neighbours(
-    call: ReadCaller,
+    context: ReadAccess,
     reference: ConceptReference,
-    k: Annotated[int, Query(ge=1, le=rpc.KEPT_NEIGHBOURS, description="How many words a vector at most.")] = 10,
+    k: Annotated[int, Query(ge=1, le=rpc.KEPT_NEIGHBOURS, description="Words per vector.")] = 10,
 ) -> responses.Neighbours:
-    """What a concept has learned, in words: those of the model's vocabulary whose directions are nearest."""
-    version, found = await in_thread(partial(_kept_neighbours, call, reference))
-    if found is None:
-        _, version, rpc_id = await in_thread(partial(_submit_about, call, reference, rpc.submit_neighbours))
-        async with awaited(call, rpc_id) as brought:
-            found = brought.result
-    encoders = {encoder: [words[:k] for words in vectors] for encoder, vectors in found.items()}
+    """Read the words of the model's vocabulary whose directions are nearest to a concept's."""
+    version, neighbours = await in_thread(partial(_stored_neighbours, context, reference))
+    if neighbours is None:
+        _, version, rpc_id = await in_thread(partial(_submit_about, context, reference, rpc.submit_neighbours))
+        async with call(context, rpc_id) as reply:
+            neighbours = reply.result
+    encoders = {encoder: [words[:k] for words in vectors] for encoder, vectors in neighbours.items()}
     return responses.Neighbours.model_validate({"embedding_sha256": version.sha256, "encoders": encoders})
 
 
-def _submit_import(call: Call, form: NewImport) -> str:
-    said = form.given(without={"file"})
-    with call.service.database.reading() as session:
-        new = rpc.check_import(call.service, session, call.owner_id, said, now())
-    key = _upload(call, form)
+def _submit_import(context: RequestContext, form: NewImport) -> str:
+    given = form.given(without={"file"})
+    with context.service.database.reading() as session:
+        new = rpc.check_import(context.service, session, context.owner_id, given, now())
+    key = _upload(context, form)
     try:
-        with call.service.database.writing() as session:
-            return rpc.submit_import(call.service, session, new, key, now(), normalize=form.normalize).id
+        with context.service.database.writing() as session:
+            return rpc.submit_import(context.service, session, new, key, now(), normalize=form.normalize).id
     except BaseException:
-        forget(call, key)
+        delete_file(context, key)
         raise
 
 
-def _upload(call: Call, form: NewImport) -> str:
-    """The key of the uploaded file, which lies in the storage from now on under a name that nothing shares."""
-    limit_bytes = call.service.settings.limits.embedding_bytes
+def _upload(context: RequestContext, form: NewImport) -> str:
+    """Store the uploaded file under a unique key; returns the key."""
+    limit_bytes = context.service.settings.limits.embedding_bytes
     data = form.file.file.read(limit_bytes + 1)
     if len(data) > limit_bytes:
         raise BodyTooLargeError(limit_bytes)
-    key = f"{call.owner_id}/rpc/{secrets.token_hex(16)}.upload"
-    call.service.storage.put(key, data, _ANY_FILE)
+    key = f"{context.owner_id}/rpc/{secrets.token_hex(16)}.upload"
+    context.service.storage.put(key, data, _ANY_FILE)
     return key
 
 
-def _submit_blend(call: Call, request: BlendRequest) -> str:
-    with call.service.database.writing() as session:
-        return rpc.submit_blend(call.service, session, call.owner_id, request.given(), now()).id
+def _submit_blend(context: RequestContext, request: BlendRequest) -> str:
+    with context.service.database.writing() as session:
+        return rpc.submit_blend(context.service, session, context.owner_id, request.given(), now()).id
 
 
-def _submit_about(call: Call, reference: str, submit: Callable[..., Job]) -> tuple[Concept, EmbeddingVersion, str]:
-    """A concept, the embedding that it has now, and the RPC about them."""
-    with call.service.database.writing() as session:
-        concept = concepts.hold(session, call.owner_id, reference)
-        rpc = submit(call.service, session, concept, now=now())
-        return concept, _version(concept), rpc.id
+def _submit_about(
+    context: RequestContext, reference: str, submit: Callable[..., Job]
+) -> tuple[Concept, EmbeddingVersion, str]:
+    """A concept, its present embedding, and the id of the submitted RPC about them."""
+    with context.service.database.writing() as session:
+        concept = concepts.hold(session, context.owner_id, reference)
+        job = submit(context.service, session, concept, now=now())
+        return concept, _version(concept), job.id
 
 
-def _ready(call: Call, reference: str) -> tuple[Concept, EmbeddingVersion]:
-    with call.service.database.reading() as session:
-        concept = concepts.get(session, call.owner_id, reference)
+def _ready(context: RequestContext, reference: str) -> tuple[Concept, EmbeddingVersion]:
+    with context.service.database.reading() as session:
+        concept = concepts.get(session, context.owner_id, reference)
         return concept, _version(concept)
 
 
-def _kept_neighbours(call: Call, reference: str) -> tuple[EmbeddingVersion, Mapping[str, Any] | None]:
-    with call.service.database.reading() as session:
-        version = _version(concepts.get(session, call.owner_id, reference))
+def _stored_neighbours(context: RequestContext, reference: str) -> tuple[EmbeddingVersion, Mapping[str, Any] | None]:
+    with context.service.database.reading() as session:
+        version = _version(concepts.get(session, context.owner_id, reference))
         return version, rpc.neighbours_of(session, version)
 
 
@@ -141,9 +145,9 @@ def _version(concept: Concept) -> EmbeddingVersion:
     return concept.embedding
 
 
-def _concept(call: Call, concept_id: str) -> responses.Concept:
-    with call.service.database.reading() as session:
-        return serializers.concept(call.service, concepts.get(session, call.owner_id, concept_id), with_urls=True)
+def _concept(context: RequestContext, concept_id: str) -> responses.Concept:
+    with context.service.database.reading() as session:
+        return serializers.concept(context.service, concepts.get(session, context.owner_id, concept_id), with_urls=True)
 
 
 def _file(concept: Concept, version: EmbeddingVersion, data: bytes, extension: str, file_format: str) -> Response:

@@ -1,12 +1,12 @@
-"""Generations: pictures of a prompt."""
+"""Generations: images of a prompt."""
 
 from functools import partial
 from http import HTTPStatus
 
 from fastapi import APIRouter
 
-from api.deps import Call, GenerateCaller, Waiting, in_thread, now
-from api.idempotency import Idempotent, Once
+from api.deps import GenerateAccess, RequestContext, Waiting, in_thread, now
+from api.idempotency import Idempotent, IdempotentRequest
 from api.job_events import JobRef
 from api.routes.jobs import read_job
 from api.schemas import responses
@@ -18,15 +18,15 @@ router = APIRouter(tags=["generations"])
 
 @router.post("/generations", status_code=HTTPStatus.ACCEPTED, responses={201: {"model": responses.Job}})
 async def create_generation(
-    call: GenerateCaller, request: GenerationRequest, wait: Waiting, once: Once
+    context: GenerateAccess, request: GenerationRequest, wait: Waiting, idempotent: IdempotentRequest
 ) -> responses.Job:
-    """Make pictures of a prompt in which any number of concepts stand as <name>."""
-    job_id = await once.make(partial(_submit, call, request, once))
-    await wait.until_done(JobRef(call.owner_id, job_id))
-    return await in_thread(partial(read_job, call, job_id))
+    """Generate images of a prompt, which may contain any number of concepts as <name>."""
+    job_id = await idempotent.run(partial(_submit, context, request, idempotent))
+    await wait.wait_until_done(JobRef(context.owner_id, job_id))
+    return await in_thread(partial(read_job, context, job_id))
 
 
-def _submit(call: Call, request: GenerationRequest, once: Idempotent) -> str:
-    with call.service.database.writing() as session:
-        job = generations.generation(call.service, session, call.owner_id, request.given(), now())
-        return once.made(session, job.id)
+def _submit(context: RequestContext, request: GenerationRequest, idempotent: Idempotent) -> str:
+    with context.service.database.writing() as session:
+        job = generations.generation(context.service, session, context.owner_id, request.given(), now())
+        return idempotent.commit(session, job.id)

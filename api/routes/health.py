@@ -1,4 +1,4 @@
-"""Whether the process lives, whether it can do its work, and what Prometheus wants to know."""
+"""Health: liveness, readiness, and metrics for Prometheus."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from api.deps import Open, ReadCaller, now
+from api.deps import PublicAccess, ReadAccess, now
 from api.errors import problem
 from api.schemas import responses
 from service import metrics
@@ -20,15 +20,15 @@ _RETRY_AFTER = {"Retry-After": "5"}
 
 @router.get("/health/live")
 async def read_liveness() -> responses.Live:
-    """The process answers; nothing else is asked."""
+    """Read whether the process answers; nothing else is checked."""
     return responses.Live(status="ok")
 
 
 @router.get("/health/ready", response_model=responses.Ready)
-def read_readiness(parts: Open) -> responses.Ready | JSONResponse:
-    """Whether what requests need is up; 503 names what is down. The broker is not asked: without it work only waits."""
-    checks = {"database": parts.service.database.check, "storage": parts.service.storage.check}
-    down = [name for name, check in checks.items() if not _stands(check)]
+def read_readiness(components: PublicAccess) -> responses.Ready | JSONResponse:
+    """Read whether database and object store are up; 503 names those that are down. The broker only delays jobs."""
+    checks = {"database": components.service.database.check, "storage": components.service.storage.check}
+    down = [name for name, check in checks.items() if not _is_up(check)]
     if down:
         detail = f"Down: {', '.join(down)}."
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, UnavailableError.code, detail, _RETRY_AFTER, down=down)
@@ -36,13 +36,13 @@ def read_readiness(parts: Open) -> responses.Ready | JSONResponse:
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-def read_service_metrics(call: ReadCaller) -> Response:
-    """The state of the service in Prometheus' text format."""
-    with call.service.database.reading() as session:
+def read_service_metrics(context: ReadAccess) -> Response:
+    """Read the metrics of the service in Prometheus' text format."""
+    with context.service.database.reading() as session:
         return Response(metrics.exposition(session, now()), media_type=CONTENT_TYPE_LATEST)
 
 
-def _stands(check: Callable[[], None]) -> bool:
+def _is_up(check: Callable[[], None]) -> bool:
     try:
         check()
     except (UnavailableError, ObjectMissingError):

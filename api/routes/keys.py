@@ -1,10 +1,10 @@
-"""Keys: minted, listed, revoked, by whoever has one with the scope admin."""
+"""Keys: mint, list, revoke; requires the scope admin."""
 
 from http import HTTPStatus
 
 from fastapi import APIRouter, Response
 
-from api.deps import AdminCaller, Cursor, KeyId, Limit, now
+from api.deps import AdminAccess, Cursor, KeyId, Limit, now
 from api.schema_fields import Text
 from api.schemas import keys as schemas
 from service import safety
@@ -16,8 +16,8 @@ router = APIRouter(tags=["keys"])
 
 
 @router.post("/keys", status_code=HTTPStatus.CREATED)
-def create_key(call: AdminCaller, request: schemas.NewKeyRequest, response: Response) -> schemas.MintedKey:
-    """Mint a key. Its secret is in this answer and nowhere else: only a digest is kept."""
+def create_key(context: AdminAccess, request: schemas.NewKeyRequest, response: Response) -> schemas.MintedKey:
+    """Mint a key. Its secret is in this response and nowhere else: only a digest is stored."""
     response.headers["Cache-Control"] = "no-store"
     quotas = request.quotas.model_dump(exclude_none=True) if request.quotas else {}
     new = NewKey(
@@ -28,26 +28,26 @@ def create_key(call: AdminCaller, request: schemas.NewKeyRequest, response: Resp
         quotas=quotas,
         safety=request.safety,
     )
-    safety.check_policy(new.safety, call.service.settings.safety.checker)
-    with call.service.database.writing() as session:
+    safety.check_policy(new.safety, context.service.settings.safety.checker)
+    with context.service.database.writing() as session:
         key, secret = keys.mint(session, new, now())
         return schemas.MintedKey(key=_key(key), secret=secret)
 
 
 @router.get("/keys")
 def list_keys(
-    call: AdminCaller, *, owner: Text | None = None, cursor: Cursor = None, limit: Limit = 20
+    context: AdminAccess, *, owner: Text | None = None, cursor: Cursor = None, limit: Limit = 20
 ) -> schemas.KeyPage:
-    """Keys of all owners, or of one, newest first; expired and revoked ones are among them."""
-    with call.service.database.reading() as session:
+    """List the keys of all owners, or of one, newest first, including expired and revoked ones."""
+    with context.service.database.reading() as session:
         page = keys.page(session, cursor, limit, owner=owner)
         return schemas.KeyPage(items=[_key(row) for row in page.items], next=page.next)
 
 
 @router.delete("/keys/{key_id}", status_code=HTTPStatus.NO_CONTENT)
-def revoke_key(call: AdminCaller, key_id: KeyId) -> None:
-    """Take a key back for good. What was made with it stays."""
-    with call.service.database.writing() as session:
+def revoke_key(context: AdminAccess, key_id: KeyId) -> None:
+    """Revoke a key for good. Its owner's data stays."""
+    with context.service.database.writing() as session:
         keys.revoke(session, key_id, now())
 
 

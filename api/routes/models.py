@@ -1,4 +1,4 @@
-"""Models: what can be asked for by name, and what workers found out about it."""
+"""Models: the catalogue, with the details that workers have reported."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from api.deps import ReadCaller, now
+from api.deps import ReadAccess, now
 from api.schemas import responses
 from dti.spec.registry import METHODS, training_settings
 from service import workers
@@ -16,14 +16,14 @@ router = APIRouter(tags=["models"])
 
 
 @router.get("/models")
-def list_models(call: ReadCaller) -> responses.ModelPage:
-    """All models of the catalogue."""
-    with call.service.database.reading() as session:
+def list_models(context: ReadAccess) -> responses.ModelPage:
+    """List all models of the catalogue."""
+    with context.service.database.reading() as session:
         cards, loaded = workers.cards(session), workers.loaded(session, now())
-    default = call.service.catalogue.default.name
+    default = context.service.catalogue.default.name
     items = [
         _model(entry, cards.get(name), is_default=name == default, is_loaded=name in loaded)
-        for name, entry in call.service.catalogue.items()
+        for name, entry in context.service.catalogue.items()
     ]
     return responses.ModelPage(items=items, next=None)
 

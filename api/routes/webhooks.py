@@ -1,4 +1,4 @@
-"""Webhooks: standing ones, their secrets and their messages. "default" is what addresses named in requests go by."""
+"""Webhooks: endpoints, secrets, deliveries. The id "default" stands for the URLs that requests name themselves."""
 
 from functools import partial
 from http import HTTPStatus
@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
-from api.deps import Call, CancelCaller, Cursor, Limit, ReadCaller, in_thread, now
-from api.idempotency import Idempotent, Once
+from api.deps import CancelAccess, Cursor, Limit, ReadAccess, RequestContext, in_thread, now
+from api.idempotency import Idempotent, IdempotentRequest
 from api.schema_fields import Text
 from api.schemas import webhooks as schemas
 from service.database import tables
@@ -15,138 +15,140 @@ from service.webhooks import deliveries, endpoints
 
 router = APIRouter(tags=["webhooks"])
 
-MakerCaller = CancelCaller
-"""Whoever may make jobs of any kind may also say who is told of them."""
+JobAccess = CancelAccess
+"""Any scope that makes jobs may also subscribe to them."""
 
 WebhookId = Annotated[Text, Path(description="A webhook's id.")]
 WebhookOrDefault = Annotated[
-    Text, Path(description="A webhook's id, or `default` for addresses that requests name themselves.")
+    Text, Path(description="A webhook's id, or `default` for the URLs that requests name themselves.")
 ]
-DeliveryId = Annotated[Text, Path(description="A message's id.")]
+DeliveryId = Annotated[Text, Path(description="A delivery's id.")]
 
 
 @router.post("/webhooks", status_code=HTTPStatus.CREATED)
 async def create_webhook(
-    call: MakerCaller, request: schemas.WebhookRequest, response: Response, once: Once
+    context: JobAccess, request: schemas.WebhookRequest, response: Response, idempotent: IdempotentRequest
 ) -> schemas.WebhookAndSecret:
-    """Have all jobs told of from now on. The secret is in this answer; afterwards it can only be made anew."""
-    webhook_id = await once.make(partial(_create, call, request, once))
+    """Subscribe to all jobs from now on. The secret is in this response; later it can only be rotated."""
+    webhook_id = await idempotent.run(partial(_create, context, request, idempotent))
     response.headers["Cache-Control"] = "no-store"
-    return await in_thread(partial(_with_secret, call, webhook_id))
+    return await in_thread(partial(_with_secret, context, webhook_id))
 
 
 @router.get("/webhooks")
-def list_webhooks(call: ReadCaller, *, cursor: Cursor = None, limit: Limit = 20) -> schemas.WebhookPage:
-    """Standing webhooks, newest first."""
-    with call.service.database.reading() as session:
-        page = endpoints.page(session, call.owner_id, cursor, limit)
+def list_webhooks(context: ReadAccess, *, cursor: Cursor = None, limit: Limit = 20) -> schemas.WebhookPage:
+    """List webhooks, newest first."""
+    with context.service.database.reading() as session:
+        page = endpoints.page(session, context.owner_id, cursor, limit)
         return schemas.WebhookPage(items=[_webhook(row) for row in page.items], next=page.next)
 
 
 @router.get("/webhooks/default/secret")
-def read_default_secret(call: MakerCaller, response: Response) -> schemas.WebhookSecret:
-    """What messages to addresses named in requests are signed with."""
+def read_default_secret(context: JobAccess, response: Response) -> schemas.WebhookSecret:
+    """Read the secret that signs deliveries to URLs named in requests."""
     response.headers["Cache-Control"] = "no-store"
-    with call.service.database.writing() as session:
-        return _secret(endpoints.ensure_default(session, call.owner_id, now()))
+    with context.service.database.writing() as session:
+        return _secret(endpoints.ensure_default(session, context.owner_id, now()))
 
 
 @router.get("/webhooks/{webhook_id}")
-def read_webhook(call: ReadCaller, webhook_id: WebhookId) -> schemas.Webhook:
-    """A standing webhook."""
-    with call.service.database.reading() as session:
-        return _webhook(endpoints.get(session, call.owner_id, webhook_id))
+def read_webhook(context: ReadAccess, webhook_id: WebhookId) -> schemas.Webhook:
+    """Read a webhook."""
+    with context.service.database.reading() as session:
+        return _webhook(endpoints.get(session, context.owner_id, webhook_id))
 
 
 @router.patch("/webhooks/{webhook_id}")
-def change_webhook(call: MakerCaller, webhook_id: WebhookId, request: schemas.WebhookChangeRequest) -> schemas.Webhook:
-    """Change a standing webhook's address or events, or disable or enable it. What waits goes to the new address."""
-    settings = call.service.settings
-    with call.service.database.writing() as session:
-        return _webhook(endpoints.change(settings, session, call.owner_id, webhook_id, request.given(), now=now()))
+def change_webhook(context: JobAccess, webhook_id: WebhookId, request: schemas.WebhookChangeRequest) -> schemas.Webhook:
+    """Change a webhook's URL or events, disable or enable it. Pending deliveries go to the new URL."""
+    settings = context.service.settings
+    with context.service.database.writing() as session:
+        return _webhook(endpoints.change(settings, session, context.owner_id, webhook_id, request.given(), now=now()))
 
 
 @router.delete("/webhooks/{webhook_id}", status_code=HTTPStatus.NO_CONTENT)
-def delete_webhook(call: MakerCaller, webhook_id: WebhookId) -> None:
-    """Delete a standing webhook with its messages, also those that wait."""
-    with call.service.database.writing() as session:
-        endpoints.delete(session, call.owner_id, webhook_id)
+def delete_webhook(context: JobAccess, webhook_id: WebhookId) -> None:
+    """Delete a webhook with its deliveries, including pending ones."""
+    with context.service.database.writing() as session:
+        endpoints.delete(session, context.owner_id, webhook_id)
 
 
 @router.post("/webhooks/{webhook_id}/rotate")
 async def rotate_secret(
-    call: MakerCaller, webhook_id: WebhookOrDefault, response: Response, once: Once
+    context: JobAccess, webhook_id: WebhookOrDefault, response: Response, idempotent: IdempotentRequest
 ) -> schemas.WebhookSecret:
-    """Make a new secret; for 24 hours messages are signed with the old one, too."""
-    rotated_id = await once.make(partial(_rotate, call, webhook_id, once))
+    """Rotate the secret; for 24 hours deliveries are also signed with the old one."""
+    rotated_id = await idempotent.run(partial(_rotate, context, webhook_id, idempotent))
     response.headers["Cache-Control"] = "no-store"
-    return await in_thread(partial(_present_secret, call, rotated_id))
+    return await in_thread(partial(_present_secret, context, rotated_id))
 
 
 @router.post("/webhooks/{webhook_id}/test", status_code=HTTPStatus.ACCEPTED)
-async def test_webhook(call: MakerCaller, webhook_id: WebhookId, once: Once) -> schemas.Delivery:
-    """Have a message sent that tells nothing but that it came."""
-    delivery_id = await once.make(partial(_test, call, webhook_id, once))
-    return await in_thread(partial(_read_delivery, call, webhook_id, delivery_id))
+async def test_webhook(context: JobAccess, webhook_id: WebhookId, idempotent: IdempotentRequest) -> schemas.Delivery:
+    """Send a test event."""
+    delivery_id = await idempotent.run(partial(_test, context, webhook_id, idempotent))
+    return await in_thread(partial(_read_delivery, context, webhook_id, delivery_id))
 
 
 @router.get("/webhooks/{webhook_id}/deliveries")
 def list_deliveries(
-    call: ReadCaller, webhook_id: WebhookOrDefault, *, cursor: Cursor = None, limit: Limit = 20
+    context: ReadAccess, webhook_id: WebhookOrDefault, *, cursor: Cursor = None, limit: Limit = 20
 ) -> schemas.DeliveryPage:
-    """Messages of the last two weeks, newest first, with what came of each."""
-    with call.service.database.reading() as session:
-        page = deliveries.page(session, call.owner_id, webhook_id, cursor, limit)
+    """List the deliveries of the last two weeks, newest first, with the result of each."""
+    with context.service.database.reading() as session:
+        page = deliveries.page(session, context.owner_id, webhook_id, cursor, limit)
         return schemas.DeliveryPage(items=[_delivery(row) for row in page.items], next=page.next)
 
 
 @router.post("/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver", status_code=HTTPStatus.ACCEPTED)
 async def redeliver(
-    call: MakerCaller, webhook_id: WebhookOrDefault, delivery_id: DeliveryId, once: Once
+    context: JobAccess, webhook_id: WebhookOrDefault, delivery_id: DeliveryId, idempotent: IdempotentRequest
 ) -> schemas.Delivery:
-    """Have a message sent again, whatever became of it; its id stays."""
-    again = await once.make(partial(_redeliver, call, webhook_id, delivery_id, once))
-    return await in_thread(partial(_read_delivery, call, webhook_id, again))
+    """Send a delivery again, whatever its status; its id stays."""
+    redelivered_id = await idempotent.run(partial(_redeliver, context, webhook_id, delivery_id, idempotent))
+    return await in_thread(partial(_read_delivery, context, webhook_id, redelivered_id))
 
 
-def _create(call: Call, request: schemas.WebhookRequest, once: Idempotent) -> str:
-    with call.service.database.writing() as session:
-        made = endpoints.create(call.service.settings, session, call.owner_id, request.given(), now())
-        return once.made(session, made.id)
+def _create(context: RequestContext, request: schemas.WebhookRequest, idempotent: Idempotent) -> str:
+    with context.service.database.writing() as session:
+        webhook = endpoints.create(context.service.settings, session, context.owner_id, request.given(), now())
+        return idempotent.commit(session, webhook.id)
 
 
-def _with_secret(call: Call, webhook_id: str) -> schemas.WebhookAndSecret:
-    with call.service.database.reading() as session:
-        row = endpoints.get(session, call.owner_id, webhook_id)
+def _with_secret(context: RequestContext, webhook_id: str) -> schemas.WebhookAndSecret:
+    with context.service.database.reading() as session:
+        row = endpoints.get(session, context.owner_id, webhook_id)
         return schemas.WebhookAndSecret(webhook=_webhook(row), secret=row.secret)
 
 
-def _rotate(call: Call, webhook_id: str, once: Idempotent) -> str:
-    with call.service.database.writing() as session:
-        endpoints.rotate(session, call.owner_id, webhook_id, now())
-        return once.made(session, webhook_id)
+def _rotate(context: RequestContext, webhook_id: str, idempotent: Idempotent) -> str:
+    with context.service.database.writing() as session:
+        endpoints.rotate(session, context.owner_id, webhook_id, now())
+        return idempotent.commit(session, webhook_id)
 
 
-def _present_secret(call: Call, webhook_id: str) -> schemas.WebhookSecret:
-    with call.service.database.reading() as session:
+def _present_secret(context: RequestContext, webhook_id: str) -> schemas.WebhookSecret:
+    with context.service.database.reading() as session:
         default = webhook_id == endpoints.DEFAULT
         find = endpoints.get_default if default else partial(endpoints.get, webhook_id=webhook_id)
-        return _secret(find(session, call.owner_id))
+        return _secret(find(session, context.owner_id))
 
 
-def _test(call: Call, webhook_id: str, once: Idempotent) -> str:
-    with call.service.database.writing() as session:
-        return once.made(session, endpoints.test(session, call.owner_id, webhook_id, now()).id)
+def _test(context: RequestContext, webhook_id: str, idempotent: Idempotent) -> str:
+    with context.service.database.writing() as session:
+        return idempotent.commit(session, endpoints.test(session, context.owner_id, webhook_id, now()).id)
 
 
-def _redeliver(call: Call, webhook_id: str, delivery_id: str, once: Idempotent) -> str:
-    with call.service.database.writing() as session:
-        return once.made(session, deliveries.redeliver(session, call.owner_id, webhook_id, delivery_id, now()).id)
+def _redeliver(context: RequestContext, webhook_id: str, delivery_id: str, idempotent: Idempotent) -> str:
+    with context.service.database.writing() as session:
+        return idempotent.commit(
+            session, deliveries.redeliver(session, context.owner_id, webhook_id, delivery_id, now()).id
+        )
 
 
-def _read_delivery(call: Call, webhook_id: str, delivery_id: str) -> schemas.Delivery:
-    with call.service.database.reading() as session:
-        return _delivery(deliveries.get(session, call.owner_id, webhook_id, delivery_id))
+def _read_delivery(context: RequestContext, webhook_id: str, delivery_id: str) -> schemas.Delivery:
+    with context.service.database.reading() as session:
+        return _delivery(deliveries.get(session, context.owner_id, webhook_id, delivery_id))
 
 
 def _webhook(row: tables.Webhook) -> schemas.Webhook:

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
-from api.schema_fields import Request, Text
-from api.schemas.responses import Answer
+from api.schema_fields import RequestModel, Text
+from api.schemas.responses import ResponseModel
 from service.accounts.keys import Scope
 from service.safety import Policy
 
@@ -16,7 +16,7 @@ _MOST = 2**53 - 1
 Bound = Annotated[int | None, Field(ge=0, le=_MOST)]
 
 
-class KeyQuotasRequest(Request):
+class KeyQuotasRequest(RequestModel):
     """Bounds of a key's own instead of the service's; 0 is no bound, null the service's."""
 
     requests_per_minute: Bound = None
@@ -25,7 +25,7 @@ class KeyQuotasRequest(Request):
     stored_bytes: Bound = None
 
 
-class NewKeyRequest(Request):
+class NewKeyRequest(RequestModel):
     """A key that is to be minted."""
 
     owner: Annotated[Text, Field(description="Whom it speaks for, by name; made where nobody is called so.")]
@@ -38,7 +38,7 @@ class NewKeyRequest(Request):
     ] = None
 
 
-class KeyQuotas(Answer):
+class KeyQuotas(ResponseModel):
     """Bounds of a key's own; null where the service's hold, 0 where none does."""
 
     requests_per_minute: int | None
@@ -47,7 +47,7 @@ class KeyQuotas(Answer):
     stored_bytes: int | None
 
 
-class Limits(Answer):
+class Limits(ResponseModel):
     """What holds for the caller, by a key's own bounds or the service's; null where there is no bound."""
 
     requests_per_minute: int | None
@@ -56,7 +56,7 @@ class Limits(Answer):
     stored_bytes: int | None
 
 
-class Usage(Answer):
+class Usage(ResponseModel):
     """What an owner used: today (UTC) of the devices, jobs and pictures made; and what they have now."""
 
     owner: str
@@ -69,7 +69,7 @@ class Usage(Answer):
     limits: Limits
 
 
-class Key(Answer):
+class Key(ResponseModel):
     """What somebody proves by that they may call; the secret itself cannot be read again."""
 
     id: str
@@ -85,14 +85,14 @@ class Key(Answer):
     last_used_at: datetime | None
 
 
-class MintedKey(Answer):
+class MintedKey(ResponseModel):
     """A new key and its secret, which is shown this once."""
 
     key: Key
     secret: str
 
 
-class KeyPage(Answer):
+class KeyPage(ResponseModel):
     """Some keys, newest first; `next` is the cursor of what follows."""
 
     items: list[Key]

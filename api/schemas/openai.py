@@ -4,15 +4,15 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from api.schema_fields import Request, Text
+from api.schema_fields import RequestModel, Text
 from api.schemas.requests import Webhook
-from api.schemas.responses import Answer
+from api.schemas.responses import ResponseModel
 from dti.spec.settings import PictureFormat
 
 Size = Annotated[str, Field(pattern=r"^(auto|[0-9]{1,5}x[0-9]{1,5})$", description="WIDTHxHEIGHT, or `auto`.")]
 
 
-class ImagesRequest(Request):
+class ImagesRequest(RequestModel):
     """Pictures to be made from a prompt. What else OpenAI's clients send is taken no notice of."""
 
     model_config = ConfigDict(extra="ignore")
@@ -45,7 +45,7 @@ class ImagesRequest(Request):
         }
 
 
-class OpenAIImage(Answer):
+class OpenAIImage(ResponseModel):
     """A picture: its address or, in base64, itself. A prompt is never revised."""
 
     url: str | None
@@ -53,7 +53,7 @@ class OpenAIImage(Answer):
     revised_prompt: None
 
 
-class ImagesAnswer(Answer):
+class ImagesAnswer(ResponseModel):
     """Pictures that were waited for; `created` in seconds since 1970."""
 
     created: int

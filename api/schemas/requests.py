@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from fastapi import UploadFile
 from pydantic import Field, Json
 
-from api.schema_fields import Given, Request, Text, with_method_settings, with_settings
+from api.schema_fields import Given, RequestModel, Text, with_method_settings, with_settings
 from api.schemas.webhooks import WebhookRequest
 from dti.spec.prompts import NAME_PATTERN
 from dti.spec.registry import METHODS
@@ -17,11 +17,11 @@ Reference = Annotated[Text, Field(description="A concept's id or name.")]
 Webhook = Annotated[WebhookRequest | None, Field(description="Whom to tell of the job.")]
 
 
-class TrainingSettings(Request):
+class TrainingSettings(RequestModel):
     """How a concept is learned."""
 
 
-class GenerationRequest(Request):
+class GenerationRequest(RequestModel):
     """Pictures to be made from a prompt."""
 
     prompt: Annotated[Text, Field(description="Concepts stand in it as <name>, as many as are wanted.")]
@@ -30,7 +30,7 @@ class GenerationRequest(Request):
     webhook: Webhook = None
 
 
-class InterpolationRequest(Request):
+class InterpolationRequest(RequestModel):
     """Pictures on the way from one concept to another, all from the same noise."""
 
     start: Annotated[Reference, Field(alias="from")]
@@ -55,7 +55,7 @@ if not TYPE_CHECKING:
     )
 
 
-class NewConcept(Request):
+class NewConcept(RequestModel):
     """A concept to be learned from pictures."""
 
     name: Name
@@ -75,7 +75,7 @@ class NewConcept(Request):
     webhook: Annotated[Json[WebhookRequest] | None, Field(description="Whom to tell, as a JSON object.")] = None
 
 
-class NewImport(Request):
+class NewImport(RequestModel):
     """A concept to be made of a file that this or another tool has written."""
 
     name: Name
@@ -90,21 +90,21 @@ class NewImport(Request):
     ] = False
 
 
-class BlendPart(Request):
+class BlendPart(RequestModel):
     """A concept in a blend."""
 
     concept: Reference
     weight: Annotated[float, Field(ge=1e-6, le=1e6, description="Beside those of the other parts.")]
 
 
-class BlendRequest(Request):
+class BlendRequest(RequestModel):
     """A concept to be made as the mean of others; class word and learnable property are those of the first."""
 
     name: Name
     parts: Annotated[list[BlendPart], Field(min_length=1, max_length=16)]
 
 
-class RetrainRequest(Request):
+class RetrainRequest(RequestModel):
     """Another training of a concept; what is not said stays as it was, except the seed.
 
     By another method it starts from that one's own defaults.

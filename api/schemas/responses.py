@@ -9,13 +9,13 @@ from dti.spec.settings import LearnableProperty
 from service.database.tables import EventName
 
 
-class Answer(BaseModel):
+class ResponseModel(BaseModel):
     """The root of all answers."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class Safety(Answer):
+class Safety(ResponseModel):
     """What the safety check thought of a picture; its score is from 0 to 1."""
 
     checker: str
@@ -23,7 +23,7 @@ class Safety(Answer):
     flagged: bool
 
 
-class Image(Answer):
+class Image(ResponseModel):
     """A picture that was uploaded or made."""
 
     id: str
@@ -39,7 +39,7 @@ class Image(Answer):
     safety: Safety | None
 
 
-class JobConcept(Answer):
+class JobConcept(ResponseModel):
     """A concept in a job, with the embedding that it had when the job was made."""
 
     id: str
@@ -47,7 +47,7 @@ class JobConcept(Answer):
     embedding_sha256: str | None
 
 
-class TrainingImage(Answer):
+class TrainingImage(ResponseModel):
     """What a training thought of a picture before it learned; sizes and sharpness in shares of what is usual."""
 
     id: str
@@ -61,7 +61,7 @@ class TrainingImage(Answer):
     duplicate_of: str | None
 
 
-class Output(Answer):
+class Output(ResponseModel):
     """Results of a job so far: images, previews of a training, and the assessment of its training images."""
 
     images: list[Image]
@@ -70,7 +70,7 @@ class Output(Answer):
     training_images: list[TrainingImage] | None
 
 
-class Progress(Answer):
+class Progress(ResponseModel):
     """How far a job is: updates of a training, else denoising steps of all its pictures."""
 
     step: int
@@ -80,14 +80,14 @@ class Progress(Answer):
     queue_position: int | None
 
 
-class JobError(Answer):
+class JobError(ResponseModel):
     """Why a job failed."""
 
     code: str
     message: str
 
 
-class Links(Answer):
+class Links(ResponseModel):
     """Where to go on from a job."""
 
     self: str
@@ -95,7 +95,7 @@ class Links(Answer):
     cancel: str
 
 
-class Job(Answer):
+class Job(ResponseModel):
     """The one envelope round all work."""
 
     id: str
@@ -115,14 +115,14 @@ class Job(Answer):
     links: Links
 
 
-class JobPage(Answer):
+class JobPage(ResponseModel):
     """Some jobs, newest first; `next` is the cursor of what follows."""
 
     items: list[Job]
     next: str | None
 
 
-class JobEvent(Answer):
+class JobEvent(ResponseModel):
     """One event of a stream; `data` is JSON: a Job, its progress, or an Image, by what the event is called."""
 
     id: str
@@ -130,7 +130,7 @@ class JobEvent(Answer):
     data: str
 
 
-class Curve(Answer):
+class Curve(ResponseModel):
     """A training's course, one entry a step; angles in radians from the start."""
 
     step: list[int]
@@ -138,7 +138,7 @@ class Curve(Answer):
     angle: list[float | None]
 
 
-class EncoderRows(Answer):
+class EncoderRows(ResponseModel):
     """What an embedding holds for one text encoder."""
 
     vectors: int
@@ -146,14 +146,14 @@ class EncoderRows(Answer):
     magnitude: float
 
 
-class Embedding(Answer):
+class Embedding(ResponseModel):
     """What was learned."""
 
     sha256: str
     encoders: dict[str, EncoderRows]
 
 
-class Concept(Answer):
+class Concept(ResponseModel):
     """Something that was or will be learned from pictures."""
 
     id: str
@@ -172,7 +172,7 @@ class Concept(Answer):
     updated_at: datetime
 
 
-class Norms(Answer):
+class Norms(ResponseModel):
     """How long an encoder's rows were in the file, and are now."""
 
     before: list[float]
@@ -185,35 +185,35 @@ class ImportedConcept(Concept):
     norms: dict[str, Norms]
 
 
-class Neighbour(Answer):
+class Neighbour(ResponseModel):
     """A word of a model's vocabulary, and the cosine between its direction and a concept's."""
 
     token: str
     cosine: float
 
 
-class Neighbours(Answer):
+class Neighbours(ResponseModel):
     """Per encoder, for each vector in order, the nearest words, nearest first."""
 
     embedding_sha256: str
     encoders: dict[str, list[list[Neighbour]]]
 
 
-class ConceptPage(Answer):
+class ConceptPage(ResponseModel):
     """Some concepts, newest first; `next` is the cursor of what follows."""
 
     items: list[Concept]
     next: str | None
 
 
-class ConceptAndJob(Answer):
+class ConceptAndJob(ResponseModel):
     """A concept and the training that was queued for it."""
 
     concept: Concept
     job: Job
 
 
-class EncoderCard(Answer):
+class EncoderCard(ResponseModel):
     """A text encoder of a model."""
 
     width: int
@@ -221,7 +221,7 @@ class EncoderCard(Answer):
     magnitude: float
 
 
-class ModelDefaults(Answer):
+class ModelDefaults(ResponseModel):
     """What is used where a request says nothing; of trainings, by method."""
 
     width: int
@@ -232,7 +232,7 @@ class ModelDefaults(Answer):
     training: dict[str, dict[str, Any]]
 
 
-class Model(Answer):
+class Model(ResponseModel):
     """A text-to-image model; encoders and their limits are known once a worker has loaded it."""
 
     name: str
@@ -248,20 +248,20 @@ class Model(Answer):
     loaded: bool
 
 
-class ModelPage(Answer):
+class ModelPage(ResponseModel):
     """All models."""
 
     items: list[Model]
     next: None
 
 
-class Live(Answer):
+class Live(ResponseModel):
     """The process answers."""
 
     status: Literal["ok"]
 
 
-class Ready(Answer):
+class Ready(ResponseModel):
     """What the service stands on; a broker that is down makes nothing fail, work only starts later."""
 
     status: Literal["ok"]
@@ -269,7 +269,7 @@ class Ready(Answer):
     storage: Literal["up"]
 
 
-class Problem(Answer):
+class Problem(ResponseModel):
     """RFC 9457, with a stable code; some codes bring members of their own."""
 
     model_config = ConfigDict(extra="allow")

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from api.schema_fields import Request, Text
-from api.schemas.responses import Answer
+from api.schema_fields import RequestModel, Text
+from api.schemas.responses import ResponseModel
 from service.database.tables import DeliveryStatus
 from service.webhooks.events import ENDS, EventType
 
@@ -17,14 +17,14 @@ Events = Annotated[
 ]
 
 
-class WebhookRequest(Request):
+class WebhookRequest(RequestModel):
     """Whom to tell: of the one job, or, for a standing webhook, of all jobs from now on."""
 
     url: Url
     events: Events = Field(default_factory=lambda: list(ENDS))
 
 
-class WebhookChangeRequest(Request):
+class WebhookChangeRequest(RequestModel):
     """What shall be otherwise with a standing webhook; what is not said stays."""
 
     url: Url | None = None
@@ -32,7 +32,7 @@ class WebhookChangeRequest(Request):
     enabled: bool | None = None
 
 
-class Webhook(Answer):
+class Webhook(ResponseModel):
     """A standing webhook; where the service has disabled it, with the reason."""
 
     id: str
@@ -45,28 +45,28 @@ class Webhook(Answer):
     updated_at: datetime
 
 
-class WebhookPage(Answer):
+class WebhookPage(ResponseModel):
     """Some webhooks, newest first; `next` is the cursor of what follows."""
 
     items: list[Webhook]
     next: str | None
 
 
-class WebhookAndSecret(Answer):
+class WebhookAndSecret(ResponseModel):
     """A webhook whose secret was just made."""
 
     webhook: Webhook
     secret: str
 
 
-class WebhookSecret(Answer):
+class WebhookSecret(ResponseModel):
     """A secret, and until when messages are signed with the one before it, too."""
 
     secret: str
     old_secret_until: datetime | None
 
 
-class Delivery(Answer):
+class Delivery(ResponseModel):
     """A message to a webhook, with what came of the last attempt; `id` is its `webhook-id`."""
 
     id: str
@@ -84,7 +84,7 @@ class Delivery(Answer):
     created_at: datetime
 
 
-class DeliveryPage(Answer):
+class DeliveryPage(ResponseModel):
     """Some messages, newest first; `next` is the cursor of what follows."""
 
     items: list[Delivery]

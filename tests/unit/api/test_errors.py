@@ -3,7 +3,7 @@ from http import HTTPStatus
 
 import pytest
 
-from api.errors import STATUSES, answer
+from api.errors import STATUSES, error_response
 from dti.errors import DTIError
 from service.errors import (
     BodyTooLargeError,
@@ -30,7 +30,7 @@ def test_every_error_has_a_code_of_its_own_within_its_tree():
 
 @pytest.mark.parametrize("error", [TooManyJobsError(3), DatabaseUnavailableError("down")])
 def test_who_may_come_back_later_is_told_when(error):
-    assert int(answer(error).headers["Retry-After"]) > 0
+    assert int(error_response(error).headers["Retry-After"]) > 0
 
 
 @pytest.mark.parametrize(
@@ -46,12 +46,12 @@ def test_who_may_come_back_later_is_told_when(error):
     ],
 )
 def test_what_a_worker_could_not_do_has_the_status_of_its_own_code(code, status):
-    response = answer(RpcFailedError(code, "It did not work."))
+    response = error_response(RpcFailedError(code, "It did not work."))
     assert (response.status_code, json.loads(response.body)["code"]) == (status, code)
     assert ("Retry-After" in response.headers) == (status == HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 def test_a_refusal_is_a_problem_with_its_status():
-    response = answer(BodyTooLargeError(5))
+    response = error_response(BodyTooLargeError(5))
     assert response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     assert response.media_type == "application/problem+json"
