@@ -1,7 +1,7 @@
 """Bytes in S3, by key: pictures, embeddings and checkpoints. The one module that speaks to boto3.
 
 Two clients: the internal one moves bytes; the public one only signs addresses, because the host that a browser will
-ask is part of the signature. ObjectStore are named by their content, so the same bytes are stored once an owner and a
+ask is part of the signature. Objects are named by their content, so the same bytes are stored once an owner and a
 repeated write harms nobody. It knows no job, concept or table.
 """
 
@@ -97,7 +97,7 @@ class ObjectStore:
         """
         for some in _batches(list(keys), _DELETE_LIMIT):
             with _translated(some[0]):
-                request = {"ObjectStore": [{"Key": key} for key in some], "Quiet": True}
+                request = {"Objects": [{"Key": key} for key in some], "Quiet": True}
                 answer = self._client.delete_objects(Bucket=self._bucket, Delete=request)
             for error in answer.get("Errors", []):
                 raise StorageUnavailableError(f"The object store refused to delete an object ({error['Code']}).")
