@@ -13,22 +13,22 @@ from tests.support.webhook_receiver import listening
 
 
 @pytest.fixture(scope="session")
-def one_postgres(postgres_server):
+def migrated_postgres(postgres_server):
     url = f"{postgres_server}/postgres"
     migrations.upgrade(url)
     return url
 
 
 @pytest.fixture
-def postgres_url(one_postgres):
-    """One PostgreSQL database for all tests here, emptied for each: many short tests cannot each have their own."""
-    engine = sqlalchemy.create_engine(one_postgres)
+def postgres_url(migrated_postgres):
+    """One PostgreSQL database for all tests of the service, emptied before each: creating one costs more."""
+    engine = sqlalchemy.create_engine(migrated_postgres)
     tables = ", ".join(table for table in Table.metadata.tables if table != "owners")
     with engine.begin() as connection:
         connection.execute(sqlalchemy.text(f"TRUNCATE {tables}"))
         connection.execute(sqlalchemy.text("DELETE FROM owners WHERE id != :local"), {"local": LOCAL_OWNER_ID})
     engine.dispose()
-    return one_postgres
+    return migrated_postgres
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def database(database_url):
 
 
 @pytest.fixture
-def bell(settings):
+def broker(settings):
     opened = Broker(settings)
     yield opened
     opened.close()

@@ -78,7 +78,7 @@ def submit(_number, url, broker_url, times):
             accepted += 1
         except TooManyJobsError:
             pass
-    queue.bell.close()
+    queue.broker.close()
     queue.database.close()
     return accepted
 

@@ -10,9 +10,9 @@ LEASE_S = 15.0
 
 
 class QueueDriver:
-    def __init__(self, database, bell):
+    def __init__(self, database, broker):
         self.database = database
-        self.bell = bell
+        self.broker = broker
 
     def owner(self, owner_id):
         with self.database.writing() as session:
@@ -25,7 +25,7 @@ class QueueDriver:
             defaults["concepts"] = [_unlearned()]
         new = jobs.NewJob(owner_id=owner, kind=kind, model=model, **{**defaults, **rest})
         with self.database.writing() as session:
-            return jobs.submit(session, new, broker=self.bell, unfinished_limit=limit, now=NOON).id
+            return jobs.submit(session, new, broker=self.broker, unfinished_limit=limit, now=NOON).id
 
     def claim(self, worker="ada", *, models=("tiny",), pictures=100, trainings=100, rpcs=100, after_s=0.0):
         with self.database.writing() as session:
