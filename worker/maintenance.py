@@ -28,7 +28,7 @@ SEARCH_EVERY_S = 300.0
 
 PAGE = 1000
 PAGES = 10
-"""ObjectStore that one search looks at are so many pages: a few requests of a second or two in all."""
+"""Objects that one search looks at are so many pages: a few requests of a second or two in all."""
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class Maintenance:
                 keys = retention.left_behind(session, listed, now)
             self._service.storage.delete(keys)
             if keys:
-                log.info("ObjectStore to which nothing referred are deleted: %d", len(keys))
+                log.info("Objects to which nothing referred are deleted: %d", len(keys))
             self._searched_to = listed[-1].key
 
 

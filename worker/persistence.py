@@ -47,7 +47,7 @@ class Persistence:
         self._database = service.database
         self._objects = service.storage
         self._stopping = stopping
-        # ObjectStore are named by their content: what was read once under a key is right for good.
+        # Objects are named by their content: what was read once under a key is right for good.
         self.embedding = lru_cache(_KEPT_EMBEDDINGS)(self._read_embedding)
 
     def write(self, action: Callable[[Session], T]) -> T:

@@ -1,6 +1,6 @@
 """Concepts: made from pictures, learned again, listed, deleted with all that came of them.
 
-ObjectStore are put into the storage before a transaction begins and deleted after it ends, by the caller; the functions
+Objects are put into the storage before a transaction begins and deleted after it ends, by the caller; the functions
 here say which.
 """
 

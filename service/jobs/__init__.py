@@ -1,8 +1,8 @@
 """THE state machine of the service: the only package that writes a job's status.
 
-    queued ──claim──▶ running ──▶ succeeded | failed | confirm_cancel
+    queued ──claim──▶ running ──▶ succeeded | failed | cancelled
       ▲  │               │
-      │  └─cancel──▶ confirm_cancel
+      │  └─cancel──▶ cancelled
       └──hand back, lease expired with attempts left──┘
 
 The database is the queue. Every move appends an event, numbered per job under the job row's lock, in the same

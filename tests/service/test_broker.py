@@ -1,4 +1,4 @@
-"""The broker reaches the broker, and a broker that is down holds nobody."""
+"""Wake-ups reach the broker, and a broker that is down delays no request."""
 
 import json
 import logging
@@ -15,13 +15,13 @@ from stack.processes import LOOPBACK, free_port
 
 
 @pytest.fixture
-def deaf_broker():
+def silent_broker():
     """A port that takes connections and never answers."""
     with socket.create_server((LOOPBACK, 0)) as listener:
         yield f"redis://{LOOPBACK}:{listener.getsockname()[1]}/0"
 
 
-def rung_in_s(url):
+def notified_in_s(url):
     broker = Broker(Settings(broker_url=url))
     started = time.monotonic()
     broker.notify("tiny")
@@ -30,38 +30,38 @@ def rung_in_s(url):
     return elapsed_s
 
 
-def test_a_ring_lies_in_the_queue_of_its_model(valkey_url):
+def test_a_wake_up_lies_in_the_queue_of_its_model(valkey_url):
     broker = Broker(Settings(broker_url=valkey_url))
     broker.notify("tiny")
     broker.close()
-    with redis.Redis.from_url(valkey_url) as broker:
-        message = json.loads(broker.lpop(queue_name("tiny")))
+    with redis.Redis.from_url(valkey_url) as valkey:
+        message = json.loads(valkey.lpop(queue_name("tiny")))
     assert message["headers"]["task"] == "dti.wake"
     assert message["headers"]["argsrepr"] == "['tiny']"
 
 
-def test_a_broker_that_is_down_is_said_in_the_log_and_holds_nobody(caplog):
+def test_a_broker_that_is_down_is_logged_and_delays_nothing(caplog):
     with caplog.at_level(logging.WARNING):
-        assert rung_in_s(f"redis://{LOOPBACK}:{free_port()}/0") < 1.5
+        assert notified_in_s(f"redis://{LOOPBACK}:{free_port()}/0") < 1.5
     assert "tiny" in caplog.text
 
 
-def test_a_broker_that_never_answers_holds_nobody_for_long(deaf_broker, caplog):
-    assert rung_in_s(deaf_broker) < 2.5
+def test_a_broker_that_never_answers_delays_its_caller_for_seconds_at_most(silent_broker, caplog):
+    assert notified_in_s(silent_broker) < 2.5
     assert "tiny" in caplog.text
 
 
-def test_the_bell_rings_again_once_the_broker_is_back(valkey_url):
+def test_wake_ups_are_sent_again_once_the_broker_is_back(valkey_url):
     broker = Broker(Settings(broker_url=valkey_url))
     broker.notify("tiny")
-    with redis.Redis.from_url(valkey_url) as broker:
-        broker.client_kill_filter(skipme=True)
+    with redis.Redis.from_url(valkey_url) as valkey:
+        valkey.client_kill_filter(skipme=True)
         broker.notify("tiny")
         broker.notify("tiny")
-        assert broker.llen(queue_name("tiny")) >= 2
+        assert valkey.llen(queue_name("tiny")) >= 2
     broker.close()
 
 
-def test_a_bell_needs_an_address():
+def test_a_broker_needs_an_address():
     with pytest.raises(SettingsError, match="DTI_BROKER_URL"):
         Broker(Settings())
