@@ -3,7 +3,7 @@
 A route names its scope by the type of its first argument: `context: ReadAccess` (reads), `TrainAccess` (makes, changes
 or deletes concepts), `GenerateAccess` (makes images), `CancelAccess` (either of the two), `AdminAccess` (keys, and all
 owners). The scope admin includes all others. `AnyAccess` names none: it is for dependencies of such routes. A route
-without a key asks for `PublicAccess`, and none of those is under /v1. `context.owner_id` is the owner whose data the
+without a key asks for `PublicAccess`, and none of those is under /v1. `context.owner_id` owns all data that the
 request sees; `context.service` has the key's own quotas in its settings.
 
 A transaction is opened and committed inside the function that needs it, never around a response: a response is sent
@@ -62,7 +62,7 @@ class RequestContext(Components):
 
     @property
     def owner_id(self) -> str:
-        """The owner whose data the request sees."""
+        """The owner of all data that the request sees."""
         return self.identity.owner_id
 
 

@@ -178,7 +178,7 @@ class EventPoller:
 
 
 def _encode(event: tables.Event, job: responses.Job) -> bytes:
-    """An event in the text/event-stream format; a preview whose image is gone keeps its number and carries null."""
+    """An event in the text/event-stream format; a preview of a deleted image keeps its number and carries null."""
     lines = [f"id: {event.number}", f"event: {event.name}", f"data: {_data(event, job)}"]
     return ("\n".join(lines) + "\n\n").encode()
 

@@ -1,7 +1,4 @@
-"""The OpenAPI document: what the framework derives, with errors said as they are answered, and ways to go on.
-
-It knows the answers' schemas and where ids stand in them; of routes it knows only what the document itself says.
-"""
+"""The OpenAPI document: the framework's, completed by error responses and links between operations."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -15,19 +12,19 @@ from api.errors import MEDIA_TYPE, STATUSES
 from api.schemas.responses import JobEvent, Problem
 
 _CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-_PROBLEM = {"description": "What went wrong, with a stable code.", "content": _CONTENT}
+_PROBLEM = {"description": "A problem, with a stable code.", "content": _CONTENT}
 _FRAMEWORKS_OWN = ("HTTPValidationError", "ValidationError")
 
 _QUOTA_HEADERS = {
-    "RateLimit": 'What is left, and for how many seconds: `"requests";r=12;t=30`.',
-    "RateLimit-Policy": 'How much there is, and in how many seconds: `"requests";q=1200;w=60`.',
+    "RateLimit": 'The remaining amount, and the seconds until it is reset: `"requests";r=12;t=30`.',
+    "RateLimit-Policy": 'The limit, and its window in seconds: `"requests";q=1200;w=60`.',
 }
 _HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
-    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "That a key is asked for, and what is wrong with the one shown."},
-    HTTPStatus.FORBIDDEN: {"WWW-Authenticate": "Which scopes would do."},
-    HTTPStatus.CONFLICT: {"Retry-After": "With `idempotency_in_flight`: seconds after which to ask again."},
-    HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": "Seconds after which to ask again.", **_QUOTA_HEADERS},
-    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "Seconds after which to ask again."},
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "The authentication scheme, and the error of the key that was sent."},
+    HTTPStatus.FORBIDDEN: {"WWW-Authenticate": "The sufficient scopes."},
+    HTTPStatus.CONFLICT: {"Retry-After": "With `idempotency_in_flight`: seconds until a retry."},
+    HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": "Seconds until a retry.", **_QUOTA_HEADERS},
+    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "Seconds until a retry."},
 }
 
 _IDS: Mapping[str, Mapping[str, str]] = {
@@ -39,36 +36,38 @@ _IDS: Mapping[str, Mapping[str, str]] = {
     "WebhookAndSecret": {"webhook_id": "/webhook/id"},
     "Delivery": {"delivery_id": "/id"},
 }
-"""By an answer's schema: parameters of paths that its ids stand for."""
+"""By response schema: the path parameters that its ids can fill."""
 
 
 def install(app: FastAPI) -> None:
-    """Have the application describe itself; the document is made once."""
+    """Install the document; it is generated once, at the first request."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
             app.openapi_schema = _document(app)
         return app.openapi_schema
 
-    app.openapi = document  # type: ignore[method-assign]  # the framework's own way to replace it
+    app.openapi = document  # type: ignore[method-assign]  # FastAPI's documented way
 
 
 def _document(app: FastAPI) -> dict[str, Any]:
-    made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-    schemas = made["components"]["schemas"]
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    schemas = document["components"]["schemas"]
     for name in _FRAMEWORKS_OWN:
         schemas.pop(name, None)
     schemas |= {kind.__name__: kind.model_json_schema() for kind in (Problem, JobEvent)}
-    made["components"]["responses"] = {status.name.title().replace("_", ""): _refusal(status) for status in _refusals()}
-    for path, method, operation in _operations(made):
-        _never_null(schemas, operation)
+    document["components"]["responses"] = {
+        status.name.title().replace("_", ""): _error_response(status) for status in _error_statuses()
+    }
+    for path, method, operation in _operations(document):
+        _remove_null(schemas, operation)
         operation["responses"].pop("422", None)
-        operation["responses"] |= _refused(path, method, operation) | {"4XX": _PROBLEM, "5XX": _PROBLEM}
-        # Any one of a route's scopes is enough; within one entry all would be needed.
+        operation["responses"] |= _possible_errors(path, method, operation) | {"4XX": _PROBLEM, "5XX": _PROBLEM}
+        # One of the route's scopes is enough; within one entry all would be required.
         for needed in operation.pop("security", ()):
             operation["security"] = [{name: [scope]} for name, scopes in needed.items() for scope in scopes]
-    _link(made)
-    return made
+    _link(document)
+    return document
 
 
 def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -77,8 +76,8 @@ def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[st
             yield path, method, operation
 
 
-def _never_null(schemas: Mapping[str, Any], operation: Mapping[str, Any]) -> None:
-    """A form says nothing by leaving a field out: null would be sent as a word."""
+def _remove_null(schemas: Mapping[str, Any], operation: Mapping[str, Any]) -> None:
+    """Remove null from the fields of a form: a client leaves the field out, and null would be sent as text."""
     form = operation.get("requestBody", {}).get("content", {}).get("multipart/form-data")
     if form is None:
         return
@@ -87,24 +86,24 @@ def _never_null(schemas: Mapping[str, Any], operation: Mapping[str, Any]) -> Non
         field.update(kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {})
 
 
-def _refusals() -> list[HTTPStatus]:
-    """The statuses of what goes wrong on a client's side, or passes; of other bugs there is nothing to tell."""
+def _error_statuses() -> list[HTTPStatus]:
+    """The statuses of errors that a client can correct or retry; internal errors are left out."""
     return sorted({*STATUSES.values(), HTTPStatus.BAD_REQUEST} - {HTTPStatus.INTERNAL_SERVER_ERROR})
 
 
-def _refusal(status: HTTPStatus) -> dict[str, Any]:
-    own = {f"`{error.code}`" for error, its_status in STATUSES.items() if its_status == status}
-    codes = ", ".join(sorted(own)) or "`malformed_body`"
+def _error_response(status: HTTPStatus) -> dict[str, Any]:
+    own_codes = {f"`{error.code}`" for error, error_status in STATUSES.items() if error_status == status}
+    codes = ", ".join(sorted(own_codes)) or "`malformed_body`"
     headers = {
-        name: {"description": sentence, "schema": {"type": "string"}}
-        for name, sentence in _HEADERS.get(status, {}).items()
+        name: {"description": description, "schema": {"type": "string"}}
+        for name, description in _HEADERS.get(status, {}).items()
     }
-    described: dict[str, Any] = {"description": f"{status.phrase}. Codes: {codes}.", "content": _CONTENT}
-    return described | ({"headers": headers} if headers else {})
+    response: dict[str, Any] = {"description": f"{status.phrase}. Codes: {codes}.", "content": _CONTENT}
+    return response | ({"headers": headers} if headers else {})
 
 
-def _refused(path: str, method: str, operation: Mapping[str, Any]) -> dict[str, Any]:
-    """What may be answered instead, by what an operation takes and changes."""
+def _possible_errors(path: str, method: str, operation: Mapping[str, Any]) -> dict[str, Any]:
+    """The error responses of an operation, by its path, method, body and security."""
     protected, has_body, changes = "security" in operation, "requestBody" in operation, method != "get"
     possible = {
         HTTPStatus.UNAUTHORIZED: protected,
@@ -120,34 +119,34 @@ def _refused(path: str, method: str, operation: Mapping[str, Any]) -> dict[str, 
     }
     return {
         str(status.value): {"$ref": f"#/components/responses/{status.name.title().replace('_', '')}"}
-        for status, may_be in possible.items()
-        if may_be
+        for status, is_possible in possible.items()
+        if is_possible
     }
 
 
 def _link(document: Mapping[str, Any]) -> None:
-    """Say of everything that an operation makes which operations go on from it."""
+    """Add links: from an operation that makes a resource to the operations on it."""
     for path, method, operation in _operations(document):
         if method != "post":
             continue
         known = {name: f"$request.path.{name}" for name in _parameters(path)}
         for response in operation["responses"].values():
             schema = response.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
-            made = {
+            made_ids = {
                 name: f"$response.body#{pointer}" for name, pointer in _IDS.get(schema.rpartition("/")[2], {}).items()
             }
-            if links := _links(document, known | made, made):
+            if links := _links(document, known | made_ids, made_ids):
                 response["links"] = links
 
 
-def _links(document: Mapping[str, Any], known: Mapping[str, str], made: Mapping[str, str]) -> dict[str, Any]:
+def _links(document: Mapping[str, Any], known: Mapping[str, str], made_ids: Mapping[str, str]) -> dict[str, Any]:
     return {
         operation["operationId"]: {
             "operationId": operation["operationId"],
             "parameters": {name: known[name] for name in _parameters(path)},
         }
         for path, _, operation in _operations(document)
-        if _parameters(path) & made.keys() and _parameters(path) <= known.keys()
+        if _parameters(path) & made_ids.keys() and _parameters(path) <= known.keys()
     }
 
 

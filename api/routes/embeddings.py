@@ -78,7 +78,7 @@ async def read_neighbours(
     reference: ConceptReference,
     k: Annotated[int, Query(ge=1, le=rpc.KEPT_NEIGHBOURS, description="Words per vector.")] = 10,
 ) -> responses.Neighbours:
-    """Read the words of the model's vocabulary whose directions are nearest to a concept's."""
+    """Read the words of the model's vocabulary that are nearest in direction to a concept."""
     version, neighbours = await in_thread(partial(_stored_neighbours, context, reference))
     if neighbours is None:
         _, version, rpc_id = await in_thread(partial(_submit_about, context, reference, rpc.submit_neighbours))

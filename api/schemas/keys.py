@@ -1,4 +1,4 @@
-"""Keys and usage, as they are asked for and answered."""
+"""Schemas of keys and usage."""
 
 from datetime import date, datetime
 from typing import Annotated
@@ -10,36 +10,38 @@ from api.schemas.responses import ResponseModel
 from service.accounts.keys import Scope
 from service.safety import Policy
 
-_MOST = 2**53 - 1
-"""What any JSON reader takes exactly."""
+_MAX_INTEGER = 2**53 - 1
+"""The largest integer that all JSON parsers read exactly."""
 
-Bound = Annotated[int | None, Field(ge=0, le=_MOST)]
+Quota = Annotated[int | None, Field(ge=0, le=_MAX_INTEGER)]
 
 
 class KeyQuotasRequest(RequestModel):
-    """Bounds of a key's own instead of the service's; 0 is no bound, null the service's."""
+    """Quotas of a key that replace those of the service; 0 for no limit, null for the service's quota."""
 
-    requests_per_minute: Bound = None
-    unfinished_jobs: Bound = None
-    device_s_per_day: Bound = None
-    stored_bytes: Bound = None
+    requests_per_minute: Quota = None
+    unfinished_jobs: Quota = None
+    device_s_per_day: Quota = None
+    stored_bytes: Quota = None
 
 
 class NewKeyRequest(RequestModel):
-    """A key that is to be minted."""
+    """A key to mint."""
 
-    owner: Annotated[Text, Field(description="Whom it speaks for, by name; made where nobody is called so.")]
-    name: Annotated[Text, Field(description="What people call the key.")]
-    scopes: Annotated[list[Scope], Field(min_length=1, description="What it allows; `admin` allows everything.")]
-    expires_at: Annotated[AwareDatetime | None, Field(strict=False, description="Null for never.")] = None
+    owner: Annotated[Text, Field(description="The name of its owner; an unknown owner is created.")]
+    name: Annotated[Text, Field(description="A name for the key.")]
+    scopes: Annotated[
+        list[Scope], Field(min_length=1, description="The operations that the key allows; `admin` allows all.")
+    ]
+    expires_at: Annotated[AwareDatetime | None, Field(strict=False, description="Null: it does not expire.")] = None
     quotas: KeyQuotasRequest | None = None
     safety: Annotated[
-        Policy | None, Field(description="What is done about flagged pictures; null for what the service does.")
+        Policy | None, Field(description="The policy for flagged pictures; null for the service's policy.")
     ] = None
 
 
 class KeyQuotas(ResponseModel):
-    """Bounds of a key's own; null where the service's hold, 0 where none does."""
+    """Quotas of a key; null for the service's quota, 0 for no limit."""
 
     requests_per_minute: int | None
     unfinished_jobs: int | None
@@ -48,7 +50,7 @@ class KeyQuotas(ResponseModel):
 
 
 class Limits(ResponseModel):
-    """What holds for the caller, by a key's own bounds or the service's; null where there is no bound."""
+    """The limits of the caller, from its key or from the service; null for no limit."""
 
     requests_per_minute: int | None
     unfinished_jobs: int | None
@@ -57,7 +59,7 @@ class Limits(ResponseModel):
 
 
 class Usage(ResponseModel):
-    """What an owner used: today (UTC) of the devices, jobs and pictures made; and what they have now."""
+    """An owner's usage: device seconds, jobs and images of today (UTC); unfinished jobs and stored bytes now."""
 
     owner: str
     day: date
@@ -70,7 +72,7 @@ class Usage(ResponseModel):
 
 
 class Key(ResponseModel):
-    """What somebody proves by that they may call; the secret itself cannot be read again."""
+    """An API key; its secret cannot be read again."""
 
     id: str
     owner: str
@@ -86,14 +88,14 @@ class Key(ResponseModel):
 
 
 class MintedKey(ResponseModel):
-    """A new key and its secret, which is shown this once."""
+    """A new key and its secret, which is shown only here."""
 
     key: Key
     secret: str
 
 
 class KeyPage(ResponseModel):
-    """Some keys, newest first; `next` is the cursor of what follows."""
+    """A page of keys, newest first; `next` is the cursor of the next page."""
 
     items: list[Key]
     next: str | None

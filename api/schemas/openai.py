@@ -1,4 +1,4 @@
-"""Pictures as OpenAI's clients ask for them and are answered."""
+"""Schemas of OpenAI's images endpoint."""
 
 from typing import Annotated, Literal
 
@@ -13,26 +13,26 @@ Size = Annotated[str, Field(pattern=r"^(auto|[0-9]{1,5}x[0-9]{1,5})$", descripti
 
 
 class ImagesRequest(RequestModel):
-    """Pictures to be made from a prompt. What else OpenAI's clients send is taken no notice of."""
+    """Images to generate from a prompt. Other OpenAI fields are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
-    prompt: Annotated[Text, Field(description="Concepts stand in it as <name>, as many as are wanted.")]
-    model: Annotated[Text | None, Field(description="One of /v1/models; by default that of the concepts.")] = None
-    n: Annotated[int | None, Field(ge=1, le=16, description="How many pictures.")] = 1
+    prompt: Annotated[Text, Field(description="May contain any number of concepts as <name>.")]
+    model: Annotated[Text | None, Field(description="One of /v1/models; default: the model of the concepts.")] = None
+    n: Annotated[int | None, Field(ge=1, le=16, description="Number of images.")] = 1
     size: Size | None = "auto"
     response_format: Annotated[
-        Literal["url", "b64_json"] | None, Field(description="Addresses, which work for a while, or the pictures.")
+        Literal["url", "b64_json"] | None, Field(description="Signed URLs, which expire, or the images themselves.")
     ] = "url"
     output_format: PictureFormat | None = "png"
-    user: Annotated[Text | None, Field(description="StoredResponse nowhere.")] = None
+    user: Annotated[Text | None, Field(description="Accepted and not stored.")] = None
     stream: Annotated[
-        Literal[False] | None, Field(description="Pictures come at once; jobs are followed at /v1/jobs/{id}/events.")
+        Literal[False] | None, Field(description="Streaming is not supported here; see /v1/jobs/{id}/events.")
     ] = None
     webhook: Webhook = None
 
     def generation(self) -> dict[str, object]:
-        """The same as the service's own generations are asked for; null where its default is meant."""
+        """The same as a request of /v1/generations; null for its defaults."""
         width, height = (None, None) if self.size in {None, "auto"} else map(int, str(self.size).split("x"))
         return {
             "prompt": self.prompt,
@@ -46,7 +46,7 @@ class ImagesRequest(RequestModel):
 
 
 class OpenAIImage(ResponseModel):
-    """A picture: its address or, in base64, itself. A prompt is never revised."""
+    """An image, as a URL or in base64. The prompt is never revised."""
 
     url: str | None
     b64_json: str | None
@@ -54,7 +54,7 @@ class OpenAIImage(ResponseModel):
 
 
 class ImagesAnswer(ResponseModel):
-    """Pictures that were waited for; `created` in seconds since 1970."""
+    """Generated images; `created` in seconds since 1970."""
 
     created: int
     size: str

@@ -1,4 +1,4 @@
-"""What clients send. Defaults that a model may set for itself are those of its catalogue entry, not the ones shown."""
+"""Schemas of requests. Defaults that a model may override are those of its catalogue entry, not the ones shown."""
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,37 +11,41 @@ from dti.spec.prompts import NAME_PATTERN
 from dti.spec.registry import METHODS
 from dti.spec.settings import Interpolation, LearnableProperty, Rendering
 
-# The pattern itself keeps out what cannot be stored, and stands in the OpenAPI document only where it comes first.
-Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$", description="In prompts it stands between < and >.")]
+# The pattern excludes unstorable text, and appears in the OpenAPI document only as the first annotation.
+Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$", description="In prompts it is written as <name>.")]
 Reference = Annotated[Text, Field(description="A concept's id or name.")]
-Webhook = Annotated[WebhookRequest | None, Field(description="Whom to tell of the job.")]
+Webhook = Annotated[WebhookRequest | None, Field(description="A webhook for the events of this job.")]
 
 
 class TrainingSettings(RequestModel):
-    """How a concept is learned."""
+    """Settings of a training."""
 
 
 class GenerationRequest(RequestModel):
-    """Pictures to be made from a prompt."""
+    """Images to generate from a prompt."""
 
-    prompt: Annotated[Text, Field(description="Concepts stand in it as <name>, as many as are wanted.")]
-    negative_prompt: Annotated[Text, Field(description="What to move away from; concepts may stand in it too.")] = ""
-    model: Annotated[Text | None, Field(description="By default that of the prompt's concepts.")] = None
+    prompt: Annotated[Text, Field(description="May contain any number of concepts as <name>.")]
+    negative_prompt: Annotated[
+        Text, Field(description="The prompt to steer away from; it may contain concepts too.")
+    ] = ""
+    model: Annotated[Text | None, Field(description="Default: the model of the prompt's concepts.")] = None
     webhook: Webhook = None
 
 
 class InterpolationRequest(RequestModel):
-    """Pictures on the way from one concept to another, all from the same noise."""
+    """Images between two concepts, all from the same noise."""
 
     start: Annotated[Reference, Field(alias="from")]
     end: Annotated[Reference, Field(alias="to")]
     shares: Annotated[
         list[Annotated[float, Field(ge=0, le=1)]] | None,
         Field(
-            min_length=1, max_length=64, description="Points on the way, 0 at `from`; by default `frames` even ones."
+            min_length=1,
+            max_length=64,
+            description="Interpolation weights, from 0 (`from`) to 1 (`to`); default: `frames` evenly spaced.",
         ),
     ] = None
-    prompt: Annotated[Text | None, Field(description="With one {} where the concepts stand.")] = None
+    prompt: Annotated[Text | None, Field(description="With one {} in place of the concepts.")] = None
     negative_prompt: Text = ""
     model: Text | None = None
     webhook: Webhook = None
@@ -56,37 +60,44 @@ if not TYPE_CHECKING:
 
 
 class NewConcept(RequestModel):
-    """A concept to be learned from pictures."""
+    """A concept to train on pictures."""
 
     name: Name
-    class_word: Annotated[Given, Field(description='What kind of thing it is, in the model\'s words: "dog".')]
+    class_word: Annotated[Given, Field(description='A word of the model\'s vocabulary for its class: "dog".')]
     images: Annotated[
         list[UploadFile], Field(default_factory=list, description="JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF.")
     ]
     archive: Annotated[
-        UploadFile | None, Field(description="A zip of pictures; NAME.txt beside a picture is its caption.")
+        UploadFile | None, Field(description="A ZIP of pictures; NAME.txt beside a picture is its caption.")
     ] = None
-    model: Annotated[Text | None, Field(description="One of /v1/models; by default the service's own default.")] = None
-    method: Annotated[Text, Field(description=f"What is learned, and how: {', '.join(METHODS)}.")] = "dti"
+    model: Annotated[Text | None, Field(description="One of /v1/models; default: the service's default model.")] = None
+    method: Annotated[Text, Field(description=f"The training method: {', '.join(METHODS)}.")] = "dti"
     learnable_property: Annotated[
-        LearnableProperty, Field(description="Whether the pictures show a thing or a style.")
+        LearnableProperty, Field(description="Whether to learn the object or the style of the pictures.")
     ] = "object"
-    training: Annotated[Json[TrainingSettings] | None, Field(description="How it is learned, as a JSON object.")] = None
-    webhook: Annotated[Json[WebhookRequest] | None, Field(description="Whom to tell, as a JSON object.")] = None
+    training: Annotated[
+        Json[TrainingSettings] | None, Field(description="Settings of the training, as a JSON object.")
+    ] = None
+    webhook: Annotated[
+        Json[WebhookRequest] | None, Field(description="A webhook for the events of the job, as a JSON object.")
+    ] = None
 
 
 class NewImport(RequestModel):
-    """A concept to be made of a file that this or another tool has written."""
+    """A concept to import from an embedding file of this or another tool."""
 
     name: Name
-    class_word: Annotated[Given, Field(description='What kind of thing it is, in the model\'s words: "dog".')]
-    model: Annotated[Given, Field(description="The model that it was made for, one of /v1/models.")]
+    class_word: Annotated[Given, Field(description='A word of the model\'s vocabulary for its class: "dog".')]
+    model: Annotated[Given, Field(description="The model that it was trained for, one of /v1/models.")]
     file: Annotated[
-        UploadFile, Field(description="Of this service, diffusers, A1111, ComfyUI, kohya or Replicate; it is detected.")
+        UploadFile,
+        Field(description="Of this service, diffusers, A1111, ComfyUI, kohya or Replicate; the format is detected."),
     ]
     normalize: Annotated[
         bool,
-        Field(strict=False, description="Give rows the vocabulary's mean norm: repairs an inflated embedding."),
+        Field(
+            strict=False, description="Rescale rows to the vocabulary's mean norm, which repairs an inflated embedding."
+        ),
     ] = False
 
 
@@ -94,20 +105,20 @@ class BlendPart(RequestModel):
     """A concept in a blend."""
 
     concept: Reference
-    weight: Annotated[float, Field(ge=1e-6, le=1e6, description="Beside those of the other parts.")]
+    weight: Annotated[float, Field(ge=1e-6, le=1e6, description="Relative to the weights of the other parts.")]
 
 
 class BlendRequest(RequestModel):
-    """A concept to be made as the mean of others; class word and learnable property are those of the first."""
+    """A concept to make as the mean of others; class word and learnable property are those of the first."""
 
     name: Name
     parts: Annotated[list[BlendPart], Field(min_length=1, max_length=16)]
 
 
 class RetrainRequest(RequestModel):
-    """Another training of a concept; what is not said stays as it was, except the seed.
+    """Another training of a concept; settings left out stay as they were, except the seed.
 
-    By another method it starts from that one's own defaults.
+    With another method they start from its defaults.
     """
 
     training: TrainingSettings | None = None
@@ -115,5 +126,5 @@ class RetrainRequest(RequestModel):
     webhook: Webhook = None
     start: Annotated[
         Literal["current", "class_word"],
-        Field(alias="from", description="Go on from the present embedding, or begin anew at the class word."),
+        Field(alias="from", description="Start from the present embedding, or from the class word."),
     ] = "class_word"

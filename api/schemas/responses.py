@@ -1,4 +1,4 @@
-"""What the service answers. Every key is always there, null where nothing is known, so nothing here has a default."""
+"""Schemas of responses. Every key is always present, null where the value is unknown: no field has a default."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -10,13 +10,13 @@ from service.database.tables import EventName
 
 
 class ResponseModel(BaseModel):
-    """The root of all answers."""
+    """Base of all response bodies."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class Safety(ResponseModel):
-    """What the safety check thought of a picture; its score is from 0 to 1."""
+    """The safety checker's assessment of a picture; score from 0 to 1."""
 
     checker: str
     score: float
@@ -24,7 +24,7 @@ class Safety(ResponseModel):
 
 
 class Image(ResponseModel):
-    """A picture that was uploaded or made."""
+    """An uploaded picture or a generated image."""
 
     id: str
     url: str | None
@@ -40,7 +40,7 @@ class Image(ResponseModel):
 
 
 class JobConcept(ResponseModel):
-    """A concept in a job, with the embedding that it had when the job was made."""
+    """A concept in a job, with its embedding at the time of submission."""
 
     id: str
     name: str
@@ -48,7 +48,7 @@ class JobConcept(ResponseModel):
 
 
 class TrainingImage(ResponseModel):
-    """What a training thought of a picture before it learned; sizes and sharpness in shares of what is usual."""
+    """A training's assessment of a picture before its first step; sizes and sharpness relative to the usual ones."""
 
     id: str
     filename: str
@@ -71,7 +71,7 @@ class Output(ResponseModel):
 
 
 class Progress(ResponseModel):
-    """How far a job is: updates of a training, else denoising steps of all its pictures."""
+    """Progress of a job: updates of a training, else denoising steps of all its images."""
 
     step: int
     total: int
@@ -81,14 +81,14 @@ class Progress(ResponseModel):
 
 
 class JobError(ResponseModel):
-    """Why a job failed."""
+    """The error of a failed job."""
 
     code: str
     message: str
 
 
 class Links(ResponseModel):
-    """Where to go on from a job."""
+    """URLs of a job's operations."""
 
     self: str
     events: str
@@ -96,7 +96,7 @@ class Links(ResponseModel):
 
 
 class Job(ResponseModel):
-    """The one envelope round all work."""
+    """A job: one envelope for trainings, generations and interpolations."""
 
     id: str
     kind: Literal["train", "generate", "interpolate"]
@@ -116,14 +116,14 @@ class Job(ResponseModel):
 
 
 class JobPage(ResponseModel):
-    """Some jobs, newest first; `next` is the cursor of what follows."""
+    """A page of jobs, newest first; `next` is the cursor of the next page."""
 
     items: list[Job]
     next: str | None
 
 
 class JobEvent(ResponseModel):
-    """One event of a stream; `data` is JSON: a Job, its progress, or an Image, by what the event is called."""
+    """An event of a stream; `data` is JSON: a Job, its progress, or an Image, depending on the event's name."""
 
     id: str
     event: EventName
@@ -131,7 +131,7 @@ class JobEvent(ResponseModel):
 
 
 class Curve(ResponseModel):
-    """A training's course, one entry a step; angles in radians from the start."""
+    """Metrics of a training, one entry a step; angles in radians from the start."""
 
     step: list[int]
     loss: list[float | None]
@@ -139,7 +139,7 @@ class Curve(ResponseModel):
 
 
 class EncoderRows(ResponseModel):
-    """What an embedding holds for one text encoder."""
+    """The rows of an embedding for one text encoder."""
 
     vectors: int
     dim: int
@@ -147,14 +147,14 @@ class EncoderRows(ResponseModel):
 
 
 class Embedding(ResponseModel):
-    """What was learned."""
+    """The embedding of a trained concept."""
 
     sha256: str
     encoders: dict[str, EncoderRows]
 
 
 class Concept(ResponseModel):
-    """Something that was or will be learned from pictures."""
+    """A concept, trained or to be trained on pictures."""
 
     id: str
     name: str
@@ -173,14 +173,14 @@ class Concept(ResponseModel):
 
 
 class Norms(ResponseModel):
-    """How long an encoder's rows were in the file, and are now."""
+    """The norms of an encoder's rows, in the file and after the import."""
 
     before: list[float]
     after: list[float]
 
 
 class ImportedConcept(Concept):
-    """A concept made of a file, with its rows' norms by encoder."""
+    """An imported concept, with the norms of its rows by encoder."""
 
     norms: dict[str, Norms]
 
@@ -193,21 +193,21 @@ class Neighbour(ResponseModel):
 
 
 class Neighbours(ResponseModel):
-    """Per encoder, for each vector in order, the nearest words, nearest first."""
+    """By encoder and vector, the nearest words, nearest first."""
 
     embedding_sha256: str
     encoders: dict[str, list[list[Neighbour]]]
 
 
 class ConceptPage(ResponseModel):
-    """Some concepts, newest first; `next` is the cursor of what follows."""
+    """A page of concepts, newest first; `next` is the cursor of the next page."""
 
     items: list[Concept]
     next: str | None
 
 
 class ConceptAndJob(ResponseModel):
-    """A concept and the training that was queued for it."""
+    """A concept and its queued training."""
 
     concept: Concept
     job: Job
@@ -222,7 +222,7 @@ class EncoderCard(ResponseModel):
 
 
 class ModelDefaults(ResponseModel):
-    """What is used where a request says nothing; of trainings, by method."""
+    """Defaults of a model; those of trainings by method."""
 
     width: int
     height: int
@@ -262,7 +262,7 @@ class Live(ResponseModel):
 
 
 class Ready(ResponseModel):
-    """What the service stands on; a broker that is down makes nothing fail, work only starts later."""
+    """The state of database and object store; without the broker, jobs only start later."""
 
     status: Literal["ok"]
     database: Literal["up"]

@@ -1,4 +1,4 @@
-"""Webhooks over the wire: what clients ask for, and what they are told; a secret is told where it is made."""
+"""Schemas of webhooks. A secret is shown only where it is made."""
 
 from datetime import datetime
 from typing import Annotated
@@ -10,22 +10,22 @@ from api.schemas.responses import ResponseModel
 from service.database.tables import DeliveryStatus
 from service.webhooks.events import ENDS, EventType
 
-Url = Annotated[Text, Field(description="An https:// address of a public machine, at port 443 or one from 1024 up.")]
+Url = Annotated[Text, Field(description="An https:// URL of a public host, at port 443 or from 1024 up.")]
 Events = Annotated[
     list[EventType],
-    Field(min_length=1, max_length=4, description="What is told; by default how jobs end, whichever way."),
+    Field(min_length=1, max_length=4, description="Subscribed events; default: all ends of jobs."),
 ]
 
 
 class WebhookRequest(RequestModel):
-    """Whom to tell: of the one job, or, for a standing webhook, of all jobs from now on."""
+    """A subscription to the events of one job, or of all jobs from now on."""
 
     url: Url
     events: Events = Field(default_factory=lambda: list(ENDS))
 
 
 class WebhookChangeRequest(RequestModel):
-    """What shall be otherwise with a standing webhook; what is not said stays."""
+    """Changes of a webhook; fields left out stay as they are."""
 
     url: Url | None = None
     events: Events | None = None
@@ -33,7 +33,7 @@ class WebhookChangeRequest(RequestModel):
 
 
 class Webhook(ResponseModel):
-    """A standing webhook; where the service has disabled it, with the reason."""
+    """A webhook; with the reason, where the service has disabled it."""
 
     id: str
     url: str
@@ -46,28 +46,28 @@ class Webhook(ResponseModel):
 
 
 class WebhookPage(ResponseModel):
-    """Some webhooks, newest first; `next` is the cursor of what follows."""
+    """A page of webhooks, newest first; `next` is the cursor of the next page."""
 
     items: list[Webhook]
     next: str | None
 
 
 class WebhookAndSecret(ResponseModel):
-    """A webhook whose secret was just made."""
+    """A new webhook and its secret."""
 
     webhook: Webhook
     secret: str
 
 
 class WebhookSecret(ResponseModel):
-    """A secret, and until when messages are signed with the one before it, too."""
+    """A secret, and until when deliveries are also signed with the previous one."""
 
     secret: str
     old_secret_until: datetime | None
 
 
 class Delivery(ResponseModel):
-    """A message to a webhook, with what came of the last attempt; `id` is its `webhook-id`."""
+    """A delivery to a webhook, with the result of its last attempt; `id` is its `webhook-id`."""
 
     id: str
     type: str
@@ -85,7 +85,7 @@ class Delivery(ResponseModel):
 
 
 class DeliveryPage(ResponseModel):
-    """Some messages, newest first; `next` is the cursor of what follows."""
+    """A page of deliveries, newest first; `next` is the cursor of the next page."""
 
     items: list[Delivery]
     next: str | None
