@@ -55,7 +55,7 @@ def test_a_concept_is_trained_again(visit, stack, concepts):
 def test_pictures_excluded_from_training_show_the_reason(visit, stack, concepts):
     pictures = drawings("olive", count=1) * 2 + drawings("olive", count=3)[1:]
     job = stack.client.succeeded(stack.client.train("twins", pictures, steps=1, batch_size=1))
-    excluded = [image for image in job["output"]["pictures"] if not image["kept"]]
+    excluded = [image for image in job["output"]["training_images"] if not image["kept"]]
     page = visit(stack, "concepts/twins")
     expect(page.get_by_role("region", name="Training pictures").locator(".exclusion-reason")).to_have_count(
         len(excluded)

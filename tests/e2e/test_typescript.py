@@ -1,4 +1,4 @@
-"""The OpenAPI document makes a client in TypeScript: strictly typed, and it does the main job."""
+"""The OpenAPI document types a TypeScript client and the scripts of the page."""
 
 import base64
 import json
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.stack import drawings
+from tests.support.stack import ROOT, drawings
 
 SOURCES = Path(__file__).parents[1] / "typescript"
 TOOLS = SOURCES / "node_modules"
-FILES = ("main.ts", "tsconfig.json", "package.json")
+FILES = ("main.ts", "tsconfig.json", "page.d.ts", "tsconfig.page.json", "package.json")
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +32,13 @@ def node(folder, program, *arguments):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def test_the_scripts_of_the_page_match_the_types_of_the_api(stack, workshop):
+    (workshop / "openapi.json").write_bytes(stack.client.get("/openapi.json").content)
+    shutil.copytree(ROOT / "api" / "page" / "scripts", workshop / "scripts")
+    node(workshop, TOOLS / "openapi-typescript" / "bin" / "cli.js", "openapi.json", "--output", "schema.d.ts")
+    node(workshop, TOOLS / "typescript" / "bin" / "tsc", "--project", "tsconfig.page.json")
 
 
 def test_a_generated_client_compiles_strictly_and_does_the_main_job(stack, workshop):

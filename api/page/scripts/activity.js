@@ -53,9 +53,14 @@ export async function activityView({ main, signal }) {
   return "Activity";
 }
 
-/** Rows are updated in place, so that a focused button keeps its focus. */
+/**
+ * Rows are updated in place, so that a focused button keeps its focus.
+ *
+ * @param {HTMLElement} list
+ * @param {Job[]} jobs
+ */
 function updateRows(list, jobs) {
-  const rows = new Map([...list.children].map((row) => [row.dataset.job, row]));
+  const rows = new Map([...list.querySelectorAll("li")].map((row) => [row.dataset.job, row]));
   for (const job of jobs) {
     const row = rows.get(job.id) ?? unfinishedRow(job);
     if (!rows.delete(job.id)) list.append(row);
@@ -67,6 +72,7 @@ function updateRows(list, jobs) {
   for (const row of rows.values()) row.remove();
 }
 
+/** @param {Job} job */
 function unfinishedRow(job) {
   const failure = element("p", { class: "field-error", role: "alert" });
   return element(
@@ -84,6 +90,7 @@ function unfinishedRow(job) {
   );
 }
 
+/** @param {Job} job */
 function finishedRow(job) {
   return element(
     "li",
@@ -103,6 +110,7 @@ function finishedRow(job) {
   );
 }
 
+/** @param {Job} job */
 function title(job) {
   const view = { train: `concepts/${job.concepts[0]?.name}`, generate: "create", interpolate: "morph" }[job.kind];
   const triggers = job.concepts.flatMap((concept, index) => [index ? " " : "", trigger(concept.name)]);
@@ -111,6 +119,7 @@ function title(job) {
   return element("h3", {}, element("a", { href: linkTo(view) }, TITLES[job.kind]), " ", subject);
 }
 
+/** @param {Job} job */
 function titleText(job) {
   return `${TITLES[job.kind]} ${job.concepts.map((concept) => concept.name).join(", ")}`;
 }

@@ -28,6 +28,10 @@ export class NetworkError extends Error {
  *
  * A 401 opens the key dialog and the request is repeated with the new key; a `quiet` request throws instead.
  *
+ * @param {string} method
+ * @param {string} path
+ * @param {{ json?: object, form?: FormData, headers?: Record<string, string>, signal?: AbortSignal, quiet?: boolean }} [options]
+ * @returns {Promise<Response>}
  * @throws {ApiError} for every other error response.
  * @throws {NetworkError} when the server cannot be reached.
  */
@@ -47,7 +51,13 @@ export async function request(method, path, { json, form, headers = {}, signal, 
   return request(method, path, { json, form, headers, signal, quiet });
 }
 
-/** The JSON of a GET; null parameters are left out of the query. */
+/**
+ * The JSON of a GET; null parameters are left out of the query.
+ *
+ * @param {string} path
+ * @param {{ signal?: AbortSignal, quiet?: boolean } & Record<string, any>} [query]
+ * @returns {Promise<any>}
+ */
 export async function get(path, { signal, quiet, ...query } = {}) {
   const parameters = new URLSearchParams(
     Object.entries(query).filter(([, value]) => value !== null && value !== undefined),
@@ -55,12 +65,22 @@ export async function get(path, { signal, quiet, ...query } = {}) {
   return (await request("GET", parameters.size > 0 ? `${path}?${parameters}` : path, { signal, quiet })).json();
 }
 
-/** The JSON of a POST with a JSON body. */
+/**
+ * The JSON of a POST with a JSON body.
+ *
+ * @param {string} path
+ * @param {object} [json]
+ * @returns {Promise<any>}
+ */
 export async function post(path, json = {}) {
   return (await request("POST", path, { json })).json();
 }
 
-/** The path of a resource below /v1; its segments are percent-encoded. */
+/**
+ * The path of a resource below /v1; its segments are percent-encoded.
+ *
+ * @param {...string} parts
+ */
 export function apiPath(...parts) {
   return `/v1/${parts.map(encodeURIComponent).join("/")}`;
 }

@@ -21,7 +21,12 @@ const FORMATS = [
   ["replicate", "Replicate", "For its SDXL trainers"],
 ];
 
-/** The menu of export formats. */
+/**
+ * The menu of export formats.
+ *
+ * @param {Concept} concept
+ * @param {HTMLElement} alert
+ */
 export function exportMenu(concept, alert) {
   const items = FORMATS.map(([format, label, hint]) => ({
     label,
@@ -35,7 +40,12 @@ export function exportMenu(concept, alert) {
   return menuButton("Export", [icon("download"), "Export"], items);
 }
 
-/** The menu of rare actions; `onTrained()` is called after a training was queued. */
+/**
+ * The menu of rare actions; `onTrained()` is called after a training was queued.
+ *
+ * @param {Concept} concept
+ * @param {() => void} onTrained
+ */
 export function moreMenu(concept, onTrained) {
   return menuButton(
     "More",
@@ -53,6 +63,10 @@ export function moreMenu(concept, onTrained) {
   );
 }
 
+/**
+ * @param {Concept} concept
+ * @param {() => void} onTrained
+ */
 async function retrain(concept, onTrained) {
   const startField = segmentedControl(
     "Start",
@@ -92,6 +106,7 @@ async function retrain(concept, onTrained) {
   onTrained();
 }
 
+/** @param {Concept} concept */
 async function deleteConcept(concept) {
   const deleted = await openDialog({
     title: `Delete ${concept.name}?`,

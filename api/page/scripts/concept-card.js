@@ -10,6 +10,10 @@ import { linkTo } from "./router.js";
 
 const MAX_PICTURES = 4;
 
+/**
+ * @param {Concept} concept
+ * @param {AbortSignal} signal
+ */
 export function conceptCard(concept, signal) {
   const mosaic = element(
     "div",
@@ -37,6 +41,10 @@ export function conceptCard(concept, signal) {
   return card;
 }
 
+/**
+ * @param {Concept} concept
+ * @param {HTMLElement} mosaic
+ */
 async function showPictures(concept, mosaic) {
   const { images } = await conceptWithImages(concept.id);
   setChildren(
@@ -45,6 +53,11 @@ async function showPictures(concept, mosaic) {
   );
 }
 
+/**
+ * @param {Concept} concept
+ * @param {HTMLElement} status
+ * @param {AbortSignal} signal
+ */
 async function showState(concept, status, signal) {
   if (!concept.job) return showNeighbours(concept, status);
   const progress = element("p", { class: "chip running" }, "…");
@@ -70,6 +83,10 @@ async function showState(concept, status, signal) {
   );
 }
 
+/**
+ * @param {Concept} concept
+ * @param {HTMLElement} status
+ */
 async function showNeighbours(concept, status) {
   setChildren(status, element("p", { class: "chip succeeded" }, "Ready"));
   const tokens = await nearestTokens(concept, 4);

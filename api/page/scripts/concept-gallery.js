@@ -7,7 +7,13 @@ import { linkTo } from "./router.js";
 const MAX_JOBS = 3;
 const MAX_PICTURES = 6;
 
-/** The gallery, or null while there are no pictures. */
+/**
+ * The gallery, or null while there are no pictures.
+ *
+ * @param {Concept} concept
+ * @param {AbortSignal} signal
+ * @returns {Promise<?HTMLElement>}
+ */
 export async function conceptGallery(concept, signal) {
   const { items } = await get("/v1/jobs", {
     concept: concept.id,

@@ -9,7 +9,11 @@ const listeners = new Set();
 const cache = new Map();
 let pending = null;
 
-/** All concepts, newest first; concurrent calls share one request. */
+/**
+ * All concepts, newest first; concurrent calls share one request.
+ *
+ * @returns {Promise<Concept[]>}
+ */
 export function listConcepts() {
   pending ??= fetchAll().finally(() => (pending = null));
   return pending;
@@ -26,13 +30,23 @@ export async function refreshConcepts() {
   }
 }
 
-/** Call `listener(concepts)` after every refresh, until the signal is aborted. */
+/**
+ * Call `listener(concepts)` after every refresh, until the signal is aborted.
+ *
+ * @param {(concepts: Concept[]) => void} listener
+ * @param {AbortSignal} signal
+ */
 export function onConceptsChange(listener, signal) {
   listeners.add(listener);
   signal.addEventListener("abort", () => listeners.delete(listener));
 }
 
-/** A concept with the URLs of its training pictures, cached. */
+/**
+ * A concept with the URLs of its training pictures, cached.
+ *
+ * @param {string} reference
+ * @returns {Promise<Concept>}
+ */
 export function conceptWithImages(reference) {
   const cached = cache.get(reference);
   if (cached && Date.now() - cached.fetchedAt < CACHE_MS) return cached.concept;
@@ -42,11 +56,16 @@ export function conceptWithImages(reference) {
   return concept;
 }
 
-/** Drop a concept from the cache, because it changed. */
+/**
+ * Drop a concept from the cache, because it changed.
+ *
+ * @param {string} reference
+ */
 export function invalidateConcept(reference) {
   cache.delete(reference);
 }
 
+/** @returns {Promise<Concept[]>} */
 async function fetchAll() {
   const items = [];
   for (let cursor = null; ;) {

@@ -79,7 +79,12 @@ export async function conceptView({ main, segments, signal }) {
   return concept.name;
 }
 
-/** The training pictures; `load()` fetches the concept again when a URL has expired. */
+/**
+ * The training pictures; `load()` fetches the concept again when a URL has expired.
+ *
+ * @param {Concept} concept
+ * @param {() => Promise<Concept>} load
+ */
 function imageList(concept, load) {
   const reload = async (id) => (await load()).images.find((image) => image.id === id);
   const items = concept.images.map((image, index) => {
@@ -89,7 +94,12 @@ function imageList(concept, load) {
   return element("ul", { class: "training-pictures" }, items);
 }
 
-/** Dim the pictures that were excluded from training, with the reason below each. */
+/**
+ * Dim the pictures that were excluded from training, with the reason below each.
+ *
+ * @param {HTMLElement} pictures
+ * @param {TrainingImage[]} selection
+ */
 function showExclusions(pictures, selection) {
   for (const { id, kept, reason } of selection) {
     const tile = pictures.querySelector(`[data-image="${CSS.escape(id)}"]`);
@@ -99,10 +109,16 @@ function showExclusions(pictures, selection) {
   }
 }
 
+/**
+ * @param {HTMLElement} heading
+ * @param {Concept} concept
+ * @param {HTMLElement} alert
+ * @param {() => void} reload
+ */
 function showHeading(heading, concept, alert, reload) {
   const about = [
     concept.class_word,
-    concept.property === "style" ? "a style" : null,
+    concept.learnable_property === "style" ? "a style" : null,
     `model ${concept.model}`,
     `method ${concept.method.toUpperCase()}`,
   ];
@@ -130,10 +146,17 @@ function showHeading(heading, concept, alert, reload) {
   );
 }
 
+/** @param {Concept} concept */
 function startingPrompt(concept) {
-  return concept.property === "style" ? `a picture in the style of <${concept.name}>` : `a photo of <${concept.name}>`;
+  return concept.learnable_property === "style"
+    ? `a picture in the style of <${concept.name}>`
+    : `a photo of <${concept.name}>`;
 }
 
+/**
+ * @param {HTMLElement} section
+ * @param {Concept} concept
+ */
 async function showNeighbours(section, concept) {
   const tokens = await nearestTokens(concept, NEIGHBOURS);
   section.hidden = tokens.length === 0;

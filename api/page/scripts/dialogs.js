@@ -5,6 +5,9 @@ import { element, uniqueId } from "./dom.js";
  * Open a dialog; resolves with the result of `onAccept(form)`, or with null when it is cancelled.
  *
  * An error of `onAccept` is shown and the dialog stays open.
+ *
+ * @param {{ title: string, body?: any[], accept: string, danger?: boolean, onAccept?: (form: HTMLFormElement) => any }} options
+ * @returns {Promise<any>}
  */
 export function openDialog({ title, body = [], accept, danger = false, onAccept = () => true }) {
   const heading = element("h2", { id: uniqueId("dialog") }, title);

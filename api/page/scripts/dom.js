@@ -6,6 +6,11 @@ const SVG = "http://www.w3.org/2000/svg";
  * Create an element with properties and children.
  *
  * `on…` adds a listener, `style` sets custom properties, names with a dash and `role` are attributes, null is skipped.
+ *
+ * @param {string} tag
+ * @param {Record<string, any>} [properties]
+ * @param {...any} children
+ * @returns {any}
  */
 export function element(tag, properties = {}, ...children) {
   const created = document.createElement(tag);
@@ -14,7 +19,14 @@ export function element(tag, properties = {}, ...children) {
   return created;
 }
 
-/** Create an SVG element with attributes and children. */
+/**
+ * Create an SVG element with attributes and children.
+ *
+ * @param {string} tag
+ * @param {Record<string, any>} [attributes]
+ * @param {...(Node | string)} children
+ * @returns {SVGElement}
+ */
 export function svgElement(tag, attributes = {}, ...children) {
   const created = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) created.setAttribute(name, value);
@@ -22,7 +34,14 @@ export function svgElement(tag, attributes = {}, ...children) {
   return created;
 }
 
-/** Replace the children of an element; null and false are skipped. */
+/**
+ * Replace the children of an element; null and false are skipped.
+ *
+ * @template {Element} Parent
+ * @param {Parent} parent
+ * @param {...any} children
+ * @returns {Parent}
+ */
 export function setChildren(parent, ...children) {
   parent.replaceChildren();
   append(parent, children);

@@ -16,7 +16,11 @@ export function downloadLink(url, name) {
   return element("a", { href: url, download: name });
 }
 
-/** The file extension of an image's content type. */
+/**
+ * The file extension of an image's content type.
+ *
+ * @param {JobImage} image
+ */
 export function fileExtension(image) {
   return image.content_type.split("/")[1].replace("jpeg", "jpg");
 }

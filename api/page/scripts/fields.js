@@ -10,7 +10,13 @@ export function field(label, control, hint = null) {
   return element("div", { class: "field" }, element("label", { for: control.id }, label), control, description, error);
 }
 
-/** A number field; an empty one means the default of the model or the method. */
+/**
+ * A number field; an empty one means the default of the model or the method.
+ *
+ * @param {string} label
+ * @param {string} name
+ * @param {{ hint?: string } & Record<string, any>} [limits]
+ */
 export function numberField(label, name, { hint, ...limits } = {}) {
   const control = element("input", { class: "input tabular", type: "number", name, ...limits });
   return field(label, control, hint);

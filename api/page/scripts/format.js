@@ -43,7 +43,11 @@ export const STATUS_LABELS = {
 /** The states of a job that has not ended. */
 export const UNFINISHED = new Set(["queued", "running"]);
 
-/** A job's progress: its place in the queue, its steps and the time left, or its final state. */
+/**
+ * A job's progress: its place in the queue, its steps and the time left, or its final state.
+ *
+ * @param {Job} job
+ */
 export function progressText(job) {
   const { step, total, eta_s: eta, queue_position: ahead } = job.progress;
   if (job.status === "queued") return ahead ? `Queued, ${ahead} ahead` : "Queued";
@@ -52,7 +56,11 @@ export function progressText(job) {
   return `${step.toLocaleString("en")} of ${total.toLocaleString("en")} steps${left}`;
 }
 
-/** The completed fraction of a job's steps, 0 to 1. */
+/**
+ * The completed fraction of a job's steps, 0 to 1.
+ *
+ * @param {Job} job
+ */
 export function progressFraction(job) {
   return job.progress.total ? Math.min(1, job.progress.step / job.progress.total) : 0;
 }

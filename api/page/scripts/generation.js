@@ -9,7 +9,12 @@ import { watchJob } from "./job-stream.js";
 import { imageReloader, onceVisible, pictureFrame, placeholderFrame } from "./picture.js";
 import { highlightPrompt } from "./prompts.js";
 
-/** `reuse(job, seed)` fills the form with the job's settings; `vary(job)` submits the job again with a new seed. */
+/**
+ * `reuse(job, seed)` fills the form with the job's settings; `vary(job)` submits the job again with a new seed.
+ *
+ * @param {Job} job
+ * @param {{ reuse: (job: Job, seed: number) => void, vary: (job: Job) => void, signal: AbortSignal }} options
+ */
 export function generation(job, { reuse, vary, signal }) {
   const state = element("p", { class: "muted small tabular" });
   const meter = element("div", { class: "meter", "aria-hidden": "true" }, element("i"));
@@ -74,11 +79,16 @@ async function watch(job, { show, showActions, alert, signal }) {
   }
 }
 
+/** @param {Job} job */
 function outcome(job) {
   if (job.status !== "succeeded") return `Generation ${job.status}.`;
   return `${pluralize(job.output.images.length, "picture")} generated.`;
 }
 
+/**
+ * @param {Job} job
+ * @param {(job: Job, seed: number) => void} reuse
+ */
 function reuseButton(job, reuse) {
   return element(
     "button",
@@ -88,6 +98,10 @@ function reuseButton(job, reuse) {
   );
 }
 
+/**
+ * @param {HTMLElement} grid
+ * @param {Job} job
+ */
 function showPlaceholders(grid, job) {
   const count = job.input.num_images ?? 1;
   setChildren(
@@ -96,17 +110,29 @@ function showPlaceholders(grid, job) {
   );
 }
 
-/** Replace placeholders by pictures; pictures that are shown already stay. */
+/**
+ * Replace placeholders by pictures; pictures that are shown already stay.
+ *
+ * @param {HTMLElement} grid
+ * @param {Job} job
+ * @param {(job: Job, seed: number) => void} reuse
+ */
 function showPictures(grid, job, reuse) {
+  const cells = grid.querySelectorAll("li");
   for (const [index, image] of job.output.images.entries()) {
-    if (!grid.children[index]) grid.append(element("li"));
-    const cell = grid.children[index];
+    const cell = cells[index] ?? element("li");
+    if (!cells[index]) grid.append(cell);
     if (cell.dataset.image === image.id) continue;
     cell.dataset.image = image.id;
     setChildren(cell, figure(image, job, reuse));
   }
 }
 
+/**
+ * @param {JobImage} image
+ * @param {Job} job
+ * @param {(job: Job, seed: number) => void} reuse
+ */
 function figure(image, job, reuse) {
   const save = downloadLink(
     image.url,

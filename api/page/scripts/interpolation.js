@@ -23,7 +23,12 @@ const FORMATS = [
   ["mp4", "MP4", "For film and phones"],
 ];
 
-/** The card of an interpolation job, updated until the job ends. */
+/**
+ * The card of an interpolation job, updated until the job ends.
+ *
+ * @param {Job} job
+ * @param {AbortSignal} signal
+ */
 export function interpolationCard(job, signal) {
   const state = element("p", { class: "muted small tabular" });
   const meter = element("div", { class: "meter", "aria-hidden": "true" }, element("i"));
@@ -70,6 +75,7 @@ export function interpolationCard(job, signal) {
   return root;
 }
 
+/** @param {Job} job */
 function showResult(job, { placeholder, state, actions, alert, signal }) {
   let [currentImage] = job.output.images;
   const result = player(job, { signal, onFrame: (image) => (currentImage = image) });
@@ -83,6 +89,11 @@ function showResult(job, { placeholder, state, actions, alert, signal }) {
   setChildren(actions, exportMenu(job, alert, signal), blend);
 }
 
+/**
+ * @param {Job} job
+ * @param {HTMLElement} alert
+ * @param {AbortSignal} signal
+ */
 function exportMenu(job, alert, signal) {
   const items = FORMATS.map(([format, label, hint]) => ({
     label,
@@ -92,7 +103,13 @@ function exportMenu(job, alert, signal) {
   return menuButton("Export", [icon("download"), "Export"], items);
 }
 
-/** Export an animation: the service encodes it, so the job is submitted again with its seed and a format. */
+/**
+ * Export an animation: the service encodes it, so the job is submitted again with its seed and a format.
+ *
+ * @param {Job} job
+ * @param {string} format
+ * @param {AbortSignal} signal
+ */
 async function exportAnimation(job, format, signal) {
   const existing = job.output.animation;
   const name = job.concepts.map((concept) => concept.name).join("-to-");
@@ -110,7 +127,12 @@ async function exportAnimation(job, format, signal) {
   toast(`${name}.${format} was saved.`);
 }
 
-/** Create a concept from a frame: the two concepts blended with the frame's weights. */
+/**
+ * Create a concept from a frame: the two concepts blended with the frame's weights.
+ *
+ * @param {Job} job
+ * @param {number} share
+ */
 async function blendAtFrame(job, share) {
   const [from, to] = job.concepts;
   const name = element("input", {

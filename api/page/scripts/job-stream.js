@@ -94,13 +94,23 @@ class JobWatcher {
 /**
  * Call `onUpdate(job)` for every change of a job until it ends or the signal is aborted; resolves with the last job.
  *
+ * @param {string} jobId
+ * @param {(job: Job) => void} onUpdate
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<Job>}
  * @throws {ApiError} when the job no longer exists (deleted with its concept).
  */
 export function watchJob(jobId, onUpdate, signal = new AbortController().signal) {
   return new JobWatcher(jobId, onUpdate, signal).run();
 }
 
-/** A job with one of its events applied. */
+/**
+ * A job with one of its events applied.
+ *
+ * @param {Job} job
+ * @param {{ name: string, data: any }} event
+ * @returns {Job}
+ */
 function applyEvent(job, { name, data }) {
   if (name === "status" || name === "done") return data;
   if (name === "progress") return { ...job, progress: { ...job.progress, ...data } };
@@ -108,6 +118,10 @@ function applyEvent(job, { name, data }) {
   return { ...job, output: { ...job.output, images: [...withoutId(job, data.id), data] } };
 }
 
+/**
+ * @param {Job} job
+ * @param {string} id
+ */
 function withoutId(job, id) {
   return job.output.images.filter((image) => image.id !== id);
 }

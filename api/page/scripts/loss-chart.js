@@ -36,7 +36,12 @@ export class LossChart {
     this.plot.addEventListener("pointerleave", () => this.#showReadout());
   }
 
-  /** Show the curve of GET /metrics on an axis of `total` steps; steps without a loss are skipped. */
+  /**
+   * Show the curve of GET /metrics on an axis of `total` steps; steps without a loss are skipped.
+   *
+   * @param {Metrics} curve
+   * @param {number} total
+   */
   show(curve, total) {
     const indices = curve.step.map((_, index) => index).filter((index) => curve.loss[index] !== null);
     this.#curve = {
@@ -71,8 +76,8 @@ export class LossChart {
     const step = ((event.clientX - box.left) / box.width) * this.#curve.total;
     const index = nearestIndex(this.#curve.step, step);
     const x = (WIDTH * this.#curve.step[index]) / this.#curve.total;
-    this.cursor.setAttribute("x1", x);
-    this.cursor.setAttribute("x2", x);
+    this.cursor.setAttribute("x1", String(x));
+    this.cursor.setAttribute("x2", String(x));
     this.cursor.setAttribute("visibility", "visible");
     this.#showReadout(index);
   }

@@ -66,9 +66,10 @@ async function changeKey() {
 // The router owns location.hash: a link to #main would change the view.
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
-  document.querySelector("#main").focus();
+  document.querySelector("main").focus();
 });
 
+/** @type {HTMLElement} */
 const banner = document.querySelector(".banner");
 onConnection((lost) => {
   banner.hidden = !lost;
@@ -90,7 +91,7 @@ onQueueChange((jobs) => {
   setChildren(counter, String(jobs.length), element("span", { class: "visually-hidden" }, " unfinished"));
 });
 
-startRouter(document.querySelector("#main"), ROUTES, (segment) => {
+startRouter(document.querySelector("main"), ROUTES, (segment) => {
   const route = segment === "concepts" ? "" : segment;
   for (const link of links) {
     if (link.dataset.route === route) link.setAttribute("aria-current", "page");

@@ -3,7 +3,11 @@ import { get } from "./api.js";
 
 let pending = null;
 
-/** All models; a failed request is repeated by the next call. */
+/**
+ * All models; a failed request is repeated by the next call.
+ *
+ * @returns {Promise<Model[]>}
+ */
 export function models() {
   pending ??= get("/v1/models").then(
     (page) => page.items,
@@ -15,7 +19,12 @@ export function models() {
   return pending;
 }
 
-/** The model of a name, or the default model without a name. */
+/**
+ * The model of a name, or the default model without a name.
+ *
+ * @param {?string} name
+ * @returns {Promise<Model>}
+ */
 export async function modelNamed(name) {
   const available = await models();
   return available.find((model) => (name ? model.name === name : model.default)) ?? available[0];

@@ -6,6 +6,10 @@ import { element } from "./dom.js";
  * The nearest tokens of a concept's first encoder and vector, nearest first: [{ token, cosine }].
  *
  * Empty when the request fails: no view depends on them.
+ *
+ * @param {Concept} concept
+ * @param {number} count
+ * @returns {Promise<Neighbours["encoders"][string][number]>}
  */
 export async function nearestTokens(concept, count) {
   try {
@@ -16,7 +20,11 @@ export async function nearestTokens(concept, count) {
   }
 }
 
-/** A list of tokens with their cosine similarity as bars. */
+/**
+ * A list of tokens with their cosine similarity as bars.
+ *
+ * @param {Neighbours["encoders"][string][number]} tokens
+ */
 export function neighbourList(tokens) {
   return element(
     "ol",

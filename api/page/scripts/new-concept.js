@@ -39,7 +39,7 @@ export async function newConceptView({ main, query, signal }) {
   const alert = element("p", { class: "alert", role: "alert" });
   const submit = element("button", { class: "button primary" }, "Start training");
   const advanced = element("div", { class: "content" }, await newTrainingFields());
-  const property = segmentedControl("Learnable property", "property", PROPERTIES, "object");
+  const learnableProperty = segmentedControl("Learnable property", "learnable_property", PROPERTIES, "object");
   const form = element(
     "form",
     { class: "new-concept", noValidate: true },
@@ -49,7 +49,7 @@ export async function newConceptView({ main, query, signal }) {
       { class: "panel" },
       field("Name", name, "Used in prompts: lowercase letters, digits and hyphens."),
       field("Class word", classWord, "A word for its class that the model knows, such as dog, mug or painting."),
-      property,
+      learnableProperty,
       example,
       element("details", { class: "disclosure" }, element("summary", {}, "Advanced"), advanced),
       alert,
@@ -95,7 +95,7 @@ async function loadExample(example, { dropzone, name, classWord, show }) {
 
 function promptExample(form, name, classWord) {
   const shownTrigger = trigger(toConceptName(name) || "my-dog");
-  const style = form.elements.property.value === "style";
+  const style = form.elements.learnable_property.value === "style";
   return [
     "In prompts: ",
     element("q", {}, style ? "a picture in the style of " : "a photo of ", shownTrigger),
@@ -139,7 +139,8 @@ function isComplete({ dropzone, name, classWord }) {
 function requestBody(form, files) {
   const values = formValues(form);
   const data = new FormData();
-  for (const key of ["name", "class_word", "property", "model", "method"]) if (values[key]) data.set(key, values[key]);
+  for (const key of ["name", "class_word", "learnable_property", "model", "method"])
+    if (values[key]) data.set(key, values[key]);
   for (const file of files) data.append(/\.zip$/iu.test(file.name) ? "archive" : "images", file, file.name);
   data.set("training", JSON.stringify(trainingSettings(form)));
   return data;

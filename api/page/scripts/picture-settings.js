@@ -52,8 +52,14 @@ export async function pictureFields() {
   return element("details", { class: "disclosure" }, element("summary", {}, "Settings"), content);
 }
 
-/** Show a model's defaults as placeholders, and its samplers. */
+/**
+ * Show a model's defaults as placeholders, and its samplers.
+ *
+ * @param {HTMLElement} content
+ * @param {Model} model
+ */
 function adaptToModel(content, model) {
+  /** @type {(name: string) => HTMLInputElement} */
   const control = (name) => content.querySelector(`[name="${name}"]`);
   for (const name of ["width", "height", "steps", "guidance_scale"]) control(name).placeholder = model.defaults[name];
   const size = { step: model.size_multiple_px, max: model.max_px };

@@ -6,6 +6,10 @@ import { element } from "./dom.js";
  * A frame with an image of the API.
  *
  * `reload(id)` resolves with the same image under a new URL.
+ *
+ * @param {JobImage} image
+ * @param {string} alt
+ * @param {?(id: string) => Promise<JobImage>} [reload]
  */
 export function pictureFrame(image, alt, reload = null) {
   const img = element("img", { alt, decoding: "async", width: image.width, height: image.height });
@@ -27,7 +31,12 @@ export function placeholderFrame(width = 1, height = 1) {
   return element("div", { class: "frame waiting", style: { "aspect-ratio": `${width} / ${height}` } });
 }
 
-/** A `reload` for the images of a job. */
+/**
+ * A `reload` for the images of a job.
+ *
+ * @param {string} jobId
+ * @returns {(id: string) => Promise<JobImage>}
+ */
 export function imageReloader(jobId) {
   return async (id) => (await get(apiPath("jobs", jobId))).output.images.find((image) => image.id === id);
 }

@@ -7,7 +7,12 @@ import { conceptHue } from "./prompts.js";
 
 const FRAME_MS = 140;
 
-/** `onFrame(image)` is called for every frame that is shown. */
+/**
+ * `onFrame(image)` is called for every frame that is shown.
+ *
+ * @param {Job} job
+ * @param {{ onFrame?: (image: JobImage) => void, signal: AbortSignal }} options
+ */
 export function player(job, { onFrame = () => {}, signal }) {
   const { images } = job.output;
   const [from, to] = job.concepts.map((concept) => concept.name);
@@ -81,6 +86,11 @@ function positionSlider(from, to, count) {
   });
 }
 
+/**
+ * @param {JobImage} image
+ * @param {number} index
+ * @param {() => void} onclick
+ */
 function thumbnailButton(image, index, onclick) {
   return element(
     "button",

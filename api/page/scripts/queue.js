@@ -9,7 +9,12 @@ const listeners = new Set();
 let unfinished = [];
 let wakeUp = null;
 
-/** Call `listener(jobs)` with the unfinished jobs, oldest first, now and after every poll, until the signal is aborted. */
+/**
+ * Call `listener(jobs)` with the unfinished jobs, oldest first, now and after every poll, until the signal is aborted.
+ *
+ * @param {(jobs: Job[]) => void} listener
+ * @param {AbortSignal} [signal]
+ */
 export function onQueueChange(listener, signal) {
   listeners.add(listener);
   signal?.addEventListener("abort", () => listeners.delete(listener));

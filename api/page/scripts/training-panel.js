@@ -17,6 +17,9 @@ const METRICS_INTERVAL_MS = 900;
  *
  * `onEnd(job)` is called when the training ends while the panel is shown, `onSelection(images)` with the selection of
  * its training pictures.
+ *
+ * @param {Concept} concept
+ * @param {{ onEnd: (job: Job) => any, onSelection: (selection: TrainingImage[]) => void, signal: AbortSignal }} options
  */
 export function trainingPanel(concept, { onEnd, onSelection, signal }) {
   const chart = new LossChart();
@@ -59,7 +62,7 @@ export function trainingPanel(concept, { onEnd, onSelection, signal }) {
     alert.textContent = job.error?.message ?? "";
     showPreviews(previews, job);
     announceQuarter(fraction);
-    if (job.output.pictures) onSelection(job.output.pictures);
+    if (job.output.training_images) onSelection(job.output.training_images);
     metrics.call(job).catch(() => {});
   }
 
@@ -78,7 +81,12 @@ export function trainingPanel(concept, { onEnd, onSelection, signal }) {
   return root;
 }
 
-/** Append the previews that are not shown yet. */
+/**
+ * Append the previews that are not shown yet.
+ *
+ * @param {HTMLElement} list
+ * @param {Job} job
+ */
 function showPreviews(list, job) {
   const { images } = job.output;
   for (const image of images.slice(list.children.length)) {

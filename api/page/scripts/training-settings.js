@@ -36,7 +36,11 @@ const FIELDS = {
     field("Preview prompt", element("input", { class: "input", name: "preview_prompt", placeholder: "a photo of {}" })),
 };
 
-/** The fields of the settings that a method has, with its defaults as placeholders. */
+/**
+ * The fields of the settings that a method has, with its defaults as placeholders.
+ *
+ * @param {Concept["training"]} defaults
+ */
 export function trainingFields(defaults) {
   const fields = element(
     "div",
@@ -74,24 +78,35 @@ export async function newTrainingFields() {
   return fields;
 }
 
-/** Hide and disable the fields of settings that a method does not have. */
+/**
+ * Hide and disable the fields of settings that a method does not have.
+ *
+ * @param {HTMLElement} fields
+ * @param {Concept["training"]} defaults
+ */
 function adaptToMethod(fields, defaults) {
   for (const name of Object.keys(FIELDS)) {
+    /** @type {HTMLInputElement} */
     const control = fields.querySelector(`[name="${name}"]`);
     control.disabled = !(name in defaults);
-    control.closest(".field").hidden = control.disabled;
-    if (DEFAULTS_SHOWN.has(name)) control.placeholder = defaults[name] ?? "";
+    control.closest("div").hidden = control.disabled;
+    if (DEFAULTS_SHOWN.has(name)) control.placeholder = String(defaults[name] ?? "");
   }
 }
 
-/** The `training` object of the API, from a form with these fields. */
+/**
+ * The `training` object of the API, from a form with these fields.
+ *
+ * @param {HTMLFormElement} form
+ */
 export function trainingSettings(form) {
+  /** @type {HTMLInputElement[]} */
   const controls = Object.keys(FIELDS).map((name) => form.querySelector(`[name="${name}"]`));
   const filled = controls.filter((control) => control && !control.disabled && control.value !== "");
   const settings = Object.fromEntries(
     filled.map(({ name, type, value }) => [name, type === "number" ? Number(value) : value]),
   );
-  const steps = settings.steps ?? Number(controls[0]?.placeholder);
+  const steps = Number(settings.steps ?? controls[0]?.placeholder);
   // The page shows previews, which the API leaves out by default.
   if (steps) settings.preview_every ??= Math.ceil(steps / PREVIEWS);
   return settings;
