@@ -68,7 +68,7 @@ def _service(context: typer.Context) -> Iterator["Client"]:
     except errors.DTIClientError as error:
         typer.echo(str(error), err=True)
         unreachable = isinstance(error, errors.ConnectionFailedError | errors.UnavailableError)
-        badly = isinstance(error, errors.JobEndedBadlyError)
+        badly = isinstance(error, errors.JobUnsuccessfulError)
         raise typer.Exit(_UNREACHABLE if unreachable else _JOB_FAILED if badly else _REFUSED) from error
 
 
@@ -103,7 +103,7 @@ def train(
     """Have a folder of pictures learned."""
     said = {"model": model, "method": method, "learnable_property": kind, "training": _fields(settings) or None}
     with _service(context) as service:
-        _go_on(service, service.teach(name or folder.resolve().name, class_word, folder, **said), wait=wait)
+        _go_on(service, service.train_from_folder(name or folder.resolve().name, class_word, folder, **said), wait=wait)
 
 
 @app.command("import")

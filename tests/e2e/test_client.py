@@ -28,7 +28,7 @@ def folder(tmp_path):
 def test_the_main_job_from_a_folder_to_files(dti, folder, tmp_path):
     steps = []
     job = dti.wait(
-        dti.teach("from-folder", "dog", folder, training=QUICK), on_progress=lambda now: steps.append(now.progress.step)
+        dti.train_from_folder("from-folder", "dog", folder, training=QUICK), on_progress=lambda now: steps.append(now.progress.step)
     )
     assert job.status == "succeeded"
     assert steps == sorted(steps)
@@ -42,14 +42,14 @@ def test_the_main_job_from_a_folder_to_files(dti, folder, tmp_path):
     assert dti.list_jobs(concept="from-folder", kind="generate").items[0].id == made.id
     assert dti.read_embedding("from-folder")[:8] != b""
     with pytest.raises(NameTakenError):
-        dti.teach("from-folder", "dog", folder)
+        dti.train_from_folder("from-folder", "dog", folder)
     dti.delete_concept("from-folder")
     with pytest.raises(NotFoundError):
         dti.read_concept("from-folder")
 
 
 def test_waiting_has_an_end_and_so_has_what_was_cancelled(dti, folder):
-    job = dti.teach("endless", "dog", folder, training={**QUICK, "steps": 5000})
+    job = dti.train_from_folder("endless", "dog", folder, training={**QUICK, "steps": 5000})
     with pytest.raises(WaitTimeoutError):
         dti.wait(job, timeout_s=0.5)
     with pytest.raises(ConceptNotReadyError):
@@ -70,7 +70,7 @@ def test_events_are_told_from_any_one_on(dti):
 def test_the_same_without_blocking(stack, folder, tmp_path):
     async def main():
         async with AsyncClient(stack.url) as dti:
-            await dti.wait(await dti.teach("async", "dog", folder, training=QUICK))
+            await dti.wait(await dti.train_from_folder("async", "dog", folder, training=QUICK))
             one, other = await asyncio.gather(*(dti.create_generation("a <async>", steps=2, seed=n) for n in (1, 2)))
             ended = await asyncio.gather(dti.wait(one), dti.wait(other))
             return [await dti.download(job, tmp_path / job.id) for job in ended]

@@ -1,4 +1,4 @@
-"""What the service answers about keys, usage and webhooks, as dataclasses; the rest is in models."""
+"""Keys, usage and webhooks, as dataclasses; all other responses are in models."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -7,7 +7,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class KeyQuotas:
-    """Bounds of a key's own; None where the service's hold, 0 where none does."""
+    """Quotas of a key; None for the service's quota, 0 for no limit."""
 
     requests_per_minute: int | None
     unfinished_jobs: int | None
@@ -17,7 +17,7 @@ class KeyQuotas:
 
 @dataclass(frozen=True)
 class Key:
-    """What somebody proves by that they may call."""
+    """An API key, without its secret."""
 
     id: str
     owner: str
@@ -34,7 +34,7 @@ class Key:
 
 @dataclass(frozen=True)
 class MintedKey:
-    """A new key and its secret, which is shown this once."""
+    """A new key and its secret, which is shown only here."""
 
     key: Key
     secret: str
@@ -42,7 +42,7 @@ class MintedKey:
 
 @dataclass(frozen=True)
 class Limits:
-    """What holds for the caller; None where there is no bound."""
+    """The limits of the caller; None for no limit."""
 
     requests_per_minute: int | None
     unfinished_jobs: int | None
@@ -52,7 +52,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Usage:
-    """What an owner used today (UTC), and has now."""
+    """An owner's usage: of today (UTC), and unfinished jobs and stored bytes now."""
 
     owner: str
     day: date
@@ -66,7 +66,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Webhook:
-    """A standing webhook; where the service has disabled it, with the reason."""
+    """A webhook; with the reason, where the service has disabled it."""
 
     id: str
     url: str
@@ -80,7 +80,7 @@ class Webhook:
 
 @dataclass(frozen=True)
 class WebhookAndSecret:
-    """A webhook whose secret was just made."""
+    """A new webhook and its secret."""
 
     webhook: Webhook
     secret: str
@@ -88,7 +88,7 @@ class WebhookAndSecret:
 
 @dataclass(frozen=True)
 class WebhookSecret:
-    """A secret, and until when messages are signed with the one before it, too."""
+    """A secret, and until when deliveries are also signed with the previous one."""
 
     secret: str
     old_secret_until: datetime | None
@@ -96,7 +96,7 @@ class WebhookSecret:
 
 @dataclass(frozen=True)
 class Delivery:
-    """A message to a webhook, with what came of the last attempt."""
+    """A delivery to a webhook, with the result of its last attempt."""
 
     id: str
     type: str

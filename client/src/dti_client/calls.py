@@ -1,6 +1,6 @@
-"""Every call of the API as a value: what is sent, and how the answer is read. Sends nothing itself.
+"""The calls of the API as values: one function a route builds the request, and says how the response is decoded.
 
-Both clients are made of these functions, one a route; whoever sends them decides about time, retries and threads.
+Both clients are made of these functions; retries, timeouts and connections are elsewhere.
 """
 
 import json
@@ -14,7 +14,7 @@ from urllib.parse import quote
 import httpx
 
 from dti_client import accounts, models
-from dti_client.reading import read
+from dti_client.decoding import decode
 
 T = TypeVar("T")
 
@@ -25,24 +25,24 @@ EmbeddingFormat = Literal["dti", "diffusers", "a1111", "comfyui", "replicate"]
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """A request, and how its answer is read.
+    """A request, and the decoder of its response.
 
     Args:
         method: of HTTP.
-        path: below the service's address.
-        read: makes of the answer what the caller gets.
-        keyed: whether the route takes an Idempotency-Key, with which it may be sent again.
-        query: what stands behind the question mark.
+        path: below the service's URL.
+        decode: the result of a response.
+        takes_idempotency_key: whether the route takes an Idempotency-Key, which makes it safe to retry.
+        query: parameters of the query.
         body: sent as JSON.
         form: sent as a form, with `files`.
-        files: name in the form, file name and bytes.
-        wait_s: how long the service is to hold its answer until the job has ended.
+        files: field, file name and bytes.
+        wait_s: of `Prefer: wait`, 1 to 60.
     """
 
     method: str
     path: str
-    read: Callable[[httpx.Response], T]
-    keyed: bool = False
+    decode: Callable[[httpx.Response], T]
+    takes_idempotency_key: bool = False
     query: Fields = field(default_factory=dict)
     body: Fields | None = None
     form: Fields = field(default_factory=dict)
@@ -66,31 +66,31 @@ def create_concept(
     webhook: Fields | None = None,
     wait_s: int | None = None,
 ) -> Call[models.ConceptAndJob]:
-    """Learn a concept from pictures, given as paths or bytes, or in a zip."""
-    said = _said(name=name, class_word=class_word, model=model, method=method, learnable_property=learnable_property)
-    said |= {key: json.dumps(dict(value)) for key, value in _said(training=training, webhook=webhook).items()}
+    """Create a concept and train it on pictures, given as paths or bytes, or in a ZIP."""
+    form = _given(name=name, class_word=class_word, model=model, method=method, learnable_property=learnable_property)
+    form |= {key: json.dumps(dict(value)) for key, value in _given(training=training, webhook=webhook).items()}
     files = [("images", _file(picture, f"{number}")) for number, picture in enumerate(images)]
     files += [("archive", _file(archive, "pictures.zip"))] if archive is not None else []
-    made = _post("/v1/concepts", _as(models.ConceptAndJob), wait_s=wait_s)
-    return replace(made, form=said, files=files)
+    call = _post("/v1/concepts", _json(models.ConceptAndJob), wait_s=wait_s)
+    return replace(call, form=form, files=files)
 
 
 def list_concepts(
     *, model: str | None = None, ready: bool | None = None, cursor: str | None = None, limit: int | None = None
 ) -> Call[models.Page[models.Concept]]:
-    """Concepts, newest first; their pictures come without addresses."""
-    query = _said(model=model, ready=ready, cursor=cursor, limit=limit)
-    return _get("/v1/concepts", _as(models.Page[models.Concept]), **query)
+    """List concepts, newest first; their images have no URLs here."""
+    query = _given(model=model, ready=ready, cursor=cursor, limit=limit)
+    return _get("/v1/concepts", _json(models.Page[models.Concept]), **query)
 
 
 def read_concept(reference: str) -> Call[models.Concept]:
-    """A concept by its id or name, with addresses of its pictures."""
-    return _get(f"/v1/concepts/{_part(reference)}", _as(models.Concept))
+    """Read a concept by its id or name, with signed URLs of its images."""
+    return _get(f"/v1/concepts/{_segment(reference)}", _json(models.Concept))
 
 
 def delete_concept(reference: str) -> Call[None]:
-    """Delete a concept with its pictures, its embeddings and the pictures that were made with it."""
-    return _delete(f"/v1/concepts/{_part(reference)}")
+    """Delete a concept with its pictures, its embeddings, and the images generated with it."""
+    return _delete(f"/v1/concepts/{_segment(reference)}")
 
 
 def train_concept(
@@ -102,37 +102,37 @@ def train_concept(
     webhook: Fields | None = None,
     wait_s: int | None = None,
 ) -> Call[models.ConceptAndJob]:
-    """Learn a concept again, from its present embedding or its class word."""
-    body = _said(training=training, method=method, webhook=webhook) | ({"from": start} if start else {})
-    return _post(f"/v1/concepts/{_part(reference)}/train", _as(models.ConceptAndJob), body, wait_s=wait_s)
+    """Train a concept again, from its present embedding or its class word."""
+    body = _given(training=training, method=method, webhook=webhook) | ({"from": start} if start else {})
+    return _post(f"/v1/concepts/{_segment(reference)}/train", _json(models.ConceptAndJob), body, wait_s=wait_s)
 
 
 def read_embedding(reference: str, *, format: EmbeddingFormat | None = None) -> Call[bytes]:  # noqa: A002 - see above
-    """What was learned, as the bytes of a file that this or another tool reads."""
-    return _get(f"/v1/concepts/{_part(reference)}/embedding", _bytes, **_said(format=format))
+    """Download a concept's embedding as the bytes of a file for this or another tool."""
+    return _get(f"/v1/concepts/{_segment(reference)}/embedding", _bytes, **_given(format=format))
 
 
 def read_neighbours(reference: str, *, k: int | None = None) -> Call[models.Neighbours]:
-    """What a concept has learned, in words."""
-    return _get(f"/v1/concepts/{_part(reference)}/neighbours", _as(models.Neighbours), **_said(k=k))
+    """Read the words that are nearest to a concept."""
+    return _get(f"/v1/concepts/{_segment(reference)}/neighbours", _json(models.Neighbours), **_given(k=k))
 
 
 def import_concept(
     name: str, class_word: str, model: str, file: Picture, *, normalize: bool = False
 ) -> Call[models.ImportedConcept]:
-    """Make a concept of an embedding that this or another tool has written; it is ready at once."""
-    said = {"name": name, "class_word": class_word, "model": model, "normalize": str(normalize).lower()}
-    made = _post("/v1/concepts/import", _as(models.ImportedConcept))
-    return replace(made, form=said, files=[("file", _file(file, "embedding"))])
+    """Create a concept from an embedding file of this or another tool; it is ready at once."""
+    form = {"name": name, "class_word": class_word, "model": model, "normalize": str(normalize).lower()}
+    call = _post("/v1/concepts/import", _json(models.ImportedConcept))
+    return replace(call, form=form, files=[("file", _file(file, "embedding"))])
 
 
 def blend_concepts(name: str, parts: Mapping[str, float]) -> Call[models.Concept]:
-    """Make a concept as the weighted spherical mean of others, given with their weights."""
+    """Create a concept as the weighted spherical mean of others, given with their weights."""
     body = {"name": name, "parts": [{"concept": concept, "weight": weight} for concept, weight in parts.items()]}
-    return _post("/v1/concepts/blend", _as(models.Concept), body)
+    return _post("/v1/concepts/blend", _json(models.Concept), body)
 
 
-# --- pictures
+# --- images
 
 
 def create_generation(
@@ -141,12 +141,12 @@ def create_generation(
     wait_s: int | None = None,
     **fields: Any,  # noqa: ANN401 - JSON holds anything
 ) -> Call[models.Job]:
-    """Make pictures of a prompt in which concepts stand as <name>.
+    """Generate images of a prompt, which may contain concepts as <name>.
 
     `fields`: negative_prompt, model, num_images, width, height, steps, guidance_scale, scheduler, seed, format and
     webhook.
     """
-    return _post("/v1/generations", _as(models.Job), {"prompt": prompt, **fields}, wait_s=wait_s)
+    return _post("/v1/generations", _json(models.Job), {"prompt": prompt, **fields}, wait_s=wait_s)
 
 
 def create_interpolation(
@@ -156,16 +156,16 @@ def create_interpolation(
     wait_s: int | None = None,
     **fields: Any,  # noqa: ANN401 - see above
 ) -> Call[models.Job]:
-    """Make pictures on the way from one concept to another, all from the same noise.
+    """Generate images between two concepts, all from the same noise.
 
-    `fields`: frames, shares, prompt, method, animation, contact_sheet, and those of a generation but for num_images.
+    `fields`: frames, shares, prompt, method, animation, contact_sheet, and those of a generation except num_images.
     """
-    return _post("/v1/interpolations", _as(models.Job), {"from": start, "to": end, **fields}, wait_s=wait_s)
+    return _post("/v1/interpolations", _json(models.Job), {"from": start, "to": end, **fields}, wait_s=wait_s)
 
 
 def create_images(prompt: str, **fields: Any) -> Call[models.ImagesAnswer]:  # noqa: ANN401 - see above
-    """Make pictures and wait for them, as OpenAI's clients do."""
-    return _post("/v1/images/generations", _as(models.ImagesAnswer), {"prompt": prompt, **fields})
+    """Generate images as OpenAI's API does: the response waits for them."""
+    return _post("/v1/images/generations", _json(models.ImagesAnswer), {"prompt": prompt, **fields})
 
 
 # --- jobs
@@ -179,52 +179,52 @@ def list_jobs(
     cursor: str | None = None,
     limit: int | None = None,
 ) -> Call[models.Page[models.Job]]:
-    """Jobs, newest first; their pictures come without addresses."""
-    query = _said(kind=kind, status=status, concept=concept, cursor=cursor, limit=limit)
-    return _get("/v1/jobs", _as(models.Page[models.Job]), **query)
+    """List jobs, newest first; their images have no URLs here."""
+    query = _given(kind=kind, status=status, concept=concept, cursor=cursor, limit=limit)
+    return _get("/v1/jobs", _json(models.Page[models.Job]), **query)
 
 
 def read_job(job_id: str) -> Call[models.Job]:
-    """A job, with addresses of its pictures that work for a while."""
-    return _get(f"/v1/jobs/{_part(job_id)}", _as(models.Job))
+    """Read a job, with signed URLs of its images, which expire."""
+    return _get(f"/v1/jobs/{_segment(job_id)}", _json(models.Job))
 
 
 def cancel_job(job_id: str) -> Call[models.Job]:
-    """Ask for a job's end; asked again, nothing more happens."""
-    return replace(_post(f"/v1/jobs/{_part(job_id)}/cancel", _as(models.Job)), keyed=False)
+    """Cancel a job; repeated, it changes nothing."""
+    return replace(_post(f"/v1/jobs/{_segment(job_id)}/cancel", _json(models.Job)), takes_idempotency_key=False)
 
 
 def read_metrics(job_id: str) -> Call[models.Curve]:
-    """A training's course; empty for other jobs."""
-    return _get(f"/v1/jobs/{_part(job_id)}/metrics", _as(models.Curve))
+    """Read the metrics of a training; empty for other jobs."""
+    return _get(f"/v1/jobs/{_segment(job_id)}/metrics", _json(models.Curve))
 
 
-# --- around it
+# --- models, usage, health
 
 
 def list_models() -> Call[models.Page[models.Model]]:
-    """All models of the catalogue."""
-    return _get("/v1/models", _as(models.Page[models.Model]))
+    """List all models of the catalogue."""
+    return _get("/v1/models", _json(models.Page[models.Model]))
 
 
 def read_usage(*, owner: str | None = None) -> Call[accounts.Usage]:
-    """What the caller, or for admins another owner, has used."""
-    return _get("/v1/usage", _as(accounts.Usage), **_said(owner=owner))
+    """Read the usage of the caller or, for admins, of another owner."""
+    return _get("/v1/usage", _json(accounts.Usage), **_given(owner=owner))
 
 
 def read_liveness() -> Call[models.Live]:
-    """Whether the service answers."""
-    return _get("/health/live", _as(models.Live))
+    """Read whether the service answers."""
+    return _get("/health/live", _json(models.Live))
 
 
 def read_readiness() -> Call[models.Ready]:
-    """Whether what the service stands on is up."""
-    return _get("/health/ready", _as(models.Ready))
+    """Read whether database and object store are up."""
+    return _get("/health/ready", _json(models.Ready))
 
 
 def read_service_metrics() -> Call[str]:
-    """The state of the service in Prometheus' text format."""
-    return _get("/metrics", lambda answer: answer.text)
+    """Read the metrics of the service in Prometheus' text format."""
+    return _get("/metrics", lambda response: response.text)
 
 
 # --- keys
@@ -239,116 +239,116 @@ def create_key(
     quotas: Mapping[str, int] | None = None,
     safety: str | None = None,
 ) -> Call[accounts.MintedKey]:
-    """Mint a key; its secret is in this answer and nowhere else."""
-    ends = {"expires_at": expires_at.isoformat()} if expires_at else {}
-    body = {"owner": owner, "name": name, "scopes": list(scopes), **ends, **_said(quotas=quotas, safety=safety)}
-    return replace(_post("/v1/keys", _as(accounts.MintedKey), body), keyed=False)
+    """Mint a key; its secret is in this response and nowhere else."""
+    expiry = {"expires_at": expires_at.isoformat()} if expires_at else {}
+    body = {"owner": owner, "name": name, "scopes": list(scopes), **expiry, **_given(quotas=quotas, safety=safety)}
+    return replace(_post("/v1/keys", _json(accounts.MintedKey), body), takes_idempotency_key=False)
 
 
 def list_keys(
     *, owner: str | None = None, cursor: str | None = None, limit: int | None = None
 ) -> Call[models.Page[accounts.Key]]:
-    """Keys of all owners, or of one, newest first."""
-    return _get("/v1/keys", _as(models.Page[accounts.Key]), **_said(owner=owner, cursor=cursor, limit=limit))
+    """List the keys of all owners, or of one, newest first."""
+    return _get("/v1/keys", _json(models.Page[accounts.Key]), **_given(owner=owner, cursor=cursor, limit=limit))
 
 
 def revoke_key(key_id: str) -> Call[None]:
-    """Take a key back for good."""
-    return _delete(f"/v1/keys/{_part(key_id)}")
+    """Revoke a key for good."""
+    return _delete(f"/v1/keys/{_segment(key_id)}")
 
 
 # --- webhooks
 
 
 def create_webhook(url: str, *, events: Sequence[str] | None = None) -> Call[accounts.WebhookAndSecret]:
-    """Have all jobs told of from now on; the secret is in this answer."""
-    return _post("/v1/webhooks", _as(accounts.WebhookAndSecret), {"url": url, **_said(events=events)})
+    """Subscribe to all jobs from now on; the secret is in this response."""
+    return _post("/v1/webhooks", _json(accounts.WebhookAndSecret), {"url": url, **_given(events=events)})
 
 
 def list_webhooks(*, cursor: str | None = None, limit: int | None = None) -> Call[models.Page[accounts.Webhook]]:
-    """Standing webhooks, newest first."""
-    return _get("/v1/webhooks", _as(models.Page[accounts.Webhook]), **_said(cursor=cursor, limit=limit))
+    """List webhooks, newest first."""
+    return _get("/v1/webhooks", _json(models.Page[accounts.Webhook]), **_given(cursor=cursor, limit=limit))
 
 
 def read_webhook(webhook_id: str) -> Call[accounts.Webhook]:
-    """A standing webhook."""
-    return _get(f"/v1/webhooks/{_part(webhook_id)}", _as(accounts.Webhook))
+    """Read a webhook."""
+    return _get(f"/v1/webhooks/{_segment(webhook_id)}", _json(accounts.Webhook))
 
 
 def change_webhook(
     webhook_id: str, *, url: str | None = None, events: Sequence[str] | None = None, enabled: bool | None = None
 ) -> Call[accounts.Webhook]:
-    """Change a standing webhook's address or events, or disable or enable it."""
-    body = _said(url=url, events=events, enabled=enabled)
-    return Call("PATCH", f"/v1/webhooks/{_part(webhook_id)}", _as(accounts.Webhook), body=body)
+    """Change a webhook's URL or events, disable or enable it."""
+    body = _given(url=url, events=events, enabled=enabled)
+    return Call("PATCH", f"/v1/webhooks/{_segment(webhook_id)}", _json(accounts.Webhook), body=body)
 
 
 def delete_webhook(webhook_id: str) -> Call[None]:
-    """Delete a standing webhook with its messages."""
-    return _delete(f"/v1/webhooks/{_part(webhook_id)}")
+    """Delete a webhook with its deliveries."""
+    return _delete(f"/v1/webhooks/{_segment(webhook_id)}")
 
 
 def read_default_secret() -> Call[accounts.WebhookSecret]:
-    """What messages to addresses named in requests are signed with."""
-    return _get("/v1/webhooks/default/secret", _as(accounts.WebhookSecret))
+    """Read the secret that signs deliveries to URLs named in requests."""
+    return _get("/v1/webhooks/default/secret", _json(accounts.WebhookSecret))
 
 
 def rotate_secret(webhook_id: str) -> Call[accounts.WebhookSecret]:
-    """Make a new secret, of a webhook or of `default`."""
-    return _post(f"/v1/webhooks/{_part(webhook_id)}/rotate", _as(accounts.WebhookSecret))
+    """Rotate the secret of a webhook or of `default`."""
+    return _post(f"/v1/webhooks/{_segment(webhook_id)}/rotate", _json(accounts.WebhookSecret))
 
 
 def test_webhook(webhook_id: str) -> Call[accounts.Delivery]:
-    """Have a message sent that tells nothing but that it came."""
-    return _post(f"/v1/webhooks/{_part(webhook_id)}/test", _as(accounts.Delivery))
+    """Send a test event."""
+    return _post(f"/v1/webhooks/{_segment(webhook_id)}/test", _json(accounts.Delivery))
 
 
 def list_deliveries(
     webhook_id: str, *, cursor: str | None = None, limit: int | None = None
 ) -> Call[models.Page[accounts.Delivery]]:
-    """Messages of the last two weeks, newest first."""
-    query = _said(cursor=cursor, limit=limit)
-    return _get(f"/v1/webhooks/{_part(webhook_id)}/deliveries", _as(models.Page[accounts.Delivery]), **query)
+    """List the deliveries of the last two weeks, newest first."""
+    query = _given(cursor=cursor, limit=limit)
+    return _get(f"/v1/webhooks/{_segment(webhook_id)}/deliveries", _json(models.Page[accounts.Delivery]), **query)
 
 
 def redeliver(webhook_id: str, delivery_id: str) -> Call[accounts.Delivery]:
-    """Have a message sent again."""
-    path = f"/v1/webhooks/{_part(webhook_id)}/deliveries/{_part(delivery_id)}/redeliver"
-    return _post(path, _as(accounts.Delivery))
+    """Send a delivery again."""
+    path = f"/v1/webhooks/{_segment(webhook_id)}/deliveries/{_segment(delivery_id)}/redeliver"
+    return _post(path, _json(accounts.Delivery))
 
 
-# --- what the calls are made of
+# --- building blocks
 
 
-def _get(path: str, reading: Callable[[httpx.Response], T], **query: object) -> Call[T]:
-    return Call("GET", path, reading, query=query)
+def _get(path: str, decode: Callable[[httpx.Response], T], **query: object) -> Call[T]:
+    return Call("GET", path, decode, query=query)
 
 
 def _post(
-    path: str, reading: Callable[[httpx.Response], T], body: Fields | None = None, wait_s: int | None = None
+    path: str, decode: Callable[[httpx.Response], T], body: Fields | None = None, wait_s: int | None = None
 ) -> Call[T]:
-    return Call("POST", path, reading, keyed=True, body=body, wait_s=wait_s)
+    return Call("POST", path, decode, takes_idempotency_key=True, body=body, wait_s=wait_s)
 
 
 def _delete(path: str) -> Call[None]:
     return Call("DELETE", path, lambda _: None)
 
 
-def _as(kind: type[T]) -> Callable[[httpx.Response], T]:
-    return lambda answer: read(kind, answer.json())
+def _json(kind: type[T]) -> Callable[[httpx.Response], T]:
+    return lambda response: decode(kind, response.json())
 
 
-def _bytes(answer: httpx.Response) -> bytes:
-    return answer.content
+def _bytes(response: httpx.Response) -> bytes:
+    return response.content
 
 
-def _said(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON holds anything
-    """The fields that are given."""
+def _given(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON holds anything
+    """The fields that are not None."""
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _part(text: str) -> str:
-    """A part of a path, whatever stands in it."""
+def _segment(text: str) -> str:
+    """A segment of a path, percent-encoded."""
     return quote(text, safe="")
 
 

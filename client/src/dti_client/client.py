@@ -1,6 +1,6 @@
-"""The two clients, for programs that wait and for programs that do not: one line a route, and what takes several.
+"""The synchronous and the asynchronous client: one line a route, and helpers of several calls.
 
-What is sent, what an answer means and when something is sent again stands elsewhere; here are the connections.
+Requests, decoding and retries are in modules of their own; here are the connections.
 """
 
 import asyncio
@@ -14,12 +14,12 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 import httpx
 
-from dti_client import calls, folders, following
-from dti_client.asking import Asking
+from dti_client import calls, files, job_stream
 from dti_client.calls import Call
-from dti_client.errors import QuotaError, UnavailableError, from_answer
-from dti_client.following import Following
+from dti_client.errors import QuotaError, UnavailableError, from_response
+from dti_client.job_stream import JobStream
 from dti_client.models import Job, JobEvent
+from dti_client.retry import RetriedCall
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,11 +28,11 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 OnProgress = Callable[[Job], object]
 
 _TIMEOUT = httpx.Timeout(90.0, connect=10.0)
-"""Longer than the service holds an answer back."""
+"""Longer than the 60 s that `Prefer: wait` may take."""
 
 
 class _Sync(Generic[P, T]):
-    """A route as a method that returns what it answers."""
+    """A route as a method."""
 
     def __init__(self, call: Callable[P, Call[T]]) -> None:
         self._call = call
@@ -40,14 +40,14 @@ class _Sync(Generic[P, T]):
 
     def __get__(self, client: "Client", _: type["Client"]) -> Callable[P, T]:
         @wraps(self._call)
-        def asked(*arguments: P.args, **keywords: P.kwargs) -> T:
+        def method(*arguments: P.args, **keywords: P.kwargs) -> T:
             return client.send(self._call(*arguments, **keywords))
 
-        return asked
+        return method
 
 
 class _Async(Generic[P, T]):
-    """A route as a method to be awaited."""
+    """A route as an asynchronous method."""
 
     def __init__(self, call: Callable[P, Call[T]]) -> None:
         self._call = call
@@ -55,23 +55,23 @@ class _Async(Generic[P, T]):
 
     def __get__(self, client: "AsyncClient", _: type["AsyncClient"]) -> Callable[P, Awaitable[T]]:
         @wraps(self._call)
-        async def asked(*arguments: P.args, **keywords: P.kwargs) -> T:
+        async def method(*arguments: P.args, **keywords: P.kwargs) -> T:
             return await client.send(self._call(*arguments, **keywords))
 
-        return asked
+        return method
 
 
 class Client:
-    """A service, asked by a program that waits for its answers.
+    """A client with blocking methods.
 
     Args:
-        url: where it is; by default DTI_URL, or this machine's port 8000.
-        key: `dti_…`; by default DTI_API_KEY, or none.
+        url: of the service; default: DTI_URL, or this machine's port 8000.
+        key: `dti_…`; default: DTI_API_KEY, or none.
     """
 
     def __init__(self, url: str | None = None, key: str | None = None) -> None:
-        self._http = httpx.Client(**_settings(url, key))
-        # Addresses of pictures may be anywhere, and the key is not for everybody.
+        self._http = httpx.Client(**_http_settings(url, key))
+        # Without the key: signed URLs may lead to another host.
         self._files = httpx.Client(timeout=_TIMEOUT, follow_redirects=True)
 
     def __enter__(self) -> Self:
@@ -81,28 +81,28 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._http.close()
         self._files.close()
 
     def send(self, call: Call[T]) -> T:
-        """Send a call, again where that does no harm, and read its answer.
+        """Send a call, with retries where they are safe, and decode its response.
 
         Raises:
-            AnswerError: the service refused.
-            ConnectionFailedError: no answer came.
+            ResponseError: the service responded with an error.
+            ConnectionFailedError: there was no response.
         """
-        asking = Asking(call)
+        attempts = RetriedCall(call)
         while True:
             outcome: httpx.Response | httpx.TransportError
             try:
-                outcome = self._http.request(**asking.request())
+                outcome = self._http.request(**attempts.request())
             except httpx.TransportError as error:
                 outcome = error
-            pause_s = asking.pause_s(outcome)
-            if pause_s is None:
-                return asking.result(outcome)
-            time.sleep(pause_s)
+            delay_s = attempts.delay_s(outcome)
+            if delay_s is None:
+                return attempts.result(outcome)
+            time.sleep(delay_s)
 
     create_concept = _Sync(calls.create_concept)
     list_concepts = _Sync(calls.list_concepts)
@@ -140,68 +140,68 @@ class Client:
     redeliver = _Sync(calls.redeliver)
 
     def follow_job(self, job: Job | str, *, last_event_id: str = "") -> Iterator[JobEvent]:
-        """What happened to a job after an event and what happens from now on, until it ends or the stream breaks."""
-        yield from self._stream(Following(following.of(job), last_event_id=last_event_id))
+        """Stream past and future events of a job after an event, until it ends or the stream breaks."""
+        yield from self._stream(JobStream(job_stream.id_of(job), last_event_id=last_event_id))
 
     def wait(self, job: Job | str, *, on_progress: OnProgress | None = None, timeout_s: float | None = None) -> Job:
-        """A job when it has succeeded; meanwhile `on_progress` gets it with every event.
+        """Wait for a job to succeed; `on_progress` is called with it at every event.
 
         Raises:
-            JobEndedBadlyError: it has not succeeded.
-            WaitTimeoutError: it has not ended in time.
+            JobUnsuccessfulError: it failed or was cancelled.
+            WaitTimeoutError: it has not ended within the timeout.
         """
-        following_it = Following(following.of(job), timeout_s=timeout_s)
+        stream = JobStream(job_stream.id_of(job), timeout_s=timeout_s)
         while True:
-            for state in self._states(following_it):
+            for state in self._states(stream):
                 if on_progress is not None:
                     on_progress(state)
                 if state.ended:
-                    # With addresses of its pictures that work from now on.
-                    return following.succeeded(self.read_job(state.id))
-            following_it.check()
-            time.sleep(following.POLL_S)
+                    # Read again for new signed URLs.
+                    return job_stream.check_succeeded(self.read_job(state.id))
+            stream.check_timeout()
+            time.sleep(job_stream.POLL_INTERVAL_S)
 
-    def teach(self, name: str, class_word: str, folder: Path, **fields: Any) -> Job:  # noqa: ANN401 - see create_concept
-        """Have a folder of pictures learned, with captions (`NAME.txt`) and masks (`NAME.mask.png`); its training."""
-        return self.create_concept(name, class_word, archive=folders.packed(folder), **fields).job
+    def train_from_folder(self, name: str, class_word: str, folder: Path, **fields: Any) -> Job:  # noqa: ANN401 - see create_concept
+        """Train a new concept on a folder of pictures, with captions (`NAME.txt`) and masks (`NAME.mask.png`)."""
+        return self.create_concept(name, class_word, archive=files.zip_folder(folder), **fields).job
 
     def download(self, job: Job, folder: Path) -> list[Path]:
-        """Save everything that a job has made; the files, in order."""
-        saved = []
-        for image, path in folders.places(job, folder):
-            path.write_bytes(_content(self._files.get(str(image.url))))
-            saved.append(path)
-        return saved
+        """Download all images of a job; returns their files, in order."""
+        paths = []
+        for image, path in files.download_paths(job, folder):
+            path.write_bytes(_bytes_of(self._files.get(str(image.url))))
+            paths.append(path)
+        return paths
 
-    def _states(self, following_it: Following) -> Iterator[Job]:
-        if following_it.streams:
+    def _states(self, stream: JobStream) -> Iterator[Job]:
+        if stream.usable:
             with suppress(httpx.TransportError, QuotaError, UnavailableError):
-                for event in self._stream(following_it):
-                    if state := following_it.learn(event):
+                for event in self._stream(stream):
+                    if state := stream.update(event):
                         yield state
-        if following_it.job is None or not following_it.job.ended:
-            yield self.read_job(following_it.job_id)
+        if stream.job is None or not stream.job.ended:
+            yield self.read_job(stream.job_id)
 
-    def _stream(self, following_it: Following) -> Iterator[JobEvent]:
-        following_it.opened()
-        with self._http.stream("GET", **following_it.request()) as answer:
-            if answer.is_error:
-                answer.read()
-                raise from_answer(answer)
-            for line in answer.iter_lines():
-                yield from following_it.line(line)
+    def _stream(self, stream: JobStream) -> Iterator[JobEvent]:
+        stream.opened()
+        with self._http.stream("GET", **stream.request()) as response:
+            if response.is_error:
+                response.read()
+                raise from_response(response)
+            for line in response.iter_lines():
+                yield from stream.feed(line)
 
 
 class AsyncClient:
-    """A service, asked by a program that does other things meanwhile.
+    """A client with asynchronous methods.
 
     Args:
-        url: where it is; by default DTI_URL, or this machine's port 8000.
-        key: `dti_…`; by default DTI_API_KEY, or none.
+        url: of the service; default: DTI_URL, or this machine's port 8000.
+        key: `dti_…`; default: DTI_API_KEY, or none.
     """
 
     def __init__(self, url: str | None = None, key: str | None = None) -> None:
-        self._http = httpx.AsyncClient(**_settings(url, key))
+        self._http = httpx.AsyncClient(**_http_settings(url, key))
         self._files = httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=True)
 
     async def __aenter__(self) -> Self:
@@ -211,28 +211,28 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         await self._http.aclose()
         await self._files.aclose()
 
     async def send(self, call: Call[T]) -> T:
-        """Send a call, again where that does no harm, and read its answer.
+        """Send a call, with retries where they are safe, and decode its response.
 
         Raises:
-            AnswerError: the service refused.
-            ConnectionFailedError: no answer came.
+            ResponseError: the service responded with an error.
+            ConnectionFailedError: there was no response.
         """
-        asking = Asking(call)
+        attempts = RetriedCall(call)
         while True:
             outcome: httpx.Response | httpx.TransportError
             try:
-                outcome = await self._http.request(**asking.request())
+                outcome = await self._http.request(**attempts.request())
             except httpx.TransportError as error:
                 outcome = error
-            pause_s = asking.pause_s(outcome)
-            if pause_s is None:
-                return asking.result(outcome)
-            await asyncio.sleep(pause_s)
+            delay_s = attempts.delay_s(outcome)
+            if delay_s is None:
+                return attempts.result(outcome)
+            await asyncio.sleep(delay_s)
 
     create_concept = _Async(calls.create_concept)
     list_concepts = _Async(calls.list_concepts)
@@ -270,70 +270,70 @@ class AsyncClient:
     redeliver = _Async(calls.redeliver)
 
     async def follow_job(self, job: Job | str, *, last_event_id: str = "") -> AsyncIterator[JobEvent]:
-        """What happened to a job after an event and what happens from now on, until it ends or the stream breaks."""
-        async for event in self._stream(Following(following.of(job), last_event_id=last_event_id)):
+        """Stream past and future events of a job after an event, until it ends or the stream breaks."""
+        async for event in self._stream(JobStream(job_stream.id_of(job), last_event_id=last_event_id)):
             yield event
 
     async def wait(
         self, job: Job | str, *, on_progress: OnProgress | None = None, timeout_s: float | None = None
     ) -> Job:
-        """A job when it has succeeded; meanwhile `on_progress` gets it with every event.
+        """Wait for a job to succeed; `on_progress` is called with it at every event.
 
         Raises:
-            JobEndedBadlyError: it has not succeeded.
-            WaitTimeoutError: it has not ended in time.
+            JobUnsuccessfulError: it failed or was cancelled.
+            WaitTimeoutError: it has not ended within the timeout.
         """
-        following_it = Following(following.of(job), timeout_s=timeout_s)
+        stream = JobStream(job_stream.id_of(job), timeout_s=timeout_s)
         while True:
-            async for state in self._states(following_it):
+            async for state in self._states(stream):
                 if on_progress is not None:
                     on_progress(state)
                 if state.ended:
-                    return following.succeeded(await self.read_job(state.id))
-            following_it.check()
-            await asyncio.sleep(following.POLL_S)
+                    return job_stream.check_succeeded(await self.read_job(state.id))
+            stream.check_timeout()
+            await asyncio.sleep(job_stream.POLL_INTERVAL_S)
 
-    async def teach(self, name: str, class_word: str, folder: Path, **fields: Any) -> Job:  # noqa: ANN401 - see above
-        """Have a folder of pictures learned, with captions (`NAME.txt`) and masks (`NAME.mask.png`); its training."""
-        packed = await asyncio.to_thread(folders.packed, folder)
-        return (await self.create_concept(name, class_word, archive=packed, **fields)).job
+    async def train_from_folder(self, name: str, class_word: str, folder: Path, **fields: Any) -> Job:  # noqa: ANN401 - see above
+        """Train a new concept on a folder of pictures, with captions (`NAME.txt`) and masks (`NAME.mask.png`)."""
+        zipped = await asyncio.to_thread(files.zip_folder, folder)
+        return (await self.create_concept(name, class_word, archive=zipped, **fields)).job
 
     async def download(self, job: Job, folder: Path) -> list[Path]:
-        """Save everything that a job has made; the files, in order."""
-        saved = []
-        for image, path in folders.places(job, folder):
-            content = _content(await self._files.get(str(image.url)))
+        """Download all images of a job; returns their files, in order."""
+        paths = []
+        for image, path in files.download_paths(job, folder):
+            content = _bytes_of(await self._files.get(str(image.url)))
             await asyncio.to_thread(path.write_bytes, content)
-            saved.append(path)
-        return saved
+            paths.append(path)
+        return paths
 
-    async def _states(self, following_it: Following) -> AsyncIterator[Job]:
-        if following_it.streams:
+    async def _states(self, stream: JobStream) -> AsyncIterator[Job]:
+        if stream.usable:
             with suppress(httpx.TransportError, QuotaError, UnavailableError):
-                async for event in self._stream(following_it):
-                    if state := following_it.learn(event):
+                async for event in self._stream(stream):
+                    if state := stream.update(event):
                         yield state
-        if following_it.job is None or not following_it.job.ended:
-            yield await self.read_job(following_it.job_id)
+        if stream.job is None or not stream.job.ended:
+            yield await self.read_job(stream.job_id)
 
-    async def _stream(self, following_it: Following) -> AsyncIterator[JobEvent]:
-        following_it.opened()
-        async with self._http.stream("GET", **following_it.request()) as answer:
-            if answer.is_error:
-                await answer.aread()
-                raise from_answer(answer)
-            async for line in answer.aiter_lines():
-                for event in following_it.line(line):
+    async def _stream(self, stream: JobStream) -> AsyncIterator[JobEvent]:
+        stream.opened()
+        async with self._http.stream("GET", **stream.request()) as response:
+            if response.is_error:
+                await response.aread()
+                raise from_response(response)
+            async for line in response.aiter_lines():
+                for event in stream.feed(line):
                     yield event
 
 
-def _settings(url: str | None, key: str | None) -> dict[str, Any]:
+def _http_settings(url: str | None, key: str | None) -> dict[str, Any]:
     key = key or os.environ.get("DTI_API_KEY")
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     return {"base_url": url or os.environ.get("DTI_URL") or DEFAULT_URL, "headers": headers, "timeout": _TIMEOUT}
 
 
-def _content(answer: httpx.Response) -> bytes:
-    if answer.is_error:
-        raise from_answer(answer)
-    return answer.content
+def _bytes_of(response: httpx.Response) -> bytes:
+    if response.is_error:
+        raise from_response(response)
+    return response.content

@@ -1,18 +1,19 @@
-"""What can go wrong, as a tree.
+"""The errors of this client, as a tree.
 
 DTIClientError
-├── SettingsError                    the client was told something that cannot be
-├── ConnectionFailedError            no answer came, however often it was asked
-├── WaitTimeoutError                 the job goes on; waiting for it has ended
-├── JobEndedBadlyError               a job that was waited for
+├── SettingsError                    an argument is invalid
+├── ConnectionFailedError            there was no response, after all retries
+├── WaitTimeoutError                 the job has not ended within the timeout, and goes on
+├── JobUnsuccessfulError             an awaited job has ended without success
 │   ├── JobFailedError
 │   └── JobCancelledError
-└── AnswerError                      the service refused; `code` is the problem's own
-    ├── InvalidRequestError          400, 413, 415, 422
+└── ResponseError                    the service responded with an error; `code` is the problem's
+    ├── InvalidRequestError          400, 405, 413, 415, 422
     │   ├── UnknownConceptError, UnknownModelError, PromptTooLongError, BodyTooLargeError
-    │   └── ImageUnsupportedError, ImageUnreadableError, ImageTooSmallError, EmbeddingUnreadableError
+    │   └── ImageUnsupportedError, ImageUnreadableError, ImageTooSmallError, EmbeddingFormatError
     ├── UnauthenticatedError         401
-    │   └── KeyMissingError, KeyUnknownError, KeyExpiredError, KeyRevokedError
+    │   ├── KeyMissingError, KeyMalformedError, KeyUnknownError
+    │   └── KeyExpiredError, KeyRevokedError
     ├── ForbiddenError               403
     │   └── ScopeMissingError
     ├── NotFoundError                404
@@ -22,7 +23,7 @@ DTIClientError
     ├── QuotaError                   429
     │   └── TooManyRequestsError, TooManyJobsError, DeviceQuotaExceededError
     └── UnavailableError             5xx
-        └── WorkerUnavailableError
+        └── WorkerUnavailableError, RpcFailedError
 """
 
 from collections.abc import Mapping
@@ -34,23 +35,23 @@ from dti_client.models import Job
 
 
 class DTIClientError(Exception):
-    """The root of everything that this client raises on purpose."""
+    """Base of all errors of this client."""
 
 
 class SettingsError(DTIClientError):
-    """The client was told something that cannot be."""
+    """An argument is invalid."""
 
 
 class ConnectionFailedError(DTIClientError):
-    """No answer came, however often it was asked."""
+    """There was no response, after all retries."""
 
 
 class WaitTimeoutError(DTIClientError):
-    """The job goes on; waiting for it has ended."""
+    """The job has not ended within the timeout, and goes on."""
 
 
-class JobEndedBadlyError(DTIClientError):
-    """A job that was waited for has not succeeded."""
+class JobUnsuccessfulError(DTIClientError):
+    """An awaited job has ended without success."""
 
     def __init__(self, job: Job) -> None:
         reason = f": {job.error.message} ({job.error.code})" if job.error else ""
@@ -58,23 +59,23 @@ class JobEndedBadlyError(DTIClientError):
         self.job = job
 
 
-class JobFailedError(JobEndedBadlyError):
-    """It failed; `job.error` says why."""
+class JobFailedError(JobUnsuccessfulError):
+    """The job failed; its error is in `job.error`."""
 
 
-class JobCancelledError(JobEndedBadlyError):
-    """Somebody cancelled it."""
+class JobCancelledError(JobUnsuccessfulError):
+    """The job was cancelled."""
 
 
-class AnswerError(DTIClientError):
-    """The service refused.
+class ResponseError(DTIClientError):
+    """The service responded with an error.
 
     Args:
         status: of HTTP.
-        code: what went wrong, in one stable word.
-        detail: the same as a sentence.
-        problem: everything that the service said, such as `errors` by field.
-        retry_after_s: when it may be asked again, where it said so.
+        code: stable, in snake_case.
+        detail: the message.
+        problem: the whole body, such as `errors` by field.
+        retry_after_s: seconds until a retry, where the response has them.
     """
 
     statuses: ClassVar[tuple[int, ...]] = ()
@@ -91,14 +92,14 @@ class AnswerError(DTIClientError):
         self.retry_after_s = retry_after_s
 
 
-class InvalidRequestError(AnswerError):
-    """Something in the request is wrong."""
+class InvalidRequestError(ResponseError):
+    """The request is invalid."""
 
     statuses = (400, 405, 413, 415, 422)
 
 
 class UnknownConceptError(InvalidRequestError):
-    """A prompt or a field names a concept that is not there."""
+    """A prompt or a field names an unknown concept."""
 
     codes = ("unknown_concept",)
 
@@ -110,7 +111,7 @@ class UnknownModelError(InvalidRequestError):
 
 
 class PromptTooLongError(InvalidRequestError):
-    """The prompt does not fit the text encoder."""
+    """The prompt has more tokens than the text encoder takes."""
 
     codes = ("prompt_too_long",)
 
@@ -122,7 +123,7 @@ class BodyTooLargeError(InvalidRequestError):
 
 
 class ImageUnsupportedError(InvalidRequestError):
-    """A file is not a kind of picture or archive that the service reads."""
+    """The file is not a supported picture or archive."""
 
     codes = ("image_unsupported",)
 
@@ -134,19 +135,19 @@ class ImageUnreadableError(InvalidRequestError):
 
 
 class ImageTooSmallError(InvalidRequestError):
-    """A picture is too small to learn from."""
+    """A picture is too small for training."""
 
     codes = ("image_too_small",)
 
 
-class EmbeddingUnreadableError(InvalidRequestError):
-    """A file is no embedding that the service reads."""
+class EmbeddingFormatError(InvalidRequestError):
+    """The file is not a supported embedding."""
 
     codes = ("embedding_unreadable",)
 
 
-class UnauthenticatedError(AnswerError):
-    """Who calls is not known."""
+class UnauthenticatedError(ResponseError):
+    """The request is not authenticated."""
 
     statuses = (401,)
 
@@ -157,62 +158,68 @@ class KeyMissingError(UnauthenticatedError):
     codes = ("key_missing",)
 
 
-class KeyUnknownError(UnauthenticatedError):
-    """There is no such key."""
+class KeyMalformedError(UnauthenticatedError):
+    """The text sent as a key is not one: mistyped or truncated."""
 
-    codes = ("key_unknown", "key_malformed")
+    codes = ("key_malformed",)
+
+
+class KeyUnknownError(UnauthenticatedError):
+    """The key does not exist."""
+
+    codes = ("key_unknown",)
 
 
 class KeyExpiredError(UnauthenticatedError):
-    """The key's time is over."""
+    """The key has expired."""
 
     codes = ("key_expired",)
 
 
 class KeyRevokedError(UnauthenticatedError):
-    """The key was taken back."""
+    """The key was revoked."""
 
     codes = ("key_revoked",)
 
 
-class ForbiddenError(AnswerError):
-    """The caller may not do this."""
+class ForbiddenError(ResponseError):
+    """The operation is not allowed."""
 
     statuses = (403,)
 
 
 class ScopeMissingError(ForbiddenError):
-    """The key does not allow this."""
+    """The key lacks the scope of the operation."""
 
     codes = ("scope_missing",)
 
 
-class NotFoundError(AnswerError):
-    """There is no such thing, or it belongs to somebody else."""
+class NotFoundError(ResponseError):
+    """The resource does not exist, or belongs to another owner."""
 
     statuses = (404,)
 
 
-class ConflictError(AnswerError):
-    """The request and the state of things do not agree."""
+class ConflictError(ResponseError):
+    """The request conflicts with the present state."""
 
     statuses = (409,)
 
 
 class NameTakenError(ConflictError):
-    """There is a concept of that name."""
+    """The owner has a concept of that name."""
 
     codes = ("name_taken",)
 
 
 class ConceptNotReadyError(ConflictError):
-    """The concept has learned nothing yet."""
+    """The concept is not trained yet."""
 
     codes = ("concept_not_ready",)
 
 
 class ModelMismatchError(ConflictError):
-    """Concepts or models do not fit each other."""
+    """Concepts and models do not match."""
 
     codes = ("model_mismatch",)
 
@@ -230,19 +237,19 @@ class JobEndedError(ConflictError):
 
 
 class StorageQuotaExceededError(ConflictError):
-    """The owner's things fill the storage that they may fill."""
+    """The owner's storage quota is exhausted."""
 
     codes = ("storage_quota_exceeded",)
 
 
 class IdempotencyInFlightError(ConflictError):
-    """The first of several equal requests is still being accepted."""
+    """An equal request with the same Idempotency-Key is still in progress."""
 
     codes = ("idempotency_in_flight",)
 
 
-class QuotaError(AnswerError):
-    """The caller has used up what there is for now; `retry_after_s` says until when."""
+class QuotaError(ResponseError):
+    """A quota is exhausted until `retry_after_s`."""
 
     statuses = (429,)
 
@@ -260,41 +267,47 @@ class TooManyJobsError(QuotaError):
 
 
 class DeviceQuotaExceededError(QuotaError):
-    """The owner's jobs had the device for as long as they may today."""
+    """The owner's device seconds of today are exhausted."""
 
     codes = ("device_quota_exceeded",)
 
 
-class UnavailableError(AnswerError):
-    """The service, or what it stands on, does not work now."""
+class UnavailableError(ResponseError):
+    """The service, or a server behind it, has failed or is unavailable."""
 
     statuses = tuple(range(500, 600))
 
 
 class WorkerUnavailableError(UnavailableError):
-    """No worker did it in time."""
+    """No worker has answered in time."""
 
     codes = ("worker_unavailable",)
 
 
-def from_answer(answer: httpx.Response) -> AnswerError:
-    """The error that an answer tells of, also where something between here and the service gave it."""
+class RpcFailedError(UnavailableError):
+    """A worker has failed to answer a call."""
+
+    codes = ("rpc_failed",)
+
+
+def from_response(response: httpx.Response) -> ResponseError:
+    """The error of a response, including one of a proxy in between."""
     try:
-        said = answer.json()
+        payload = response.json()
     except ValueError:
-        said = None
-    problem: Mapping[str, Any] = said if isinstance(said, dict) else {}
-    code = str(problem.get("code", f"http_{answer.status_code}"))
-    detail = str(problem.get("detail", answer.reason_phrase))
-    return _kind(answer.status_code, code)(answer.status_code, code, detail, problem, retry_after_s(answer))
+        payload = None
+    problem: Mapping[str, Any] = payload if isinstance(payload, dict) else {}
+    code = str(problem.get("code", f"http_{response.status_code}"))
+    detail = str(problem.get("detail", response.reason_phrase))
+    return _kind(response.status_code, code)(response.status_code, code, detail, problem, retry_after_s(response))
 
 
-def retry_after_s(answer: httpx.Response) -> float | None:
-    """When an answer says that it may be asked again; None where it does not, or as a date."""
-    said = answer.headers.get("Retry-After", "")
-    return float(said) if said.isdecimal() else None
+def retry_after_s(response: httpx.Response) -> float | None:
+    """The seconds of `Retry-After`; None without one, or where it is a date."""
+    seconds = response.headers.get("Retry-After", "")
+    return float(seconds) if seconds.isdecimal() else None
 
 
-def _kind(status: int, code: str) -> type[AnswerError]:
-    by_status = next((kind for kind in AnswerError.__subclasses__() if status in kind.statuses), AnswerError)
+def _kind(status: int, code: str) -> type[ResponseError]:
+    by_status = next((kind for kind in ResponseError.__subclasses__() if status in kind.statuses), ResponseError)
     return next((kind for kind in by_status.__subclasses__() if code in kind.codes), by_status)

@@ -1,4 +1,4 @@
-"""What the service answers, as dataclasses. A field that a newer service adds is passed over."""
+"""The responses of the service, as dataclasses. Fields that a newer service adds are ignored."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ ENDED: frozenset[Status] = frozenset({"succeeded", "failed", "cancelled"})
 
 @dataclass(frozen=True)
 class Safety:
-    """What the safety check thought of a picture; its score is from 0 to 1."""
+    """The safety checker's assessment of a picture; score from 0 to 1."""
 
     checker: str
     score: float
@@ -22,7 +22,7 @@ class Safety:
 
 @dataclass(frozen=True)
 class Image:
-    """A picture that was uploaded or made; its address works for a while, and lists have none."""
+    """An uploaded picture or a generated image; its signed URL expires, and lists have none."""
 
     id: str
     url: str | None
@@ -39,7 +39,7 @@ class Image:
 
 @dataclass(frozen=True)
 class JobConcept:
-    """A concept in a job, with the embedding that it had when the job was made."""
+    """A concept in a job, with its embedding at the time of submission."""
 
     id: str
     name: str
@@ -48,7 +48,7 @@ class JobConcept:
 
 @dataclass(frozen=True)
 class TrainingImage:
-    """What a training thought of a picture before it learned."""
+    """A training's assessment of a picture before its first step."""
 
     id: str
     filename: str
@@ -63,7 +63,7 @@ class TrainingImage:
 
 @dataclass(frozen=True)
 class Output:
-    """What a job has made so far."""
+    """The results of a job so far."""
 
     images: list[Image]
     animation: Image | None
@@ -73,7 +73,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is: updates of a training, else denoising steps of all its pictures."""
+    """Progress of a job: updates of a training, else denoising steps of all its images."""
 
     step: int
     total: int
@@ -84,7 +84,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class JobError:
-    """Why a job failed."""
+    """The error of a failed job."""
 
     code: str
     message: str
@@ -92,7 +92,7 @@ class JobError:
 
 @dataclass(frozen=True)
 class Links:
-    """Where to go on from a job."""
+    """URLs of a job's operations."""
 
     self: str
     events: str
@@ -101,7 +101,7 @@ class Links:
 
 @dataclass(frozen=True)
 class Job:
-    """The one envelope round all work."""
+    """A job: one envelope for trainings, generations and interpolations."""
 
     id: str
     kind: Kind
@@ -121,19 +121,19 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen to it."""
+        """Whether it has succeeded, failed or been cancelled."""
         return self.status in ENDED
 
     @property
     def pictures(self) -> list[Image]:
-        """Everything that it has made, animation and contact sheet included."""
-        more = (self.output.animation, self.output.contact_sheet)
-        return [*self.output.images, *(one for one in more if one is not None)]
+        """All its images, including animation and contact sheet."""
+        extras = (self.output.animation, self.output.contact_sheet)
+        return [*self.output.images, *(image for image in extras if image is not None)]
 
 
 @dataclass(frozen=True)
 class JobEvent:
-    """One event of a job; `data` is JSON: a Job, its progress, or an Image, by what the event is called."""
+    """An event of a job; `data` is JSON: a Job, its progress, or an Image, depending on the event's name."""
 
     id: str
     event: Literal["status", "progress", "preview", "done"]
@@ -142,7 +142,7 @@ class JobEvent:
 
 @dataclass(frozen=True)
 class Curve:
-    """A training's course, one entry a step; angles in radians from the start."""
+    """Metrics of a training, one entry a step; angles in radians from the start."""
 
     step: list[int]
     loss: list[float | None]
@@ -151,7 +151,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class EncoderRows:
-    """What an embedding holds for one text encoder."""
+    """The rows of an embedding for one text encoder."""
 
     vectors: int
     dim: int
@@ -160,7 +160,7 @@ class EncoderRows:
 
 @dataclass(frozen=True)
 class Embedding:
-    """What was learned."""
+    """The embedding of a trained concept."""
 
     sha256: str
     encoders: dict[str, EncoderRows]
@@ -168,7 +168,7 @@ class Embedding:
 
 @dataclass(frozen=True)
 class Concept:
-    """Something that was or will be learned from pictures; in prompts it is its `trigger`."""
+    """A concept, trained or to be trained on pictures; prompts contain its `trigger`."""
 
     id: str
     name: str
@@ -188,7 +188,7 @@ class Concept:
 
 @dataclass(frozen=True)
 class Norms:
-    """How long an encoder's rows were in a file, and are now."""
+    """The norms of an encoder's rows, in the file and after the import."""
 
     before: list[float]
     after: list[float]
@@ -196,14 +196,14 @@ class Norms:
 
 @dataclass(frozen=True)
 class ImportedConcept(Concept):
-    """A concept made of a file, with its rows' norms by encoder."""
+    """An imported concept, with the norms of its rows by encoder."""
 
     norms: dict[str, Norms]
 
 
 @dataclass(frozen=True)
 class ConceptAndJob:
-    """A concept and the training that was queued for it."""
+    """A concept and its queued training."""
 
     concept: Concept
     job: Job
@@ -219,7 +219,7 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Per encoder, for each vector in order, the nearest words, nearest first."""
+    """By encoder and vector, the nearest words, nearest first."""
 
     embedding_sha256: str
     encoders: dict[str, list[list[Neighbour]]]
@@ -236,7 +236,7 @@ class EncoderCard:
 
 @dataclass(frozen=True)
 class ModelDefaults:
-    """What is used where a request says nothing; of trainings, by method."""
+    """Defaults of a model; those of trainings by method."""
 
     width: int
     height: int
@@ -265,7 +265,7 @@ class Model:
 
 @dataclass(frozen=True)
 class OpenAIImage:
-    """A picture as OpenAI's clients get it: its address or, in base64, itself."""
+    """An image, as a URL or in base64."""
 
     url: str | None
     b64_json: str | None
@@ -274,7 +274,7 @@ class OpenAIImage:
 
 @dataclass(frozen=True)
 class ImagesAnswer:
-    """Pictures as OpenAI's clients get them; `created` in seconds since 1970."""
+    """Generated images; `created` in seconds since 1970."""
 
     created: int
     size: str
@@ -291,7 +291,7 @@ class Live:
 
 @dataclass(frozen=True)
 class Ready:
-    """What the service stands on."""
+    """The state of database and object store."""
 
     status: str
     database: str
@@ -300,7 +300,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """Some of a list, newest first; `next` is the cursor of what follows, None at the end."""
+    """A page of a list, newest first; `next` is the cursor of the next page, None at the end."""
 
     items: list[T]
     next: str | None
