@@ -28,7 +28,7 @@ from service.catalogue.models import Catalogue, ModelEntry, preset
 from service.catalogue.presets import PRESETS
 from service.settings import Settings
 from service.uploads import SanitizedPicture, Upload, read_pictures
-from worker.loaded_model import PICTURE_ROOM
+from worker.loaded_model import MAX_PICTURES
 from worker.model_cache import load
 from worker.outputs.plans import PicturePlan
 from worker.outputs.provenance import Provenance
@@ -162,8 +162,8 @@ def render(model: Model, frames: Sequence[PicturePlan], advanced: Callable[[int]
         DTIError: as for `Renderer.admit`, or why a picture could not be finished.
     """
     renderer = Renderer(model.family)
-    for start in range(0, len(frames), PICTURE_ROOM):
-        slots = [renderer.admit(frame.work) for frame in frames[start : start + PICTURE_ROOM]]
+    for start in range(0, len(frames), MAX_PICTURES):
+        slots = [renderer.admit(frame.work) for frame in frames[start : start + MAX_PICTURES]]
         while renderer.slots:
             company = len(renderer.slots)
             renderer.advance()

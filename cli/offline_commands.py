@@ -175,9 +175,9 @@ def interpolate(
     concepts = {embedding.trigger: embedding for embedding in ends}
     walk = picture_plans.interpolation(asked, ends, concepts)
     pictures = _draw(opened, walk, asked, concepts, out)
-    provenance = picture_plans.of_all(work.provenance(opened, walk[0], prompt, concepts), shares)
+    provenance = picture_plans.sequence_provenance(work.provenance(opened, walk[0], prompt, concepts), shares)
     if between.animation is not None:
-        data = to_animation(pictures, between.animation, provenance.parameters())
+        data = to_animation(pictures, between.animation, provenance.infotext())
         write_file(out / f"animation.{between.animation}", data)
     if contact_sheet:
         sheet = sheet_of(pictures, len(pictures), [f"{share:.2f}" for share in shares])

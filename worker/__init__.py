@@ -1,1 +1,1 @@
-"""The device edge: Celery workers that train concepts and render pictures; it knows no HTTP."""
+"""The device edge: Celery workers that train concepts and render pictures. It knows no HTTP."""

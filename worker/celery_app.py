@@ -1,7 +1,7 @@
-"""The two Celery workers: what they listen to, how they take messages, and how they end.
+"""The Celery side of both workers: queues, message handling, schedule and shutdown.
 
-Solo pools, messages in JSON, no results, acknowledged before they are worked on: the queue is the database, a message
-is only a bell, and a lost one is rung again. It knows nothing of what a shift or a chore does.
+Solo pools, JSON messages, no results, acknowledged before the work: the queue is the database, a message only wakes a
+worker, and the maintenance sends lost ones again. It knows neither the loop nor the maintenance tasks.
 """
 
 import logging
@@ -16,20 +16,20 @@ from service.settings import Settings
 
 CONNECT_TIMEOUT_S = 1.0
 
-_CHATTY = (
+_PER_MESSAGE_LOGGERS = (
     "celery.app.trace",
     "celery.beat",
     "celery.worker.request",
     "celery.worker.strategy",
 )
-"""Who would say of every bell that it was heard."""
+"""They log every message that is received."""
 
 
 def make_celery(settings: Settings, queues: Iterable[str]) -> Celery:
-    """An application that consumes some queues.
+    """An application that consumes the given queues.
 
-    A broker that is away ends nothing: a connection is given up after a second and tried again for as long as it takes.
-    A shift goes on without it; an idle worker begins again when the broker is back and somebody rings.
+    An unavailable broker ends nothing: a connection attempt times out after a second and is repeated without limit. The
+    loop goes on without the broker; an idle worker starts again with the first message after the outage.
     """
     app = Celery("dti", broker=settings.broker_url, set_as_current=False)
     app.conf.update(
@@ -55,12 +55,12 @@ def make_celery(settings: Settings, queues: Iterable[str]) -> Celery:
 def run(
     app: Celery, *, at_start: Callable[[], object] | None = None, at_stop: Callable[[], object] | None = None
 ) -> int:
-    """Work until a signal ends it.
+    """Work until a signal ends the worker.
 
     Args:
-        app: what to run.
+        app: the application.
         at_start: called once in the main thread when the worker listens.
-        at_stop: called within the signal's handler when the worker was asked to end.
+        at_stop: called within the signal's handler when the worker is to end.
 
     Returns:
         The exit code.
@@ -75,21 +75,21 @@ def run(
     return int(worker.exitcode or 0)
 
 
-class Schedule(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery publishes no types
-    """The schedule, kept by a thread of the worker that does the work, so that it ends with it, however that ends."""
+class Beat(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery publishes no types
+    """The scheduler, in a thread of the worker that runs the tasks, so that it ends whenever the worker ends."""
 
     requires = ("celery.worker.components:Pool",)
 
     def create(self, worker: Any) -> Any:  # noqa: ANN401 - Celery publishes no types
-        """The thread, with a schedule that remembers nothing: what is missed is done a little later."""
+        """The thread, with a schedule in memory: a missed task runs at the next interval."""
         return EmbeddedService(worker.app, thread=True, scheduler_cls=Scheduler)
 
     def stop(self, worker: Any) -> None:  # noqa: ANN401, ARG002 - Celery publishes no types
-        """Not waiting for the thread: while the broker is away it sleeps for up to half a minute between two tries."""
+        """Do not wait for the thread: during an outage of the broker it sleeps up to half a minute between attempts."""
         self.obj.service.stop(wait=False)
 
 
 def _log(**_: object) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in _CHATTY:
+    for name in _PER_MESSAGE_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,6 +1,7 @@
-"""Seconds of the device by owner: what the engines took, shared by those whose work was in them.
+"""Device time by owner: the seconds that the engines measured, divided among the jobs in each batch.
 
-Only the engines' own time counts: who waits for a store or a database uses no device. It writes nothing down.
+Only the engines' own time counts: waiting for the object store or the database uses no device. Writes nothing to the
+database.
 """
 
 from collections.abc import Collection, Mapping
@@ -10,53 +11,56 @@ from worker.loaded_model import Throughputs
 
 
 class DeviceUser(Protocol):
-    """A job's part in the last step."""
+    """A job's share of the last step."""
 
     @property
     def owner_id(self) -> str:
-        """Whose it is."""
+        """The owner to charge."""
 
     @property
-    def rendering(self) -> int:
-        """How many pictures of it were in the renderer."""
+    def active_pictures(self) -> int:
+        """Pictures of the job in the renderer."""
 
     @property
     def trainings(self) -> int:
-        """How many places it had in the trainer."""
+        """Trainings of the job in the trainer."""
 
 
 class DeviceTimeMeter:
-    """Reads what the engines say of their time.
+    """Charges the engines' time to the owners of the jobs.
 
     Args:
-        paces: what all engines of this worker took so far.
+        throughputs: of all engines of this worker, counted since its start.
     """
 
-    def __init__(self, paces: Throughputs) -> None:
-        self._paces = paces
-        self._rendering_s = paces.rendering.seconds
-        self._training_s = paces.training.seconds
+    def __init__(self, throughputs: Throughputs) -> None:
+        self._throughputs = throughputs
+        self._rendering_s = throughputs.rendering.seconds
+        self._training_s = throughputs.training.seconds
         self._seconds: dict[str, float] = {}
 
     @property
     def seconds(self) -> Mapping[str, float]:
-        """What owners took since the last `clear`."""
+        """Seconds by owner since the last `clear`."""
         return dict(self._seconds)
 
-    def read(self, pieces: Collection[DeviceUser]) -> None:
-        """Charge what the engines took since the last reading to whose work was in them."""
-        rendering_s, self._rendering_s = (
-            self._paces.rendering.seconds - self._rendering_s,
-            self._paces.rendering.seconds,
-        )
-        training_s, self._training_s = self._paces.training.seconds - self._training_s, self._paces.training.seconds
-        pictures = sum(piece.rendering for piece in pieces) or 1
-        trainings = sum(piece.trainings for piece in pieces) or 1
-        for piece in pieces:
-            taken_s = rendering_s * piece.rendering / pictures + training_s * piece.trainings / trainings
-            if taken_s:
-                self._seconds[piece.owner_id] = self._seconds.get(piece.owner_id, 0.0) + taken_s
+    def charge(self, users: Collection[DeviceUser]) -> None:
+        """Divide the engines' time since the last call among the users, by pictures and trainings."""
+        rendering_s, training_s = self._elapsed()
+        pictures = sum(user.active_pictures for user in users) or 1
+        trainings = sum(user.trainings for user in users) or 1
+        for user in users:
+            share_s = rendering_s * user.active_pictures / pictures + training_s * user.trainings / trainings
+            if share_s:
+                self._seconds[user.owner_id] = self._seconds.get(user.owner_id, 0.0) + share_s
 
     def clear(self) -> None:
-        """Forget what was written down."""
+        """Start again at zero for every owner."""
         self._seconds.clear()
+
+    def _elapsed(self) -> tuple[float, float]:
+        """Seconds of rendering and of training since the last call."""
+        rendering_s, training_s = self._throughputs.rendering.seconds, self._throughputs.training.seconds
+        elapsed = rendering_s - self._rendering_s, training_s - self._training_s
+        self._rendering_s, self._training_s = rendering_s, training_s
+        return elapsed

@@ -1,6 +1,6 @@
-"""A worker's hold on its jobs: a thread that renews their leases and says that the worker is there.
+"""The heartbeat of a worker: a thread that extends the leases of its jobs and reports that the worker is active.
 
-A thread, because loading a model or one step of a large one may take longer than a lease. It has its own short
+A thread, because loading a model or one step of a large model may take longer than a lease. It has its own short
 transactions and never touches the device.
 """
 
@@ -17,63 +17,63 @@ from service.errors import UnavailableError
 from service.jobs import Claim
 from service.workers import Presence
 
-BEATS_A_LEASE = 3
-"""Two beats may be missed before a job is taken away."""
+BEATS_PER_LEASE = 3
+"""A lease survives two missed beats."""
 
 log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """Beats while it is entered.
+    """A context manager that beats while it is entered.
 
     Args:
         service: the open parts.
-        presence: what is said of the worker with every beat; called from the thread.
+        presence: returns the worker's state, reported with every beat; called from the thread.
     """
 
     def __init__(self, service: Service, presence: Callable[[], Presence]) -> None:
         self._database = service.database
         self._lease_s = service.settings.lease_s
         self._presence = presence
-        self._held: dict[str, Claim] = {}
+        self._claims: dict[str, Claim] = {}
         self._lost: set[str] = set()
         self._lock = threading.Lock()
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._keep_beating, name="lease", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
-    def hold(self, claims: Iterable[Claim]) -> None:
-        """Renew these from now on."""
+    def track(self, claims: Iterable[Claim]) -> None:
+        """Extend the leases of these claims from now on."""
         with self._lock:
-            self._held.update({claim.job_id: claim for claim in claims})
+            self._claims.update({claim.job_id: claim for claim in claims})
 
-    def give_up(self, claim: Claim) -> None:
-        """Renew this no longer."""
+    def untrack(self, claim: Claim) -> None:
+        """Stop extending the lease of a claim."""
         with self._lock:
-            self._held.pop(claim.job_id, None)
+            self._claims.pop(claim.job_id, None)
             self._lost.discard(claim.job_id)
 
     def lost(self, claim: Claim) -> bool:
-        """Whether a beat has found that the job is no longer this worker's."""
+        """Whether a beat has found that the job no longer belongs to this worker."""
         with self._lock:
             return claim.job_id in self._lost
 
     def beat(self) -> None:
-        """Renew everything that is held, and say that the worker is there.
+        """Extend the leases of all tracked claims and report the worker.
 
         Raises:
-            DatabaseUnavailableError: nothing was renewed.
+            DatabaseUnavailableError: no lease was extended.
         """
         presence, now = self._presence(), datetime.now(UTC)
         with self._lock:
-            held = list(self._held.values())
+            claims = list(self._claims.values())
         with self._database.writing() as session:
             workers.seen(session, presence, now)
             lost = jobs.extend_leases(
-                session, worker_id=presence.worker_id, claims=held, now=now, lease_s=self._lease_s
+                session, worker_id=presence.worker_id, claims=claims, now=now, lease_s=self._lease_s
             )
         with self._lock:
-            # A job that was given up and claimed again meanwhile was asked about by the claim that is over.
-            self._lost |= {claim.job_id for claim in held if self._held.get(claim.job_id) is claim} & lost
+            # A job that was released and claimed again during this beat was looked up by its old attempt: not lost.
+            self._lost |= {claim.job_id for claim in claims if self._claims.get(claim.job_id) is claim} & lost
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -85,14 +85,14 @@ class Heartbeat:
         self._ended.set()
         self._thread.join()
 
-    def _keep_beating(self) -> None:
+    def _run(self) -> None:
         while True:
             try:
                 self.beat()
             except UnavailableError as error:
-                log.warning("The leases were not renewed: %s", error)
+                log.warning("The leases were not extended: %s", error)
             except Exception:
                 # Without this thread the worker would go on claiming jobs and losing every one of them.
-                log.exception("The leases were not renewed")
-            if self._ended.wait(self._lease_s / BEATS_A_LEASE):
+                log.exception("The leases were not extended")
+            if self._ended.wait(self._lease_s / BEATS_PER_LEASE):
                 return

@@ -1,6 +1,6 @@
-"""A loaded model and its two engines, which take turns on the device.
+"""A model on the device with its two engines, the trainer and the renderer, which share the device's time.
 
-It knows how many pictures and trainings it has room for, and nothing of jobs.
+It knows its limits on concurrent pictures and trainings, and nothing of jobs.
 """
 
 import gc
@@ -17,116 +17,118 @@ from service.catalogue.models import ModelEntry
 from worker.outputs.safety import SafetyFilter
 from worker.time_sharing import TimeSharing
 
-PICTURE_ROOM = 16
-"""Pictures that are denoised together: one request's most, and beyond it a batch gains little."""
+MAX_PICTURES = 16
+"""Pictures denoised in one batch: the most of one request; a larger batch gains little."""
 
-TRAINING_ROOM = 2
-"""Trainings that are learned together: two take 1.5 times as long as one (four 2.5)."""
+MAX_TRAININGS = 2
+"""Trainings updated in one batch: two take 1.5 times as long as one, four 2.5 times."""
 
 
 @dataclass
 class Throughput:
-    """How many steps engines made, counted for every picture or training in them, and the seconds they took."""
+    """Steps of an engine, counted once for each picture or training in the batch, and the seconds they took."""
 
     steps: int = 0
     seconds: float = 0.0
 
-    def count(self, steps: int, seconds: float) -> None:
-        """Add what was just done."""
+    def add(self, steps: int, seconds: float) -> None:
+        """Count the steps of one batch."""
         self.steps += steps
         self.seconds += seconds
 
 
 @dataclass(frozen=True)
 class Throughputs:
-    """How fast a worker is, from which waiting people are told how long it will take."""
+    """The measured speed of a worker's engines, from which waiting times are estimated."""
 
     training: Throughput = field(default_factory=Throughput)
     rendering: Throughput = field(default_factory=Throughput)
 
 
 def release_memory() -> None:
-    """Give memory that nothing uses any more back to the device."""
+    """Return unused cached memory to the device."""
     gc.collect()
     torch.cuda.empty_cache()
 
 
 class LoadedModel:
-    """A model on the device and what is being made with it; one thread owns it.
+    """A model on the device and its engines; one thread owns it.
 
     Attributes:
-        entry: what the catalogue says of the model.
+        entry: the model's entry in the catalogue.
         family: the frozen model.
-        inspector: looks at pictures.
+        safety_filter: checks finished pictures.
         trainer: the trainings in progress.
-        renderer: the pictures in the making.
-        picture_room: how many pictures it makes at once.
-        training_room: how many trainings it runs at once.
+        renderer: the pictures in progress.
+        max_pictures: pictures that it renders at once.
+        max_trainings: trainings that it runs at once.
     """
 
-    def __init__(self, entry: ModelEntry, family: Family, paces: Throughputs, inspector: SafetyFilter) -> None:
+    def __init__(
+        self, entry: ModelEntry, family: Family, throughputs: Throughputs, safety_filter: SafetyFilter
+    ) -> None:
         self.entry = entry
         self.family = family
-        self.inspector = inspector
+        self.safety_filter = safety_filter
         self.trainer = Trainer(family)
         self.renderer = Renderer(family)
-        self.make_room()
-        self._paces = paces
-        self._turns = TimeSharing()
+        self.reset_limits()
+        self._throughputs = throughputs
+        self._time_sharing = TimeSharing()
 
     @property
     def busy(self) -> bool:
-        """Whether anything is in the engines."""
+        """Whether an engine has work."""
         return bool(self.trainer.runs or self.renderer.slots)
 
     def advance(self) -> Mapping[Run, Update]:
-        """One denoising step of all pictures, then one update of all trainings where it is their turn.
+        """One denoising step of all pictures, then one update of all trainings when it is due.
 
         Returns:
-            What the update did to each training; empty where there was none.
+            The update of each training; empty without an update.
         """
         rendering = bool(self.renderer.slots)
         if rendering:
             self._render()
-        if self.trainer.runs and self._turns.training_is_due(rendering=rendering):
+        if self.trainer.runs and self._time_sharing.training_is_due(rendering=rendering):
             return self._train()
         return {}
 
     def clear(self) -> None:
-        """Throw out all that is in the engines, after something broke in one of them."""
+        """Replace both engines by empty ones, after an error in either."""
         self.trainer = Trainer(self.family)
         self.renderer = Renderer(self.family)
 
-    def make_smaller(self) -> bool:
-        """Halve the rooms, because the device ran out of memory with what is in the engines now.
+    def halve_limits(self) -> bool:
+        """Halve the limits, because the device ran out of memory with the current batch.
 
         Returns:
-            Whether that may help: False where there was only one thing in the engines, or room for one.
+            Whether a smaller batch is possible: False with a single entry in the engines, or a limit of one.
         """
         release_memory()
-        crowd = len(self.renderer.slots) + len(self.trainer.runs)
-        if crowd <= 1 or self.picture_room == 1:
+        batch_size = len(self.renderer.slots) + len(self.trainer.runs)
+        if batch_size <= 1 or self.max_pictures == 1:
             return False
-        self.picture_room //= 2
-        self.training_room = 1
+        self.max_pictures //= 2
+        self.max_trainings = 1
         return True
 
-    def make_room(self) -> None:
-        """Give the rooms their size again: the next crowd may need less memory."""
-        self.picture_room = PICTURE_ROOM
-        self.training_room = TRAINING_ROOM
+    def reset_limits(self) -> None:
+        """Restore the limits: the next batch may need less memory."""
+        self.max_pictures = MAX_PICTURES
+        self.max_trainings = MAX_TRAININGS
 
     def _render(self) -> None:
-        company, start = len(self.renderer.slots), time.monotonic()
+        batch_size, start = len(self.renderer.slots), time.monotonic()
         self.renderer.advance()
         elapsed_s = time.monotonic() - start
-        self._turns.rendered(elapsed_s)
-        self._paces.rendering.count(company, elapsed_s)
+        self._time_sharing.rendered(elapsed_s)
+        self._throughputs.rendering.add(batch_size, elapsed_s)
 
     def _train(self) -> Mapping[Run, Update]:
-        company, start = len(self.trainer.runs), time.monotonic()
+        batch_size, start = len(self.trainer.runs), time.monotonic()
         updates = self.trainer.advance()
         elapsed_s = time.monotonic() - start
-        self._turns.trained(elapsed_s)
-        self._paces.training.count(company, elapsed_s)
+        self._time_sharing.trained(elapsed_s)
+        self._throughputs.training.add(batch_size, elapsed_s)
         return {update.run: update for update in updates}

@@ -1,29 +1,30 @@
-"""The shift: the one loop in which a worker takes jobs, brings them forward and writes down what came of them.
+"""The loop of a worker: it polls the queue, starts jobs, advances the engines and writes down the results.
 
-    look around ──▶ claim ──▶ begin ──▶ advance every station ──▶ settle every job ──▶ look around …
+    poll ──▶ claim ──▶ start ──▶ advance every loaded model ──▶ collect from every job ──▶ poll …
 
-It looks around between any two steps, at most every 20 ms, so that a new picture joins those in the making and a
-cancelled job leaves within a step; a busy worker hears no bell. It ends when nothing is left to do, or hands everything
-back when the worker stops. It knows neither what a kind of job does nor how a model works.
+It polls between any two steps, at most every 20 ms, so that a new picture joins the current batch and a cancelled job
+leaves within a step; a busy worker needs no wake-up message. It ends when no work is left, or releases all jobs when
+the worker stops. It knows neither the kinds of jobs nor the workings of a model.
 
-Who is in an engine when it breaks is started again alone, from the newest checkpoint, one job after the other: the
-innocent end well, and who breaks it alone has failed.
+When a batch fails, its jobs are quarantined and retried one at a time from their newest checkpoint; a job that fails
+alone has failed.
 """
 
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dti.errors import DTIError
+from dti.training.trainer import Run, Update
 from service import jobs
 from service.accounts import usage
 from service.context import Service
@@ -39,21 +40,23 @@ from worker.model_cache import ModelCache
 from worker.persistence import Persistence
 
 POLL_INTERVAL_S = 0.02
-"""Short beside a step that somebody notices, long beside the query that it costs."""
+"""Short beside a noticeable delay, long beside the query that it costs."""
 
-RPCS_AT_ONCE = 4
-"""Done between two steps, which others wait for."""
+RPCS_PER_STEP = 4
+"""RPCs done between two steps, which delay all other jobs."""
 
-USAGE_EVERY_S = 5.0
-"""How late owners hear of what they used."""
+USAGE_INTERVAL_S = 5.0
+"""The delay with which device time appears in an owner's usage."""
 
 _OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
+
+_Outcome = Literal["drop", "release", "quarantine", "fail"]
 
 log = logging.getLogger(__name__)
 
 
 class Capacity(NamedTuple):
-    """How many more pictures, trainings and RPCs a worker can take."""
+    """Pictures, trainings and RPCs that a worker can take in addition."""
 
     pictures: int
     trainings: int
@@ -61,241 +64,282 @@ class Capacity(NamedTuple):
 
 
 class WorkerLoop:
-    """A worker at work. One thread owns it and the device.
+    """Runs the jobs of one worker. One thread owns it and the device.
 
     Args:
         service: the open parts.
-        worker_id: names this worker among all.
-        desk: the models on the device.
-        lease: keeps what was claimed this worker's own.
-        stopping: set, by any thread or signal, when everything is to be handed back.
+        worker_id: unique among all workers.
+        model_cache: the models on the device.
+        heartbeat: extends the leases of claimed jobs.
+        stopping: set, by any thread or signal, to release all jobs and end.
     """
 
     def __init__(
-        self, service: Service, worker_id: str, desk: ModelCache, lease: Heartbeat, stopping: threading.Event
+        self,
+        service: Service,
+        worker_id: str,
+        model_cache: ModelCache,
+        heartbeat: Heartbeat,
+        stopping: threading.Event,
     ) -> None:
         self._service = service
         self._worker_id = worker_id
-        self._desk = desk
-        self._lease = lease
+        self._model_cache = model_cache
+        self._heartbeat = heartbeat
         self._stopping = stopping
-        self._ledger = Persistence(service, stopping)
+        self._persistence = Persistence(service, stopping)
         self._handlers: dict[str, Handler] = {}
-        self._suspects: deque[Claim] = deque()
-        self._looked_at = 0.0
-        self._meter = DeviceTimeMeter(desk.paces)
+        self._quarantined: deque[Claim] = deque()
+        self._polled_at = 0.0
+        self._meter = DeviceTimeMeter(model_cache.throughputs)
         self._usage_written_at = time.monotonic()
 
     def work(self) -> None:
-        """Work until nothing is left to do or the worker stops.
+        """Work until no work is left or the worker stops.
 
         Raises:
-            UnavailableError: the database stayed away; what was held is taken over by others when its lease ends.
+            UnavailableError: the database stayed unavailable; other workers take the jobs over when their leases end.
         """
         try:
-            while not self._stopping.is_set():
-                began = self._look_around()
-                if not began and not self._handlers and not self._suspects:
-                    break
+            while not self._stopping.is_set() and self._poll():
                 self._advance()
-            else:
-                self._hand_everything_back()
+            self._release_all()
             self._write_usage()
         finally:
-            for claim in [*(handler.claim for handler in self._handlers.values()), *self._suspects]:
+            for claim in self._claims():
                 self._drop(claim)
-            self._suspects.clear()
-            for station in self._desk.stations:
-                station.make_room()
+            self._quarantined.clear()
+            for model in self._model_cache.loaded_models:
+                model.reset_limits()
 
-    def _look_around(self) -> bool:
-        """Drop what was lost, end what was cancelled, take what is queued.
+    def _poll(self) -> bool:
+        """Drop lost jobs, end cancelled ones, start queued ones.
 
         Returns:
-            Whether anything was begun, even if it failed at once: it may have kept others out.
+            Whether the loop goes on.
         """
-        if self._handlers and time.monotonic() - self._looked_at < POLL_INTERVAL_S:
-            return False
-        for claim in [handler.claim for handler in self._handlers.values() if self._lease.lost(handler.claim)]:
+        if self._handlers and time.monotonic() - self._polled_at < POLL_INTERVAL_S:
+            return True
+        for claim in [handler.claim for handler in self._handlers.values() if self._heartbeat.lost(handler.claim)]:
             self._drop(claim)
-        cancelled, waiting = self._ledger.read(self._news)
+        claims = self._claim_next(claimable=self._cancel_requested())
+        for claim in claims:
+            self._start(claim)
+        self._polled_at = time.monotonic()
+        if self._polled_at - self._usage_written_at > USAGE_INTERVAL_S:
+            self._write_usage()
+        # Claims count even if all of them failed at once: they may have used the capacity that queued jobs need.
+        return bool(claims or self._handlers or self._quarantined)
+
+    def _cancel_requested(self) -> bool:
+        """End the jobs whose cancellation was requested; returns whether a claim could find a job."""
+        cancelled, claimable = self._persistence.read(self._read_queue)
         for job_id in cancelled:
             self._cancel(self._handlers[job_id].claim)
         if cancelled:
-            # There is room now that there was not, and perhaps nobody else who would look again.
-            _, waiting = self._ledger.read(self._news)
-        claims = self._next(waiting=waiting)
-        for claim in claims:
-            self._begin(claim)
-        self._looked_at = time.monotonic()
-        if self._looked_at - self._usage_written_at > USAGE_EVERY_S:
-            self._write_usage()
-        return bool(claims)
+            # The freed capacity may suffice for a queued job that no other worker will poll for.
+            _, claimable = self._persistence.read(self._read_queue)
+        return claimable
 
-    def _news(self, session: Session) -> tuple[list[str], bool]:
-        """The jobs here whose end somebody asked for, and whether a claim could find anything."""
-        asked = select(Job.id).where(Job.id.in_(self._handlers), Job.cancel_requested)
-        room = self._room()
-        waiting = jobs.has_claimable(
+    def _read_queue(self, session: Session) -> tuple[list[str], bool]:
+        """The running jobs whose cancellation was requested, and whether a claim could find a job."""
+        cancelled = select(Job.id).where(Job.id.in_(self._handlers), Job.cancel_requested)
+        capacity = self._capacity()
+        claimable = jobs.has_claimable(
             session,
             models=self._service.catalogue,
-            pictures=room.pictures > 0,
-            trainings=room.trainings > 0,
-            rpcs=room.rpcs > 0,
+            pictures=capacity.pictures > 0,
+            trainings=capacity.trainings > 0,
+            rpcs=capacity.rpcs > 0,
         )
-        return list(session.scalars(asked)), waiting
+        return list(session.scalars(cancelled)), claimable
 
-    def _room(self) -> Capacity:
-        """What there is room for; nothing beside a job that must be alone."""
+    def _capacity(self) -> Capacity:
+        """The free capacity; none beside an isolated job, nor while quarantined jobs wait for an empty worker."""
         handlers = self._handlers.values()
-        if self._suspects or any(handler.claim.isolated for handler in handlers):
+        if self._quarantined or any(handler.claim.isolated for handler in handlers):
             return Capacity(0, 0, 0)
         return Capacity(
-            self._desk.picture_room - sum(handler.pictures for handler in handlers),
-            self._desk.training_room - sum(handler.trainings for handler in handlers),
-            RPCS_AT_ONCE,
+            self._model_cache.max_pictures - sum(handler.pictures for handler in handlers),
+            self._model_cache.max_trainings - sum(handler.trainings for handler in handlers),
+            RPCS_PER_STEP,
         )
 
-    def _next(self, *, waiting: bool) -> Sequence[Claim]:
-        """What to begin now: a suspect where nobody else is here, else what the queue gives."""
-        if self._suspects:
-            return () if self._handlers else (self._suspects.popleft(),)
-        if not waiting:
+    def _claim_next(self, *, claimable: bool) -> Sequence[Claim]:
+        """The jobs to start now: a quarantined job once the worker is empty, otherwise jobs from the queue."""
+        if self._quarantined:
+            return () if self._handlers else (self._quarantined.popleft(),)
+        if not claimable:
             return ()
-        claims = self._ledger.write(self._claim)
-        self._lease.hold(claims)
+        claims = self._persistence.write(self._claim)
+        self._heartbeat.track(claims)
         return claims
 
     def _claim(self, session: Session) -> list[Claim]:
-        room = self._room()
+        capacity = self._capacity()
         return jobs.claim(
             session,
             worker_id=self._worker_id,
             models=self._service.catalogue,
-            picture_slots=room.pictures,
-            training_slots=room.trainings,
-            rpc_slots=room.rpcs,
+            picture_slots=capacity.pictures,
+            training_slots=capacity.trainings,
+            rpc_slots=capacity.rpcs,
             now=now(),
             lease_s=self._service.settings.lease_s,
         )
 
-    def _begin(self, claim: Claim) -> None:
-        with self._blaming(claim):
-            handler = HANDLERS[claim.kind](claim, self._desk.station(claim.model), self._ledger)
-            self._handlers[claim.job_id] = handler
-            handler.begin()
-
-    def _advance(self) -> None:
-        # Of the jobs and not of the desk, which may have put out a station that looked idle.
-        for station in dict.fromkeys(handler.station for handler in self._handlers.values()):
-            handlers = [handler for handler in self._handlers.values() if handler.station is station]
-            if handlers:
-                self._advance_station(station, handlers)
-
-    def _advance_station(self, station: LoadedModel, handlers: Sequence[Handler]) -> None:
+    def _start(self, claim: Claim) -> None:
         try:
-            updates = station.advance()
+            handler = HANDLERS[claim.kind](claim, self._model_cache.get(claim.model), self._persistence)
+            self._handlers[claim.job_id] = handler
+            handler.start()
         except torch.AcceleratorError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever an engine raises, its jobs part ways
-            self._break_up(station, handlers, error)
+        except Exception as error:  # noqa: BLE001 - an unexpected error of one job must not end the others
+            self._handle_error(claim, error)
+
+    def _advance(self) -> None:
+        # The models of the jobs, not those of the cache, which may have evicted a model that looked idle.
+        for model in dict.fromkeys(handler.loaded_model for handler in self._handlers.values()):
+            handlers = [handler for handler in self._handlers.values() if handler.loaded_model is model]
+            if handlers:
+                self._advance_model(model, handlers)
+
+    def _advance_model(self, model: LoadedModel, handlers: Sequence[Handler]) -> None:
+        try:
+            updates = model.advance()
+        except torch.AcceleratorError:
+            raise
+        except Exception as error:  # noqa: BLE001 - any error of an engine concerns all jobs in its batch
+            self._recover(model, handlers, error)
             return
-        self._meter.read(handlers)
+        self._meter.charge(handlers)
         for handler in handlers:
-            with self._blaming(handler.claim):
-                if handler.settle(updates):
-                    self._drop(handler.claim)
+            self._collect(handler, updates)
+
+    def _collect(self, handler: Handler, updates: Mapping[Run, Update]) -> None:
+        try:
+            if handler.collect(updates):
+                self._drop(handler.claim)
+        except torch.AcceleratorError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as in `_start`
+            self._handle_error(handler.claim, error)
 
     def _write_usage(self) -> None:
-        """Write down whose jobs took how much of the device since the last time."""
+        """Add the device time since the last call to the owners' usage."""
         if seconds := self._meter.seconds:
-            self._ledger.write(lambda session: usage.add_device_s(session, seconds, now()))
+            self._persistence.write(lambda session: usage.add_device_s(session, seconds, now()))
             self._meter.clear()
         self._usage_written_at = time.monotonic()
 
-    @contextmanager
-    def _blaming(self, claim: Claim) -> Iterator[None]:
-        """What goes wrong inside concerns this job alone, except that memory is everybody's."""
-        try:
-            yield
-        except LeaseLostError:
+    def _handle_error(self, claim: Claim, error: Exception) -> None:
+        """Take a job out of the engines after an error in one of its own calls."""
+        outcome = _outcome_of(error, alone=not self._handlers.keys() - {claim.job_id})
+        if outcome == "drop":
             self._drop(claim)
-        except UnavailableError as error:
-            log.warning("%s goes back into the queue: %s", claim.job_id, error)
-            self._hand_back(claim)
-        except (DTIError, ServiceError) as error:
-            self._fail(claim, error)
-        except torch.AcceleratorError:
-            raise
-        except _OUT_OF_MEMORY as error:
-            if self._handlers.keys() - {claim.job_id}:
-                self._suspect(claim, error)
-            else:
-                self._fail(claim, error)
-        except Exception as error:  # noqa: BLE001 - one job's surprise must not end its neighbours
+        elif outcome == "release":
+            log.warning("%s returns to the queue: %s", claim.job_id, error)
+            self._release(claim)
+        elif outcome == "quarantine":
+            self._quarantine(claim, error)
+        else:
             self._fail(claim, error)
 
-    def _break_up(self, station: LoadedModel, handlers: Sequence[Handler], error: Exception) -> None:
-        """Start the jobs of a broken station again, each alone; one that was alone has failed.
+    def _recover(self, model: LoadedModel, handlers: Sequence[Handler], error: Exception) -> None:
+        """Empty the engines of a model after an error in a step, and decide about the jobs that were in the batch.
 
-        Where memory ran out a lone job is tried with fewer pictures at once, until it is down to one.
+        The error does not tell which job caused it. So each is retried alone: a job that fails alone is the cause, the
+        others succeed. A job that was alone has failed, unless the device ran out of memory and the model can still
+        halve its limits: then it is retried with smaller batches, down to one picture.
         """
-        smaller = isinstance(error, _OUT_OF_MEMORY) and station.make_smaller()
-        station.clear()
+        smaller = isinstance(error, _OUT_OF_MEMORY) and model.halve_limits()
+        # The engines' state may be half advanced; the jobs return to them from their checkpoints.
+        model.clear()
         for handler in handlers:
             if len(handlers) > 1 or smaller:
-                self._suspect(handler.claim, error)
+                self._quarantine(handler.claim, error)
             else:
                 self._fail(handler.claim, error)
 
-    def _suspect(self, claim: Claim, error: Exception) -> None:
-        """Have a job start again as soon as nobody else is here, and nobody join it; its lease is kept."""
-        log.warning("%s runs alone from here: %r", claim.job_id, error)
+    def _quarantine(self, claim: Claim, error: Exception) -> None:
+        """Retry a job alone as soon as the worker is empty.
+
+        The lease is kept: releasing the job would put it beside other jobs again, on this worker or another.
+        """
+        log.warning("%s is retried alone: %r", claim.job_id, error)
         handler = self._handlers.pop(claim.job_id, None)
         if handler is not None:
-            handler.leave()
-        # The handler's claim knows the newest checkpoint.
-        self._suspects.append(replace(handler.claim if handler else claim, isolated=True))
+            handler.abort()
+        # The handler's claim has the newest checkpoint.
+        self._quarantined.append(replace(handler.claim if handler else claim, isolated=True))
 
     def _cancel(self, claim: Claim) -> None:
         log.info("%s is cancelled", claim.job_id)
         self._end(claim, lambda session: jobs.confirm_cancel(session, claim, now()))
 
-    def _hand_back(self, claim: Claim) -> None:
+    def _release(self, claim: Claim) -> None:
         self._end(claim, lambda session: jobs.release(session, claim, now()))
 
     def _fail(self, claim: Claim, error: Exception) -> None:
-        code, message = _told(error)
+        code, message = _failure_of(error)
         log.warning("%s failed (%s)", claim.job_id, code, exc_info=error)
         self._end(claim, lambda session: jobs.fail(session, claim, code, message, now()))
 
     def _end(self, claim: Claim, write: Callable[[Session], object]) -> None:
-        """Take a job out of the engines, then write its last word, unless it is somebody else's by now."""
+        """Take a job out of the engines, then write its last transition, unless its lease is lost."""
         self._drop(claim)
         with suppress(LeaseLostError):
-            self._ledger.write(write)
+            self._persistence.write(write)
 
     def _drop(self, claim: Claim) -> None:
-        """Forget a job without a word."""
+        """Take a job out of the engines and off the heartbeat; writes nothing."""
         handler = self._handlers.pop(claim.job_id, None)
         if handler is not None:
-            handler.leave()
-        self._lease.give_up(claim)
+            handler.abort()
+        self._heartbeat.untrack(claim)
 
-    def _hand_everything_back(self) -> None:
-        """Let other workers go on from where the jobs are, at once."""
+    def _release_all(self) -> None:
+        """Checkpoint all jobs and return them to the queue, so that other workers continue at once."""
         for handler in list(self._handlers.values()):
-            with self._blaming(handler.claim):
-                handler.keep()
-        held = [*(handler.claim for handler in self._handlers.values()), *self._suspects]
-        for claim in held:
-            self._hand_back(claim)
-        for model in {claim.model for claim in held}:
+            self._checkpoint(handler)
+        claims = self._claims()
+        for claim in claims:
+            self._release(claim)
+        for model in {claim.model for claim in claims}:
             self._service.broker.notify(model)
 
+    def _checkpoint(self, handler: Handler) -> None:
+        try:
+            handler.checkpoint()
+        except torch.AcceleratorError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as in `_start`
+            self._handle_error(handler.claim, error)
 
-def _told(error: Exception) -> tuple[str, str]:
-    """The code and sentence with which a job fails."""
+    def _claims(self) -> list[Claim]:
+        """The claims of this worker: running jobs, then quarantined ones."""
+        return [*(handler.claim for handler in self._handlers.values()), *self._quarantined]
+
+
+def _outcome_of(error: Exception, *, alone: bool) -> _Outcome:
+    """The consequence for a job of an error in one of its own calls.
+
+    Args:
+        error: any error but `torch.AcceleratorError`, which ends the process: its device is lost.
+        alone: whether no other job runs in the worker.
+    """
+    if isinstance(error, LeaseLostError):
+        return "drop"  # The job belongs to another worker, or was deleted.
+    if isinstance(error, UnavailableError):
+        return "release"  # The job can be done as soon as the database or the store answers.
+    if isinstance(error, _OUT_OF_MEMORY) and not alone:
+        return "quarantine"  # The memory is shared: alone the job may fit.
+    return "fail"
+
+
+def _failure_of(error: Exception) -> tuple[str, str]:
+    """The error code and message of a failed job."""
     if isinstance(error, DTIError | ServiceError):
         return error.code, str(error)
     if isinstance(error, _OUT_OF_MEMORY):
@@ -304,6 +348,6 @@ def _told(error: Exception) -> tuple[str, str]:
             "Ask for smaller or fewer pictures, or a smaller batch_size or resolution."
         )
     return "internal_error", (
-        f"The worker met an error that it did not expect ({type(error).__name__}); its log says more. "
-        "Trying again may help; where it does not, please report it."
+        f"The worker met an unexpected error ({type(error).__name__}), which is in its log. "
+        "Trying again may help; if it does not, please report it."
     )

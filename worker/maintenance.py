@@ -1,9 +1,11 @@
-"""The maintenance: what must happen whether or not anybody asks. They touch no device and load no torch.
+"""The maintenance: scheduled tasks that need no device and load no torch.
 
-Every few seconds jobs are taken away from workers that fell silent, and workers are rung for again where a job has
-waited; every second webhooks' messages are handed to the courier; every minute what nobody needs any more is deleted;
-every five minutes a stretch of the storage is searched for what was left behind.
-Two workers doing the same at once do no harm.
+    every 2 s      expire the leases of lost workers, and send wake-up messages again for jobs that are still queued
+    every second   give due webhook deliveries to the sender
+    every minute   delete expired rows and objects
+    every 5 min    collect orphans: objects of a part of the storage to which no row refers
+
+Several processes may run it at once.
 """
 
 import logging
@@ -21,27 +23,27 @@ from service.webhooks import deliveries
 from worker import celery_app
 from worker.webhook_sender import WebhookSender
 
-WATCH_EVERY_S = 2.0
+EXPIRE_LEASES_EVERY_S = 2.0
 DELIVER_EVERY_S = 1.0
-SWEEP_EVERY_S = 60.0
-SEARCH_EVERY_S = 300.0
+DELETE_EXPIRED_EVERY_S = 60.0
+COLLECT_ORPHANS_EVERY_S = 300.0
 
-PAGE = 1000
-PAGES = 10
-"""Objects that one search looks at are so many pages: a few requests of a second or two in all."""
+PAGE_SIZE = 1000
+PAGES_PER_RUN = 10
+"""One run of `collect_orphans` lists so many pages of objects: a few requests of a second or two in all."""
 
 log = logging.getLogger(__name__)
 
 
 class Maintenance:
-    """What there is to do."""
+    """The tasks on the database and the object store."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._searched_to = ""
+        self._last_key = ""
 
-    def watch(self, now: datetime) -> None:
-        """Take jobs away from silent workers, and ring where jobs wait.
+    def expire_leases(self, now: datetime) -> None:
+        """Return jobs of lost workers to the queue, and send wake-up messages for jobs that are still queued.
 
         Raises:
             DatabaseUnavailableError: the database does not answer.
@@ -54,14 +56,14 @@ class Maintenance:
         for model in sorted(models):
             self._service.broker.notify(model)
 
-    def sweep(self, now: datetime) -> None:
-        """Delete checkpoints of jobs that have ended, call off RPCs whose API was lost, and forget what is old.
+    def delete_expired(self, now: datetime) -> None:
+        """Delete checkpoints of ended jobs and expired rows with their objects; cancel RPCs whose API was lost.
 
         Raises:
-            UnavailableError: the database or the storage does not answer.
+            UnavailableError: the database or the object store does not answer.
         """
         with self._service.database.writing() as session:
-            spent = [
+            keys = [
                 *jobs.take_old_checkpoints(session),
                 *jobs.delete_old_rpcs(session, now),
                 *retention.forget_old(session, self._service.settings.keeping, now),
@@ -69,60 +71,60 @@ class Maintenance:
             jobs.cancel_orphaned_rpcs(session, now, after_s=2 * self._service.settings.rpc_timeout_s)
             idempotency.sweep(session, now)
             deliveries.sweep(session, now)
-        self._service.storage.delete(spent)
+        self._service.storage.delete(keys)
 
-    def search(self, now: datetime, *, page: int = PAGE) -> None:
-        """Go on through the storage for a while, and delete what was left behind there; begin anew at its end.
+    def collect_orphans(self, now: datetime, *, page_size: int = PAGE_SIZE) -> None:
+        """Delete orphans from the next part of the storage; the run after the last part starts over.
 
         Raises:
-            UnavailableError: the database or the storage does not answer.
+            UnavailableError: the database or the object store does not answer.
         """
-        for _ in range(PAGES):
-            listed = self._service.storage.listed(self._searched_to, page)
-            if not listed:
-                self._searched_to = ""
+        for _ in range(PAGES_PER_RUN):
+            page = self._service.storage.listed(self._last_key, page_size)
+            if not page:
+                self._last_key = ""
                 return
             with self._service.database.reading() as session:
-                keys = retention.left_behind(session, listed, now)
+                keys = retention.left_behind(session, page, now)
             self._service.storage.delete(keys)
             if keys:
-                log.info("Objects to which nothing referred are deleted: %d", len(keys))
-            self._searched_to = listed[-1].key
+                log.info("Orphaned objects deleted: %d", len(keys))
+            self._last_key = page[-1].key
 
 
 def run(settings: Settings) -> int:
-    """Do the maintenance until a signal ends it; returns the exit code."""
+    """Run the maintenance until a signal ends it; returns the exit code."""
     service = Service.open(settings)
-    maintenance, courier = Maintenance(service), WebhookSender(service)
+    maintenance, sender = Maintenance(service), WebhookSender(service)
     app = celery_app.make_celery(settings, [MAINTENANCE_QUEUE])
 
     app.conf.beat_schedule = {
-        name: _scheduled(app, name, every_s, chore)
-        for name, every_s, chore in (
-            ("dti.maintenance.watch", WATCH_EVERY_S, maintenance.watch),
-            ("dti.maintenance.deliver", DELIVER_EVERY_S, courier.deliver),
-            ("dti.maintenance.sweep", SWEEP_EVERY_S, maintenance.sweep),
-            ("dti.maintenance.search", SEARCH_EVERY_S, maintenance.search),
+        name: _scheduled(app, name, every_s, action)
+        for name, every_s, action in (
+            ("dti.maintenance.expire_leases", EXPIRE_LEASES_EVERY_S, maintenance.expire_leases),
+            ("dti.maintenance.deliver", DELIVER_EVERY_S, sender.deliver),
+            ("dti.maintenance.delete_expired", DELETE_EXPIRED_EVERY_S, maintenance.delete_expired),
+            ("dti.maintenance.collect_orphans", COLLECT_ORPHANS_EVERY_S, maintenance.collect_orphans),
         )
     }
-    app.steps["worker"].add(celery_app.Schedule)
+    app.steps["worker"].add(celery_app.Beat)
     try:
         return celery_app.run(app)
     finally:
-        courier.close()
+        sender.close()
         service.close()
 
 
-def _scheduled(app: Celery, name: str, every_s: float, chore: Callable[[datetime], object]) -> dict[str, object]:
-    """Make a chore a task of the application; returns its entry in the schedule."""
+def _scheduled(app: Celery, name: str, every_s: float, action: Callable[[datetime], object]) -> dict[str, object]:
+    """Register an action as a task of the application; returns its entry in the schedule."""
 
     @app.task(name=name)  # type: ignore[untyped-decorator]
-    def turn() -> None:
+    def task() -> None:
         try:
-            chore(datetime.now(UTC))
+            action(datetime.now(UTC))
         except UnavailableError as error:
-            # A part that is down is no error here: the next turn comes soon.
-            log.warning("A chore was left undone: %s", error)
+            # An outage needs no traceback: the task runs again soon.
+            log.warning("%s was skipped: %s", name, error)
 
-    # What waited for longer than its turn is of no use: the next one does it all.
+    # A message that is older than the interval is obsolete: the next one does the same work.
     return {"task": name, "schedule": every_s, "options": {"queue": MAINTENANCE_QUEUE, "expires": every_s}}

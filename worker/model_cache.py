@@ -1,6 +1,6 @@
-"""The models on the device: loaded when a job first needs them, put out when others need the place.
+"""The cache of models on the device: loaded when a job first needs them, evicted least recently used first (LRU).
 
-It says what it found in each model and knows nothing of jobs.
+It publishes the card of each loaded model and knows nothing of jobs.
 """
 
 import logging
@@ -18,11 +18,11 @@ from dti.families import Family
 from dti.families.base import choose_device
 from dti.models.tiny import CHECKPOINT
 from service.catalogue.models import Catalogue, ModelEntry
-from worker.loaded_model import PICTURE_ROOM, TRAINING_ROOM, LoadedModel, Throughputs, release_memory
+from worker.loaded_model import MAX_PICTURES, MAX_TRAININGS, LoadedModel, Throughputs, release_memory
 from worker.outputs.safety import SafetyFilter
 
 LOADED_MODELS = 2
-"""Models that stay loaded although nobody uses them just now."""
+"""Models that stay loaded while idle."""
 
 _BUNDLED = {"bundled:tiny": CHECKPOINT}
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 def load(entry: ModelEntry) -> Family:
-    """A model of the catalogue on this machine's device, without the bars and remarks of those who made its parts.
+    """Load a model of the catalogue onto this machine's device, without its libraries' progress bars and warnings.
 
     Raises:
         ModelUnavailableError: it cannot be loaded.
@@ -42,83 +42,87 @@ def load(entry: ModelEntry) -> Family:
 
 
 def _leave_a_core() -> None:
-    """Compute on all cores but one, unless the environment says otherwise.
+    """Compute on all cores but one, unless OMP_NUM_THREADS is set.
 
-    The API, the stores and the desktop need one too, and threads that wait for each other by spinning pay dearly for
-    neighbours: on two cores under load an update took 84 ms with one thread and 650 ms with two.
+    The API, the stores and the desktop need a core, and OpenMP threads wait for each other by spinning, which is slow
+    on shared cores: on two cores under load an update took 84 ms with one thread and 650 ms with two.
     """
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 2) - 1)))
 
 
 class ModelCache:
-    """The stations of one worker; its attributes may be read by any thread.
+    """The loaded models of one worker, least recently used first; its attributes may be read by any thread.
 
     Attributes:
         device: where the models are.
-        models: those that are loaded.
-        paces: how fast the engines of all stations are.
+        models: names of the loaded models.
+        throughputs: measured speed of the engines of all models.
 
     Args:
-        catalogue: the models that there are.
-        loaded: told of each model that was loaded, and what is to be known of it.
-        inspector: looks at pictures.
+        catalogue: the models that can be loaded.
+        publish_card: called with the name and the card of each model that was loaded.
+        safety_filter: checks finished pictures.
     """
 
     def __init__(
-        self, catalogue: Catalogue, loaded: Callable[[str, Mapping[str, object]], None], inspector: SafetyFilter
+        self,
+        catalogue: Catalogue,
+        publish_card: Callable[[str, Mapping[str, object]], None],
+        safety_filter: SafetyFilter,
     ) -> None:
         self._catalogue = catalogue
-        self._inspector = inspector
-        self._tell = loaded
-        self._stations: OrderedDict[str, LoadedModel] = OrderedDict()
+        self._safety_filter = safety_filter
+        self._publish_card = publish_card
+        self._loaded_models: OrderedDict[str, LoadedModel] = OrderedDict()
         self.device = str(choose_device("auto"))
-        self.paces = Throughputs()
+        self.throughputs = Throughputs()
         self.models: tuple[str, ...] = ()
 
     @property
-    def stations(self) -> Collection[LoadedModel]:
-        """The stations of the loaded models, the one that was asked for last at the end."""
-        return tuple(self._stations.values())
+    def loaded_models(self) -> Collection[LoadedModel]:
+        """The loaded models, the most recently used one last."""
+        return tuple(self._loaded_models.values())
 
     @property
-    def picture_room(self) -> int:
-        """How many pictures are made at once."""
-        return min((station.picture_room for station in self.stations), default=PICTURE_ROOM)
+    def max_pictures(self) -> int:
+        """Pictures that can be rendered at once."""
+        return min((model.max_pictures for model in self.loaded_models), default=MAX_PICTURES)
 
     @property
-    def training_room(self) -> int:
-        """How many trainings run at once."""
-        return min((station.training_room for station in self.stations), default=TRAINING_ROOM)
+    def max_trainings(self) -> int:
+        """Trainings that can run at once."""
+        return min((model.max_trainings for model in self.loaded_models), default=MAX_TRAININGS)
 
-    def station(self, model: str) -> LoadedModel:
-        """The station of a model, which is loaded where it is not.
+    def get(self, name: str) -> LoadedModel:
+        """A model of the catalogue, loaded if it is not yet.
 
         Raises:
             UnknownModelError: the catalogue has no such model.
             ModelUnavailableError: it cannot be loaded.
         """
-        if model not in self._stations:
-            self._stations[model] = self._load(self._catalogue[model])
-        self._stations.move_to_end(model)
-        self.models = tuple(self._stations)
-        return self._stations[model]
+        if name not in self._loaded_models:
+            self._loaded_models[name] = self._load(self._catalogue[name])
+        self._loaded_models.move_to_end(name)
+        self.models = tuple(self._loaded_models)
+        return self._loaded_models[name]
 
     def _load(self, entry: ModelEntry) -> LoadedModel:
-        self._put_out(LOADED_MODELS - 1)
+        self._evict(LOADED_MODELS - 1)
         log.info("Loading %s", entry.name)
         try:
             family = load(entry)
         except ModelTooLargeError:
-            self._put_out(0)
+            # It may fit without the idle models that are usually kept for the next job.
+            self._evict(0)
             family = load(entry)
-        self._tell(entry.name, family.card())
-        return LoadedModel(entry, family, self.paces, self._inspector)
+        self._publish_card(entry.name, family.card())
+        return LoadedModel(entry, family, self.throughputs, self._safety_filter)
 
-    def _put_out(self, keep: int) -> None:
-        """Put out idle models, the ones not used for longest first, until no more than some are left."""
-        idle = [name for name, station in self._stations.items() if not station.busy]
-        for name in idle[: max(0, len(self._stations) - keep)]:
-            log.info("Putting out %s", name)
-            del self._stations[name]
+    def _evict(self, keep: int) -> None:
+        """Unload idle models, least recently used first, until at most `keep` models are left."""
+        idle = [name for name, model in self._loaded_models.items() if not model.busy]
+        for name in idle[: max(0, len(self._loaded_models) - keep)]:
+            log.info("Unloading %s", name)
+            del self._loaded_models[name]
         release_memory()

@@ -1,7 +1,7 @@
-"""What a worker writes down and looks up: short transactions and objects, tried again while either is down.
+"""A worker's access to the database and the object store: short transactions, retried while either is unavailable.
 
-A database or store that restarts must not cost the hours of training in this process. It knows no engine and no kind
-of job.
+A restart of the database or the store must not cost the hours of training that this process holds. It knows no engine
+and no kind of job.
 """
 
 import hashlib
@@ -24,63 +24,63 @@ from service.storage import name_for
 from worker.outputs.encoding import PictureFile
 
 RETRY_S = 0.5
-"""Between two tries: short beside a restart, long beside a refused connection."""
+"""Between two attempts: short beside a restart, long beside a refused connection."""
 
 RETRY_DEADLINE_S = 60.0
-"""A restart is over by then; what still does not answer is wrong, and the job says so."""
+"""A restart takes less; a longer outage fails the action, and the job reports it."""
 
-_KEPT_EMBEDDINGS = 256
+_CACHED_EMBEDDINGS = 256
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
 class Persistence:
-    """One worker's access to the database and the objects.
+    """The database and the object store of one worker.
 
     Args:
         service: the open parts.
-        stopping: set when the worker is to end; nothing is tried again from then on.
+        stopping: set when the worker is to end; no action is retried from then on.
     """
 
     def __init__(self, service: Service, stopping: threading.Event) -> None:
         self._database = service.database
-        self._objects = service.storage
+        self._storage = service.storage
         self._stopping = stopping
-        # Objects are named by their content: what was read once under a key is right for good.
-        self.embedding = lru_cache(_KEPT_EMBEDDINGS)(self._read_embedding)
+        # Keys contain the digest of their object, so a cached embedding can never be stale.
+        self.embedding = lru_cache(_CACHED_EMBEDDINGS)(self._read_embedding)
 
     def write(self, action: Callable[[Session], T]) -> T:
-        """The result of an action in one transaction.
+        """Run an action in one transaction and return its result.
 
         Raises:
-            UnavailableError: the database did not answer for a minute, or the worker is stopping.
-            LeaseLostError: the action wrote for a job that is no longer this worker's.
+            UnavailableError: the database did not answer until the deadline, or the worker is stopping.
+            LeaseLostError: the action wrote for a job that no longer belongs to this worker.
         """
 
         def transaction() -> T:
             with self._database.writing() as session:
                 return action(session)
 
-        return self._patiently(transaction)
+        return self._with_retries(transaction)
 
     def read(self, action: Callable[[Session], T]) -> T:
-        """The result of an action that writes nothing; raises as `write` does."""
+        """Run an action that only reads and return its result; raises as `write` does."""
 
         def transaction() -> T:
             with self._database.reading() as session:
                 return action(session)
 
-        return self._patiently(transaction)
+        return self._with_retries(transaction)
 
-    def store(self, owner_id: str, room: str, data: bytes, *, extension: str, content_type: str) -> str:
-        """The key under which some bytes are stored now.
+    def store(self, owner_id: str, prefix: str, data: bytes, *, extension: str, content_type: str) -> str:
+        """Store bytes and return their key.
 
         Raises:
-            UnavailableError: the store did not answer for a minute, or the worker is stopping.
+            UnavailableError: the object store did not answer until the deadline, or the worker is stopping.
         """
-        key = name_for(owner_id, room, data, extension)
-        self._patiently(lambda: self._objects.put(key, data, content_type))
+        key = name_for(owner_id, prefix, data, extension)
+        self._with_retries(lambda: self._storage.put(key, data, content_type))
         return key
 
     def store_image(
@@ -95,9 +95,9 @@ class Persistence:
         share: float | None = None,
         verdict: SafetyVerdict | None = None,
     ) -> NewImage:
-        """A picture of a job, stored; to be added to the job in a transaction. Raises as `store` does."""
-        room = claim.room("images")
-        key = self.store(claim.owner_id, room, file.data, extension=file.format, content_type=file.content_type)
+        """Store a picture of a job; the caller adds the returned row in a transaction. Raises as `store` does."""
+        prefix = claim.prefix("images")
+        key = self.store(claim.owner_id, prefix, file.data, extension=file.format, content_type=file.content_type)
         return NewImage(
             role=role,
             position=position,
@@ -118,19 +118,19 @@ class Persistence:
 
         Raises:
             ObjectMissingError: there are none.
-            UnavailableError: the store did not answer for a minute, or the worker is stopping.
+            UnavailableError: the object store did not answer until the deadline, or the worker is stopping.
         """
-        return self._patiently(lambda: self._objects.get(key))
+        return self._with_retries(lambda: self._storage.get(key))
 
-    def discard(self, keys: Iterable[str]) -> None:
-        """Forget what is under the keys; raises as `store` does."""
-        doomed = list(keys)
-        self._patiently(lambda: self._objects.delete(doomed))
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete the objects under some keys; raises as `store` does."""
+        listed = list(keys)
+        self._with_retries(lambda: self._storage.delete(listed))
 
     def _read_embedding(self, key: str) -> Embedding:
         return Embedding.from_bytes(self.fetch(key))
 
-    def _patiently(self, action: Callable[[], T]) -> T:
+    def _with_retries(self, action: Callable[[], T]) -> T:
         deadline = time.monotonic() + RETRY_DEADLINE_S
         while True:
             try:
@@ -138,4 +138,4 @@ class Persistence:
             except UnavailableError as error:
                 if time.monotonic() > deadline or self._stopping.wait(RETRY_S):
                     raise
-                log.warning("Trying again: %s", error)
+                log.warning("Retrying: %s", error)

@@ -1,6 +1,6 @@
-"""The worker with the device: a shift is worked whenever the bell rings, and once at the start without it.
+"""The process of a worker with the device: it runs the loop at its start and on every wake-up message.
 
-Composition only: it knows neither what is done in a shift nor how.
+Composition only: it knows neither the steps of the loop nor how jobs are done.
 """
 
 import logging
@@ -29,64 +29,65 @@ from worker.outputs.safety import SafetyFilter
 from worker.persistence import Persistence
 
 EX_DEVICE_LOST = 70
-"""The exit code when the device must be opened anew, which takes a new process."""
+"""The exit code when the device is lost: only a new process can open it again."""
 
 log = logging.getLogger(__name__)
 
 
 class WorkerProcess:
-    """One worker's parts, open.
+    """The parts of one worker, open.
 
     Attributes:
-        stopping: set it and the shift hands everything back.
+        stopping: set it and the loop releases all jobs.
+        heartbeat: extends the leases while it is entered.
     """
 
     def __init__(self, service: Service) -> None:
         self.stopping = threading.Event()
         self._service = service
         self._worker_id = f"{socket.gethostname()[:60]}-{os.getpid()}-{secrets.token_hex(4)}"
-        self._ledger = Persistence(service, self.stopping)
-        self._desk = ModelCache(service.catalogue, self._publish, SafetyFilter(service.settings.safety))
-        self.lease = Heartbeat(service, self._presence)
-        self._shift = WorkerLoop(service, self._worker_id, self._desk, self.lease, self.stopping)
+        self._persistence = Persistence(service, self.stopping)
+        self._model_cache = ModelCache(service.catalogue, self._publish_card, SafetyFilter(service.settings.safety))
+        self.heartbeat = Heartbeat(service, self._presence)
+        self._loop = WorkerLoop(service, self._worker_id, self._model_cache, self.heartbeat, self.stopping)
 
     def prepare(self) -> None:
-        """Load the model that is asked for most, so that the first picture need not wait for it; then work."""
+        """Load the default model, so that the first picture need not wait for it, then run the loop."""
         try:
-            self._desk.station(self._service.catalogue.default.name)
-            self.lease.beat()
+            self._model_cache.get(self._service.catalogue.default.name)
+            self.heartbeat.beat()
         except (DTIError, UnavailableError) as error:
             log.warning("The default model was not loaded: %s", error)
         self.work()
 
     def work(self) -> None:
-        """Work one shift."""
+        """Run the loop until no work is left."""
         try:
-            self._shift.work()
+            self._loop.work()
         except UnavailableError as error:
-            log.warning("The shift ended early: %s", error)
+            log.warning("The loop ended early: %s", error)
         except torch.AcceleratorError as error:
-            # The process cannot use the device any more; the jobs are taken over when their leases end.
+            # This process cannot use the device any more; other workers take the jobs over when their leases end.
             log.exception("The device is lost")
             raise WorkerTerminate(EX_DEVICE_LOST) from error
 
-    def leave(self) -> None:
-        """Say that this worker is gone."""
+    def unregister(self) -> None:
+        """Remove this worker from the active workers."""
         try:
             with self._service.database.writing() as session:
                 workers.gone(session, self._worker_id)
         except UnavailableError as error:
-            log.warning("Nobody was told that this worker ends: %s", error)
+            log.warning("This worker was not unregistered: %s", error)
 
-    def _publish(self, model: str, card: Mapping[str, object]) -> None:
-        self._ledger.write(lambda session: workers.publish_card(session, model, card, now()))
+    def _publish_card(self, model: str, card: Mapping[str, object]) -> None:
+        self._persistence.write(lambda session: workers.publish_card(session, model, card, now()))
 
     def _presence(self) -> Presence:
-        training, rendering = self._desk.paces.training, self._desk.paces.rendering
+        training, rendering = self._model_cache.throughputs.training, self._model_cache.throughputs.rendering
         return Presence(
             worker_id=self._worker_id,
-            device=self._desk.device,
-            models=self._desk.models,
+            device=self._model_cache.device,
+            models=self._model_cache.models,
             training_steps=training.steps,
             training_s=training.seconds,
             picture_steps=rendering.steps,
@@ -95,19 +96,19 @@ class WorkerProcess:
 
 
 def run(settings: Settings) -> int:
-    """Work until a signal ends it; returns the exit code."""
+    """Work until a signal ends the process; returns the exit code."""
     service = Service.open(settings)
-    device = WorkerProcess(service)
+    process = WorkerProcess(service)
     app = celery_app.make_celery(settings, [queue_name(model) for model in service.catalogue])
 
     @app.task(name=TASK)  # type: ignore[untyped-decorator]
-    def ring(model: str) -> None:  # noqa: ARG001 - a shift takes what there is; the model chose the queue
-        device.work()
+    def wake(model: str) -> None:  # noqa: ARG001 - the model chose the queue; the loop claims jobs of all models
+        process.work()
 
     try:
-        with device.lease:
-            code = celery_app.run(app, at_start=device.prepare, at_stop=device.stopping.set)
-        device.leave()
+        with process.heartbeat:
+            code = celery_app.run(app, at_start=process.prepare, at_stop=process.stopping.set)
+        process.unregister()
         return code
     finally:
         service.close()

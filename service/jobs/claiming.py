@@ -68,8 +68,8 @@ class Claim:
     safety: Policy
     pictures: tuple[TrainingPicture, ...] = ()
 
-    def room(self, name: str) -> str:
-        """Where in the storage this attempt puts things: nobody else does, or refers to what only lies there."""
+    def prefix(self, name: str) -> str:
+        """The prefix of the object keys that belong to this attempt alone."""
         return f"{name}/{self.job_id}-{self.attempt}"
 
     @property

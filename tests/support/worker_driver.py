@@ -148,7 +148,9 @@ class WorkerDriver:
         self.stopping = threading.Event()
         self.cards = {}
         self.model_cache = ModelCache(service.catalogue, self.cards.__setitem__, SafetyFilter(service.settings.safety))
-        self.heartbeat = Heartbeat(service, lambda: Presence(worker_id=name, device="cpu", models=self.model_cache.models))
+        self.heartbeat = Heartbeat(
+            service, lambda: Presence(worker_id=name, device="cpu", models=self.model_cache.models)
+        )
         self.loop = WorkerLoop(service, name, self.model_cache, self.heartbeat, self.stopping)
 
     def work(self):

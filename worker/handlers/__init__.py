@@ -1,4 +1,4 @@
-"""What is done for each kind of job; the shift knows only the kinds' common border."""
+"""The handlers, one for each kind of job; the loop knows only their common interface."""
 
 from collections.abc import Mapping
 

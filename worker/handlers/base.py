@@ -1,6 +1,7 @@
-"""One claimed job on the device, whatever its kind: what the shift asks of it, and how its way is told.
+"""One claimed job on the device: the interface that the loop drives, whatever the job's kind, and its progress.
 
-It knows no database rule beyond the calls of service.jobs, and not who else is on the device.
+Handlers know the calls of service.jobs and the model that they run on. They know neither database rules nor the other
+jobs on the device.
 """
 
 import time
@@ -14,95 +15,95 @@ from worker.loaded_model import LoadedModel
 from worker.persistence import Persistence
 
 REPORT_EVERY_S = 0.5
-"""Between two reports of progress: often enough for a bar that moves, rare enough to cost nothing."""
+"""Between two progress reports: often enough for a moving progress bar, rare enough to cost nothing."""
 
 
 class ProgressMeter:
-    """How far a job is, when that is to be told again, and how long the rest will take.
+    """The progress of a job: its step, the estimated remaining time, and when the next report is due.
 
     Args:
-        step: where it stands now.
-        total: where it ends.
+        step: the current step.
+        total: the last step.
     """
 
     def __init__(self, step: int, total: int) -> None:
-        self.step = self._first = step
+        self.step = self._first_step = step
         self.total = total
-        self._start = self._told = time.monotonic()
+        self._started_at = self._reported_at = time.monotonic()
 
     def due(self) -> bool:
-        """Whether to report now; answering yes counts as having reported."""
+        """Whether to report now; True counts as a report."""
         now = time.monotonic()
-        if now - self._told < REPORT_EVERY_S:
+        if now - self._reported_at < REPORT_EVERY_S:
             return False
-        self._told = now
+        self._reported_at = now
         return True
 
     def eta_s(self) -> float | None:
-        """The seconds that the rest takes at the pace so far; None before the first step."""
-        if self.step == self._first:
+        """Remaining seconds at the average pace of this attempt; None before its first step."""
+        if self.step == self._first_step:
             return None
-        return (time.monotonic() - self._start) / (self.step - self._first) * (self.total - self.step)
+        return (time.monotonic() - self._started_at) / (self.step - self._first_step) * (self.total - self.step)
 
 
 class Handler(ABC):
     """A job from its inputs to its last write.
 
-    Every call may raise: LeaseLostError where the job is no longer this worker's, DTIError and ServiceError where it
-    cannot be done. The shift then takes it out of the engines.
+    Every method may raise LeaseLostError when the job no longer belongs to this worker, and DTIError or ServiceError
+    when the job cannot be done. The loop then removes the job from the engines.
 
     Attributes:
         claim: the job, with its newest checkpoint.
-        station: the model that it runs on.
-        trainings: how many places it takes in the trainer.
+        loaded_model: the model that the job runs on.
+        trainings: trainings of the job in the trainer.
     """
 
     trainings = 0
 
-    def __init__(self, claim: Claim, station: LoadedModel, ledger: Persistence) -> None:
+    def __init__(self, claim: Claim, loaded_model: LoadedModel, persistence: Persistence) -> None:
         self.claim = claim
-        self.station = station
-        self._ledger = ledger
+        self.loaded_model = loaded_model
+        self._persistence = persistence
 
     @property
     def owner_id(self) -> str:
-        """Whose job it is."""
+        """The job's owner, charged for the device time."""
         return self.claim.owner_id
 
     @property
-    def rendering(self) -> int:
-        """How many pictures of it were in the renderer's last step."""
+    def active_pictures(self) -> int:
+        """Pictures of the job in the renderer's last step."""
         return 0
 
     @property
     @abstractmethod
     def pictures(self) -> int:
-        """How many pictures it has in the renderer or waiting for it."""
+        """Pictures of the job that use the worker's capacity: in the renderer or waiting for a slot."""
 
     @abstractmethod
-    def begin(self) -> None:
-        """Fetch what the job needs and enter the engines."""
+    def start(self) -> None:
+        """Fetch the inputs and enter the engines."""
 
     @abstractmethod
-    def settle(self, updates: Mapping[Run, Update]) -> bool:
-        """Write down what the engines have done for the job since the last call.
+    def collect(self, updates: Mapping[Run, Update]) -> bool:
+        """Write down the engines' results for this job since the last call.
 
         Args:
-            updates: what the last update did to each training; empty where there was none.
+            updates: the last update of each training; empty when no training was updated.
 
         Returns:
             Whether the job has ended.
         """
 
     @abstractmethod
-    def leave(self) -> None:
-        """Take everything of the job out of the engines."""
+    def abort(self) -> None:
+        """Remove the job's pictures and trainings from the engines."""
 
     @abstractmethod
-    def keep(self) -> None:
-        """Store what another attempt can go on from."""
+    def checkpoint(self) -> None:
+        """Store the state from which another attempt can continue."""
 
 
 def now() -> datetime:
-    """The moment that a write is dated with."""
+    """The current time in UTC, as writes are dated."""
     return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""What was learned, put into the storage and told: the same for trainings, imports and blends. Knows no job."""
+"""Storing an embedding and describing it: common to trainings, imports and blends. Knows no job."""
 
 import hashlib
 
@@ -10,36 +10,39 @@ from service.rpc import KEPT_NEIGHBOURS
 from worker.persistence import Persistence
 
 
-def store(ledger: Persistence, owner_id: str, room: str, embedding: Embedding, family: Family) -> EmbeddingMade:
-    """What is to be written of an embedding, which lies in the storage from now on.
+def store(persistence: Persistence, owner_id: str, prefix: str, embedding: Embedding, family: Family) -> EmbeddingMade:
+    """Put an embedding into the storage.
 
     Args:
-        ledger: reaches the storage.
-        owner_id: whose it is.
-        room: where in the storage.
-        embedding: what was learned.
-        family: the model that it was learned for, whose words are its neighbours.
+        persistence: reaches the storage.
+        owner_id: the embedding's owner.
+        prefix: of the object's key, after the owner's.
+        embedding: the embedding to store.
+        family: the model that the embedding belongs to; its vocabulary has the neighbours.
+
+    Returns:
+        The description of the stored embedding, for the database.
 
     Raises:
-        EmbeddingFormatError: it holds something that a file must not.
-        EmbeddingMismatchError: it was learned for another model.
-        UnavailableError: the store did not answer for a minute, or the worker is stopping.
+        EmbeddingFormatError: it holds values that a file must not hold.
+        EmbeddingMismatchError: it belongs to another model.
+        UnavailableError: the storage did not answer until the deadline, or the worker is stopping.
     """
     data = embedding.to_bytes()
-    found = neighbours(embedding, family, KEPT_NEIGHBOURS)
-    key = ledger.store(owner_id, room, data, extension="safetensors", content_type="application/octet-stream")
+    nearest = neighbours(embedding, family, KEPT_NEIGHBOURS)
+    key = persistence.store(owner_id, prefix, data, extension="safetensors", content_type="application/octet-stream")
     return EmbeddingMade(
         sha256=hashlib.sha256(data).hexdigest(),
         key=key,
-        encoders=_outline(embedding),
+        encoders=_summary(embedding),
         bytes=len(data),
         steps=embedding.steps,
-        neighbours=found,
+        neighbours=nearest,
     )
 
 
-def _outline(embedding: Embedding) -> dict[str, dict[str, int | float]]:
-    """What is told of an embedding without reading it."""
+def _summary(embedding: Embedding) -> dict[str, dict[str, int | float]]:
+    """Shape and mean magnitude by encoder, so that the API need not read the file."""
     return {
         name: {
             "vectors": rows.direction.shape[0],

@@ -11,12 +11,12 @@ from worker.outputs.plans import PicturePlan
 
 
 class GenerateHandler(PicturesHandler):
-    """One frame a picture, and nothing besides."""
+    """One plan a picture; no composites."""
 
-    def frames(self) -> Sequence[PicturePlan]:
-        """The pictures that were asked for."""
+    def plans(self) -> Sequence[PicturePlan]:
+        """The requested pictures."""
         return plans.generation(self.claim.input, self._embeddings())
 
-    def extras(self, pictures: Sequence[Image.Image]) -> Iterator[NewImage]:  # noqa: ARG002 - one border for all kinds
-        """Nothing."""
+    def composites(self, pictures: Sequence[Image.Image]) -> Iterator[NewImage]:  # noqa: ARG002 - the common interface
+        """None."""
         return iter(())

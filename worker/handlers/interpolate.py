@@ -16,28 +16,28 @@ SHEET_COLUMNS = 8
 
 
 class InterpolateHandler(PicturesHandler):
-    """One frame a share; on request an animation and a contact sheet of them."""
+    """One plan a share; on request an animation and a contact sheet."""
 
-    whole = True
+    requires_all = True
 
-    def frames(self) -> Sequence[PicturePlan]:
-        """The job's first two concepts are those between which its shares lie."""
+    def plans(self) -> Sequence[PicturePlan]:
+        """A picture at every share between the job's first two concepts."""
         embeddings = self._embeddings()
         ends = [embeddings[pin.name] for pin in self.claim.concepts[:2]]
         return plans.interpolation(self.claim.input, ends, embeddings)
 
-    def extras(self, pictures: Sequence[Image.Image]) -> Iterator[NewImage]:
-        """The animation and the contact sheet where they are asked for."""
+    def composites(self, pictures: Sequence[Image.Image]) -> Iterator[NewImage]:
+        """The animation and the contact sheet, as requested."""
         asked = self.claim.input
-        provenance = plans.of_all(self._provenance(self._frames[0]), asked["shares"])
+        provenance = plans.sequence_provenance(self._provenance(self._plans[0]), asked["shares"])
         if asked["animation"] is not None:
-            data = to_animation(pictures, asked["animation"], provenance.parameters())
-            yield self._extra("animation", PictureFile(data, asked["animation"], *pictures[0].size))
+            data = to_animation(pictures, asked["animation"], provenance.infotext())
+            yield self._composite("animation", PictureFile(data, asked["animation"], *pictures[0].size))
         if asked["contact_sheet"]:
             sheet = contact_sheet(pictures, SHEET_COLUMNS, [f"{share:.2f}" for share in asked["shares"]])
-            yield self._extra("contact_sheet", encode(sheet, "png", provenance))
+            yield self._composite("contact_sheet", encode(sheet, "png", provenance))
 
-    def _extra(self, role: Role, file: PictureFile) -> NewImage:
-        return self._ledger.store_image(
+    def _composite(self, role: Role, file: PictureFile) -> NewImage:
+        return self._persistence.store_image(
             self.claim, role, 0, file, seed=self.claim.input["seed"], prompt=self.claim.input["prompt"]
         )

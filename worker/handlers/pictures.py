@@ -1,6 +1,6 @@
-"""Jobs whose result is pictures: they enter the renderer as there is room, and are stored as they are finished.
+"""Jobs that produce pictures: plans enter the renderer as slots become free, finished pictures are stored at once.
 
-Which pictures, and what is put together from them, is each kind's own.
+Each kind decides which pictures it plans and which composites it makes from them.
 """
 
 from abc import abstractmethod
@@ -26,108 +26,110 @@ from worker.persistence import Persistence
 
 
 class PicturesHandler(Handler):
-    """Renders the frames of a job, in their order."""
+    """Renders the picture plans of a job, in order."""
 
-    whole = False
-    """Whether it is nothing without any one of its pictures."""
+    requires_all = False
+    """Whether every picture must succeed."""
 
-    def __init__(self, claim: Claim, station: LoadedModel, ledger: Persistence) -> None:
-        super().__init__(claim, station, ledger)
-        self._frames: Sequence[PicturePlan] = ()
+    def __init__(self, claim: Claim, loaded_model: LoadedModel, persistence: Persistence) -> None:
+        super().__init__(claim, loaded_model, persistence)
+        self._plans: Sequence[PicturePlan] = ()
         self._waiting: deque[int] = deque()
         self._slots: dict[int, Slot] = {}
         self._pictures: dict[int, Image.Image | None] = {}
-        self._course = ProgressMeter(0, claim.total)
+        self._progress = ProgressMeter(0, claim.total)
 
     @abstractmethod
-    def frames(self) -> Sequence[PicturePlan]:
-        """What is to be rendered."""
+    def plans(self) -> Sequence[PicturePlan]:
+        """The pictures to render."""
 
     @abstractmethod
-    def extras(self, pictures: Sequence[Image.Image]) -> Iterator[NewImage]:
-        """What is put together, and stored, once all pictures are there."""
+    def composites(self, pictures: Sequence[Image.Image]) -> Iterator[NewImage]:
+        """Files made from the finished pictures, such as an animation; stored as they are made."""
 
     @property
     def pictures(self) -> int:
-        """How many are not finished."""
+        """Pictures that are not finished."""
         return len(self._waiting) + len(self._slots)
 
     @property
-    def rendering(self) -> int:
-        """Those that have entered and are not stored."""
+    def active_pictures(self) -> int:
+        """Pictures in the renderer."""
         return len(self._slots)
 
-    def begin(self) -> None:
-        """Fetch the concepts and enter the renderer as far as there is room."""
-        self._frames = self.frames()
-        self._waiting.extend(range(len(self._frames)))
-        self._enter()
+    def start(self) -> None:
+        """Fetch the concepts and fill the free slots of the renderer."""
+        self._plans = self.plans()
+        self._waiting.extend(range(len(self._plans)))
+        self._fill_slots()
 
-    def settle(self, updates: Mapping[Run, Update]) -> bool:  # noqa: ARG002 - one border for all kinds of jobs
-        """Store the pictures that are finished; the last ones end the job."""
-        finished = [self._finished(position, slot) for position, slot in list(self._slots.items()) if slot.finished]
-        images = [image for image in finished if image is not None]
-        self._enter()
-        if len(self._pictures) == len(self._frames):
-            self._end(images)
+    def collect(self, updates: Mapping[Run, Update]) -> bool:  # noqa: ARG002 - the common interface
+        """Store finished pictures; the last ones end the job."""
+        finished = {position: slot for position, slot in self._slots.items() if slot.finished}
+        images = [image for position, slot in finished.items() if (image := self._store(position, slot)) is not None]
+        self._fill_slots()
+        if len(self._pictures) == len(self._plans):
+            self._finish(images)
             return True
-        self._course.step = self._steps_done()
-        if images or self._course.due():
-            self._ledger.write(lambda session: self._report(session, images))
+        self._progress.step = self._steps_done()
+        if images or self._progress.due():
+            self._persistence.write(lambda session: self._report(session, images))
         return False
 
-    def leave(self) -> None:
-        """Give up the pictures that are not finished."""
+    def abort(self) -> None:
+        """Remove the unfinished pictures from the renderer."""
         for slot in self._slots.values():
-            self.station.renderer.dismiss(slot)
+            self.loaded_model.renderer.dismiss(slot)
         self._slots.clear()
 
-    def keep(self) -> None:
-        """Nothing: a picture is made anew, the same, in little time."""
+    def checkpoint(self) -> None:
+        """Nothing to store: another attempt renders the same pictures again in seconds."""
 
     def _embeddings(self) -> dict[str, Embedding]:
-        """The job's concepts by name, as they were when the job was made."""
-        return {pin.name: self._ledger.embedding(pin.embedding_key) for pin in self.claim.concepts if pin.embedding_key}
+        """The job's concepts by name, in the version that was pinned at submission."""
+        return {
+            pin.name: self._persistence.embedding(pin.embedding_key) for pin in self.claim.concepts if pin.embedding_key
+        }
 
-    def _enter(self) -> None:
-        renderer = self.station.renderer
-        while self._waiting and len(renderer.slots) < self.station.picture_room:
+    def _fill_slots(self) -> None:
+        renderer = self.loaded_model.renderer
+        while self._waiting and len(renderer.slots) < self.loaded_model.max_pictures:
             position = self._waiting[0]
-            self._slots[position] = renderer.admit(self._frames[position].work)
+            self._slots[position] = renderer.admit(self._plans[position].work)
             self._waiting.popleft()
 
-    def _finished(self, position: int, slot: Slot) -> NewImage | None:
-        """The picture of a slot, stored; None where it may not be shown. Raises the slot's error if there is none."""
+    def _store(self, position: int, slot: Slot) -> NewImage | None:
+        """Store a finished slot's picture; None when the safety policy withholds it. Raises the slot's error."""
         del self._slots[position]
         if slot.picture is None:
             raise slot.error or AssertionError("A finished slot has a picture or an error.")
-        picture, verdict = self.station.inspector.treat(slot.picture, self.claim.safety)
+        picture, verdict = self.loaded_model.safety_filter.apply(slot.picture, self.claim.safety)
         self._pictures[position] = picture
         if picture is None:
             return None
-        frame, prompt = self._frames[position], self.claim.input["prompt"]
-        file = encode(picture, self.claim.input["format"], self._provenance(frame))
-        return self._ledger.store_image(
+        plan, prompt = self._plans[position], self.claim.input["prompt"]
+        file = encode(picture, self.claim.input["format"], self._provenance(plan))
+        return self._persistence.store_image(
             self.claim,
             "image",
             position,
             file,
-            seed=frame.work.seed,
+            seed=plan.work.seed,
             prompt=prompt,
-            share=frame.share,
+            share=plan.share,
             verdict=verdict,
         )
 
-    def _provenance(self, frame: PicturePlan) -> Provenance:
-        return frame.provenance(
+    def _provenance(self, plan: PicturePlan) -> Provenance:
+        return plan.provenance(
             prompt=self.claim.input["prompt"],
             model=self.claim.model,
-            fingerprint=self.station.family.fingerprint,
+            fingerprint=self.loaded_model.family.fingerprint,
             concepts={pin.name: pin.embedding_sha256 for pin in self.claim.concepts},
         )
 
     def _steps_done(self) -> int:
-        finished = sum(self._frames[position].work.steps for position in self._pictures)
+        finished = sum(self._plans[position].work.steps for position in self._pictures)
         return finished + sum(slot.step for slot in self._slots.values())
 
     def _report(self, session: Session, images: Sequence[NewImage]) -> None:
@@ -136,22 +138,23 @@ class PicturesHandler(Handler):
         jobs.progress(
             session,
             self.claim,
-            step=self._course.step,
-            total=self._course.total,
+            step=self._progress.step,
+            total=self._progress.total,
             loss=None,
-            eta_s=self._course.eta_s(),
+            eta_s=self._progress.eta_s(),
             now=now(),
         )
 
-    def _end(self, images: Sequence[NewImage]) -> None:
-        shown = [picture for _, picture in sorted(self._pictures.items(), key=itemgetter(0)) if picture is not None]
-        if len(shown) < (len(self._frames) if self.whole else 1):
-            raise OutputRefusedError(len(self._frames) - len(shown), len(self._frames))
-        extras = list(self.extras(shown))
+    def _finish(self, images: Sequence[NewImage]) -> None:
+        in_order = sorted(self._pictures.items(), key=itemgetter(0))
+        shown = [picture for _, picture in in_order if picture is not None]
+        if len(shown) < (len(self._plans) if self.requires_all else 1):
+            raise OutputRefusedError(len(self._plans) - len(shown), len(self._plans))
+        composites = list(self.composites(shown))
 
         def write(session: Session) -> None:
-            for image in (*images, *extras):
+            for image in (*images, *composites):
                 jobs.add_image(session, self.claim, image, now())
             jobs.succeed(session, self.claim, now())
 
-        self._ledger.write(write)
+        self._persistence.write(write)

@@ -1,6 +1,6 @@
-"""RPCs: done at once between two steps of the others, because a request waits for them.
+"""RPCs: computed at once between two steps of the other jobs, because an HTTP request waits for the result.
 
-What is asked and what is written at the end stands in service.rpc; what is computed, in dti.
+Inputs and results are defined in service.rpc; the computations, in dti.
 """
 
 import io
@@ -27,10 +27,10 @@ from worker.persistence import Persistence
 
 
 class RpcHandler(Handler):
-    """One RPC, which has ended when it has begun."""
+    """One RPC; it is finished when `start` returns."""
 
-    def __init__(self, claim: Claim, station: LoadedModel, ledger: Persistence) -> None:
-        super().__init__(claim, station, ledger)
+    def __init__(self, claim: Claim, loaded_model: LoadedModel, persistence: Persistence) -> None:
+        super().__init__(claim, loaded_model, persistence)
         self._tasks: Mapping[rpc.Task, Callable[[], None]] = {
             "import": self._import,
             "blend": self._blend,
@@ -41,88 +41,88 @@ class RpcHandler(Handler):
 
     @property
     def pictures(self) -> int:
-        """None: it enters no engine."""
+        """None: an RPC enters no engine."""
         return 0
 
-    def begin(self) -> None:
-        """Do all of it."""
+    def start(self) -> None:
+        """Compute and store the result."""
         self._tasks[self.claim.input["task"]]()
 
-    def settle(self, updates: Mapping[Run, Update]) -> bool:  # noqa: ARG002 - one border for all kinds of jobs
-        """It has ended."""
+    def collect(self, updates: Mapping[Run, Update]) -> bool:  # noqa: ARG002 - the common interface
+        """The RPC has ended."""
         return True
 
-    def leave(self) -> None:
-        """Nothing: it is in no engine."""
+    def abort(self) -> None:
+        """Nothing to remove: an RPC enters no engine."""
 
-    def keep(self) -> None:
-        """Nothing: another attempt begins anew."""
+    def checkpoint(self) -> None:
+        """Nothing to store: another attempt starts over."""
 
     def _import(self) -> None:
-        adopted = formats.adopt(
-            formats.detect_and_read(self._ledger.fetch(_there(self.claim.file_key))),
-            family=self.station.family,
+        converted = formats.adopt(
+            formats.detect_and_read(self._persistence.fetch(_required(self.claim.file_key))),
+            family=self.loaded_model.family,
             trigger=self.claim.input["concept"]["name"],
             class_word=self.claim.input["concept"]["class_word"],
             normalize=self.claim.input["normalize"],
         )
         norms = {
-            encoder: {"before": before, "after": adopted.norms_after[encoder]}
-            for encoder, before in adopted.norms_before.items()
+            encoder: {"before": before, "after": converted.norms_after[encoder]}
+            for encoder, before in converted.norms_before.items()
         }
-        self._make(adopted.embedding, told={"norms": norms})
+        self._create_concept(converted.embedding, details={"norms": norms})
 
     def _blend(self) -> None:
         parts = [self._embedding(position) for position in range(len(self.claim.concepts))]
         blended = blend(list(zip(parts, self.claim.input["weights"], strict=True)))
-        self._make(replace(blended, trigger=self.claim.input["concept"]["name"]), told={})
+        self._create_concept(replace(blended, trigger=self.claim.input["concept"]["name"]), details={})
 
     def _export(self) -> None:
         data, extension = formats.write(self._embedding(0), self.claim.input["format"])
-        key = self._ledger.store(
+        key = self._persistence.store(
             self.claim.owner_id,
-            self.claim.room("rpc"),
+            self.claim.prefix("rpc"),
             data,
             extension=extension.removeprefix("."),
             content_type="application/octet-stream",
         )
-        self._write(key, lambda session: rpc.finish_export(session, self.claim, key, extension, now()))
+        self._finish(key, lambda session: rpc.finish_export(session, self.claim, key, extension, now()))
 
     def _neighbours(self) -> None:
-        found = neighbours(self._embedding(0), self.station.family, rpc.KEPT_NEIGHBOURS)
-        self._ledger.write(lambda session: rpc.finish_neighbours(session, self.claim, found, now()))
+        nearest = neighbours(self._embedding(0), self.loaded_model.family, rpc.KEPT_NEIGHBOURS)
+        self._persistence.write(lambda session: rpc.finish_neighbours(session, self.claim, nearest, now()))
 
     def _inspect(self) -> None:
-        verdicts = [self._verdict(self._ledger.fetch(key)) for key in self.claim.input["pictures"]]
-        self._ledger.write(lambda session: rpc.finish_inspection(session, self.claim, verdicts, now()))
+        verdicts = [self._assess(self._persistence.fetch(key)) for key in self.claim.input["pictures"]]
+        self._persistence.write(lambda session: rpc.finish_inspection(session, self.claim, verdicts, now()))
 
-    def _verdict(self, data: bytes) -> Mapping[str, Any]:
-        return self.station.inspector.judge(Image.open(io.BytesIO(data))).told()
+    def _assess(self, data: bytes) -> Mapping[str, Any]:
+        return self.loaded_model.safety_filter.assess(Image.open(io.BytesIO(data))).told()
 
-    def _make(self, embedding: Embedding, told: Mapping[str, Any]) -> None:
-        """Make a concept of an embedding, or leave nothing behind."""
-        made = embeddings.store(
-            self._ledger, self.claim.owner_id, self.claim.room("embeddings"), embedding, self.station.family
+    def _create_concept(self, embedding: Embedding, details: Mapping[str, Any]) -> None:
+        """Create a concept from an embedding; on failure the stored file is deleted."""
+        stored = embeddings.store(
+            self._persistence, self.claim.owner_id, self.claim.prefix("embeddings"), embedding, self.loaded_model.family
         )
-        finish = partial(rpc.finish_concept, claim=self.claim, made=made, now=now(), told=told)
-        self._write(made.key, finish)
+        finish = partial(rpc.finish_concept, claim=self.claim, made=stored, now=now(), told=details)
+        self._finish(stored.key, finish)
 
-    def _write(self, key: str, finish: Callable[[Session], None]) -> None:
-        """Write the end of the RPC, or forget the object that was stored for it.
+    def _finish(self, key: str, finish: Callable[[Session], None]) -> None:
+        """End the RPC in the database and delete its object if nothing refers to it.
 
-        Its name is this attempt's own: nobody can have begun to refer to it after it was looked for.
+        The key belongs to this attempt alone, so no other row can start to refer to it between look-up and deletion.
         """
         try:
-            self._ledger.write(finish)
+            self._persistence.write(finish)
         finally:
-            # Also without an error: an RPC that was called off meanwhile has ended without it.
-            self._ledger.discard(self._ledger.read(lambda session: unreferenced(session, [key])))
+            # Also without an error: an RPC that was cancelled meanwhile ends without its object.
+            self._persistence.delete(self._persistence.read(lambda session: unreferenced(session, [key])))
 
     def _embedding(self, position: int) -> Embedding:
-        return self._ledger.embedding(_there(self.claim.concepts[position].embedding_key))
+        return self._persistence.embedding(_required(self.claim.concepts[position].embedding_key))
 
 
-def _there(key: str | None) -> str:
+def _required(key: str | None) -> str:
     if key is None:
-        raise AssertionError("An import has a file, and an RPC is about concepts that are ready.")
+        raise AssertionError("An import has a file, and the concepts of an RPC are ready.")
     return key

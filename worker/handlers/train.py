@@ -1,4 +1,4 @@
-"""Trainings: pictures from the storage become an embedding in it, with checkpoints, a curve and previews on the way."""
+"""Trainings: from pictures to an embedding in the storage, with checkpoints, a training curve and previews."""
 
 import io
 import time
@@ -25,21 +25,21 @@ from worker.persistence import Persistence
 
 CHECKPOINT_EVERY_S = 2.0
 CHECKPOINT_EVERY_STEPS = 50
-"""A checkpoint is due when both have passed: what a lost worker costs, against what storing costs everybody."""
+"""A checkpoint is due when both have passed: repeated work after a lost worker, weighed against storage traffic."""
 
 _SAFETENSORS = {"extension": "safetensors", "content_type": "application/octet-stream"}
 
 
 @dataclass
 class CurveBuffer:
-    """The stretch of a training's course that is not written down yet."""
+    """Points of the training curve that are not in the database yet."""
 
     steps: list[int] = field(default_factory=list)
     losses: list[float | None] = field(default_factory=list)
     angles_rad: list[float | None] = field(default_factory=list)
 
     def add(self, step: int, loss: float, angle_rad: float) -> None:
-        """Add what one update did."""
+        """Append the point of one update."""
         self.steps.append(step)
         self.losses.append(loss)
         self.angles_rad.append(angle_rad)
@@ -47,7 +47,7 @@ class CurveBuffer:
 
 @dataclass(frozen=True)
 class Preview:
-    """A picture of the concept as it was after an update, in the making."""
+    """A picture in the renderer that shows the concept after an update."""
 
     step: int
     slot: Slot
@@ -58,119 +58,119 @@ class TrainHandler(Handler):
 
     trainings = 1
 
-    def __init__(self, claim: Claim, station: LoadedModel, ledger: Persistence) -> None:
-        super().__init__(claim, station, ledger)
+    def __init__(self, claim: Claim, loaded_model: LoadedModel, persistence: Persistence) -> None:
+        super().__init__(claim, loaded_model, persistence)
         self._settings = METHODS[claim.method].settings(**claim.input["training"])
-        self._entered: Run | None = None
-        self._course = ProgressMeter(claim.checkpoint_step, self._settings.steps)
+        self._admitted_run: Run | None = None
+        self._progress = ProgressMeter(claim.checkpoint_step, self._settings.steps)
         self._curve = CurveBuffer()
         self._previews: list[Preview] = []
-        self._kept_at = time.monotonic()
+        self._checkpointed_at = time.monotonic()
 
     @property
     def pictures(self) -> int:
-        """None that count: a preview is squeezed in."""
+        """None: previews are rendered beyond the capacity, so that they never wait for it."""
         return 0
 
     @property
-    def rendering(self) -> int:
-        """Its unfinished previews."""
+    def active_pictures(self) -> int:
+        """Unfinished previews."""
         return len(self._previews)
 
-    def begin(self) -> None:
-        """Fetch the pictures and, where there is one, the checkpoint; enter the trainer."""
+    def start(self) -> None:
+        """Fetch the pictures and the checkpoint, if any; enter the trainer."""
         key = self.claim.checkpoint_key
-        checkpoint = self._ledger.fetch(key) if key else None
-        self._entered = self.station.trainer.admit(self._work(), checkpoint)
+        checkpoint = self._persistence.fetch(key) if key else None
+        self._admitted_run = self.loaded_model.trainer.admit(self._work(), checkpoint)
         if verdicts := self._run.material.verdicts:
-            told = {"training_images": _told(self.claim.pictures, verdicts)}
-            self._ledger.write(lambda session: jobs.set_result(session, self.claim, told))
+            result = {"training_images": _assessments(self.claim.pictures, verdicts)}
+            self._persistence.write(lambda session: jobs.set_result(session, self.claim, result))
         if checkpoint is not None:
-            # The attempt before may have ended between the update and its preview.
+            # The previous attempt may have ended between the update and its preview.
             self._preview_if_due()
 
-    def settle(self, updates: Mapping[Run, Update]) -> bool:
-        """Note the update, show previews, keep a checkpoint when one is due; the last update ends the job."""
+    def collect(self, updates: Mapping[Run, Update]) -> bool:
+        """Record the update, store previews and a due checkpoint; the last update ends the job."""
         update = updates.get(self._run)
         if update is not None:
-            self._note(update)
+            self._record(update)
         images = list(self._finished_previews())
         if self._run.finished and not self._previews:
-            self._end(images)
+            self._finish(images)
             return True
-        if images or self._course.due():
-            self._ledger.write(lambda session: self._report(session, images))
+        if images or self._progress.due():
+            self._persistence.write(lambda session: self._report(session, images))
             self._curve = CurveBuffer()
         if self._checkpoint_is_due():
-            self.keep()
+            self.checkpoint()
         return False
 
-    def leave(self) -> None:
-        """Give up the training and its unfinished previews."""
-        if self._entered in self.station.trainer.runs:
-            self.station.trainer.dismiss(self._run)
+    def abort(self) -> None:
+        """Remove the training and its unfinished previews from the engines."""
+        if self._admitted_run in self.loaded_model.trainer.runs:
+            self.loaded_model.trainer.dismiss(self._run)
         for preview in self._previews:
-            if preview.slot in self.station.renderer.slots:
-                self.station.renderer.dismiss(preview.slot)
+            if preview.slot in self.loaded_model.renderer.slots:
+                self.loaded_model.renderer.dismiss(preview.slot)
 
-    def keep(self) -> None:
-        """Store a checkpoint, and note it, where any update was made since the last one."""
+    def checkpoint(self) -> None:
+        """Store a checkpoint if any update was made since the last one."""
         step = self._run.step
         if step == self.claim.checkpoint_step:
             return
-        room = f"checkpoints/{self.claim.job_id}"
-        key = self._ledger.store(self.claim.owner_id, room, self._run.checkpoint(), **_SAFETENSORS)
+        prefix = f"checkpoints/{self.claim.job_id}"
+        key = self._persistence.store(self.claim.owner_id, prefix, self._run.checkpoint(), **_SAFETENSORS)
 
         def write(session: Session) -> str | None:
-            # With the curve up to here: who goes on from the checkpoint does not draw that again.
+            # The curve up to the checkpoint, in the same transaction: the next attempt continues after both.
             self._write_curve(session)
             return jobs.save_checkpoint(session, self.claim, key=key, step=step)
 
-        before = self._ledger.write(write)
+        previous_key = self._persistence.write(write)
         self._curve = CurveBuffer()
         self.claim = replace(self.claim, checkpoint_key=key, checkpoint_step=step)
-        self._kept_at = time.monotonic()
-        if before is not None:
-            self._ledger.discard([before])
+        self._checkpointed_at = time.monotonic()
+        if previous_key is not None:
+            self._persistence.delete([previous_key])
 
     @property
     def _run(self) -> Run:
-        if self._entered is None:
-            raise AssertionError("A training is settled only after it has begun.")
-        return self._entered
+        if self._admitted_run is None:
+            raise AssertionError("The training has not been started.")
+        return self._admitted_run
 
     def _work(self) -> TrainingWork:
-        start = self.claim.initial_embedding_key
+        initial_key = self.claim.initial_embedding_key
         return TrainingWork(
-            pictures=[Image.open(io.BytesIO(self._ledger.fetch(picture.key))) for picture in self.claim.pictures],
+            pictures=[Image.open(io.BytesIO(self._persistence.fetch(picture.key))) for picture in self.claim.pictures],
             captions=[picture.caption for picture in self.claim.pictures],
             class_word=self.claim.class_word,
             trigger=self.claim.concepts[0].name,
             method=self.claim.method,
             learnable_property=self.claim.learnable_property,
             settings=self._settings,
-            initial=self._ledger.embedding(start) if start else None,
+            initial=self._persistence.embedding(initial_key) if initial_key else None,
         )
 
-    def _note(self, update: Update) -> None:
-        """Remember what an update did. Raises its error where it was the training's last."""
+    def _record(self, update: Update) -> None:
+        """Record an update. Raises the update's error if it broke the training."""
         if update.error is not None:
             raise update.error
-        self._course.step = self._run.step
+        self._progress.step = self._run.step
         self._curve.add(self._run.step, update.loss, self._run.angle_rad)
         self._preview_if_due()
 
     def _preview_if_due(self) -> None:
         every = self._settings.preview_every
         if every and self._run.step % every == 0:
-            self._previews.append(Preview(self._run.step, self.station.renderer.admit(self._preview_work())))
+            self._previews.append(Preview(self._run.step, self.loaded_model.renderer.admit(self._preview_work())))
 
     def _preview_work(self) -> PictureWork:
-        """The same prompt and noise every time, for the renderer that serves everybody."""
-        entry, name = self.station.entry, self.claim.concepts[0].name
-        pattern = self._settings.preview_prompt or PLAIN_PROMPTS[self.claim.learnable_property]
+        """The preview after the current update; prompt and noise are the same for all previews."""
+        entry, name = self.loaded_model.entry, self.claim.concepts[0].name
+        template = self._settings.preview_prompt or PLAIN_PROMPTS[self.claim.learnable_property]
         return PictureWork(
-            prompt=pattern.replace("{}", f"<{name}>"),
+            prompt=template.replace("{}", f"<{name}>"),
             concepts={name: self._run.embedding()},
             width=entry.width,
             height=entry.height,
@@ -181,32 +181,32 @@ class TrainHandler(Handler):
         )
 
     def _finished_previews(self) -> Iterator[NewImage]:
-        """The previews that are ready, stored. Raises a slot's error where one could not be made."""
+        """Store the finished previews. Raises the error of a slot that failed."""
         for preview in [preview for preview in self._previews if preview.slot.finished]:
             self._previews.remove(preview)
             if preview.slot.picture is None:
                 raise preview.slot.error or AssertionError("A finished slot has a picture or an error.")
             work = preview.slot.work
-            picture, verdict = self.station.inspector.treat(preview.slot.picture, self.claim.safety)
+            picture, verdict = self.loaded_model.safety_filter.apply(preview.slot.picture, self.claim.safety)
             if picture is None:
                 continue
             file = encode(picture, "png", self._provenance(preview))
-            yield self._ledger.store_image(
+            yield self._persistence.store_image(
                 self.claim, "preview", preview.step, file, seed=work.seed, prompt=work.prompt, verdict=verdict
             )
 
     def _provenance(self, preview: Preview) -> Provenance:
         work = preview.slot.work
-        made = PicturePlan(work=work).provenance(
+        provenance = PicturePlan(work=work).provenance(
             prompt=work.prompt,
             model=self.claim.model,
-            fingerprint=self.station.family.fingerprint,
+            fingerprint=self.loaded_model.family.fingerprint,
             concepts=dict.fromkeys(work.concepts),
         )
-        return replace(made, more={"updates": preview.step})
+        return replace(provenance, more={"updates": preview.step})
 
     def _checkpoint_is_due(self) -> bool:
-        steps, elapsed_s = self._run.step - self.claim.checkpoint_step, time.monotonic() - self._kept_at
+        steps, elapsed_s = self._run.step - self.claim.checkpoint_step, time.monotonic() - self._checkpointed_at
         return steps >= CHECKPOINT_EVERY_STEPS and elapsed_s >= CHECKPOINT_EVERY_S
 
     def _report(self, session: Session, images: Sequence[NewImage]) -> None:
@@ -216,10 +216,10 @@ class TrainHandler(Handler):
         jobs.progress(
             session,
             self.claim,
-            step=self._course.step,
-            total=self._course.total,
+            step=self._progress.step,
+            total=self._progress.total,
             loss=self._run.loss,
-            eta_s=self._course.eta_s(),
+            eta_s=self._progress.eta_s(),
             now=now(),
         )
 
@@ -227,26 +227,25 @@ class TrainHandler(Handler):
         if self._curve.steps:
             jobs.add_metrics(session, self.claim, self._curve.steps, self._curve.losses, self._curve.angles_rad)
 
-    def _end(self, images: Sequence[NewImage]) -> None:
-        embedding = self._run.embedding()
-        made = embeddings.store(
-            self._ledger, self.claim.owner_id, self.claim.room("embeddings"), embedding, self.station.family
-        )
-
-        # Two transactions: the last one begins with the concept, so that it cannot block who deletes that.
-        self._ledger.write(lambda session: self._report(session, images))
-        self._ledger.write(lambda session: jobs.finish_training(session, self.claim, made, now()))
+    def _finish(self, images: Sequence[NewImage]) -> None:
+        embedding, prefix = self._run.embedding(), self.claim.prefix("embeddings")
+        stored = embeddings.store(self._persistence, self.claim.owner_id, prefix, embedding, self.loaded_model.family)
+        # Two transactions: `finish_training` must lock the concept before the job, as a deletion does, or they deadlock.
+        self._persistence.write(lambda session: self._report(session, images))
+        self._persistence.write(lambda session: jobs.finish_training(session, self.claim, stored, now()))
 
 
-def _told(pictures: Sequence[TrainingPicture], verdicts: Sequence[PictureAssessment]) -> list[dict[str, object]]:
-    """What was thought of each picture, as JSON values."""
+def _assessments(
+    pictures: Sequence[TrainingPicture], assessments: Sequence[PictureAssessment]
+) -> list[dict[str, object]]:
+    """The selection's assessment of each picture, as JSON values."""
     return [
         {
             "id": picture.id,
             "filename": picture.filename,
-            "kept": verdict.reason is None,
-            **asdict(verdict),
-            "duplicate_of": None if verdict.duplicate_of is None else pictures[verdict.duplicate_of].id,
+            "kept": assessment.reason is None,
+            **asdict(assessment),
+            "duplicate_of": None if assessment.duplicate_of is None else pictures[assessment.duplicate_of].id,
         }
-        for picture, verdict in zip(pictures, verdicts, strict=True)
+        for picture, assessment in zip(pictures, assessments, strict=True)
     ]

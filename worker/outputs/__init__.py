@@ -1,1 +1,1 @@
-"""Pictures that leave a worker: plans, safety filter, provenance and file encoding."""
+"""Pictures that leave a worker: plans, safety filter, provenance and encoding."""

@@ -1,6 +1,7 @@
-"""Pictures as files: bytes in a chosen format that say how they were made.
+"""Encoding of pictures as files, with their provenance in the metadata.
 
-The same picture, made alike, gives the same bytes, in every run. It knows no engine, no job and no store.
+Encoding is deterministic: the same picture and provenance give the same bytes in every run. It knows no engine, no job
+and no object store.
 """
 
 import io
@@ -19,14 +20,14 @@ CONTENT_TYPES: Mapping[str, str] = {
     "gif": "image/gif",
     "mp4": "video/mp4",
 }
-"""What HTTP calls each format that pictures and animations are written in."""
+"""The media type of each format of pictures and animations."""
 
 _LOSSY_QUALITY = 92
 
 
 @dataclass(frozen=True, slots=True)
 class PictureFile:
-    """A picture or animation as it is stored."""
+    """An encoded picture or animation."""
 
     data: bytes
     format: str
@@ -35,19 +36,19 @@ class PictureFile:
 
     @property
     def content_type(self) -> str:
-        """What HTTP calls the format."""
+        """The media type of the format."""
         return CONTENT_TYPES[self.format]
 
 
 def encode(picture: Image.Image, picture_format: str, provenance: Provenance) -> PictureFile:
-    """A picture with how it was made inside, exactly and for AUTOMATIC1111's readers.
+    """Encode a picture with its provenance, as JSON and as AUTOMATIC1111's infotext.
 
-    In PNG these are the texts `dti` and `parameters`, elsewhere EXIF's ImageDescription and UserComment.
+    In PNG these are the text chunks `dti` and `parameters`, otherwise EXIF's ImageDescription and UserComment.
 
     Args:
-        picture: what to write.
+        picture: the picture.
         picture_format: png, webp or jpeg.
-        provenance: what made the picture.
+        provenance: of the picture.
     """
     buffer = io.BytesIO()
     if picture_format == "png":
@@ -59,12 +60,12 @@ def encode(picture: Image.Image, picture_format: str, provenance: Provenance) ->
 
 def _texts(provenance: Provenance) -> PngImagePlugin.PngInfo:
     texts = PngImagePlugin.PngInfo()
-    texts.add_text("parameters", provenance.parameters())
-    texts.add_text("dti", provenance.exact())
+    texts.add_text("parameters", provenance.infotext())
+    texts.add_text("dti", provenance.to_json())
     return texts
 
 
 def _exif(provenance: Provenance) -> Image.Exif:
-    exif = exif_comment(provenance.parameters())
-    exif[ExifTags.Base.ImageDescription] = provenance.exact()
+    exif = exif_comment(provenance.infotext())
+    exif[ExifTags.Base.ImageDescription] = provenance.to_json()
     return exif

@@ -1,6 +1,6 @@
-"""Which pictures a request means: the works of its frames, in order, and what each picture says of itself.
+"""The plans of a request's pictures: the work of each, in order, and its provenance.
 
-The same for jobs of the service and for the command line. It knows no engine, job or file.
+Used by jobs of the service and by the command line. It knows no engine, job or file.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from worker.outputs.provenance import Provenance
 
 @dataclass(frozen=True, kw_only=True)
 class PicturePlan:
-    """One picture: how it is made and, where it lies between two concepts, where and on which way."""
+    """The work of one picture and, in an interpolation, its share and the mixing method."""
 
     work: PictureWork
     share: float | None = None
@@ -26,13 +26,13 @@ class PicturePlan:
     def provenance(
         self, *, prompt: str, model: str, fingerprint: str, concepts: Mapping[str, str | None]
     ) -> Provenance:
-        """What the picture's file says of it.
+        """The provenance for the picture's file.
 
         Args:
-            prompt: as it was asked, which for an interpolation is not what the work says.
+            prompt: the requested prompt; in an interpolation it differs from the work's.
             model: the model's name.
-            fingerprint: of its weights.
-            concepts: digests of embeddings by the names that were asked for.
+            fingerprint: of the model's weights.
+            concepts: digests of the embeddings by the requested concept names.
         """
         return Provenance(
             prompt=prompt,
@@ -55,7 +55,7 @@ def generation(asked: Mapping[str, Any], concepts: Mapping[str, Embedding]) -> l
 
     Args:
         asked: a generation's input with every default filled in.
-        concepts: the embeddings by the names that the prompts use.
+        concepts: the embeddings by their names in the prompts.
     """
     return [
         PicturePlan(work=_work(asked, asked["prompt"], concepts, asked["seed"] + number))
@@ -66,12 +66,12 @@ def generation(asked: Mapping[str, Any], concepts: Mapping[str, Embedding]) -> l
 def interpolation(
     asked: Mapping[str, Any], ends: Sequence[Embedding], concepts: Mapping[str, Embedding]
 ) -> list[PicturePlan]:
-    """A picture at every share of the way between two concepts, all from the same noise.
+    """A picture at every share between two concepts, all from the same noise.
 
     Args:
         asked: an interpolation's input with every default filled in; `{}` in its prompt stands for the concept.
-        ends: the concepts at the shares 0 and 1.
-        concepts: those that the prompts name besides.
+        ends: the embeddings at the shares 0 and 1.
+        concepts: the embeddings by their names in the prompts.
 
     Raises:
         EmbeddingMismatchError: the ends cannot be mixed.
@@ -91,8 +91,8 @@ def interpolation(
     ]
 
 
-def of_all(first: Provenance, shares: Sequence[float]) -> Provenance:
-    """What an animation or a sheet of an interpolation's pictures says, from what the first of them does."""
+def sequence_provenance(first: Provenance, shares: Sequence[float]) -> Provenance:
+    """The provenance of an animation or contact sheet, from that of its first picture and the shares of all."""
     return replace(first, more={**first.more, "share": ", ".join(f"{share:g}" for share in shares)})
 
 

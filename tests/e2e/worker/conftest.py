@@ -15,7 +15,7 @@ def catalogue(tmp_path_factory):
 
 @pytest.fixture
 def database_url(sqlite_url):
-    """Which database it is concerns the state machine, whose tests ask both."""
+    """SQLite: the state machine's tests cover both databases."""
     return sqlite_url
 
 
@@ -31,7 +31,7 @@ def client(service):
 
 @pytest.fixture
 def make_worker(service):
-    """Makes workers on this test's service, each with a name of its own."""
+    """Makes workers on this test's service, by name."""
     return lambda name="ada": WorkerDriver(service, name)
 
 
@@ -41,11 +41,11 @@ def worker(make_worker):
 
 
 @pytest.fixture
-def working():
-    """A shift in another thread while the block runs; leaving the block waits for its end."""
+def running():
+    """Runs a worker's loop in another thread while the block runs; leaving the block waits for its end."""
 
     @contextmanager
-    def at_work(worker):
+    def run(worker):
         thread = threading.Thread(target=worker.work)
         thread.start()
         try:
@@ -54,4 +54,4 @@ def working():
             thread.join(timeout=60)
             assert not thread.is_alive()
 
-    return at_work
+    return run

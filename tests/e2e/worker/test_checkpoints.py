@@ -1,4 +1,4 @@
-"""What keeps jobs going although workers, messages and maintenance come and go."""
+"""Jobs survive lost workers, lost messages and several maintenance processes."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ def environment(environment):
 
 @pytest.fixture
 def start(environment, tmp_path):
-    """Starts this program's commands as processes; what is left of them ends with the test."""
+    """Starts commands as processes; those still running at the end of the test are killed."""
     started = []
 
     def run(*arguments):
@@ -51,69 +51,69 @@ def claim(service, *, worker="ada"):
         )
 
 
-def rings(service):
+def messages(service):
     with redis.Redis.from_url(service.settings.broker_url) as broker:
         return broker.llen(queue_name(MODEL))
 
 
-def test_a_held_job_outlives_its_lease_and_a_lost_one_is_known_as_lost(client, service):
+def test_a_tracked_job_keeps_its_lease_and_an_expired_one_is_reported_lost(client, service):
     client.generate()
-    (held,) = claim(service)
+    (claimed,) = claim(service)
     worker = WorkerDriver(service)
-    with worker.heartbeat as lease:
-        lease.hold([held])
-        first = client.job(held.job_id).lease_expires_at
-        until(lambda: client.job(held.job_id).lease_expires_at > first + timedelta(seconds=1.5))
-        assert not lease.lost(held)
+    with worker.heartbeat as heartbeat:
+        heartbeat.track([claimed])
+        first = client.job(claimed.job_id).lease_expires_at
+        until(lambda: client.job(claimed.job_id).lease_expires_at > first + timedelta(seconds=1.5))
+        assert not heartbeat.lost(claimed)
         with service.database.writing() as session:
             assert MODEL not in workers.loaded(session, now())
-            assert [desk.worker_id for desk in workers.present(session, now())] == ["ada"]
+            assert [active.worker_id for active in workers.present(session, now())] == ["ada"]
             jobs.expire_leases(session, now() + timedelta(minutes=1), attempts=3)
-        until(lambda: lease.lost(held))
+        until(lambda: heartbeat.lost(claimed))
 
 
-def test_chores_take_jobs_from_the_silent_and_ring_for_others(client, service):
+def test_the_maintenance_requeues_jobs_of_lost_workers_and_wakes_others(client, service):
     job_id = client.generate()
     claim(service)
-    before = rings(service)
-    Maintenance(service).watch(now() + timedelta(minutes=1))
+    before = messages(service)
+    Maintenance(service).expire_leases(now() + timedelta(minutes=1))
     assert (client.job(job_id).status, client.job(job_id).lost_attempts) == ("queued", 1)
-    assert rings(service) > before
+    assert messages(service) > before
 
 
-def test_chores_ring_again_for_a_job_whose_bell_was_lost(client, service):
+def test_the_maintenance_repeats_a_lost_wake_up_message(client, service):
     client.generate()
     with redis.Redis.from_url(service.settings.broker_url) as broker:
         broker.flushall()
-    Maintenance(service).watch(now())
-    assert rings(service) == 0
-    Maintenance(service).watch(now() + timedelta(seconds=2))
-    assert rings(service) == 1
+    Maintenance(service).expire_leases(now())
+    assert messages(service) == 0
+    Maintenance(service).expire_leases(now() + timedelta(seconds=2))
+    assert messages(service) == 1
 
 
-def test_chores_delete_the_checkpoints_of_jobs_that_ended_once_however_many_do_so(client, service):
+def test_checkpoints_of_ended_jobs_are_deleted_also_by_two_maintenance_processes(client, service):
     training = client.train("my-dog")
-    (held,) = claim(service)
-    key = f"{held.owner_id}/checkpoints/{training}/x.safetensors"
+    (claimed,) = claim(service)
+    key = f"{claimed.owner_id}/checkpoints/{training}/x.safetensors"
     service.storage.put(key, b"state", "application/octet-stream")
     with service.database.writing() as session:
-        jobs.save_checkpoint(session, held, key=key, step=3)
-    Maintenance(service).sweep(now())
+        jobs.save_checkpoint(session, claimed, key=key, step=3)
+    Maintenance(service).delete_expired(now())
     assert service.storage.exists(key)
     with service.database.writing() as session:
-        jobs.fail(session, held, "internal_error", "It ended.", now())
+        jobs.fail(session, claimed, "internal_error", "It ended.", now())
     for maintenance in (Maintenance(service), Maintenance(service)):
-        maintenance.sweep(now())
+        maintenance.delete_expired(now())
     assert not service.storage.exists(key)
     assert client.job(training).checkpoint_key is None
 
 
-def test_a_worker_process_works_what_it_finds_hears_the_bell_and_hands_back_when_it_is_stopped(client, service, start):
-    found = client.generate()
+def test_a_worker_process_does_queued_jobs_wakes_for_new_ones_and_releases_them_when_stopped(client, service, start):
+    queued = client.generate()
     worker = start("worker")
-    until(lambda: client.job(found).status == "succeeded", timeout_s=120)
-    rung = client.generate()
-    until(lambda: client.job(rung).status == "succeeded")
+    until(lambda: client.job(queued).status == "succeeded", timeout_s=120)
+    later = client.generate()
+    until(lambda: client.job(later).status == "succeeded")
     training = client.train("my-dog", steps=1000)
     until(lambda: client.job(training).step >= 2)
     worker.send_signal(signal.SIGTERM)
@@ -125,7 +125,7 @@ def test_a_worker_process_works_what_it_finds_hears_the_bell_and_hands_back_when
         assert workers.present(session, now()) == []
 
 
-def test_a_killed_worker_is_replaced_by_the_chores_and_another_with_the_same_rows_in_the_end(client, start):
+def test_a_training_of_a_killed_worker_is_continued_by_another_to_the_same_rows(client, start):
     whole = client.train("whole", seed=5, steps=400)
     worker = start("worker")
     start("worker", "--maintenance")
@@ -142,7 +142,7 @@ def test_a_killed_worker_is_replaced_by_the_chores_and_another_with_the_same_row
 
 
 @pytest.mark.parametrize("arguments", [("worker",), ("worker", "--maintenance")])
-def test_a_broker_that_is_away_does_not_keep_a_worker_from_ending(environment, start, tmp_path, arguments):
+def test_a_worker_ends_although_the_broker_is_unavailable(environment, start, tmp_path, arguments):
     environment["DTI_BROKER_URL"] = "redis://127.0.0.1:1/0"
     process = start(*arguments)
     until(lambda: "Cannot connect" in (tmp_path / "processes.log").read_text(), timeout_s=120)

@@ -1,4 +1,4 @@
-"""The thread that keeps a worker's jobs its own."""
+"""The thread that extends leases."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ from service.workers import Presence
 from tests.support.worker_driver import MODEL, now, until
 from worker.heartbeat import Heartbeat
 
-HERE = Presence(worker_id="ada", device="cpu", models=())
+PRESENCE = Presence(worker_id="ada", device="cpu", models=())
 
 
 def claimed(session):
@@ -25,38 +25,38 @@ def claimed(session):
     return claim
 
 
-def test_a_beat_that_fails_unexpectedly_is_not_the_last(service):
-    tries = []
+def test_beats_go_on_after_an_unexpected_error(service):
+    beats = []
 
     def presence():
-        tries.append(len(tries))
-        if len(tries) == 1:
+        beats.append(len(beats))
+        if len(beats) == 1:
             raise ValueError("unexpected")
-        return HERE
+        return PRESENCE
 
-    lease = Heartbeat(service, presence)
-    lease._lease_s = 0.1
-    with lease:
-        until(lambda: len(tries) > 2, timeout_s=5)
+    heartbeat = Heartbeat(service, presence)
+    heartbeat._lease_s = 0.1
+    with heartbeat:
+        until(lambda: len(beats) > 2, timeout_s=5)
 
 
-def test_a_job_claimed_again_while_a_beat_waits_is_not_taken_for_lost(client, service):
+def test_a_job_claimed_again_during_a_beat_is_not_reported_lost(client, service):
     client.generate()
-    asked = threading.Event()
-    lease = Heartbeat(service, lambda: asked.set() or HERE)
+    beating = threading.Event()
+    heartbeat = Heartbeat(service, lambda: beating.set() or PRESENCE)
     with service.database.writing() as session:
         first = claimed(session)
-    lease.hold([first])
-    beat = threading.Thread(target=lease.beat)
-    # The beat has noted what it holds and waits for the database, which this transaction has for itself.
+    heartbeat.track([first])
+    beat = threading.Thread(target=heartbeat.beat)
+    # The beat has listed its claims and waits for the database, which this transaction has locked.
     with service.database.writing() as session:
         jobs.release(session, first, now())
         beat.start()
-        assert asked.wait(5)
+        assert beating.wait(5)
         time.sleep(0.2)
-        lease.give_up(first)
+        heartbeat.untrack(first)
         second = claimed(session)
-        lease.hold([second])
+        heartbeat.track([second])
     beat.join(10)
     assert not beat.is_alive()
-    assert not lease.lost(second)
+    assert not heartbeat.lost(second)

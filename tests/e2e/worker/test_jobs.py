@@ -11,7 +11,7 @@ from tests.support.worker_driver import MODEL, SIZE_PX
 
 
 def rendered(catalogue, prompt, embeddings, *, seed):
-    """The picture that the library alone makes."""
+    """The picture that the library makes alone."""
     renderer = Renderer(load("sd", Catalogue.load(catalogue)[MODEL].source))
     work = PictureWork(
         prompt=prompt,
@@ -29,7 +29,7 @@ def rendered(catalogue, prompt, embeddings, *, seed):
     return np.asarray(slot.picture).astype(int)
 
 
-def test_a_training_makes_an_embedding_that_the_library_reads(client, worker):
+def test_a_training_makes_an_embedding_that_the_library_loads(client, worker):
     training = client.train("my-dog", steps=5)
     worker.work()
     job, concept, embedding = client.job(training), client.concept("my-dog"), client.embedding("my-dog")
@@ -44,7 +44,7 @@ def test_a_training_makes_an_embedding_that_the_library_reads(client, worker):
     assert concept.embedding.encoders == {"text_encoder": outline}
 
 
-def test_a_training_leaves_its_whole_curve_and_no_checkpoint_behind_its_back(client, worker):
+def test_a_training_has_its_whole_curve(client, worker):
     training = client.train("my-dog", steps=7)
     worker.work()
     curve = client.curve(training)
@@ -53,7 +53,7 @@ def test_a_training_leaves_its_whole_curve_and_no_checkpoint_behind_its_back(cli
     assert curve.angle_rad[0] > 0
 
 
-def test_previews_come_from_the_path_that_serves_and_the_training_ends_after_the_last(client, worker, catalogue):
+def test_previews_match_the_library_and_the_training_ends_after_the_last(client, worker, catalogue):
     training = client.train("my-dog", steps=6, preview_every=3, preview_prompt="a painting of {}")
     worker.work()
     previews = [image for image in client.job(training).images if image.role == "preview"]
@@ -65,15 +65,17 @@ def test_previews_come_from_the_path_that_serves_and_the_training_ends_after_the
     assert abs(last - alone).max() <= 1
 
 
-def test_a_training_says_which_pictures_it_learned_from(client, worker):
+def test_a_training_reports_the_assessment_of_its_pictures(client, worker):
     training = client.train("my-dog", steps=2)
     worker.work()
-    told = client.job(training).result["training_images"]
-    assert [one["id"] for one in told] == [picture.id for picture in client.concept("my-dog").pictures]
-    assert all(one["kept"] is (one["reason"] is None) for one in told)
+    assessments = client.job(training).result["training_images"]
+    assert [assessment["id"] for assessment in assessments] == [
+        picture.id for picture in client.concept("my-dog").pictures
+    ]
+    assert all(assessment["kept"] is (assessment["reason"] is None) for assessment in assessments)
 
 
-def test_a_generation_makes_its_pictures_in_order_each_from_its_own_seed(client, worker, catalogue):
+def test_the_pictures_of_a_generation_are_in_order_and_have_consecutive_seeds(client, worker, catalogue):
     client.train("my-dog", steps=3)
     worker.work()
     generation = client.generate("a photo of <my-dog>", num_images=3, seed=11)
@@ -82,27 +84,27 @@ def test_a_generation_makes_its_pictures_in_order_each_from_its_own_seed(client,
     assert (job.status, job.step, job.total) == ("succeeded", 12, 12)
     assert [(image.position, image.seed) for image in job.images] == [(0, 11), (1, 12), (2, 13)]
     embeddings = {"my-dog": client.embedding("my-dog")}
-    for place, pixels in enumerate(client.pixels_of(generation)):
-        assert abs(pixels - rendered(catalogue, "a photo of <my-dog>", embeddings, seed=11 + place)).max() <= 1
+    for number, pixels in enumerate(client.pixels_of(generation)):
+        assert abs(pixels - rendered(catalogue, "a photo of <my-dog>", embeddings, seed=11 + number)).max() <= 1
 
 
 def test_the_same_request_alone_gives_the_same_bytes(client, worker):
-    made = []
+    files = []
     for _ in range(2):
         generation = client.generate("a photo of the dog", seed=5)
         worker.work()
-        made.append(client.bytes_of(generation))
-    assert made[0] == made[1]
+        files.append(client.bytes_of(generation))
+    assert files[0] == files[1]
 
 
-def test_a_generation_of_more_pictures_than_there_is_room_for_makes_all(client, worker):
+def test_generations_beyond_the_capacity_are_completed(client, worker):
     generation = client.generate(num_images=16)
     second = client.generate(num_images=16, seed=100)
     worker.work()
     assert [len(client.bytes_of(job)) for job in (generation, second)] == [16, 16]
 
 
-def test_an_interpolation_goes_from_one_concept_to_the_other_from_the_same_noise(client, worker, catalogue):
+def test_an_interpolation_mixes_two_concepts_at_every_share_from_the_same_noise(client, worker, catalogue):
     client.train("cat-a", seed=1)
     client.train("dog-b", seed=2)
     worker.work()
@@ -111,8 +113,8 @@ def test_an_interpolation_goes_from_one_concept_to_the_other_from_the_same_noise
     )
     worker.work()
     job = client.job(job_id)
-    frames = [image for image in job.images if image.role == "image"]
-    assert (job.status, [frame.share for frame in frames]) == ("succeeded", [0.0, 0.3, 1.0])
+    pictures = [image for image in job.images if image.role == "image"]
+    assert (job.status, [picture.share for picture in pictures]) == ("succeeded", [0.0, 0.3, 1.0])
     ends = client.embedding("cat-a"), client.embedding("dog-b")
     for share, pixels in zip((0.0, 0.3, 1.0), client.pixels_of(job_id), strict=True):
         mixed = interpolate(*ends, share, "slerp")
@@ -122,7 +124,7 @@ def test_an_interpolation_goes_from_one_concept_to_the_other_from_the_same_noise
     assert Image.open(io.BytesIO(sheet)).width > 3 * SIZE_PX
 
 
-def test_eight_concepts_in_one_batch_are_drawn_as_if_alone(client, worker, catalogue):
+def test_eight_concepts_in_one_batch_give_the_pictures_that_each_gives_alone(client, worker, catalogue):
     names = [f"concept-{'x' * number}" for number in range(8)]
     for seed, name in enumerate(names):
         client.train(name, seed=seed, steps=2)
@@ -134,7 +136,7 @@ def test_eight_concepts_in_one_batch_are_drawn_as_if_alone(client, worker, catal
         assert abs(client.pixels_of(generation)[0] - alone).max() <= 1
 
 
-def test_a_training_can_go_on_from_what_was_learned_before(client, worker):
+def test_a_training_can_continue_from_the_current_embedding(client, worker):
     client.train("my-dog", steps=3)
     worker.work()
     before = client.embedding("my-dog")

@@ -1,4 +1,4 @@
-"""The maintenance go through a real storage for what was left behind."""
+"""Collection of orphaned objects in a real store."""
 
 from datetime import timedelta
 
@@ -9,39 +9,39 @@ from worker.maintenance import Maintenance
 LATER = 2 * GRACE
 
 
-def everything(service):
-    return {one.key for one in service.storage.listed("", 1000)}
+def keys_of(service):
+    return {stored.key for stored in service.storage.listed("", 1000)}
 
 
-def test_what_was_left_behind_is_found_page_by_page_and_by_two_at_once(client, service, worker):
+def test_orphans_are_collected_page_by_page_also_by_two_at_once(client, service, worker):
     client.train("my-dog", preview_every=3)
     job_id = client.generate("a photo of the dog", num_images=2)
     worker.work()
-    kept = everything(service)
+    kept = keys_of(service)
     assert len(kept) >= 5
-    orphans = {f"own_local/{room}/{number}.bin" for room in ("rpc", "images", "pictures") for number in range(3)}
+    orphans = {f"own_local/{prefix}/{number}.bin" for prefix in ("rpc", "images", "pictures") for number in range(3)}
     for key in orphans:
-        service.storage.put(key, b"left behind", "application/octet-stream")
-    service.storage.put("notes.txt", b"somebody's own", "text/plain")
-    Maintenance(service).search(now())
-    assert everything(service) == {*kept, *orphans, "notes.txt"}
+        service.storage.put(key, b"orphan", "application/octet-stream")
+    service.storage.put("notes.txt", b"of another program", "text/plain")
+    Maintenance(service).collect_orphans(now())
+    assert keys_of(service) == {*kept, *orphans, "notes.txt"}
     for maintenance in (Maintenance(service), Maintenance(service)):
-        maintenance.search(now() + LATER, page=2)
-    assert everything(service) == {*kept, "notes.txt"}
+        maintenance.collect_orphans(now() + LATER, page_size=2)
+    assert keys_of(service) == {*kept, "notes.txt"}
     assert client.bytes_of(job_id)
 
 
-def test_a_search_goes_on_where_the_last_one_stopped_and_begins_anew(service, monkeypatch):
-    monkeypatch.setattr("worker.maintenance.PAGES", 1)
+def test_a_collection_continues_after_the_last_page_and_starts_over_at_the_end(service, monkeypatch):
+    monkeypatch.setattr("worker.maintenance.PAGES_PER_RUN", 1)
     keys = [f"own_local/pictures/{number}.png" for number in range(3)]
     for key in keys:
-        service.storage.put(key, b"left behind", "image/png")
+        service.storage.put(key, b"orphan", "image/png")
     maintenance = Maintenance(service)
-    left = []
+    remaining = []
     for _ in range(3):
-        maintenance.search(now() + LATER, page=2)
-        left.append(len(everything(service)))
-    assert left == [1, 0, 0]
-    service.storage.put(keys[0], b"left behind", "image/png")
-    maintenance.search(now() + LATER + timedelta(minutes=1), page=2)
-    assert everything(service) == set()
+        maintenance.collect_orphans(now() + LATER, page_size=2)
+        remaining.append(len(keys_of(service)))
+    assert remaining == [1, 0, 0]
+    service.storage.put(keys[0], b"orphan", "image/png")
+    maintenance.collect_orphans(now() + LATER + timedelta(minutes=1), page_size=2)
+    assert keys_of(service) == set()

@@ -1,4 +1,4 @@
-"""What a request has a worker do while it waits: over HTTP, with a real worker on a real model."""
+"""RPCs over HTTP, with a real worker on a real model."""
 
 import io
 import pickle
@@ -27,35 +27,35 @@ WIDTH = 32
 
 
 @pytest.fixture
-def patience_s():
-    """How long requests wait, where a test does not ask for less by parametrising."""
+def rpc_timeout_s():
+    """Long, unless a test parametrises it."""
     return 120.0
 
 
 @pytest.fixture
-def environment(environment, patience_s):
+def environment(environment, rpc_timeout_s):
     port = free_port()
-    place = {"DTI_PORT": str(port), "DTI_S3_PUBLIC_ENDPOINT": f"http://{LOOPBACK}:{port}"}
-    return {**environment, **place, "DTI_RPC_TIMEOUT_S": str(patience_s), "DTI_LIMIT_EMBEDDING_BYTES": "100000"}
+    addresses = {"DTI_PORT": str(port), "DTI_S3_PUBLIC_ENDPOINT": f"http://{LOOPBACK}:{port}"}
+    return {**environment, **addresses, "DTI_RPC_TIMEOUT_S": str(rpc_timeout_s), "DTI_LIMIT_EMBEDDING_BYTES": "100000"}
 
 
 @pytest.fixture
 def http(service, settings):
-    """A client of the API, which listens."""
-    serving = server(service)
-    thread = threading.Thread(target=serving.run)
+    """A client of a listening API."""
+    api = server(service)
+    thread = threading.Thread(target=api.run)
     thread.start()
-    until(lambda: serving.started)
-    with httpx.Client(base_url=f"http://{settings.host}:{settings.port}/v1", timeout=150) as opened:
-        yield opened
-    serving.handle_exit(signal.SIGTERM, None)
+    until(lambda: api.started)
+    with httpx.Client(base_url=f"http://{settings.host}:{settings.port}/v1", timeout=150) as client:
+        yield client
+    api.handle_exit(signal.SIGTERM, None)
     thread.join(timeout=10)
     assert not thread.is_alive()
 
 
 @pytest.fixture
-def at_work(worker):
-    """A worker that begins a shift whenever there is something to do."""
+def running_worker(worker):
+    """A worker that runs its loop again and again."""
     thread = threading.Thread(target=work_until_stopped, args=(worker,))
     thread.start()
     yield worker
@@ -65,8 +65,8 @@ def at_work(worker):
 
 
 @pytest.fixture
-def served(http, learned, at_work):
-    """A client of an API whose worker is there and has learned two concepts."""
+def served(http, trained, running_worker):
+    """A client of an API with a running worker and two trained concepts."""
     return http
 
 
@@ -76,25 +76,25 @@ def work_until_stopped(worker):
 
 
 @pytest.fixture
-def learned(client, worker):
-    """Two concepts that were learned before the worker goes on."""
+def trained(client, worker):
+    """Two trained concepts."""
     client.train("dog-a", seed=1, steps=2)
     client.train("dog-b", seed=2, steps=2)
     worker.work()
     return "dog-a", "dog-b"
 
 
-def imported(http, data, name="mine", headers=None, **fields):
-    said = {"name": name, "class_word": "dog", "model": MODEL, **fields}
-    return http.post("/concepts/import", data=said, files={"file": ("embedding", data)}, headers=headers)
+def post_import(http, data, name="mine", headers=None, **fields):
+    form = {"name": name, "class_word": "dog", "model": MODEL, **fields}
+    return http.post("/concepts/import", data=form, files={"file": ("embedding", data)}, headers=headers)
 
 
-def stored(service, room=""):
+def stored(service, prefix=""):
     listed = service.storage._client.list_objects_v2(Bucket=service.settings.s3_bucket, Prefix=f"{LOCAL_OWNER_ID}/")
-    return sorted(entry["Key"] for entry in listed.get("Contents", []) if f"/{room}" in entry["Key"])
+    return sorted(entry["Key"] for entry in listed.get("Contents", []) if f"/{prefix}" in entry["Key"])
 
 
-def test_a_blend_is_the_mean_that_the_library_makes_and_is_ready_at_once(served, client):
+def test_a_blend_is_the_librarys_mean_and_ready_at_once(served, client):
     parts = [{"concept": "dog-a", "weight": 2.0}, {"concept": "dog-b", "weight": 1}]
     answer = served.post("/concepts/blend", json={"name": "mixed", "parts": parts})
     assert answer.status_code == 201, answer.text
@@ -102,21 +102,23 @@ def test_a_blend_is_the_mean_that_the_library_makes_and_is_ready_at_once(served,
     assert (concept["ready"], concept["method"], concept["class_word"]) == (True, "blend", "dog")
     assert (concept["job"], concept["images"], concept["training"]) == (None, [], {})
     assert answer.headers["Location"] == f"/v1/concepts/{concept['id']}"
-    wanted = blend([(client.embedding("dog-a"), 2.0), (client.embedding("dog-b"), 1.0)])
-    assert client.embedding("mixed").to_bytes() == replace(wanted, trigger="mixed").to_bytes()
-    drawn = served.post("/generations", json={"prompt": "a photo of <mixed>", "steps": 2}, headers={"Prefer": "wait"})
-    assert drawn.json()["status"] == "succeeded"
+    expected = blend([(client.embedding("dog-a"), 2.0), (client.embedding("dog-b"), 1.0)])
+    assert client.embedding("mixed").to_bytes() == replace(expected, trigger="mixed").to_bytes()
+    generation = served.post(
+        "/generations", json={"prompt": "a photo of <mixed>", "steps": 2}, headers={"Prefer": "wait"}
+    )
+    assert generation.json()["status"] == "succeeded"
     refused = served.post("/concepts/mixed/train", json={})
     assert (refused.status_code, refused.json()["code"]) == (409, "no_pictures")
 
 
 @pytest.mark.parametrize("file_format", ["dti", "diffusers", "a1111", "comfyui", "replicate"])
-def test_what_is_taken_home_comes_back_as_it_was(served, client, service, file_format):
+def test_an_export_can_be_imported_again_unchanged(served, client, service, file_format):
     answer = served.get("/concepts/dog-a/embedding", params={"format": file_format})
     assert answer.status_code == 200, answer.text
     assert answer.headers["Content-Disposition"].startswith('attachment; filename="dog-a.')
     detect_and_read(answer.content)
-    again = imported(served, answer.content)
+    again = post_import(served, answer.content)
     assert again.status_code == 201, again.text
     before, after = (client.embedding(name).rows["text_encoder"] for name in ("dog-a", "mine"))
     assert torch.equal(before.vectors, after.vectors)
@@ -126,15 +128,15 @@ def test_what_is_taken_home_comes_back_as_it_was(served, client, service, file_f
     assert stored(service, "rpc") == []
 
 
-def test_an_inflated_row_is_repaired_where_that_is_asked(served, client):
+def test_an_inflated_row_is_normalized_on_request(served, client):
     rows = client.embedding("dog-a").rows["text_encoder"]
-    answer = imported(served, save({"<fat>": 90 * rows.direction}), normalize="true")
+    answer = post_import(served, save({"<fat>": 90 * rows.direction}), normalize="true")
     norms = answer.json()["norms"]["text_encoder"]
     assert norms["before"] == pytest.approx([90], rel=1e-5)
     assert norms["after"] == pytest.approx(rows.magnitude.flatten().tolist(), rel=1e-5)
 
 
-def test_what_a_concept_learned_is_told_in_words_and_kept(served, at_work, client, service):
+def test_neighbours_are_computed_once_and_kept(served, running_worker, client, service):
     answer = served.get("/concepts/dog-a/neighbours", params={"k": 3})
     assert answer.status_code == 200, answer.text
     (words,) = answer.json()["encoders"]["text_encoder"]
@@ -144,10 +146,10 @@ def test_what_a_concept_learned_is_told_in_words_and_kept(served, at_work, clien
     with service.database.writing() as session:
         version = session.merge(client.concept("dog-a").embedding)
         version.neighbours = None
-    searched = served.get("/concepts/dog-a/neighbours", params={"k": 3})
-    assert searched.json() == answer.json()
+    recomputed = served.get("/concepts/dog-a/neighbours", params={"k": 3})
+    assert recomputed.json() == answer.json()
     assert len(rpcs_of(service)) == 1
-    at_work.stopping.set()
+    running_worker.stopping.set()
     assert served.get("/concepts/dog-a/neighbours", params={"k": 3}).json() == answer.json()
 
 
@@ -158,9 +160,9 @@ class Payload:
 
 def zipped(**files):
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as writing:
+    with zipfile.ZipFile(buffer, "w") as archive:
         for name, data in files.items():
-            writing.writestr(name, data)
+            archive.writestr(name, data)
     return buffer.getvalue()
 
 
@@ -189,10 +191,10 @@ MALFORMED = {
 }
 
 
-def test_a_malformed_file_is_refused_with_a_code_and_nothing_of_it_is_kept(http, at_work, client, service, subtests):
+def test_a_malformed_file_is_refused_with_a_code_and_not_stored(http, running_worker, client, service, subtests):
     for kind, data in MALFORMED.items():
         with subtests.test(kind):
-            answer = imported(http, data)
+            answer = post_import(http, data)
             assert answer.status_code == 422, answer.text
             assert answer.json()["code"] in {"embedding_unreadable", "embedding_mismatch"}
             assert answer.headers["Content-Type"] == "application/problem+json"
@@ -201,10 +203,10 @@ def test_a_malformed_file_is_refused_with_a_code_and_nothing_of_it_is_kept(http,
     assert http.get("/jobs").json()["items"] == []
 
 
-@pytest.mark.parametrize("patience_s", [1.0])
-def test_without_a_worker_who_asks_is_told_to_come_back_and_nothing_comes_of_it_later(http, learned, client, worker):
+@pytest.mark.parametrize("rpc_timeout_s", [1.0])
+def test_without_a_worker_an_import_is_answered_503_and_cancelled(http, trained, client, worker):
     data = client.embedding("dog-a").to_bytes()
-    answer = imported(http, data)
+    answer = post_import(http, data)
     assert (answer.status_code, answer.json()["code"]) == (503, "worker_unavailable")
     assert int(answer.headers["Retry-After"]) > 0
     worker.work()
@@ -213,9 +215,9 @@ def test_without_a_worker_who_asks_is_told_to_come_back_and_nothing_comes_of_it_
     assert stored(client.service, "rpc") == []
 
 
-def test_a_concept_that_is_deleted_while_somebody_waits_is_said_to_be_gone(http, learned, client):
-    """The worker is busy elsewhere, so that the RPCs wait."""
-    parts = [{"concept": name, "weight": 1.0} for name in learned]
+def test_rpcs_about_a_concept_that_is_deleted_meanwhile_are_answered_concept_deleted(http, trained, client):
+    """No worker runs, so that the RPCs wait."""
+    parts = [{"concept": name, "weight": 1.0} for name in trained]
     calls = [
         lambda: http.post("/concepts/blend", json={"name": "mixed", "parts": parts}),
         lambda: http.get("/concepts/dog-b/embedding", params={"format": "a1111"}),
@@ -229,23 +231,23 @@ def test_a_concept_that_is_deleted_while_somebody_waits_is_said_to_be_gone(http,
     assert [item["name"] for item in http.get("/concepts").json()["items"]] == ["dog-a"]
 
 
-def test_of_two_who_want_a_name_one_gets_it_and_the_other_leaves_nothing(http, learned, client, worker):
-    parts = [{"concept": name, "weight": 1.0} for name in learned]
-    call = partial(http.post, "/concepts/blend", json={"name": "mixed", "parts": parts})
+def test_of_two_concurrent_blends_of_one_name_one_is_refused_and_leaves_no_object(http, trained, client, worker):
+    parts = [{"concept": name, "weight": 1.0} for name in trained]
+    post = partial(http.post, "/concepts/blend", json={"name": "mixed", "parts": parts})
     with ThreadPoolExecutor() as pool:
-        waiting = [pool.submit(call) for _ in range(2)]
+        waiting = [pool.submit(post) for _ in range(2)]
         until(lambda: len(rpcs_of(client.service)) == len(waiting))
         worker.work()
-        answers = [one.result() for one in waiting]
+        answers = [call.result() for call in waiting]
     assert sorted(answer.status_code for answer in answers) == [201, 409]
     assert {answer.json().get("code") for answer in answers} == {None, "name_taken"}
     assert len(stored(client.service, "embeddings")) == 3
 
 
-def test_a_blend_and_an_import_that_are_sent_again_are_answered_with_what_they_made(served, client):
+def test_a_repeated_blend_or_import_with_its_key_is_answered_with_the_same_concept(served, client):
     parts = [{"concept": "dog-a", "weight": 1.0}]
     blending = partial(served.post, "/concepts/blend", json={"name": "mixed", "parts": parts})
-    importing = partial(imported, served, client.embedding("dog-a").to_bytes())
+    importing = partial(post_import, served, client.embedding("dog-a").to_bytes())
     for number, call in enumerate((blending, importing)):
         first, again = (call(headers={"Idempotency-Key": f"key-{number}"}) for _ in range(2))
         assert (first.status_code, again.status_code) == (201, 201)
@@ -254,26 +256,26 @@ def test_a_blend_and_an_import_that_are_sent_again_are_answered_with_what_they_m
     assert stored(client.service, "rpc") == []
 
 
-def test_who_leaves_before_the_answer_harms_nothing(http, learned, client, worker):
+def test_a_client_that_disconnects_before_the_answer_does_no_harm(http, trained, client, worker):
     data = client.embedding("dog-a").to_bytes()
-    with httpx.Client(base_url=http.base_url, timeout=1) as hasty, pytest.raises(httpx.ReadTimeout):
-        imported(hasty, data)
+    with httpx.Client(base_url=http.base_url, timeout=1) as impatient, pytest.raises(httpx.ReadTimeout):
+        post_import(impatient, data)
     worker.work()
     until(lambda: stored(client.service, "rpc") == [])
     assert http.get("/concepts/mine").json()["ready"]
 
 
-def test_what_is_wrong_without_looking_into_the_file_is_said_before_it_is_stored(http, client):
+def test_an_invalid_form_is_refused_before_the_file_is_stored(http, client):
     data = save({"<x>": torch.ones(1, WIDTH)})
     for fields, status, code in (
         ({"name": "No Name"}, 422, "invalid_input"),
         ({"class_word": " "}, 422, "invalid_input"),
-        ({"model": "nobody"}, 422, "unknown_model"),
+        ({"model": "unknown"}, 422, "unknown_model"),
         ({"normalize": "perhaps"}, 422, "invalid_input"),
         ({"colour": "red"}, 422, "invalid_input"),
         ({"data": bytes(100_001)}, 413, "body_too_large"),
     ):
-        answer = imported(http, **{"data": data, **fields})
+        answer = post_import(http, **{"data": data, **fields})
         assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
     assert rpcs_of(client.service) == stored(client.service) == []
 

@@ -1,4 +1,4 @@
-"""The maintenance bring webhooks' messages, however many of them are there."""
+"""Delivery of webhook messages by several maintenance processes."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ def receiver():
 
 
 @pytest.fixture
-def two_maintenance(environment, tmp_path):
+def two_maintenance_processes(environment, tmp_path):
     with (tmp_path / "maintenance.log").open("wb") as log:
         command, options = (
             [*CLI, "worker", "--maintenance"],
@@ -41,23 +41,23 @@ def two_maintenance(environment, tmp_path):
             process.wait()
 
 
-def test_two_who_do_the_chores_bring_each_message_once_and_write_no_address_down(
-    service, two_maintenance, receiver, tmp_path
+def test_two_maintenance_processes_processes_deliver_each_message_once_and_log_no_address(
+    service, two_maintenance_processes, receiver, tmp_path
 ):
     with service.database.writing() as session:
-        made = endpoints.create(service.settings, session, LOCAL_OWNER_ID, {"url": receiver.url("/hush")}, now())
+        webhook = endpoints.create(service.settings, session, LOCAL_OWNER_ID, {"url": receiver.url("/hush")}, now())
     sent = []
     for _ in range(20):
         with service.database.writing() as session:
-            sent.append(endpoints.test(session, LOCAL_OWNER_ID, made.id, now()).id)
+            sent.append(endpoints.test(session, LOCAL_OWNER_ID, webhook.id, now()).id)
     until(lambda: len(receiver.got) >= len(sent))
     time.sleep(2)
-    for process in two_maintenance:
+    for process in two_maintenance_processes:
         process.send_signal(signal.SIGTERM)
-    assert [process.wait(timeout=30) for process in two_maintenance] == [0, 0]
+    assert [process.wait(timeout=30) for process in two_maintenance_processes] == [0, 0]
     assert Counter(headers["webhook-id"] for _, headers, _ in receiver.got) == Counter(sent)
     for _, headers, body in receiver.got:
-        Verifier(made.secret).verify(body, headers)
+        Verifier(webhook.secret).verify(body, headers)
     log = (tmp_path / "maintenance.log").read_text()
     assert "hush" not in log
-    assert made.secret not in log
+    assert webhook.secret not in log

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from standardwebhooks.webhooks import Webhook as Verifier
 
-from worker.webhook_sender import HANDS, WebhookSender
+from worker.webhook_sender import CONCURRENCY, WebhookSender
 
 URL = "https://example.com/hook?token=hush"
 KEY = {"Idempotency-Key": "a-key"}
@@ -21,19 +21,19 @@ def create(client):
 
 
 @pytest.fixture
-def courier(service):
+def webhook_sender(service):
     opened = WebhookSender(service)
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def deliver(courier):
+def deliver(webhook_sender):
     """Delivers what is due and waits until it has arrived."""
 
     def bring():
-        taken = courier.deliver(datetime.now(UTC))
-        while any(not sending.done() for sending in courier._busy):
+        taken = webhook_sender.deliver(datetime.now(UTC))
+        while any(not sending.done() for sending in webhook_sender._in_flight):
             time.sleep(0.01)
         return taken
 
@@ -189,17 +189,17 @@ def test_what_is_not_there_is_not_found(client, create):
 
 
 @pytest.mark.parametrize("more_settings", [{"DTI_WEBHOOK_PRIVATE_NETWORKS": "allow"}])
-def test_slow_receivers_take_the_couriers_hands_and_nothing_else(client, create, receiver, courier):
+def test_slow_receivers_occupy_the_senders_threads_and_nothing_else(client, create, receiver, webhook_sender):
     receiver.dawdle_s = 0.5
     made = create(receiver.url()).json()["webhook"]["id"]
-    for _ in range(HANDS + 1):
+    for _ in range(CONCURRENCY + 1):
         client.post(f"/v1/webhooks/{made}/test")
     begun = time.monotonic()
-    assert courier.deliver(datetime.now(UTC)) == HANDS
-    assert courier.deliver(datetime.now(UTC)) == 0
+    assert webhook_sender.deliver(datetime.now(UTC)) == CONCURRENCY
+    assert webhook_sender.deliver(datetime.now(UTC)) == 0
     assert time.monotonic() - begun < 0.5
-    courier.close()
-    assert len(receiver.got) == HANDS
+    webhook_sender.close()
+    assert len(receiver.got) == CONCURRENCY
 
 
 @pytest.mark.parametrize("more_settings", [{"DTI_WEBHOOK_PRIVATE_NETWORKS": "allow"}])

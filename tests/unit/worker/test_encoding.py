@@ -11,10 +11,10 @@ from PIL import ExifTags, Image
 from dti.pictures import to_animation
 from dti.spec.registry import FAMILIES
 from worker.outputs.encoding import CONTENT_TYPES, encode
-from worker.outputs.plans import of_all
+from worker.outputs.plans import sequence_provenance
 from worker.outputs.provenance import Provenance
 
-MADE = Provenance(
+PROVENANCE = Provenance(
     prompt="a photo of <my-dog> in Zürich,\nat Steps: 3",
     negative_prompt="rain, <my-cat>",
     seed=2**53 - 17,
@@ -35,35 +35,37 @@ def noise():
 
 
 def parsed(data):
-    """What an independent reader of AUTOMATIC1111's pictures makes of a file."""
+    """A file as parsed by an independent reader of AUTOMATIC1111's pictures."""
     return sd_parsers.ParserManager().parse(io.BytesIO(data))
 
 
 @pytest.mark.parametrize("picture_format", FORMATS)
-def test_the_same_picture_made_alike_gives_the_same_bytes(picture_format):
-    assert encode(noise(), picture_format, MADE) == encode(noise(), picture_format, replace(MADE))
+def test_the_same_picture_and_provenance_give_the_same_bytes(picture_format):
+    assert encode(noise(), picture_format, PROVENANCE) == encode(noise(), picture_format, replace(PROVENANCE))
 
 
 @pytest.mark.parametrize("picture_format", FORMATS)
-def test_a_file_is_of_the_format_and_size_that_it_says(picture_format):
-    made = encode(noise(), picture_format, MADE)
-    read = Image.open(io.BytesIO(made.data))
+def test_a_file_has_the_declared_format_and_size(picture_format):
+    file = encode(noise(), picture_format, PROVENANCE)
+    read = Image.open(io.BytesIO(file.data))
     assert (read.format.lower(), read.size) == (picture_format, (48, 32))
-    assert (made.width, made.height) == (48, 32)
-    assert made.content_type == CONTENT_TYPES[picture_format] == Image.MIME[read.format]
+    assert (file.width, file.height) == (48, 32)
+    assert file.content_type == CONTENT_TYPES[picture_format] == Image.MIME[read.format]
 
 
 def test_png_keeps_every_pixel():
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(encode(noise(), "png", MADE).data))), np.asarray(noise()))
+    assert np.array_equal(
+        np.asarray(Image.open(io.BytesIO(encode(noise(), "png", PROVENANCE).data))), np.asarray(noise())
+    )
 
 
 @pytest.mark.parametrize("picture_format", FORMATS)
-def test_readers_of_automatic1111s_pictures_read_ours(picture_format):
-    read = parsed(encode(noise(), picture_format, MADE).data)
+def test_readers_of_automatic1111s_pictures_parse_the_infotext(picture_format):
+    read = parsed(encode(noise(), picture_format, PROVENANCE).data)
     assert read.generator.name == "AUTOMATIC1111"
     (sampler,) = read.samplers
-    assert [prompt.value for prompt in sampler.prompts] == [MADE.prompt]
-    assert [prompt.value for prompt in sampler.negative_prompts] == [MADE.negative_prompt]
+    assert [prompt.value for prompt in sampler.prompts] == [PROVENANCE.prompt]
+    assert [prompt.value for prompt in sampler.negative_prompts] == [PROVENANCE.negative_prompt]
     assert sampler.name == "DPM++ 2M"
     assert sampler.parameters == {"steps": "20", "cfg_scale": "7.5", "seed": str(2**53 - 17)}
     assert (sampler.model.name, sampler.model.hash) == ("tiny", "0123456789")
@@ -73,41 +75,41 @@ def test_readers_of_automatic1111s_pictures_read_ours(picture_format):
 
 
 @pytest.mark.parametrize("picture_format", FORMATS)
-def test_the_file_says_exactly_how_it_was_made_as_json(picture_format):
-    read = Image.open(io.BytesIO(encode(noise(), picture_format, MADE).data))
-    said = read.text["dti"] if picture_format == "png" else read.getexif()[ExifTags.Base.ImageDescription]
-    exact = json.loads(said)
+def test_a_file_has_its_exact_provenance_as_json(picture_format):
+    read = Image.open(io.BytesIO(encode(noise(), picture_format, PROVENANCE).data))
+    text = read.text["dti"] if picture_format == "png" else read.getexif()[ExifTags.Base.ImageDescription]
+    exact = json.loads(text)
     assert {name: exact[name] for name in ("prompt", "seed", "fingerprint", "concepts")} == {
-        "prompt": MADE.prompt,
-        "seed": MADE.seed,
-        "fingerprint": MADE.fingerprint,
-        "concepts": MADE.concepts,
+        "prompt": PROVENANCE.prompt,
+        "seed": PROVENANCE.seed,
+        "fingerprint": PROVENANCE.fingerprint,
+        "concepts": PROVENANCE.concepts,
     }
     assert exact["version"]
 
 
-def test_what_was_made_otherwise_has_other_bytes():
-    assert encode(noise(), "png", MADE).data != encode(noise(), "png", replace(MADE, seed=8)).data
+def test_another_provenance_gives_other_bytes():
+    assert encode(noise(), "png", PROVENANCE).data != encode(noise(), "png", replace(PROVENANCE, seed=8)).data
 
 
-def test_without_a_negative_prompt_and_concepts_nothing_is_said_of_them():
-    plain = replace(MADE, negative_prompt="", concepts={"still-learned": None}).parameters()
+def test_an_absent_negative_prompt_and_concepts_in_training_are_left_out():
+    plain = replace(PROVENANCE, negative_prompt="", concepts={"still-learned": None}).infotext()
     assert "Negative" not in plain
     assert "TI hashes" not in plain
 
 
-def test_a_model_whose_name_has_signs_of_the_format_does_not_break_it():
-    read = parsed(encode(noise(), "png", replace(MADE, model="folder:of, mine")).data)
+def test_delimiters_in_a_models_name_do_not_break_the_infotext():
+    read = parsed(encode(noise(), "png", replace(PROVENANCE, model="folder:of, mine")).data)
     assert read.samplers[0].parameters["steps"] == "20"
     assert 'Model: "folder:of, mine"' in read.raw_parameters["parameters"]
 
 
 @pytest.mark.parametrize("scheduler", sorted({name for family in FAMILIES.values() for name in family.schedulers}))
-def test_every_scheduler_has_the_name_by_which_readers_know_it(scheduler):
-    assert f"Sampler: {scheduler}," not in replace(MADE, scheduler=scheduler).parameters()
+def test_every_scheduler_has_automatic1111s_name_of_the_sampler(scheduler):
+    assert f"Sampler: {scheduler}," not in replace(PROVENANCE, scheduler=scheduler).infotext()
 
 
-def note_of(data, kind):
+def comment_of(data, kind):
     if kind == "mp4":
         with av.open(io.BytesIO(data)) as container:
             return container.metadata["comment"]
@@ -118,10 +120,10 @@ def note_of(data, kind):
 
 
 @pytest.mark.parametrize("kind", ["gif", "webp", "mp4"])
-def test_animations_say_how_they_were_made_and_the_same_each_time(kind):
-    walk = of_all(replace(MADE, more={"share": 0.0, "mixing": "slerp"}), [0.0, 0.5, 1.0])
+def test_animations_have_their_provenance_and_the_same_bytes_every_time(kind):
+    provenance = sequence_provenance(replace(PROVENANCE, more={"share": 0.0, "mixing": "slerp"}), [0.0, 0.5, 1.0])
     frames = [noise(), noise().rotate(180)]
-    data = to_animation(frames, kind, walk.parameters())
-    assert note_of(data, kind) == walk.parameters()
-    assert 'DTI share: "0, 0.5, 1", DTI mixing: slerp' in walk.parameters()
-    assert data == to_animation(frames, kind, walk.parameters())
+    data = to_animation(frames, kind, provenance.infotext())
+    assert comment_of(data, kind) == provenance.infotext()
+    assert 'DTI share: "0, 0.5, 1", DTI mixing: slerp' in provenance.infotext()
+    assert data == to_animation(frames, kind, provenance.infotext())

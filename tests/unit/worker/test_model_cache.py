@@ -1,4 +1,4 @@
-"""Models on the device: what is put out so that another fits, and what is said where none fits."""
+"""Eviction of idle models, and the error for a model that does not fit."""
 
 import pytest
 import torch
@@ -16,40 +16,40 @@ logging.disable_progress_bar()
 
 
 @pytest.fixture
-def desk(tmp_path):
-    """Two models that there are, neither of them loaded."""
+def model_cache(tmp_path):
+    """A cache with two models in its catalogue, none loaded."""
     entries = [
         f'[{name}]\nfamily = "sd"\nsource = "{stable_diffusion(tmp_path / name)}"\nwidth = 32\nheight = 32\n'
-        for name in ("one", "other")
+        for name in ("first", "second")
     ]
     (tmp_path / "models.toml").write_text("".join(entries))
     return ModelCache(Catalogue.load(tmp_path / "models.toml"), lambda *_: None, SafetyFilter(Safety()))
 
 
 @pytest.fixture
-def room(desk, monkeypatch):
-    """Let the device have room for so many models only."""
-    put = UNet2DConditionModel.to
+def limit_memory(model_cache, monkeypatch):
+    """Limits the device's memory to a number of models."""
+    original_to = UNet2DConditionModel.to
 
     def limit(models):
         def to(network, *where):
-            if len(desk.stations) >= models:
+            if len(model_cache.loaded_models) >= models:
                 raise torch.OutOfMemoryError("CUDA out of memory")
-            return put(network, *where)
+            return original_to(network, *where)
 
         monkeypatch.setattr(UNet2DConditionModel, "to", to)
 
     return limit
 
 
-def test_an_idle_model_is_put_out_where_another_would_not_fit(desk, room):
-    room(1)
-    desk.station("one")
-    desk.station("other")
-    assert desk.models == ("other",)
+def test_an_idle_model_is_evicted_when_another_would_not_fit(model_cache, limit_memory):
+    limit_memory(1)
+    model_cache.get("first")
+    model_cache.get("second")
+    assert model_cache.models == ("second",)
 
 
-def test_a_model_that_does_not_fit_alone_is_refused(desk, room):
-    room(0)
+def test_a_model_that_does_not_fit_into_an_empty_device_is_refused(model_cache, limit_memory):
+    limit_memory(0)
     with pytest.raises(ModelTooLargeError, match="does not fit"):
-        desk.station("one")
+        model_cache.get("first")

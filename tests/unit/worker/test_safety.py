@@ -1,4 +1,4 @@
-"""Who looks at pictures, and what becomes of those that are flagged."""
+"""Safety models, and the policies for flagged pictures."""
 
 from dataclasses import replace
 
@@ -47,27 +47,27 @@ def noise(seed=0, size=(48, 40)):
     return Image.fromarray(pixels)
 
 
-def test_open_nsfw_has_its_weights_with_it_and_thinks_nothing_of_noise():
-    verdict = SafetyFilter(OPEN_NSFW).judge(noise())
+def test_open_nsfw_brings_its_weights_and_does_not_flag_noise():
+    verdict = SafetyFilter(OPEN_NSFW).assess(noise())
     assert (verdict.checker, verdict.flagged) == ("opennsfw", False)
     assert 0 <= verdict.score < 0.5
-    assert verdict == SafetyFilter(OPEN_NSFW).judge(noise())
+    assert verdict == SafetyFilter(OPEN_NSFW).assess(noise())
 
 
-def test_the_threshold_decides_what_is_flagged():
-    assert SafetyFilter(replace(OPEN_NSFW, threshold=1e-9)).judge(noise()).flagged
+def test_a_score_at_the_threshold_is_flagged():
+    assert SafetyFilter(replace(OPEN_NSFW, threshold=1e-9)).assess(noise()).flagged
 
 
-def test_the_checker_of_a_checkpoint_says_what_it_says_in_diffusers(checkpoint):
+def test_the_checker_of_a_checkpoint_gives_the_verdicts_of_diffusers(checkpoint):
     folder, checker = checkpoint
-    inspector = SafetyFilter(Safety(policy="tag", checker="diffusers", model=str(folder)))
-    assert inspector.judge(noise()).flagged
+    safety_filter = SafetyFilter(Safety(policy="tag", checker="diffusers", model=str(folder)))
+    assert safety_filter.assess(noise()).flagged
     with torch.no_grad():
         checker.concept_embeds_weights.fill_(2.0)
     checker.save_pretrained(folder / "safety_checker")
     try:
-        other = SafetyFilter(Safety(policy="tag", checker="diffusers", model=str(folder)))
-        assert other.judge(noise()).score == 0
+        strict = SafetyFilter(Safety(policy="tag", checker="diffusers", model=str(folder)))
+        assert strict.assess(noise()).score == 0
     finally:
         with torch.no_grad():
             checker.concept_embeds_weights.fill_(0.0)
@@ -76,9 +76,9 @@ def test_the_checker_of_a_checkpoint_says_what_it_says_in_diffusers(checkpoint):
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("threshold", [1e-9, 1.0], ids=["flagged", "harmless"])
-def test_a_policy_decides_what_becomes_of_a_picture(policy, threshold):
+def test_a_policy_shows_blurs_or_withholds_a_picture(policy, threshold):
     picture = noise()
-    shown, verdict = SafetyFilter(replace(OPEN_NSFW, threshold=threshold)).treat(picture, policy)
+    shown, verdict = SafetyFilter(replace(OPEN_NSFW, threshold=threshold)).apply(picture, policy)
     flagged = threshold < 1
     assert (verdict is None) == (policy == "allow")
     assert verdict is None or verdict.flagged == flagged
@@ -91,11 +91,11 @@ def test_a_policy_decides_what_becomes_of_a_picture(policy, threshold):
         assert shown is picture
 
 
-def test_a_picture_that_nobody_can_look_at_is_not_passed():
+def test_a_picture_that_cannot_be_checked_is_not_passed():
     with pytest.raises(SettingsError, match="DTI_SAFETY_CHECKER"):
-        SafetyFilter(Safety()).treat(noise(), "tag")
+        SafetyFilter(Safety()).apply(noise(), "tag")
     with pytest.raises(SettingsError, match="DTI_SAFETY_MODEL"):
-        SafetyFilter(Safety(checker="diffusers")).treat(noise(), "tag")
+        SafetyFilter(Safety(checker="diffusers")).apply(noise(), "tag")
     with pytest.raises(ModelUnavailableError):
-        SafetyFilter(Safety(checker="diffusers", model="/nowhere")).treat(noise(), "tag")
-    assert SafetyFilter(Safety()).treat(noise(), "allow").verdict is None
+        SafetyFilter(Safety(checker="diffusers", model="/nowhere")).apply(noise(), "tag")
+    assert SafetyFilter(Safety()).apply(noise(), "allow").verdict is None

@@ -8,33 +8,33 @@ seconds = st.floats(0.001, 10.0)
 
 
 @given(update_s=seconds, step_s=seconds)
-def test_training_gets_its_share_of_the_time_while_pictures_are_made(update_s, step_s):
-    turns, spent = TimeSharing(), {"training": 0.0, "rendering": 0.0}
+def test_training_gets_its_share_of_the_time_while_pictures_are_rendered(update_s, step_s):
+    time_sharing, spent_s = TimeSharing(), {"training": 0.0, "rendering": 0.0}
     for _ in range(2000):
-        if turns.training_is_due(rendering=True):
-            turns.trained(update_s)
-            spent["training"] += update_s
-        turns.rendered(step_s)
-        spent["rendering"] += step_s
-    # A step cannot be divided: between two updates at most one step more than owed is made.
-    fewest = update_s / (update_s + update_s * (1 - TRAINING_SHARE) / TRAINING_SHARE + step_s)
+        if time_sharing.training_is_due(rendering=True):
+            time_sharing.trained(update_s)
+            spent_s["training"] += update_s
+        time_sharing.rendered(step_s)
+        spent_s["rendering"] += step_s
+    # A step cannot be divided: between two updates rendering takes at most one step more than it is owed.
+    least = update_s / (update_s + update_s * (1 - TRAINING_SHARE) / TRAINING_SHARE + step_s)
     assert (
-        fewest * 0.99
-        <= spent["training"] / sum(spent.values())
-        <= TRAINING_SHARE * 1.01 + update_s / sum(spent.values())
+        least * 0.99
+        <= spent_s["training"] / sum(spent_s.values())
+        <= TRAINING_SHARE * 1.01 + update_s / sum(spent_s.values())
     )
 
 
 @given(update_s=seconds)
 def test_training_has_the_whole_device_while_there_are_no_pictures(update_s):
-    turns = TimeSharing()
+    time_sharing = TimeSharing()
     for _ in range(3):
-        assert turns.training_is_due(rendering=False)
-        turns.trained(update_s)
+        assert time_sharing.training_is_due(rendering=False)
+        time_sharing.trained(update_s)
 
 
 @pytest.mark.parametrize("step_s", [0.01, 1.0])
-def test_a_picture_that_just_came_waits_for_no_second_update(step_s):
-    turns = TimeSharing()
-    turns.trained(0.1)
-    assert not turns.training_is_due(rendering=True)
+def test_a_new_picture_waits_for_at_most_one_update(step_s):
+    time_sharing = TimeSharing()
+    time_sharing.trained(0.1)
+    assert not time_sharing.training_is_due(rendering=True)
