@@ -230,7 +230,7 @@ class TrainHandler(Handler):
     def _finish(self, images: Sequence[NewImage]) -> None:
         embedding, prefix = self._run.embedding(), self.claim.prefix("embeddings")
         stored = embeddings.store(self._persistence, self.claim.owner_id, prefix, embedding, self.loaded_model.family)
-        # Two transactions: `finish_training` must lock the concept before the job, as a deletion does, or they deadlock.
+        # Two transactions: `finish_training` must lock the concept before the job, as a deletion does, or both block.
         self._persistence.write(lambda session: self._report(session, images))
         self._persistence.write(lambda session: jobs.finish_training(session, self.claim, stored, now()))
 
