@@ -209,6 +209,6 @@ def test_no_secret_and_no_address_is_logged(client, create, receiver, deliver, c
     made = create(receiver.url("/hook-for-hush")).json()
     client.post(f"/v1/webhooks/{made['webhook']['id']}/test")
     deliver()
-    assert "Attempt 1 of dlv_" in caplog.text
+    assert "Attempt 1 of delivery dlv_" in caplog.text
     assert made["secret"] not in caplog.text
     assert "hook-for-hush" not in caplog.text
