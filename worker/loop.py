@@ -132,7 +132,7 @@ class WorkerLoop:
         return bool(claims or self._handlers or self._quarantined)
 
     def _cancel_requested(self) -> bool:
-        """End the jobs whose cancellation was requested; returns whether a claim could find a job."""
+        """End jobs with a requested cancellation; returns whether a claim could find a job."""
         cancelled, claimable = self._persistence.read(self._read_queue)
         for job_id in cancelled:
             self._cancel(self._handlers[job_id].claim)
@@ -142,7 +142,7 @@ class WorkerLoop:
         return claimable
 
     def _read_queue(self, session: Session) -> tuple[list[str], bool]:
-        """The running jobs whose cancellation was requested, and whether a claim could find a job."""
+        """The running jobs with a requested cancellation, and whether a claim could find a job."""
         cancelled = select(Job.id).where(Job.id.in_(self._handlers), Job.cancel_requested)
         capacity = self._capacity()
         claimable = jobs.has_claimable(

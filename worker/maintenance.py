@@ -57,7 +57,7 @@ class Maintenance:
             self._service.broker.notify(model)
 
     def delete_expired(self, now: datetime) -> None:
-        """Delete checkpoints of ended jobs and expired rows with their objects; cancel RPCs whose API was lost.
+        """Delete checkpoints of ended jobs and expired rows with their objects; cancel RPCs of lost API processes.
 
         Raises:
             UnavailableError: the database or the object store does not answer.
