@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+CHEAP_TESTS := tests/unit tests/parity tests/service
+ON_ALL_CORES := --numprocesses logical --dist loadscope
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -36,9 +38,13 @@ node: ## find node, or install Debian's, and what the TypeScript client is made 
 	@sh tools/node.sh
 
 test: check chromium node ## everything: the checks, and all tests against real stores
-	$(BIN)/pytest --cov --cov-report=term
+	$(BIN)/pytest $(ON_ALL_CORES) --cov --cov-report= --cov-fail-under=0 $(CHEAP_TESTS)
+	$(BIN)/pytest --cov --cov-append --cov-report=term tests/e2e tests/browser
+
+test-fast: $(READY) ## the tests of an edit loop: no whole stacks, no browser, nothing slow, no coverage
+	$(BIN)/pytest $(ON_ALL_CORES) -m "not slow" $(CHEAP_TESTS)
 
 bench: $(READY) ## measure this machine and print the figures as a table
 	$(BIN)/python -m bench
 
-.PHONY: help demo serve check chromium node test bench
+.PHONY: help demo serve check chromium node test test-fast bench
