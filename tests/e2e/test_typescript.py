@@ -43,7 +43,7 @@ def test_the_scripts_of_the_page_match_the_types_of_the_api(stack, workshop):
 
 def test_a_generated_client_compiles_strictly_and_does_the_main_job(stack, workshop):
     (workshop / "openapi.json").write_bytes(stack.client.get("/openapi.json").content)
-    # What has a default need not be said.
+    # Fields with a default are optional in requests.
     options = ("--output", "schema.ts", "--default-non-nullable=false")
     node(workshop, TOOLS / "openapi-typescript" / "bin" / "cli.js", "openapi.json", *options)
     node(workshop, TOOLS / "typescript" / "bin" / "tsc")

@@ -30,7 +30,13 @@ export class NetworkError extends Error {
  *
  * @param {string} method
  * @param {string} path
- * @param {{ json?: object, form?: FormData, headers?: Record<string, string>, signal?: AbortSignal, quiet?: boolean }} [options]
+ * @param {{
+ *   json?: object,
+ *   form?: FormData,
+ *   headers?: Record<string, string>,
+ *   signal?: AbortSignal,
+ *   quiet?: boolean,
+ * }} [options]
  * @returns {Promise<Response>}
  * @throws {ApiError} for every other error response.
  * @throws {NetworkError} when the server cannot be reached.

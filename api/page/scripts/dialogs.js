@@ -6,7 +6,13 @@ import { element, uniqueId } from "./dom.js";
  *
  * An error of `onAccept` is shown and the dialog stays open.
  *
- * @param {{ title: string, body?: any[], accept: string, danger?: boolean, onAccept?: (form: HTMLFormElement) => any }} options
+ * @param {{
+ *   title: string,
+ *   body?: any[],
+ *   accept: string,
+ *   danger?: boolean,
+ *   onAccept?: (form: HTMLFormElement) => any,
+ * }} options
  * @returns {Promise<any>}
  */
 export function openDialog({ title, body = [], accept, danger = false, onAccept = () => true }) {

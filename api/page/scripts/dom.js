@@ -5,7 +5,7 @@ const SVG = "http://www.w3.org/2000/svg";
 /**
  * Create an element with properties and children.
  *
- * `on…` adds a listener, `style` sets custom properties, names with a dash and `role` are attributes, null is skipped.
+ * `on…` adds a listener, `style` sets custom properties, a name with a dash and `role` set attributes, null is skipped.
  *
  * @param {string} tag
  * @param {Record<string, any>} [properties]

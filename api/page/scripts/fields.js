@@ -85,7 +85,9 @@ export function showFieldError(control, text) {
 }
 
 /**
- * Show an API error in a form: each field's error below the field, the rest in `alert`; the first invalid field is focused.
+ * Show an API error in a form: each field's error below the field, the rest in `alert`.
+ *
+ * The first invalid field is focused.
  */
 export function showApiError(form, error, alert) {
   const unplaced = (error.fields ?? []).filter(({ field: name, message }) => {
