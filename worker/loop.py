@@ -17,21 +17,21 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dti.errors import DTIError
 from dti.training.trainer import Run, Update
 from service import jobs
 from service.accounts import usage
 from service.context import Service
 from service.database.tables import Job
-from service.errors import LeaseLostError, ServiceError, UnavailableError
+from service.errors import LeaseLostError
 from service.jobs import Claim
 from worker.device_time import DeviceTimeMeter
+from worker.errors import OUT_OF_MEMORY, failure_of, outcome_of
 from worker.handlers import HANDLERS, Handler
 from worker.handlers.base import now
 from worker.heartbeat import Heartbeat
@@ -47,10 +47,6 @@ RPCS_PER_STEP = 4
 
 USAGE_INTERVAL_S = 5.0
 """The delay with which device time appears in an owner's usage."""
-
-_OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
-
-_Outcome = Literal["drop", "release", "quarantine", "fail"]
 
 log = logging.getLogger(__name__)
 
@@ -235,7 +231,7 @@ class WorkerLoop:
 
     def _handle_error(self, claim: Claim, error: Exception) -> None:
         """Take a job out of the engines after an error in one of its own calls."""
-        outcome = _outcome_of(error, alone=not self._handlers.keys() - {claim.job_id})
+        outcome = outcome_of(error, alone=not self._handlers.keys() - {claim.job_id})
         if outcome == "drop":
             self._drop(claim)
         elif outcome == "release":
@@ -253,7 +249,7 @@ class WorkerLoop:
         others succeed. A job that was alone has failed, unless the device ran out of memory and the model can still
         halve its limits: then it is retried with smaller batches, down to one picture.
         """
-        smaller = isinstance(error, _OUT_OF_MEMORY) and model.halve_limits()
+        smaller = isinstance(error, OUT_OF_MEMORY) and model.halve_limits()
         # The engines' state may be half advanced; the jobs return to them from their checkpoints.
         model.clear()
         for handler in handlers:
@@ -282,7 +278,7 @@ class WorkerLoop:
         self._end(claim, lambda session: jobs.release(session, claim, now()))
 
     def _fail(self, claim: Claim, error: Exception) -> None:
-        code, message = _failure_of(error)
+        code, message = failure_of(error)
         log.warning("%s failed (%s)", claim.job_id, code, exc_info=error)
         self._end(claim, lambda session: jobs.fail(session, claim, code, message, now()))
 
@@ -320,34 +316,3 @@ class WorkerLoop:
     def _claims(self) -> list[Claim]:
         """The claims of this worker: running jobs, then quarantined ones."""
         return [*(handler.claim for handler in self._handlers.values()), *self._quarantined]
-
-
-def _outcome_of(error: Exception, *, alone: bool) -> _Outcome:
-    """The consequence for a job of an error in one of its own calls.
-
-    Args:
-        error: any error but `torch.AcceleratorError`, which ends the process: its device is lost.
-        alone: whether no other job runs in the worker.
-    """
-    if isinstance(error, LeaseLostError):
-        return "drop"  # The job belongs to another worker, or was deleted.
-    if isinstance(error, UnavailableError):
-        return "release"  # The job can be done as soon as the database or the store answers.
-    if isinstance(error, _OUT_OF_MEMORY) and not alone:
-        return "quarantine"  # The memory is shared: alone the job may fit.
-    return "fail"
-
-
-def _failure_of(error: Exception) -> tuple[str, str]:
-    """The error code and message of a failed job."""
-    if isinstance(error, DTIError | ServiceError):
-        return error.code, str(error)
-    if isinstance(error, _OUT_OF_MEMORY):
-        return "out_of_memory", (
-            "The device has too little memory for this job, even alone. "
-            "Ask for smaller or fewer pictures, or a smaller batch_size or resolution."
-        )
-    return "internal_error", (
-        f"The worker met an unexpected error ({type(error).__name__}), which is in its log. "
-        "Trying again may help; if it does not, please report it."
-    )
