@@ -38,10 +38,14 @@ def make_celery(settings: Settings, queues: Iterable[str]) -> Celery:
         task_queues=[Queue(name) for name in queues],
         task_create_missing_queues=False,
         task_ignore_result=True,
+        # A task may run for hours. Acknowledged only at its end, it would be redelivered meanwhile, after the broker's
+        # visibility timeout; nothing is lost with a message, because the job is in the database.
         task_acks_late=False,
         task_publish_retry=False,
+        # The device belongs to one thread of one process; a forked child could not use it.
         worker_pool="solo",
         worker_concurrency=1,
+        # A busy worker must not hold messages that an idle one could take.
         worker_prefetch_multiplier=1,
         worker_enable_remote_control=False,
         broker_connection_timeout=CONNECT_TIMEOUT_S,

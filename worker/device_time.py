@@ -47,6 +47,7 @@ class DeviceTimeMeter:
     def charge(self, users: Collection[DeviceUser]) -> None:
         """Divide the engines' time since the last call among the users, by pictures and trainings."""
         rendering_s, training_s = self._elapsed()
+        # `or 1`: without users of an engine its numerators are zero, too.
         pictures = sum(user.active_pictures for user in users) or 1
         trainings = sum(user.trainings for user in users) or 1
         for user in users:

@@ -27,4 +27,6 @@ class TimeSharing:
 
     def trained(self, elapsed_s: float) -> None:
         """Count the duration of an update."""
+        # With a share s of the total, u seconds of training entitle rendering to u (1 - s) / s seconds. Assigned, not
+        # added: updates that ran while there were no pictures owe nothing.
         self._owed_s = elapsed_s * (1.0 - TRAINING_SHARE) / TRAINING_SHARE

@@ -107,6 +107,7 @@ class TrainHandler(Handler):
 
     def abort(self) -> None:
         """Remove the training and its unfinished previews from the engines."""
+        # Finished and diverged runs have left the trainer by themselves, as have finished previews the renderer.
         if self._admitted_run in self.loaded_model.trainer.runs:
             self.loaded_model.trainer.dismiss(self._run)
         for preview in self._previews:
