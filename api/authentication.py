@@ -6,7 +6,6 @@ cannot send a key that it does not have. The scope of a key is checked by routes
 """
 
 from collections.abc import Collection
-from datetime import UTC, datetime
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -111,7 +110,7 @@ class KeyAuthentication:
         await self._app(scope, receive, send if rate is None else _with_rate_limit_headers(rate, send))
 
     def _admit(self, secret: str | None) -> tuple[Identity, Rate | None]:
-        identity = self._authenticator.identify(secret, datetime.now(UTC))
+        identity = self._authenticator.identify(secret)
         limit = identity.quotas.get("requests_per_minute", self._limit)
         if identity.key_id is None or not limit:
             return identity, None

@@ -13,7 +13,6 @@ after its commit, and nothing is open while a request waits.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, TypeVar
 
@@ -152,8 +151,3 @@ Waiting = Annotated[Wait, Depends(_wait)]
 async def in_thread(work: Callable[[], T], limiter: CapacityLimiter | None = None) -> T:
     """The result of blocking work, run in a thread beside the event loop."""
     return await run_sync(work, limiter=limiter)
-
-
-def now() -> datetime:
-    """The present moment."""
-    return datetime.now(UTC)

@@ -20,7 +20,7 @@ from fastapi import Depends, Header, Request, Response
 from sqlalchemy.orm import Session
 from starlette.datastructures import FormData, UploadFile
 
-from api.deps import AnyAccess, RequestContext, in_thread, now
+from api.deps import AnyAccess, RequestContext, in_thread
 from service import idempotency
 from service.idempotency import Reservation, StoredResponse
 
@@ -55,7 +55,7 @@ class Idempotent:
             IdempotencyInFlightError: this request took so long that another one has taken over its key.
         """
         if self._reservation is not None:
-            idempotency.complete(session, self._reservation, StoredResponse(self._status, reference), now())
+            idempotency.complete(session, self._reservation, StoredResponse(self._status, reference))
             self._reference = reference
         return reference
 
@@ -74,7 +74,7 @@ class Idempotent:
                 idempotency.release(session, self._reservation)
         elif status not in {None, self._status}:
             with context.service.database.writing() as session:
-                idempotency.complete(session, self._reservation, StoredResponse(status, self._reference), now())
+                idempotency.complete(session, self._reservation, StoredResponse(status, self._reference))
 
 
 async def _idempotent_request(
@@ -113,7 +113,7 @@ IdempotentRequest = Annotated[Idempotent, Depends(_idempotent_request, scope="fu
 
 def _reserve(context: RequestContext, key: str, fingerprint: str) -> Reservation | StoredResponse:
     with context.service.database.writing() as session:
-        return idempotency.reserve(session, context.owner_id, key, fingerprint, now())
+        return idempotency.reserve(session, context.owner_id, key, fingerprint)
 
 
 async def _fingerprint(request: Request) -> str:

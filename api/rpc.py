@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-from api.deps import RequestContext, in_thread, now
+from api.deps import RequestContext, in_thread
 from api.idempotency import Idempotent
 from api.job_events import JobRef
 from service import jobs, rpc
@@ -61,7 +61,7 @@ def delete_file(context: RequestContext, key: str) -> None:
 
 def _finish(context: RequestContext, rpc_id: str, idempotent: Idempotent | None) -> tuple[Job, bool]:
     with context.service.database.writing() as session:
-        job, in_time = jobs.cancel_if_unfinished(session, rpc_id, now())
+        job, in_time = jobs.cancel_if_unfinished(session, rpc_id)
         if idempotent is not None and job.status == "succeeded":
             idempotent.commit(session, job.id)
         return job, in_time

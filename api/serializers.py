@@ -1,7 +1,6 @@
 """Serializers: rows of the database as response models. Images get a signed URL in reads, and none in lists."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -38,7 +37,7 @@ def job(service: Service, session: Session, row: tables.Job, *, with_urls: bool)
 
 def job_list(service: Service, session: Session, rows: Sequence[tables.Job], *, with_urls: bool) -> list[responses.Job]:
     """Several jobs; the queue is read once for all of them."""
-    estimates = jobs.estimate(session, rows, datetime.now(UTC))
+    estimates = jobs.estimate(session, rows)
     return [_job(service, row, estimates.get(row.id), with_urls=with_urls) for row in rows]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from anyio import from_thread
 
-from api.deps import RequestContext, now
+from api.deps import RequestContext
 from api.rpc import call
 from service import rpc
 from service.concepts.concepts import StoredPicture
@@ -41,9 +41,7 @@ def check_pictures(context: RequestContext, model: str, pictures: Sequence[Store
 def _submit(context: RequestContext, model: str, keys: Sequence[str]) -> str:
     owner_id = context.owner_id
     with context.service.database.writing() as session:
-        return rpc.submit_inspection(
-            context.service, session, owner_id=owner_id, model=model, picture_keys=keys, now=now()
-        ).id
+        return rpc.submit_inspection(context.service, session, owner_id=owner_id, model=model, picture_keys=keys).id
 
 
 async def _assessments(context: RequestContext, rpc_id: str) -> list[Mapping[str, Any]]:

@@ -6,7 +6,7 @@ What a key is, and what may be said of one, stands in service.accounts.keys.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, cast
 
 import typer
@@ -43,19 +43,18 @@ def mint(
     safety: Annotated[Policy | None, typer.Option(help="What is done about this key's flagged pictures.")] = None,
 ) -> None:
     """Mint a key. Its secret is printed, alone on standard output, this once."""
-    now = datetime.now(UTC)
     bounds = (requests_per_minute, unfinished_jobs, device_s_per_day, stored_bytes)
-    new = NewKey(
-        owner=owner,
-        name=name,
-        scopes=[cast("Scope", scope.strip()) for scope in scopes.split(",") if scope.strip()],
-        expires_at=now + timedelta(days=expires_days) if expires_days else None,
-        quotas={quota: bound for quota, bound in zip(keys.QUOTAS, bounds, strict=True) if bound is not None},
-        safety=safety,
-    )
     check_policy(safety, Settings.from_environment(os.environ).safety.checker)
     with _database() as database, database.writing() as session:
-        key, secret = keys.mint(session, new, now)
+        new = NewKey(
+            owner=owner,
+            name=name,
+            scopes=[cast("Scope", scope.strip()) for scope in scopes.split(",") if scope.strip()],
+            expires_at=database.clock() + timedelta(days=expires_days) if expires_days else None,
+            quotas={quota: bound for quota, bound in zip(keys.QUOTAS, bounds, strict=True) if bound is not None},
+            safety=safety,
+        )
+        key, secret = keys.mint(session, new)
     typer.echo(f"{key.id} of {key.owner.name}: {', '.join(key.scopes)}. This is shown once:", err=True)
     typer.echo(secret)
 
@@ -78,7 +77,7 @@ def list_keys(owner: Annotated[str | None, typer.Option(help="Of this owner alon
 def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, key_….")]) -> None:
     """Take a key back for good."""
     with _database() as database, database.writing() as session:
-        key = keys.revoke(session, key_id, datetime.now(UTC))
+        key = keys.revoke(session, key_id)
     typer.echo(f"{key.id} of {key.owner.name} opens nothing any more.")
 
 

@@ -7,12 +7,13 @@ should it still live, can complete nothing any more. What a request said, and ho
 
 import secrets
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import CursorResult, delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from service.database.clock import now
 from service.database.tables import IdempotencyKey
 from service.errors import IdempotencyInFlightError, IdempotencyKeyReusedError
 
@@ -44,7 +45,7 @@ class StoredResponse:
     reference: str
 
 
-def reserve(session: Session, owner_id: str, key: str, fingerprint: str, now: datetime) -> Reservation | StoredResponse:
+def reserve(session: Session, owner_id: str, key: str, fingerprint: str) -> Reservation | StoredResponse:
     """Begin a request, or find out what it made the first time.
 
     Raises:
@@ -52,14 +53,14 @@ def reserve(session: Session, owner_id: str, key: str, fingerprint: str, now: da
         IdempotencyInFlightError: the first of the equal requests is still being accepted.
     """
     row = session.scalars(select(IdempotencyKey).filter_by(owner_id=owner_id, key=key).with_for_update()).one_or_none()
-    if row is not None and row.expires_at > now:
+    if row is not None and row.expires_at > now(session):
         return _before(row, fingerprint)
     if row is None:
         row = IdempotencyKey(owner_id=owner_id, key=key)
         session.add(row)
     row.fingerprint, row.token = fingerprint, secrets.token_hex(16)
     row.status = row.reference = None
-    row.expires_at = now + LEASE
+    row.expires_at = now(session) + LEASE
     try:
         session.flush()
     except IntegrityError as error:
@@ -68,14 +69,14 @@ def reserve(session: Session, owner_id: str, key: str, fingerprint: str, now: da
     return Reservation(owner_id, key, row.token)
 
 
-def complete(session: Session, reservation: Reservation, kept: StoredResponse, now: datetime) -> None:
+def complete(session: Session, reservation: Reservation, kept: StoredResponse) -> None:
     """Keep what a request made, in the transaction that makes it; and its status, should that change afterwards.
 
     Raises:
         IdempotencyInFlightError: the reservation has ended and another request began; this one must make nothing.
     """
     mine = update(IdempotencyKey).filter_by(**vars(reservation))
-    values = {"status": kept.status, "reference": kept.reference, "expires_at": now + KEPT}
+    values = {"status": kept.status, "reference": kept.reference, "expires_at": now(session) + KEPT}
     changed = session.execute(mine.values(**values))
     if not isinstance(changed, CursorResult) or changed.rowcount == 0:
         raise IdempotencyInFlightError
@@ -91,10 +92,14 @@ def forget(session: Session, reservation: Reservation) -> None:
     session.execute(delete(IdempotencyKey).filter_by(**vars(reservation)))
 
 
-def sweep(session: Session, now: datetime) -> None:
+def sweep(session: Session) -> None:
     """Forget some of what is kept for no longer, but no reservation that may still be completed."""
-    over = or_(IdempotencyKey.status.is_not(None), IdempotencyKey.expires_at <= now - _SLOWEST)
-    spent = select(IdempotencyKey).where(IdempotencyKey.expires_at <= now, over).order_by(IdempotencyKey.expires_at)
+    over = or_(IdempotencyKey.status.is_not(None), IdempotencyKey.expires_at <= now(session) - _SLOWEST)
+    spent = (
+        select(IdempotencyKey)
+        .where(IdempotencyKey.expires_at <= now(session), over)
+        .order_by(IdempotencyKey.expires_at)
+    )
     for row in session.scalars(spent.limit(_BATCH).with_for_update(skip_locked=True)).all():
         session.delete(row)
 

@@ -4,7 +4,6 @@ Read from the database at every scrape, so that any API process gives the same a
 """
 
 from collections.abc import Iterable
-from datetime import datetime
 from itertools import product
 from typing import get_args
 
@@ -16,13 +15,14 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service import workers
+from service.database.clock import now
 from service.database.tables import Job, Kind, Status
 
 
-def exposition(session: Session, now: datetime) -> bytes:
+def exposition(session: Session) -> bytes:
     """The service's state in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Readings((_jobs(session), _queue_age(session, now), *_workers(session, now))))
+    registry.register(_Readings((_jobs(session), _queue_age(session), *_workers(session))))
     return generate_latest(registry)
 
 
@@ -45,21 +45,21 @@ def _jobs(session: Session) -> Metric:
     return family
 
 
-def _queue_age(session: Session, now: datetime) -> Metric:
+def _queue_age(session: Session) -> Metric:
     oldest = select(Job.kind, func.min(Job.queued_at).label("since")).where(Job.status == "queued").group_by(Job.kind)
     since = {row.kind: row.since for row in session.execute(oldest)}
     family = GaugeMetricFamily(
         "dti_queue_age_seconds", "How long the oldest queued job of a kind has waited.", labels=("kind",)
     )
     for kind in get_args(Kind):
-        family.add_metric((kind,), (now - since[kind]).total_seconds() if kind in since else 0.0)
+        family.add_metric((kind,), (now(session) - since[kind]).total_seconds() if kind in since else 0.0)
     return family
 
 
-def _workers(session: Session, now: datetime) -> tuple[Metric, ...]:
+def _workers(session: Session) -> tuple[Metric, ...]:
     steps = CounterMetricFamily("dti_steps", "Steps since the worker started.", labels=("worker", "work"))
     seconds = CounterMetricFamily("dti_step_seconds", "Seconds that these steps took.", labels=("worker", "work"))
-    there = workers.present(session, now)
+    there = workers.present(session)
     for desk in there:
         steps.add_metric((desk.worker_id, "training"), desk.training_steps)
         steps.add_metric((desk.worker_id, "picture"), desk.picture_steps)

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from service.database.clock import now
 from service.database.references import unreferenced
 from service.database.tables import Concept, Image, Job, JobConcept, Picture, Role
 from service.jobs import ENDED, UNFINISHED
@@ -31,7 +32,7 @@ _MADE: tuple[Role, ...] = ("image", "animation", "contact_sheet")
 _PREVIEWS: tuple[Role, ...] = ("preview",)
 
 
-def forget_old(session: Session, keeping: Keeping, now: datetime) -> list[str]:
+def forget_old(session: Session, keeping: Keeping) -> list[str]:
     """Forget some of what has been kept for longer than it is to be.
 
     Returns:
@@ -39,18 +40,18 @@ def forget_old(session: Session, keeping: Keeping, now: datetime) -> list[str]:
     """
     keys = set()
     if keeping.uploads_days:
-        keys |= _forget_uploads(session, now - timedelta(days=keeping.uploads_days))
+        keys |= _forget_uploads(session, now(session) - timedelta(days=keeping.uploads_days))
     if keeping.images_days:
-        keys |= _forget_images(session, _MADE, now - timedelta(days=keeping.images_days))
+        keys |= _forget_images(session, _MADE, now(session) - timedelta(days=keeping.images_days))
     if keeping.previews_days:
-        keys |= _forget_images(session, _PREVIEWS, now - timedelta(days=keeping.previews_days))
+        keys |= _forget_images(session, _PREVIEWS, now(session) - timedelta(days=keeping.previews_days))
     session.flush()
     return unreferenced(session, keys) if keys else []
 
 
-def left_behind(session: Session, listed: Sequence[StoredObject], now: datetime) -> list[str]:
+def left_behind(session: Session, listed: Sequence[StoredObject]) -> list[str]:
     """Those of some objects that are ours, old enough, and referred to by nobody."""
-    old = [one.key for one in listed if one.stored_at < now - GRACE and _OURS.fullmatch(one.key)]
+    old = [one.key for one in listed if one.stored_at < now(session) - GRACE and _OURS.fullmatch(one.key)]
     return unreferenced(session, old) if old else []
 
 

@@ -7,7 +7,6 @@ nobody waits for any more. It knows neither HTTP nor how an RPC is done.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import select, update
@@ -29,9 +28,7 @@ KEPT_NEIGHBOURS = 50
 """Words that are kept a vector: as many as can be asked for."""
 
 
-def check_import(
-    service: Service, session: Session, owner_id: str, fields: Mapping[str, Any], now: datetime
-) -> NewConcept:
+def check_import(service: Service, session: Session, owner_id: str, fields: Mapping[str, Any]) -> NewConcept:
     """Check what a client said of a concept that is to be imported, before its file is stored.
 
     Raises:
@@ -40,7 +37,7 @@ def check_import(
         NameTakenError: the owner already has a concept of that name.
         QuotaError, StorageQuotaExceededError: the owner has nothing left.
     """
-    usage.check(session, service.settings.quotas, owner_id, now)
+    usage.check(session, service.settings.quotas, owner_id)
     new = NewConcept(
         owner_id=owner_id,
         name=concepts.check_name(fields["name"]),
@@ -55,9 +52,7 @@ def check_import(
     return new
 
 
-def submit_import(
-    service: Service, session: Session, new: NewConcept, file_key: str, now: datetime, *, normalize: bool
-) -> Job:
+def submit_import(service: Service, session: Session, new: NewConcept, file_key: str, *, normalize: bool) -> Job:
     """Queue the making of a concept from a file, which lies in the storage.
 
     Raises:
@@ -65,10 +60,10 @@ def submit_import(
     """
     asked = {"concept": asdict(new), "normalize": normalize}
     rpc = replace(_rpc("import", new.owner_id, new.model, asked), file_key=file_key)
-    return _submit(service, session, rpc, now)
+    return _submit(service, session, rpc)
 
 
-def submit_blend(service: Service, session: Session, owner_id: str, fields: Mapping[str, Any], now: datetime) -> Job:
+def submit_blend(service: Service, session: Session, owner_id: str, fields: Mapping[str, Any]) -> Job:
     """Queue the making of a concept as the mean of others; model and words are those of the first part.
 
     Raises:
@@ -81,7 +76,7 @@ def submit_blend(service: Service, session: Session, owner_id: str, fields: Mapp
         QuotaError, StorageQuotaExceededError: the owner has nothing left.
         TooManyJobsError: the owner has too many unfinished RPCs.
     """
-    usage.check(session, service.settings.quotas, owner_id, now)
+    usage.check(session, service.settings.quotas, owner_id)
     name = concepts.check_name(fields["name"])
     concepts.check_free(session, owner_id, name)
     parts = lookup.find(session, owner_id, [part["concept"] for part in fields["parts"]])
@@ -99,12 +94,10 @@ def submit_blend(service: Service, session: Session, owner_id: str, fields: Mapp
         training={},
     )
     asked = {"concept": asdict(new), "weights": [part["weight"] for part in fields["parts"]]}
-    return _submit(service, session, _rpc("blend", owner_id, model, asked, about=parts), now)
+    return _submit(service, session, _rpc("blend", owner_id, model, asked, about=parts))
 
 
-def submit_export(
-    service: Service, session: Session, concept: Concept, file_format: EmbeddingFormat, now: datetime
-) -> Job:
+def submit_export(service: Service, session: Session, concept: Concept, file_format: EmbeddingFormat) -> Job:
     """Queue the writing of a concept's embedding as another tool reads it.
 
     Args:
@@ -112,7 +105,6 @@ def submit_export(
         session: writes.
         concept: held by this session.
         file_format: whose.
-        now: the moment.
 
     Raises:
         UnknownModelError: the catalogue no longer has the concept's model.
@@ -120,25 +112,22 @@ def submit_export(
     """
     asked = {"format": file_format}
     rpc = _rpc("export", concept.owner_id, concept.model, asked, about=[concept])
-    return _submit(service, session, rpc, now)
+    return _submit(service, session, rpc)
 
 
-def submit_neighbours(service: Service, session: Session, concept: Concept, now: datetime) -> Job:
+def submit_neighbours(service: Service, session: Session, concept: Concept) -> Job:
     """Queue the search for the words next to what a concept learned; raises and takes what `submit_export` does."""
     rpc = _rpc("neighbours", concept.owner_id, concept.model, {}, about=[concept])
-    return _submit(service, session, rpc, now)
+    return _submit(service, session, rpc)
 
 
-def finish_concept(
-    session: Session, claim: Claim, made: EmbeddingMade, now: datetime, *, told: Mapping[str, Any]
-) -> None:
+def finish_concept(session: Session, claim: Claim, made: EmbeddingMade, *, told: Mapping[str, Any]) -> None:
     """End an import or a blend: what it made is a concept, in the same transaction.
 
     Args:
         session: writes.
         claim: the RPC.
         made: lies in the storage.
-        now: the moment.
         told: what the answer says beside the concept.
 
     Raises:
@@ -147,22 +136,22 @@ def finish_concept(
     """
 
     def write() -> RpcResult:
-        concept = concepts.adopt(session, NewConcept(**claim.input["concept"]), made, now)
+        concept = concepts.adopt(session, NewConcept(**claim.input["concept"]), made)
         return RpcResult(result={**told, "concept": concept.id})
 
-    jobs.finish_rpc(session, claim, write, now)
+    jobs.finish_rpc(session, claim, write)
 
 
-def finish_export(session: Session, claim: Claim, file_key: str, extension: str, now: datetime) -> None:
+def finish_export(session: Session, claim: Claim, file_key: str, extension: str) -> None:
     """End an export, whose file lies in the storage.
 
     Raises:
         LeaseLostError: the attempt is over; so it is when the concept was deleted.
     """
-    jobs.finish_rpc(session, claim, lambda: RpcResult(result={"extension": extension}, file_key=file_key), now)
+    jobs.finish_rpc(session, claim, lambda: RpcResult(result={"extension": extension}, file_key=file_key))
 
 
-def finish_neighbours(session: Session, claim: Claim, found: Mapping[str, Any], now: datetime) -> None:
+def finish_neighbours(session: Session, claim: Claim, found: Mapping[str, Any]) -> None:
     """End a search for neighbours: they are kept with the embedding.
 
     Raises:
@@ -175,27 +164,27 @@ def finish_neighbours(session: Session, claim: Claim, found: Mapping[str, Any], 
         session.execute(update(EmbeddingVersion).where(mine).values(neighbours=dict(found)))
         return RpcResult(result=found)
 
-    jobs.finish_rpc(session, claim, write, now)
+    jobs.finish_rpc(session, claim, write)
 
 
 def submit_inspection(
-    service: Service, session: Session, *, owner_id: str, model: str, picture_keys: Sequence[str], now: datetime
+    service: Service, session: Session, *, owner_id: str, model: str, picture_keys: Sequence[str]
 ) -> Job:
     """Queue a look at pictures, which lie in the storage; whoever works for the model takes it.
 
     Raises:
         TooManyJobsError: the owner has too many unfinished RPCs.
     """
-    return _submit(service, session, _rpc("inspect", owner_id, model, {"pictures": list(picture_keys)}), now)
+    return _submit(service, session, _rpc("inspect", owner_id, model, {"pictures": list(picture_keys)}))
 
 
-def finish_inspection(session: Session, claim: Claim, verdicts: Sequence[Mapping[str, Any]], now: datetime) -> None:
+def finish_inspection(session: Session, claim: Claim, verdicts: Sequence[Mapping[str, Any]]) -> None:
     """End a look at pictures with what is thought of each, in their order.
 
     Raises:
         LeaseLostError: the attempt is over.
     """
-    jobs.finish_rpc(session, claim, lambda: RpcResult(result={"verdicts": list(verdicts)}), now)
+    jobs.finish_rpc(session, claim, lambda: RpcResult(result={"verdicts": list(verdicts)}))
 
 
 def neighbours_of(session: Session, version: EmbeddingVersion) -> Mapping[str, Any] | None:
@@ -227,8 +216,7 @@ def _rpc(task: Task, owner_id: str, model: str, asked: Mapping[str, Any], *, abo
     return NewJob(owner_id=owner_id, kind="rpc", model=model, input={"task": task, **asked}, total=1, concepts=pins)
 
 
-def _submit(service: Service, session: Session, rpc: NewJob, now: datetime) -> Job:
+def _submit(service: Service, session: Session, rpc: NewJob) -> Job:
     if rpc.model not in service.catalogue:
         raise UnknownModelError(rpc.model, tuple(service.catalogue))
-    limit = service.settings.limits.unfinished_jobs
-    return jobs.submit(session, rpc, broker=service.broker, unfinished_limit=limit, now=now)
+    return jobs.submit(service, session, rpc)

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from service.database.clock import now
 from service.database.tables import ModelCard, Worker
 
 SILENT_S = 30.0
@@ -39,11 +40,11 @@ class Presence:
     picture_s: float = 0.0
 
 
-def seen(session: Session, presence: Presence, now: datetime) -> None:
+def seen(session: Session, presence: Presence) -> None:
     """Note that a worker is there; rows of workers that are long gone are removed."""
-    desk = Worker(**{**vars(presence), "models": list(presence.models)}, last_heartbeat_at=now)
+    desk = Worker(**{**vars(presence), "models": list(presence.models)}, last_heartbeat_at=now(session))
     session.merge(desk)
-    session.execute(delete(Worker).where(Worker.last_heartbeat_at < now - _FORGOTTEN))
+    session.execute(delete(Worker).where(Worker.last_heartbeat_at < now(session) - _FORGOTTEN))
 
 
 def gone(session: Session, worker_id: str) -> None:
@@ -51,22 +52,24 @@ def gone(session: Session, worker_id: str) -> None:
     session.execute(delete(Worker).where(Worker.worker_id == worker_id))
 
 
-def present(session: Session, now: datetime) -> Sequence[Worker]:
+def present(session: Session) -> Sequence[Worker]:
     """The workers that are there."""
     lately = (
-        select(Worker).where(Worker.last_heartbeat_at >= now - timedelta(seconds=SILENT_S)).order_by(Worker.worker_id)
+        select(Worker)
+        .where(Worker.last_heartbeat_at >= now(session) - timedelta(seconds=SILENT_S))
+        .order_by(Worker.worker_id)
     )
     return session.scalars(lately).all()
 
 
-def loaded(session: Session, now: datetime) -> set[str]:
+def loaded(session: Session) -> set[str]:
     """The models that some worker has loaded."""
-    return {model for desk in present(session, now) for model in desk.models}
+    return {model for desk in present(session) for model in desk.models}
 
 
-def publish_card(session: Session, model: str, card: Mapping[str, Any], now: datetime) -> None:
+def publish_card(session: Session, model: str, card: Mapping[str, Any]) -> None:
     """Keep what a worker found out about a model: {"fingerprint", "encoders": {name: {"width", "token_limit", …}}}."""
-    session.merge(ModelCard(name=model, card=dict(card), published_at=now))
+    session.merge(ModelCard(name=model, card=dict(card), published_at=now(session)))
 
 
 def cards(session: Session) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,6 @@ transactions and never touches the device.
 import logging
 import threading
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
@@ -63,14 +62,12 @@ class Heartbeat:
         Raises:
             DatabaseUnavailableError: no lease was extended.
         """
-        presence, now = self._presence(), datetime.now(UTC)
+        presence = self._presence()
         with self._lock:
             claims = list(self._claims.values())
         with self._database.writing() as session:
-            workers.seen(session, presence, now)
-            lost = jobs.extend_leases(
-                session, worker_id=presence.worker_id, claims=claims, now=now, lease_s=self._lease_s
-            )
+            workers.seen(session, presence)
+            lost = jobs.extend_leases(session, worker_id=presence.worker_id, claims=claims, lease_s=self._lease_s)
         with self._lock:
             # A job that was released and claimed again during this beat was looked up by its old attempt: not lost.
             self._lost |= {claim.job_id for claim in claims if self._claims.get(claim.job_id) is claim} & lost

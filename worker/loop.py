@@ -33,7 +33,6 @@ from service.jobs import Claim
 from worker.device_time import DeviceTimeMeter
 from worker.errors import OUT_OF_MEMORY, failure_of, outcome_of
 from worker.handlers import HANDLERS, Handler
-from worker.handlers.base import now
 from worker.heartbeat import Heartbeat
 from worker.loaded_model import LoadedModel
 from worker.model_cache import ModelCache
@@ -180,7 +179,6 @@ class WorkerLoop:
             picture_slots=capacity.pictures,
             training_slots=capacity.trainings,
             rpc_slots=capacity.rpcs,
-            now=now(),
             lease_s=self._service.settings.lease_s,
         )
 
@@ -225,7 +223,7 @@ class WorkerLoop:
     def _write_usage(self) -> None:
         """Add the device time since the last call to the owners' usage."""
         if seconds := self._meter.seconds:
-            self._persistence.write(lambda session: usage.add_device_s(session, seconds, now()))
+            self._persistence.write(lambda session: usage.add_device_s(session, seconds))
             self._meter.clear()
         self._usage_written_at = time.monotonic()
 
@@ -272,15 +270,15 @@ class WorkerLoop:
 
     def _cancel(self, claim: Claim) -> None:
         log.info("%s is cancelled", claim.job_id)
-        self._end(claim, lambda session: jobs.confirm_cancel(session, claim, now()))
+        self._end(claim, lambda session: jobs.confirm_cancel(session, claim))
 
     def _release(self, claim: Claim) -> None:
-        self._end(claim, lambda session: jobs.release(session, claim, now()))
+        self._end(claim, lambda session: jobs.release(session, claim))
 
     def _fail(self, claim: Claim, error: Exception) -> None:
         code, message = failure_of(error)
         log.warning("%s failed (%s)", claim.job_id, code, exc_info=error)
-        self._end(claim, lambda session: jobs.fail(session, claim, code, message, now()))
+        self._end(claim, lambda session: jobs.fail(session, claim, code, message))
 
     def _end(self, claim: Claim, write: Callable[[Session], object]) -> None:
         """Take a job out of the engines, then write its last transition, unless its lease is lost."""

@@ -10,7 +10,6 @@ Several processes may run it at once.
 
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from celery import Celery
 
@@ -42,7 +41,7 @@ class Maintenance:
         self._service = service
         self._last_key = ""
 
-    def expire_leases(self, now: datetime) -> None:
+    def expire_leases(self) -> None:
         """Return jobs of lost workers to the queue, and send wake-up messages for jobs that are still queued.
 
         Raises:
@@ -50,13 +49,13 @@ class Maintenance:
         """
         settings = self._service.settings
         with self._service.database.writing() as session:
-            models = jobs.expire_leases(session, now, attempts=settings.attempts)
+            models = jobs.expire_leases(session, attempts=settings.attempts)
         with self._service.database.reading() as session:
-            models |= jobs.models_with_stale_jobs(session, now, after_s=settings.renotify_s)
+            models |= jobs.models_with_stale_jobs(session, after_s=settings.renotify_s)
         for model in sorted(models):
             self._service.broker.notify(model)
 
-    def delete_expired(self, now: datetime) -> None:
+    def delete_expired(self) -> None:
         """Delete checkpoints of ended jobs and expired rows with their objects; cancel RPCs of lost API processes.
 
         Raises:
@@ -65,15 +64,15 @@ class Maintenance:
         with self._service.database.writing() as session:
             keys = [
                 *jobs.take_old_checkpoints(session),
-                *jobs.delete_old_rpcs(session, now),
-                *retention.forget_old(session, self._service.settings.keeping, now),
+                *jobs.delete_old_rpcs(session),
+                *retention.forget_old(session, self._service.settings.keeping),
             ]
-            jobs.cancel_orphaned_rpcs(session, now, after_s=2 * self._service.settings.rpc_timeout_s)
-            idempotency.sweep(session, now)
-            deliveries.sweep(session, now)
+            jobs.cancel_orphaned_rpcs(session, after_s=2 * self._service.settings.rpc_timeout_s)
+            idempotency.sweep(session)
+            deliveries.sweep(session)
         self._service.storage.delete(keys)
 
-    def collect_orphans(self, now: datetime, *, page_size: int = PAGE_SIZE) -> None:
+    def collect_orphans(self, *, page_size: int = PAGE_SIZE) -> None:
         """Delete orphans from the next part of the storage; the run after the last part starts over.
 
         Raises:
@@ -85,7 +84,7 @@ class Maintenance:
                 self._last_key = ""
                 return
             with self._service.database.reading() as session:
-                keys = retention.left_behind(session, page, now)
+                keys = retention.left_behind(session, page)
             self._service.storage.delete(keys)
             if keys:
                 log.info("Orphaned objects deleted: %d", len(keys))
@@ -115,13 +114,13 @@ def run(settings: Settings) -> int:
         service.close()
 
 
-def _scheduled(app: Celery, name: str, every_s: float, action: Callable[[datetime], object]) -> dict[str, object]:
+def _scheduled(app: Celery, name: str, every_s: float, action: Callable[[], object]) -> dict[str, object]:
     """Register an action as a task of the application; returns its entry in the schedule."""
 
     @app.task(name=name)  # type: ignore[untyped-decorator]
     def task() -> None:
         try:
-            action(datetime.now(UTC))
+            action()
         except UnavailableError as error:
             # An outage needs no traceback: the task runs again soon.
             log.warning("%s was skipped: %s", name, error)

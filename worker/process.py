@@ -21,7 +21,6 @@ from service.errors import UnavailableError
 from service.settings import Settings
 from service.workers import Presence
 from worker import celery_app
-from worker.handlers.base import now
 from worker.heartbeat import Heartbeat
 from worker.loop import WorkerLoop
 from worker.model_cache import ModelCache
@@ -80,7 +79,7 @@ class WorkerProcess:
             log.warning("This worker was not unregistered: %s", error)
 
     def _publish_card(self, model: str, card: Mapping[str, object]) -> None:
-        self._persistence.write(lambda session: workers.publish_card(session, model, card, now()))
+        self._persistence.write(lambda session: workers.publish_card(session, model, card))
 
     def _presence(self) -> Presence:
         training, rendering = self._model_cache.throughputs.training, self._model_cache.throughputs.rendering

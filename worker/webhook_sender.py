@@ -6,7 +6,6 @@ Several senders may run at once: a claimed delivery is invisible to the others f
 
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime
 
 from service.context import Service
 from service.errors import UnavailableError
@@ -31,7 +30,7 @@ class WebhookSender:
         self._executor = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="webhook-sender")
         self._in_flight: set[Future[None]] = set()
 
-    def deliver(self, now: datetime) -> int:
+    def deliver(self) -> int:
         """Claim due deliveries and start to send them; returns how many, without waiting for them.
 
         Raises:
@@ -39,10 +38,10 @@ class WebhookSender:
         """
         self._in_flight = {future for future in self._in_flight if not future.done()}
         idle = CONCURRENCY - len(self._in_flight)
-        if not idle or not self._any_due(now):
+        if not idle or not self._any_due():
             return 0
         with self._service.database.writing() as session:
-            claimed = deliveries.claim(session, idle, now)
+            claimed = deliveries.claim(session, idle)
         self._in_flight |= {self._executor.submit(self._send, delivery) for delivery in claimed}
         return len(claimed)
 
@@ -50,16 +49,18 @@ class WebhookSender:
         """Wait some seconds at most for deliveries in flight; those not started become due again."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
-    def _any_due(self, now: datetime) -> bool:
+    def _any_due(self) -> bool:
         with self._service.database.reading() as session:
-            return deliveries.waiting(session, now)
+            return deliveries.waiting(session)
 
     def _send(self, delivery: ClaimedDelivery) -> None:
-        outcome = sending.post(delivery, self._service.settings.webhook_private_networks, datetime.now(UTC))
+        outcome = sending.post(
+            delivery, self._service.settings.webhook_private_networks, self._service.database.clock()
+        )
         if not outcome.delivered:
             log.info("Attempt %s of delivery %s failed.", delivery.attempt, delivery.id)
         try:
             with self._service.database.writing() as session:
-                deliveries.record(session, delivery, outcome, datetime.now(UTC))
+                deliveries.record(session, delivery, outcome)
         except UnavailableError as error:
             log.warning("The outcome of delivery %s was not recorded; it will be sent again: %s", delivery.id, error)

@@ -17,7 +17,6 @@ from api.deps import (
     Wait,
     Waiting,
     in_thread,
-    now,
 )
 from api.idempotency import Idempotent, IdempotentRequest
 from api.job_events import JobRef
@@ -80,7 +79,7 @@ def delete_concept(context: TrainAccess, reference: ConceptReference) -> None:
     # Checked first, so that nothing is deleted while the object store is down.
     context.service.storage.check()
     with context.service.database.writing() as session:
-        keys = concepts.delete(session, context.owner_id, reference, now())
+        keys = concepts.delete(session, context.owner_id, reference)
     context.service.storage.delete(keys)
 
 
@@ -108,13 +107,13 @@ def _create(context: RequestContext, form: NewConcept, idempotent: Idempotent) -
     with stored_pictures(context, pictures) as stored:
         checked = check_pictures(context, new.model, stored)
         with context.service.database.writing() as session:
-            _, job = concepts.create(context.service, session, new, checked, now(), webhook=webhook)
+            _, job = concepts.create(context.service, session, new, checked, webhook=webhook)
             return idempotent.commit(session, job.id)
 
 
 def _retrain(context: RequestContext, reference: str, request: RetrainRequest, idempotent: Idempotent) -> str:
     with context.service.database.writing() as session:
-        job = concepts.retrain(context.service, session, context.owner_id, reference, request.given(), now=now())
+        job = concepts.retrain(context.service, session, context.owner_id, reference, request.given())
         return idempotent.commit(session, job.id)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, File, Query, Response
 
 from api import serializers
-from api.deps import ConceptReference, ReadAccess, RequestContext, TrainAccess, in_thread, now
+from api.deps import ConceptReference, ReadAccess, RequestContext, TrainAccess, in_thread
 from api.idempotency import IdempotentRequest
 from api.rpc import call, delete_file, result_file
 from api.schemas import responses
@@ -91,11 +91,11 @@ async def read_neighbours(
 def _submit_import(context: RequestContext, form: NewImport) -> str:
     given = form.given(without={"file"})
     with context.service.database.reading() as session:
-        new = rpc.check_import(context.service, session, context.owner_id, given, now())
+        new = rpc.check_import(context.service, session, context.owner_id, given)
     key = _upload(context, form)
     try:
         with context.service.database.writing() as session:
-            return rpc.submit_import(context.service, session, new, key, now(), normalize=form.normalize).id
+            return rpc.submit_import(context.service, session, new, key, normalize=form.normalize).id
     except BaseException:
         delete_file(context, key)
         raise
@@ -114,7 +114,7 @@ def _upload(context: RequestContext, form: NewImport) -> str:
 
 def _submit_blend(context: RequestContext, request: BlendRequest) -> str:
     with context.service.database.writing() as session:
-        return rpc.submit_blend(context.service, session, context.owner_id, request.given(), now()).id
+        return rpc.submit_blend(context.service, session, context.owner_id, request.given()).id
 
 
 def _submit_about(
@@ -123,7 +123,7 @@ def _submit_about(
     """A concept, its present embedding, and the id of the submitted RPC about them."""
     with context.service.database.writing() as session:
         concept = concepts.hold(session, context.owner_id, reference)
-        job = submit(context.service, session, concept, now=now())
+        job = submit(context.service, session, concept)
         return concept, _version(concept), job.id
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from api.deps import PublicAccess, ReadAccess, now
+from api.deps import PublicAccess, ReadAccess
 from api.errors import problem
 from api.schemas import responses
 from service import metrics
@@ -39,7 +39,7 @@ def read_readiness(components: PublicAccess) -> responses.Ready | JSONResponse:
 def read_service_metrics(context: ReadAccess) -> Response:
     """Read the metrics of the service in Prometheus' text format."""
     with context.service.database.reading() as session:
-        return Response(metrics.exposition(session, now()), media_type=CONTENT_TYPE_LATEST)
+        return Response(metrics.exposition(session), media_type=CONTENT_TYPE_LATEST)
 
 
 def _is_up(check: Callable[[], None]) -> bool:

@@ -6,7 +6,7 @@ from functools import partial
 from fastapi import APIRouter
 
 from api import serializers
-from api.deps import GenerateAccess, RequestContext, in_thread, now
+from api.deps import GenerateAccess, RequestContext, in_thread
 from api.idempotency import Idempotent, IdempotentRequest
 from api.job_events import JobRef
 from api.schemas.openai import ImagesAnswer, ImagesRequest, OpenAIImage
@@ -30,14 +30,14 @@ async def create_images(context: GenerateAccess, request: ImagesRequest, idempot
 
 def _submit(context: RequestContext, request: ImagesRequest, idempotent: Idempotent) -> str:
     with context.service.database.writing() as session:
-        job = generations.generation(context.service, session, context.owner_id, request.generation(), now())
+        job = generations.generation(context.service, session, context.owner_id, request.generation())
         return idempotent.commit(session, job.id)
 
 
 def _finish(context: RequestContext, job_id: str, idempotent: Idempotent, timeout_s: float) -> None:
     """Check that the job has succeeded; an unfinished one is cancelled, since nothing would read its result."""
     with context.service.database.writing() as session:
-        job, in_time = jobs.cancel_if_unfinished(session, job_id, now())
+        job, in_time = jobs.cancel_if_unfinished(session, job_id)
         if job.status != "succeeded":
             idempotent.rollback(session)
     if not in_time:

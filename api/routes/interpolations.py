@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from fastapi import APIRouter
 
-from api.deps import GenerateAccess, RequestContext, Waiting, in_thread, now
+from api.deps import GenerateAccess, RequestContext, Waiting, in_thread
 from api.idempotency import Idempotent, IdempotentRequest
 from api.job_events import JobRef
 from api.routes.jobs import read_job
@@ -28,5 +28,5 @@ async def create_interpolation(
 
 def _submit(context: RequestContext, request: InterpolationRequest, idempotent: Idempotent) -> str:
     with context.service.database.writing() as session:
-        job = generations.interpolation(context.service, session, context.owner_id, request.given(), now())
+        job = generations.interpolation(context.service, session, context.owner_id, request.given())
         return idempotent.commit(session, job.id)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
 from api import serializers
-from api.deps import CancelAccess, Cursor, JobId, Limit, ReadAccess, RequestContext, in_thread, now
+from api.deps import CancelAccess, Cursor, JobId, Limit, ReadAccess, RequestContext, in_thread
 from api.job_events import EventPoller, JobRef
 from api.schema_fields import Text
 from api.schemas import responses
@@ -59,7 +59,7 @@ def cancel_job(context: CancelAccess, job_id: JobId) -> responses.Job:
     """Cancel a job; a running one ends between two steps."""
     with context.service.database.writing() as session:
         jobs.get(session, context.owner_id, job_id)
-        jobs.request_cancel(session, job_id, now())
+        jobs.request_cancel(session, job_id)
     return read_job(context, job_id)
 
 

@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Response
 
-from api.deps import AdminAccess, Cursor, KeyId, Limit, now
+from api.deps import AdminAccess, Cursor, KeyId, Limit
 from api.schema_fields import Text
 from api.schemas import keys as schemas
 from service import safety
@@ -30,7 +30,7 @@ def create_key(context: AdminAccess, request: schemas.NewKeyRequest, response: R
     )
     safety.check_policy(new.safety, context.service.settings.safety.checker)
     with context.service.database.writing() as session:
-        key, secret = keys.mint(session, new, now())
+        key, secret = keys.mint(session, new)
         return schemas.MintedKey(key=_key(key), secret=secret)
 
 
@@ -48,7 +48,7 @@ def list_keys(
 def revoke_key(context: AdminAccess, key_id: KeyId) -> None:
     """Revoke a key for good. Its owner's data stays."""
     with context.service.database.writing() as session:
-        keys.revoke(session, key_id, now())
+        keys.revoke(session, key_id)
 
 
 def _key(row: tables.Key) -> schemas.Key:

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from api.deps import ReadAccess, now
+from api.deps import ReadAccess
 from api.schemas import responses
 from dti.spec.registry import METHODS, training_settings
 from service import workers
@@ -19,7 +19,7 @@ router = APIRouter(tags=["models"])
 def list_models(context: ReadAccess) -> responses.ModelPage:
     """List all models of the catalogue."""
     with context.service.database.reading() as session:
-        cards, loaded = workers.cards(session), workers.loaded(session, now())
+        cards, loaded = workers.cards(session), workers.loaded(session)
     default = context.service.catalogue.default.name
     items = [
         _model(entry, cards.get(name), is_default=name == default, is_loaded=name in loaded)

@@ -1,12 +1,11 @@
 """Usage: an owner's consumption and limits."""
 
-from datetime import UTC
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 from sqlalchemy import select
 
-from api.deps import ReadAccess, RequestContext, now
+from api.deps import ReadAccess, RequestContext
 from api.schema_fields import Text
 from api.schemas import keys as schemas
 from service.accounts import usage
@@ -23,7 +22,6 @@ def read_usage(
     owner: Annotated[Text | None, Query(description="Another owner's name; requires the scope `admin`.")] = None,
 ) -> schemas.Usage:
     """Read the caller's usage; device seconds are measured by the workers and arrive a few seconds late."""
-    moment = now()
     if owner is not None:
         context.identity.check(["admin"])
     with context.service.database.reading() as session:
@@ -31,8 +29,8 @@ def read_usage(
         row = session.scalars(select(Owner).where(condition)).one_or_none()
         if row is None:
             raise NotFoundError("owner", str(owner))
-        used = usage.used(session, row.id, moment)
-    return schemas.Usage(owner=row.name, day=moment.astimezone(UTC).date(), **vars(used), limits=_limits(context))
+        used, day = usage.used(session, row.id), usage.today(session)
+    return schemas.Usage(owner=row.name, day=day, **vars(used), limits=_limits(context))
 
 
 def _limits(context: RequestContext) -> schemas.Limits:

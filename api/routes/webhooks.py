@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
-from api.deps import CancelAccess, Cursor, Limit, ReadAccess, RequestContext, in_thread, now
+from api.deps import CancelAccess, Cursor, Limit, ReadAccess, RequestContext, in_thread
 from api.idempotency import Idempotent, IdempotentRequest
 from api.schema_fields import Text
 from api.schemas import webhooks as schemas
@@ -48,7 +48,7 @@ def read_default_secret(context: JobAccess, response: Response) -> schemas.Webho
     """Read the secret that signs deliveries to URLs named in requests."""
     response.headers["Cache-Control"] = "no-store"
     with context.service.database.writing() as session:
-        return _secret(endpoints.ensure_default(session, context.owner_id, now()))
+        return _secret(endpoints.ensure_default(session, context.owner_id))
 
 
 @router.get("/webhooks/{webhook_id}")
@@ -63,7 +63,7 @@ def change_webhook(context: JobAccess, webhook_id: WebhookId, request: schemas.W
     """Change a webhook's URL or events, disable or enable it. Pending deliveries go to the new URL."""
     settings = context.service.settings
     with context.service.database.writing() as session:
-        return _webhook(endpoints.change(settings, session, context.owner_id, webhook_id, request.given(), now=now()))
+        return _webhook(endpoints.change(settings, session, context.owner_id, webhook_id, request.given()))
 
 
 @router.delete("/webhooks/{webhook_id}", status_code=HTTPStatus.NO_CONTENT)
@@ -111,7 +111,7 @@ async def redeliver(
 
 def _create(context: RequestContext, request: schemas.WebhookRequest, idempotent: Idempotent) -> str:
     with context.service.database.writing() as session:
-        webhook = endpoints.create(context.service.settings, session, context.owner_id, request.given(), now())
+        webhook = endpoints.create(context.service.settings, session, context.owner_id, request.given())
         return idempotent.commit(session, webhook.id)
 
 
@@ -123,7 +123,7 @@ def _with_secret(context: RequestContext, webhook_id: str) -> schemas.WebhookAnd
 
 def _rotate(context: RequestContext, webhook_id: str, idempotent: Idempotent) -> str:
     with context.service.database.writing() as session:
-        endpoints.rotate(session, context.owner_id, webhook_id, now())
+        endpoints.rotate(session, context.owner_id, webhook_id)
         return idempotent.commit(session, webhook_id)
 
 
@@ -136,14 +136,12 @@ def _present_secret(context: RequestContext, webhook_id: str) -> schemas.Webhook
 
 def _test(context: RequestContext, webhook_id: str, idempotent: Idempotent) -> str:
     with context.service.database.writing() as session:
-        return idempotent.commit(session, endpoints.test(session, context.owner_id, webhook_id, now()).id)
+        return idempotent.commit(session, endpoints.test(session, context.owner_id, webhook_id).id)
 
 
 def _redeliver(context: RequestContext, webhook_id: str, delivery_id: str, idempotent: Idempotent) -> str:
     with context.service.database.writing() as session:
-        return idempotent.commit(
-            session, deliveries.redeliver(session, context.owner_id, webhook_id, delivery_id, now()).id
-        )
+        return idempotent.commit(session, deliveries.redeliver(session, context.owner_id, webhook_id, delivery_id).id)
 
 
 def _read_delivery(context: RequestContext, webhook_id: str, delivery_id: str) -> schemas.Delivery:

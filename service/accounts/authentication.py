@@ -5,13 +5,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from service.accounts.key_format import digest, is_whole
 from service.accounts.keys import SCOPES, Scope
+from service.database.clock import now
 from service.database.engine import Database
 from service.database.tables import LOCAL_OWNER_ID, Key
 from service.errors import (
@@ -95,7 +96,7 @@ class Authenticator:
         self._database = database
         self._admin_digest = _admin_digest(settings)
 
-    def identify(self, secret: str | None, now: datetime) -> Identity:
+    def identify(self, secret: str | None) -> Identity:
         """Who shows this key.
 
         Raises:
@@ -110,11 +111,11 @@ class Authenticator:
         if not is_whole(secret):
             raise KeyMalformedError
         with self._database.reading() as session:
-            key = _valid(session, secret, now)
-        if key.last_used_at is None or now - key.last_used_at >= USED_EVERY:
+            key = _valid(session, secret)
+        if key.last_used_at is None or now(session) - key.last_used_at >= USED_EVERY:
             # Where somebody else writes for too long it is noted next time: nobody is refused for it.
             with suppress(DatabaseUnavailableError), self._database.writing() as session:
-                _note_use(session, key.id, now)
+                _note_use(session, key.id)
         return Identity(
             owner_id=key.owner_id,
             scopes=frozenset(key.scopes),
@@ -124,21 +125,21 @@ class Authenticator:
         )
 
 
-def _valid(session: Session, secret: str, now: datetime) -> Key:
+def _valid(session: Session, secret: str) -> Key:
     key = session.scalars(select(Key).where(Key.digest == digest(secret))).one_or_none()
     if key is None:
         raise KeyUnknownError
     if key.revoked_at is not None:
         raise KeyRevokedError
-    if key.expires_at is not None and key.expires_at <= now:
+    if key.expires_at is not None and key.expires_at <= now(session):
         raise KeyExpiredError
     return key
 
 
-def _note_use(session: Session, key_id: str, now: datetime) -> None:
+def _note_use(session: Session, key_id: str) -> None:
     """Only where nobody else has done so meanwhile."""
-    stale = or_(Key.last_used_at.is_(None), Key.last_used_at <= now - USED_EVERY)
-    session.execute(update(Key).where(Key.id == key_id, stale).values(last_used_at=now))
+    stale = or_(Key.last_used_at.is_(None), Key.last_used_at <= now(session) - USED_EVERY)
+    session.execute(update(Key).where(Key.id == key_id, stale).values(last_used_at=now(session)))
 
 
 def _admin_digest(settings: Settings) -> str | None:

@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from service.accounts.key_format import digest, new_secret, shown
+from service.database.clock import now
 from service.database.ids import new_id
 from service.database.paging import Page, keyset
 from service.database.tables import Key, Owner
@@ -52,7 +53,7 @@ class NewKey:
     safety: Policy | None = None
 
 
-def mint(session: Session, new: NewKey, now: datetime) -> tuple[Key, str]:
+def mint(session: Session, new: NewKey) -> tuple[Key, str]:
     """Make a key, and its owner where nobody has that name yet.
 
     Returns:
@@ -61,18 +62,18 @@ def mint(session: Session, new: NewKey, now: datetime) -> tuple[Key, str]:
     Raises:
         InvalidInputError: a field is wrong.
     """
-    _check_expiry(new.expires_at, now)
+    _check_expiry(new.expires_at, now(session))
     secret = new_secret()
     key = Key(
         id=new_id("key"),
-        owner=owner_named(session, _check_name("owner", new.owner), now),
+        owner=owner_named(session, _check_name("owner", new.owner)),
         name=_check_name("name", new.name),
         prefix=shown(secret),
         digest=digest(secret),
         scopes=_check_scopes(new.scopes),
         quotas=_check_quotas(new.quotas),
         safety=new.safety,
-        created_at=now,
+        created_at=now(session),
         expires_at=new.expires_at,
     )
     session.add(key)
@@ -92,7 +93,7 @@ def page(session: Session, cursor: str | None, limit: int, *, owner: str | None 
     return keyset(session, query, Key.id, "key", cursor=cursor, limit=limit)
 
 
-def revoke(session: Session, key_id: str, now: datetime) -> Key:
+def revoke(session: Session, key_id: str) -> Key:
     """Take a key back for good; doing so twice changes nothing.
 
     Raises:
@@ -101,14 +102,14 @@ def revoke(session: Session, key_id: str, now: datetime) -> Key:
     key = session.get(Key, key_id)
     if key is None:
         raise NotFoundError("key", key_id)
-    key.revoked_at = key.revoked_at or now
+    key.revoked_at = key.revoked_at or now(session)
     return key
 
 
-def owner_named(session: Session, name: str, now: datetime) -> Owner:
+def owner_named(session: Session, name: str) -> Owner:
     """The owner of that name, made where there is none; two who do so at once get the same."""
     insert = (postgresql if session.get_bind().dialect.name == "postgresql" else sqlite).insert
-    made = insert(Owner).values(id=new_id("own"), name=name, created_at=now)
+    made = insert(Owner).values(id=new_id("own"), name=name, created_at=now(session))
     session.execute(made.on_conflict_do_nothing(index_elements=["name"]))
     return session.scalars(select(Owner).where(Owner.name == name)).one()
 
@@ -127,8 +128,8 @@ def _check_scopes(said: Collection[str]) -> list[str]:
     return [scope for scope in SCOPES if scope in said]
 
 
-def _check_expiry(expires_at: datetime | None, now: datetime) -> None:
-    if expires_at is not None and not now < expires_at < _LATEST:
+def _check_expiry(expires_at: datetime | None, moment: datetime) -> None:
+    if expires_at is not None and not moment < expires_at < _LATEST:
         raise InvalidInputError("expires_at", f"{expires_at.isoformat()} is over already, or after the year 9998.")
 
 

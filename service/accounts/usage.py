@@ -7,15 +7,15 @@ that is kept on the side goes wrong once and stays wrong. Nobody who has no boun
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from sqlalchemy import CompoundSelect, func, select, union, union_all
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from service.database.tables import Concept, EmbeddingVersion, Image, Job, Picture, Usage
+from service.database.clock import now
+from service.database.tables import UNFINISHED, Concept, EmbeddingVersion, Image, Job, Picture, Usage
 from service.errors import DeviceQuotaExceededError, StorageQuotaExceededError
-from service.jobs import UNFINISHED
 from service.settings import Quotas
 
 
@@ -38,32 +38,37 @@ class Used:
     stored_bytes: int
 
 
-def add_device_s(session: Session, seconds: Mapping[str, float], now: datetime) -> None:
+def add_device_s(session: Session, seconds: Mapping[str, float]) -> None:
     """Add what owners' jobs have taken of a device to what they took today."""
     insert = (postgresql if session.get_bind().dialect.name == "postgresql" else sqlite).insert
     for owner_id, device_s in sorted(seconds.items()):
-        more = insert(Usage).values(owner_id=owner_id, day=now.astimezone(UTC).date(), device_s=device_s)
+        more = insert(Usage).values(owner_id=owner_id, day=today(session), device_s=device_s)
         total = {"device_s": Usage.device_s + more.excluded.device_s}
         session.execute(more.on_conflict_do_update(index_elements=["owner_id", "day"], set_=total))
 
 
-def used(session: Session, owner_id: str, now: datetime) -> Used:
+def today(session: Session) -> date:
+    """The day (UTC) to which usage counts."""
+    return now(session).date()
+
+
+def used(session: Session, owner_id: str) -> Used:
     """What an owner has used until now."""
-    today = _midnight(now)
+    midnight = _midnight(now(session))
     mine = select(func.count()).select_from(Job).where(Job.owner_id == owner_id, Job.kind != "rpc")
     made = select(func.count()).select_from(Image).join(Job, Job.id == Image.job_id)
     return Used(
-        device_s=device_s_today(session, owner_id, now),
-        jobs=session.scalars(mine.where(Job.created_at >= today)).one(),
-        pictures=session.scalars(made.where(Job.owner_id == owner_id, Image.created_at >= today)).one(),
+        device_s=device_s_today(session, owner_id),
+        jobs=session.scalars(mine.where(Job.created_at >= midnight)).one(),
+        pictures=session.scalars(made.where(Job.owner_id == owner_id, Image.created_at >= midnight)).one(),
         unfinished_jobs=session.scalars(mine.where(Job.status.in_(UNFINISHED))).one(),
         stored_bytes=stored_bytes(session, owner_id),
     )
 
 
-def device_s_today(session: Session, owner_id: str, now: datetime) -> float:
+def device_s_today(session: Session, owner_id: str) -> float:
     """Seconds that an owner's jobs had a device today."""
-    row = session.get(Usage, (owner_id, now.astimezone(UTC).date()))
+    row = session.get(Usage, (owner_id, today(session)))
     return row.device_s if row else 0.0
 
 
@@ -72,7 +77,7 @@ def stored_bytes(session: Session, owner_id: str) -> int:
     return _bytes(session, owner_id, union)
 
 
-def check(session: Session, quotas: Quotas, owner_id: str, now: datetime, *, adding_bytes: int = 0) -> None:
+def check(session: Session, quotas: Quotas, owner_id: str, *, adding_bytes: int = 0) -> None:
     """See that an owner has something left before they submit more.
 
     What runs already is not stopped, so that a day's last job, or several that are submitted at once, may take more.
@@ -81,8 +86,8 @@ def check(session: Session, quotas: Quotas, owner_id: str, now: datetime, *, add
         DeviceQuotaExceededError: the day's seconds are used up.
         StorageQuotaExceededError: the storage is, or would be with what is added.
     """
-    if quotas.device_s_per_day and device_s_today(session, owner_id, now) >= quotas.device_s_per_day:
-        raise DeviceQuotaExceededError(quotas.device_s_per_day, _until_midnight_s(now))
+    if quotas.device_s_per_day and device_s_today(session, owner_id) >= quotas.device_s_per_day:
+        raise DeviceQuotaExceededError(quotas.device_s_per_day, _until_midnight_s(now(session)))
     # Counting some twice takes a fifteenth of the time, and is as good where there is plenty of room.
     if not quotas.stored_bytes or _bytes(session, owner_id, union_all) + adding_bytes < quotas.stored_bytes:
         return
@@ -106,10 +111,10 @@ def _bytes(session: Session, owner_id: str, combine: Callable[..., CompoundSelec
     return int(session.scalars(select(func.coalesce(func.sum(things.c.bytes), 0))).one())
 
 
-def _midnight(now: datetime) -> datetime:
+def _midnight(moment: datetime) -> datetime:
     """The beginning of the day."""
-    return datetime.combine(now.astimezone(UTC).date(), time(), UTC)
+    return datetime.combine(moment.date(), time(), UTC)
 
 
-def _until_midnight_s(now: datetime) -> int:
-    return math.ceil((_midnight(now) + timedelta(days=1) - now).total_seconds())
+def _until_midnight_s(moment: datetime) -> int:
+    return math.ceil((_midnight(moment) + timedelta(days=1) - moment).total_seconds())

@@ -7,7 +7,6 @@ here say which.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, cast, get_args
 
 from sqlalchemy import Select, select
@@ -17,9 +16,9 @@ from sqlalchemy.orm import Session, selectinload
 from dti.spec.prompts import NAME_PATTERN
 from dti.spec.settings import LearnableProperty
 from service import jobs
-from service.accounts import owners, usage
 from service.concepts import trainings
 from service.context import Service
+from service.database.clock import now
 from service.database.ids import is_id, new_id
 from service.database.paging import Page, keyset
 from service.database.references import unreferenced
@@ -96,7 +95,6 @@ def create(
     session: Session,
     new: NewConcept,
     pictures: Sequence[StoredPicture],
-    now: datetime,
     *,
     webhook: Mapping[str, Any] | None = None,
 ) -> tuple[Concept, Job]:
@@ -108,14 +106,11 @@ def create(
         DeviceQuotaExceededError: the owner's jobs had the devices long enough today.
         StorageQuotaExceededError: the owner's things fill the storage.
     """
-    owners.hold(session, new.owner_id)
-    adding_bytes = sum(picture.bytes for picture in pictures)
-    usage.check(session, service.settings.quotas, new.owner_id, now, adding_bytes=adding_bytes)
     concept = Concept(
         id=new_id("con"),
         **vars(new),
-        created_at=now,
-        updated_at=now,
+        created_at=now(session),
+        updated_at=now(session),
         pictures=[
             Picture(id=new_id("img"), position=position, **vars(picture)) for position, picture in enumerate(pictures)
         ],
@@ -129,21 +124,21 @@ def create(
         settings=new.training,
         start="class_word",
         webhook=webhook,
-        now=now,
+        adding_bytes=sum(picture.bytes for picture in pictures),
     )
     concept.job_id = job.id
     _add(session, concept)
     return concept, job
 
 
-def adopt(session: Session, new: NewConcept, made: jobs.EmbeddingMade, now: datetime) -> Concept:
+def adopt(session: Session, new: NewConcept, made: jobs.EmbeddingMade) -> Concept:
     """Make a concept of an embedding that is there already, and lies in the storage.
 
     Raises:
         NameTakenError: somebody was faster.
     """
-    concept = Concept(id=new_id("con"), **vars(new), created_at=now, updated_at=now, pictures=[])
-    concept.embeddings = [made.version(concept.id, 1, now)]
+    concept = Concept(id=new_id("con"), **vars(new), created_at=now(session), updated_at=now(session), pictures=[])
+    concept.embeddings = [made.version(concept.id, 1, now(session))]
     _add(session, concept)
     return concept
 
@@ -192,9 +187,7 @@ def page(
     return keyset(session, query, Concept.id, "con", cursor=cursor, limit=limit)
 
 
-def retrain(
-    service: Service, session: Session, owner_id: str, reference: str, fields: Mapping[str, Any], *, now: datetime
-) -> Job:
+def retrain(service: Service, session: Session, owner_id: str, reference: str, fields: Mapping[str, Any]) -> Job:
     """Queue another training; the concept stays usable as it is until that has succeeded.
 
     What is not said of the training stays as it was, except that the seed is drawn anew; by another method it is as
@@ -226,14 +219,12 @@ def retrain(
     )
     _check_words(service, session, concept, settings=settings)
     webhook = endpoints.of_request(service.settings, said.get("webhook"))
-    job = trainings.submit(
-        service, session, concept, method=method, settings=settings, start=start, webhook=webhook, now=now
-    )
+    job = trainings.submit(service, session, concept, method=method, settings=settings, start=start, webhook=webhook)
     concept.job_id = job.id
     return job
 
 
-def delete(session: Session, owner_id: str, reference: str, now: datetime) -> list[str]:
+def delete(session: Session, owner_id: str, reference: str) -> list[str]:
     """Delete a concept, its pictures and embeddings and every image that it appears in; end its unfinished jobs.
 
     Returns:
@@ -250,7 +241,7 @@ def delete(session: Session, owner_id: str, reference: str, now: datetime) -> li
         job.images.clear()
         job.checkpoint_key = job.file_key = job.result = None
         if job.status in jobs.UNFINISHED:
-            jobs.force_cancel(session, job, now)
+            jobs.force_cancel(session, job)
     session.delete(concept)
     session.flush()
     return unreferenced(session, keys)

@@ -5,8 +5,7 @@ A prompt is refused here when it could not be rendered as it stands; what it nam
 
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields, replace
-from datetime import datetime
+from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
@@ -15,7 +14,6 @@ from dti.errors import InvalidSettingError
 from dti.spec.prompts import PLAIN_PROMPTS, triggers
 from dti.spec.settings import SEED_LIMIT, Interpolation, Rendering, complete
 from service import jobs
-from service.accounts import usage
 from service.catalogue.models import ModelEntry
 from service.catalogue.token_limits import EncoderShapes
 from service.concepts import lookup
@@ -34,7 +32,7 @@ _SHARES_LIMIT = 64
 S = TypeVar("S")
 
 
-def generation(service: Service, session: Session, owner_id: str, said: Mapping[str, Any], now: datetime) -> Job:
+def generation(service: Service, session: Session, owner_id: str, said: Mapping[str, Any]) -> Job:
     """Queue pictures of a prompt. What `said` does not name, or names null, takes its default.
 
     Raises:
@@ -67,10 +65,10 @@ def generation(service: Service, session: Session, owner_id: str, said: Mapping[
         concepts=[pinned(concept) for concept in concepts],
         webhook=webhook,
     )
-    return _submit(service, session, new, now)
+    return jobs.submit(service, session, new)
 
 
-def interpolation(service: Service, session: Session, owner_id: str, said: Mapping[str, Any], now: datetime) -> Job:
+def interpolation(service: Service, session: Session, owner_id: str, said: Mapping[str, Any]) -> Job:
     """Queue the pictures between two concepts. What `said` does not name, or names null, takes its default.
 
     Raises:
@@ -100,19 +98,7 @@ def interpolation(service: Service, session: Session, owner_id: str, said: Mappi
         concepts=[pinned(concept) for concept in concepts],
         webhook=webhook,
     )
-    return _submit(service, session, new, now)
-
-
-def _submit(service: Service, session: Session, new: jobs.NewJob, now: datetime) -> Job:
-    usage.check(session, service.settings.quotas, new.owner_id, now)
-    limit = service.settings.limits.unfinished_jobs
-    return jobs.submit(
-        session,
-        replace(new, safety=service.settings.safety.policy),
-        broker=service.broker,
-        unfinished_limit=limit,
-        now=now,
-    )
+    return jobs.submit(service, session, new)
 
 
 def _without_nulls(said: Mapping[str, Any]) -> dict[str, Any]:

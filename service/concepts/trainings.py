@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy.orm import Session
@@ -13,7 +12,6 @@ from dti.spec.prompts import PLAIN_PROMPTS, triggers
 from dti.spec.registry import METHODS, training_settings
 from dti.spec.settings import SEED_LIMIT, LearnableProperty
 from service import jobs
-from service.accounts import usage
 from service.catalogue.models import ModelEntry
 from service.context import Service
 from service.database.tables import Concept, Job
@@ -99,7 +97,7 @@ def submit(
     settings: Mapping[str, Any],
     start: Start,
     webhook: Mapping[str, Any] | None,
-    now: datetime,
+    adding_bytes: int = 0,
 ) -> Job:
     """Queue a training of a concept.
 
@@ -124,12 +122,9 @@ def submit(
         total=settings["steps"],
         concepts=[pinned(concept)],
         webhook=webhook,
-        safety=service.settings.safety.policy,
+        adding_bytes=adding_bytes,
     )
-    usage.check(session, service.settings.quotas, concept.owner_id, now)
-    return jobs.submit(
-        session, new, broker=service.broker, unfinished_limit=service.settings.limits.unfinished_jobs, now=now
-    )
+    return jobs.submit(service, session, new)
 
 
 def pinned(concept: Concept) -> jobs.PinnedConcept:

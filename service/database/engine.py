@@ -4,6 +4,7 @@ Two verbs: `reading` and `writing`. On SQLite a writing transaction begins with 
 starts by reading and then wants to write would lose updates or fail at once where two processes do so.
 """
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from service.database.clock import Clock, attach, utc_now
 from service.errors import DatabaseUnavailableError
 
 BUSY_TIMEOUT_MS = 10_000
@@ -25,10 +27,16 @@ _AFTER_COMMIT = "dti_after_commit"
 
 
 class Database:
-    """One database; safe to share between threads, not across a fork."""
+    """One database; safe to share between threads, not across a fork.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        url: SQLAlchemy's, or plain `postgres://`.
+        clock: tells the time to all transactions; see `service.database.clock`.
+    """
+
+    def __init__(self, url: str, clock: Clock = utc_now) -> None:
         self.url = address(url)
+        self.clock = clock
         self.engine = _engine(self.url)
         self._reader = self.engine.execution_options(postgresql_readonly=True)
         self._writer = self.engine.execution_options(sqlite_begin="IMMEDIATE")
@@ -40,8 +48,7 @@ class Database:
         Raises:
             DatabaseUnavailableError: the database does not answer.
         """
-        with _translated(), Session(self._reader) as session:
-            session.expire_on_commit = False
+        with _translated(), self._session(self._reader) as session:
             yield session
 
     @contextmanager
@@ -53,12 +60,17 @@ class Database:
         Raises:
             DatabaseUnavailableError: the database does not answer.
         """
-        with _translated(), Session(self._writer) as session:
-            session.expire_on_commit = False
+        with _translated(), self._session(self._writer) as session:
             yield session
             session.commit()
         for action in session.info.get(_AFTER_COMMIT, ()):
             action()
+
+    def with_clock(self, clock: Clock) -> "Database":
+        """The same database and connections, told the time by another clock."""
+        seen = copy.copy(self)
+        seen.clock = clock
+        return seen
 
     def check(self) -> None:
         """Ask the database for a sign of life.
@@ -72,6 +84,11 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+    def _session(self, engine: Engine) -> Session:
+        session = Session(engine, expire_on_commit=False)
+        attach(session, self.clock)
+        return session
 
 
 def after_commit(session: Session, action: Callable[[], object]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from sqlalchemy import select, union
 from sqlalchemy.orm import Session
 
-from service.database.tables import EmbeddingVersion, Image, Job, JobConcept, Picture
+from service.database.tables import UNFINISHED, EmbeddingVersion, Image, Job, JobConcept, Picture
 
 
 def unreferenced(session: Session, keys: Collection[str]) -> list[str]:
@@ -17,7 +17,7 @@ def unreferenced(session: Session, keys: Collection[str]) -> list[str]:
     pinned = (
         select(JobConcept.embedding_key)
         .join(Job, Job.id == JobConcept.job_id)
-        .where(Job.status.in_(("queued", "running")), JobConcept.embedding_key.in_(keys))
+        .where(Job.status.in_(UNFINISHED), JobConcept.embedding_key.in_(keys))
     )
     named = session.scalars(union(*(select(column).where(column.in_(keys)) for column in columns), pinned))
     kept = set(named)

@@ -4,7 +4,7 @@ Times are UTC and aware in Python on both databases. JSON is stored as text, so 
 """
 
 from datetime import UTC, date, datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from sqlalchemy import (
     JSON,
@@ -32,8 +32,12 @@ LOCAL_OWNER_ID = "own_local"
 ListedKind = Literal["train", "generate", "interpolate"]
 """The jobs that clients ask for and see."""
 
+LISTED_KINDS: tuple[ListedKind, ...] = get_args(ListedKind)
+
 Kind = Literal["train", "generate", "interpolate", "rpc"]
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+UNFINISHED: tuple[Status, ...] = ("queued", "running")
+ENDED: tuple[Status, ...] = ("succeeded", "failed", "cancelled")
 Role = Literal["image", "preview", "animation", "contact_sheet"]
 EventName = Literal["status", "progress", "preview", "done"]
 DeliveryStatus = Literal["pending", "delivered", "failed"]

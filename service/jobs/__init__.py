@@ -10,6 +10,7 @@ transaction. Cancelling is a request until whoever holds the job agrees. Every f
 `Database.writing` (those of `reading`: of either) and leaves the commit to it.
 """
 
+from service.database.tables import ENDED, UNFINISHED
 from service.jobs.claiming import Claim, TrainingPicture, claim, extend_leases, has_claimable
 from service.jobs.eta import Expectation, estimate
 from service.jobs.maintenance import (
@@ -21,7 +22,6 @@ from service.jobs.maintenance import (
 )
 from service.jobs.progress import NewImage, add_image, add_metrics, progress, save_checkpoint, set_result
 from service.jobs.queries import Filters, TrainingCurve, curve, events_after, get, last_events, page
-from service.jobs.states import ENDED, UNFINISHED
 from service.jobs.submitting import NewJob, PinnedConcept, submit
 from service.jobs.transitions import (
     EmbeddingMade,

@@ -10,13 +10,14 @@ job has waited too long, so that it will be idle.
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, func, literal, select, update
 from sqlalchemy.orm import Session, selectinload
 
 from dti.spec.settings import LearnableProperty
+from service.database.clock import now
 from service.database.tables import Job, Kind, Picture, Utc
 from service.jobs.states import record_status
 from service.jobs.submitting import PRIORITY_CLASSES, PinnedConcept
@@ -109,7 +110,6 @@ def claim(
     picture_slots: int,
     training_slots: int,
     rpc_slots: int,
-    now: datetime,
     lease_s: float,
 ) -> list[Claim]:
     """Take queued jobs for a worker that has room, in the order of their rank.
@@ -118,7 +118,7 @@ def claim(
     within the worker. `picture_slots` and `training_slots` are how many more the worker can render and train at once,
     `rpc_slots` how many RPCs it does before its next step.
     """
-    taking = _Taking(session, worker_id, frozenset(models), now, lease_s)
+    taking = _Taking(session, worker_id, frozenset(models), lease_s)
     if taking.idle():
         if suspects := taking.take(Job.lost_attempts > 0, limit=1):
             return _claims(session, suspects)
@@ -132,9 +132,7 @@ def claim(
     return _claims(session, fresh)
 
 
-def extend_leases(
-    session: Session, *, worker_id: str, claims: Iterable[Claim], now: datetime, lease_s: float
-) -> set[str]:
+def extend_leases(session: Session, *, worker_id: str, claims: Iterable[Claim], lease_s: float) -> set[str]:
     """Extend the leases of a worker's jobs.
 
     Returns:
@@ -148,7 +146,7 @@ def extend_leases(
         if job.status == "running" and job.worker_id == worker_id and job.attempt == attempts[job.id]
     ]
     for job in held:
-        job.lease_expires_at = now + timedelta(seconds=lease_s)
+        job.lease_expires_at = now(session) + timedelta(seconds=lease_s)
     return set(attempts) - {job.id for job in held}
 
 
@@ -159,7 +157,6 @@ class _Taking:
     session: Session
     worker_id: str
     models: frozenset[str]
-    now: datetime
     lease_s: float
 
     def idle(self) -> bool:
@@ -169,7 +166,7 @@ class _Taking:
     def must_make_room(self) -> bool:
         """Whether the worker runs a job that must be alone, or one has waited too long for a worker to be idle."""
         mine = (Job.status == "running") & (Job.worker_id == self.worker_id)
-        impatient = self._queued() & (Job.queued_at < self.now - timedelta(seconds=ALONE_PATIENCE_S))
+        impatient = self._queued() & (Job.queued_at < now(self.session) - timedelta(seconds=ALONE_PATIENCE_S))
         alone = select(Job.id).where(Job.lost_attempts > 0, mine | impatient).limit(1)
         return self.session.scalars(alone).first() is not None
 
@@ -194,8 +191,8 @@ class _Taking:
                 status="running",
                 attempt=Job.attempt + 1,
                 worker_id=self.worker_id,
-                lease_expires_at=self.now + timedelta(seconds=self.lease_s),
-                started_at=func.coalesce(Job.started_at, literal(self.now, Utc())),
+                lease_expires_at=now(self.session) + timedelta(seconds=self.lease_s),
+                started_at=func.coalesce(Job.started_at, literal(now(self.session), Utc())),
             )
             .returning(Job.id)
             .execution_options(synchronize_session=False)
@@ -211,7 +208,7 @@ class _Taking:
         query = select(Job).where(Job.id.in_(ids)).order_by(Job.rank, Job.id).options(selectinload(Job.concepts))
         jobs = self.session.scalars(query.execution_options(populate_existing=True)).all()
         for job in jobs:
-            record_status(self.session, job, self.now)
+            record_status(self.session, job)
         return jobs
 
 

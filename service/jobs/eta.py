@@ -6,15 +6,13 @@ so far, and knows nothing of who will still come.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, Select, func, select
 from sqlalchemy.orm import Session
 
 from service import workers
-from service.database.tables import Job, Worker
-from service.jobs.states import UNFINISHED
+from service.database.tables import UNFINISHED, Job, Worker
 from service.jobs.submitting import PRIORITY_CLASSES
 
 TRAINING_SHARE = 0.25
@@ -38,12 +36,12 @@ class Expectation:
     eta_s: float | None
 
 
-def estimate(session: Session, jobs: Collection[Job], now: datetime) -> dict[str, Expectation]:
+def estimate(session: Session, jobs: Collection[Job]) -> dict[str, Expectation]:
     """What those of some jobs that are queued have before them, by their ids; asked for all of them at once."""
     queued = [job for job in jobs if job.status == "queued"]
     if not queued:
         return {}
-    there, unfinished = workers.present(session, now), _unfinished(session)
+    there, unfinished = workers.present(session), _unfinished(session)
     return {
         place.id: Expectation(position=place.position, eta_s=_eta_s(place, unfinished, there))
         for place in session.execute(_places(queued))

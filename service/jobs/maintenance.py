@@ -1,12 +1,13 @@
 """What the maintenance do for jobs; two who do it at once do no harm."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.database.tables import Job
-from service.jobs.states import ENDED, move
+from service.database.clock import now
+from service.database.tables import ENDED, Job
+from service.jobs.states import move
 from service.jobs.transitions import request_cancel
 
 _BATCH = 100
@@ -16,7 +17,7 @@ _RPC_KEPT = timedelta(hours=25)
 """Longer than an Idempotency-Key stands for what an RPC made; its file goes as soon as the request is answered."""
 
 
-def expire_leases(session: Session, now: datetime, *, attempts: int) -> set[str]:
+def expire_leases(session: Session, *, attempts: int) -> set[str]:
     """Take jobs away from workers that fell silent: back into the queue, or to their end.
 
     A job ends where `attempts` in a row were lost without a new checkpoint.
@@ -24,16 +25,22 @@ def expire_leases(session: Session, now: datetime, *, attempts: int) -> set[str]
     Returns:
         The models to ring for.
     """
-    silent = select(Job).where(Job.status == "running", Job.lease_expires_at < now).order_by(Job.id).limit(_BATCH)
+    silent = (
+        select(Job).where(Job.status == "running", Job.lease_expires_at < now(session)).order_by(Job.id).limit(_BATCH)
+    )
     jobs = session.scalars(silent.with_for_update(skip_locked=True)).all()
     for job in jobs:
-        _take_away(session, job, now, attempts)
+        _take_away(session, job, attempts)
     return {job.model for job in jobs if job.status == "queued"}
 
 
-def models_with_stale_jobs(session: Session, now: datetime, *, after_s: float) -> set[str]:
+def models_with_stale_jobs(session: Session, *, after_s: float) -> set[str]:
     """The models to ring for again, because a job has been queued for longer than `after_s`: a bell may be lost."""
-    late = select(Job.model).where(Job.status == "queued", Job.queued_at < now - timedelta(seconds=after_s)).distinct()
+    late = (
+        select(Job.model)
+        .where(Job.status == "queued", Job.queued_at < now(session) - timedelta(seconds=after_s))
+        .distinct()
+    )
     return set(session.scalars(late))
 
 
@@ -51,39 +58,39 @@ def take_old_checkpoints(session: Session) -> list[str]:
     return keys
 
 
-def cancel_orphaned_rpcs(session: Session, now: datetime, *, after_s: float) -> int:
+def cancel_orphaned_rpcs(session: Session, *, after_s: float) -> int:
     """Call off RPCs that nobody waits for any more, because the API that did was lost; returns how many."""
-    old = Job.created_at < now - timedelta(seconds=after_s)
+    old = Job.created_at < now(session) - timedelta(seconds=after_s)
     left = select(Job.id).where(Job.status == "queued", Job.kind == "rpc", old).order_by(Job.id).limit(_BATCH)
     ids = session.scalars(left.with_for_update(skip_locked=True)).all()
     for job_id in ids:
-        request_cancel(session, job_id, now)
+        request_cancel(session, job_id)
     return len(ids)
 
 
-def delete_old_rpcs(session: Session, now: datetime) -> list[str]:
+def delete_old_rpcs(session: Session) -> list[str]:
     """Forget some RPCs that ended long ago.
 
     Returns:
         The keys of their files, to be deleted from the storage once this is committed.
     """
-    spent = select(Job).where(Job.kind == "rpc", Job.status.in_(ENDED), Job.finished_at < now - _RPC_KEPT)
+    spent = select(Job).where(Job.kind == "rpc", Job.status.in_(ENDED), Job.finished_at < now(session) - _RPC_KEPT)
     jobs = session.scalars(spent.order_by(Job.id).limit(_BATCH).with_for_update(skip_locked=True)).all()
     for job in jobs:
         session.delete(job)
     return [job.file_key for job in jobs if job.file_key]
 
 
-def _take_away(session: Session, job: Job, now: datetime, attempts: int) -> None:
+def _take_away(session: Session, job: Job, attempts: int) -> None:
     job.lost_attempts = 0 if job.checkpoint_attempt == job.attempt else job.lost_attempts + 1
     if job.cancel_requested:
-        move(session, job, "cancelled", now)
+        move(session, job, "cancelled")
     elif job.lost_attempts < attempts:
-        move(session, job, "queued", now)
+        move(session, job, "queued")
     else:
         job.error_code = "worker_lost"
         job.error_message = (
             f"{job.lost_attempts} attempts in a row ended without a word from the worker and without a new checkpoint. "
             "The worker's log says more."
         )
-        move(session, job, "failed", now)
+        move(session, job, "failed")

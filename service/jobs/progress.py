@@ -3,12 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from service.database.clock import now
 from service.database.ids import new_id
 from service.database.tables import Image, MetricChunk, Role
 from service.jobs.fencing import Attempt, fenced
@@ -39,7 +39,7 @@ class NewImage:
 
 
 def progress(
-    session: Session, claim: Attempt, *, step: int, total: int, loss: float | None, eta_s: float | None, now: datetime
+    session: Session, claim: Attempt, *, step: int, total: int, loss: float | None, eta_s: float | None
 ) -> None:
     """Say how far a job is.
 
@@ -48,7 +48,7 @@ def progress(
     """
     job = fenced(session, claim)
     job.step, job.total, job.loss, job.eta_s = step, total, _finite(loss), _finite(eta_s)
-    append(session, job, "progress", {"step": step, "total": total, "loss": job.loss, "eta_s": job.eta_s}, now)
+    append(session, job, "progress", {"step": step, "total": total, "loss": job.loss, "eta_s": job.eta_s})
 
 
 def set_result(session: Session, claim: Attempt, result: Mapping[str, Any]) -> None:
@@ -104,7 +104,7 @@ def save_checkpoint(session: Session, claim: Attempt, *, key: str, step: int) ->
     return before if before != key else None
 
 
-def add_image(session: Session, claim: Attempt, new: NewImage, now: datetime) -> Image:
+def add_image(session: Session, claim: Attempt, new: NewImage) -> Image:
     """Add a picture that the job made; one that an earlier attempt made at its place is replaced.
 
     Raises:
@@ -115,10 +115,10 @@ def add_image(session: Session, claim: Attempt, new: NewImage, now: datetime) ->
     image = session.scalars(same).one_or_none() or Image(id=new_id("img"), job_id=job.id)
     for name, value in vars(new).items():
         setattr(image, name, value)
-    image.created_at = now
+    image.created_at = now(session)
     session.add(image)
     if new.role == "preview":
-        append(session, job, "preview", {"image": image.id}, now)
+        append(session, job, "preview", {"image": image.id})
     return image
 
 

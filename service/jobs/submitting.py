@@ -7,21 +7,21 @@ An owner with a thousand jobs therefore gets one turn per round, like every othe
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from service.accounts import owners
-from service.broker import Broker
+from service.accounts import owners, usage
+from service.context import Service
+from service.database.clock import now
 from service.database.engine import after_commit
 from service.database.ids import new_id
-from service.database.tables import Job, JobConcept, Kind
+from service.database.tables import LISTED_KINDS, UNFINISHED, Job, JobConcept, Kind
 from service.errors import TooManyJobsError
-from service.jobs.states import UNFINISHED, record_status
-from service.safety import Policy
+from service.jobs.states import record_status
+from service.settings import Settings
 from service.webhooks import endpoints
 
 PRIORITY_CLASSES: Mapping[Kind, int] = {"rpc": -1, "generate": 0, "interpolate": 0, "train": 1}
@@ -59,7 +59,7 @@ class NewJob:
         slots: how many pictures it can use at once; 1 for a training.
         file_key: what an RPC is given beside its input.
         webhook: whom to tell of it, {"url", "events"}; checked.
-        safety: what is done about its pictures where they are flagged.
+        adding_bytes: stored together with the job, such as a new concept's pictures.
     """
 
     owner_id: str
@@ -71,21 +71,26 @@ class NewJob:
     concepts: Sequence[PinnedConcept] = field(default=())
     file_key: str | None = None
     webhook: Mapping[str, Any] | None = None
-    safety: Policy = "allow"
+    adding_bytes: int = 0
 
 
-def submit(session: Session, new: NewJob, *, broker: Broker, unfinished_limit: int, now: datetime) -> Job:
-    """Queue a job; workers are rung for once it is committed.
+def submit(service: Service, session: Session, new: NewJob) -> Job:
+    """Queue a job, within the quotas and limits of its owner; workers are notified once it is committed.
+
+    Args:
+        service: the open parts, with the settings that hold for the caller.
+        session: writes.
+        new: every default is filled in.
 
     Raises:
-        TooManyJobsError: the owner has `unfinished_limit` unfinished jobs; RPCs are counted by themselves.
+        DeviceQuotaExceededError: the owner's device time of today is used up.
+        StorageQuotaExceededError: the owner's storage is, or would be with what the job stores.
+        TooManyJobsError: the owner has too many unfinished jobs; RPCs are counted apart.
     """
-    owners.hold(session, new.owner_id)
-    alike = (Job.kind == "rpc") == (new.kind == "rpc")
-    if _unfinished(session, Job.owner_id == new.owner_id, alike) >= unfinished_limit:
-        raise TooManyJobsError(unfinished_limit)
+    owners.lock(session, new.owner_id)
+    _check_limits(service.settings, session, new)
     if new.webhook:
-        endpoints.ensure_default(session, new.owner_id, now)
+        endpoints.ensure_default(session, new.owner_id)
     job = Job(
         id=new_id("job"),
         owner_id=new.owner_id,
@@ -95,22 +100,32 @@ def submit(session: Session, new: NewJob, *, broker: Broker, unfinished_limit: i
         input=dict(new.input),
         file_key=new.file_key,
         webhook=dict(new.webhook) if new.webhook else None,
-        safety=new.safety,
+        safety=service.settings.safety.policy if new.kind in LISTED_KINDS else "allow",
         slots=new.slots,
         priority_class=PRIORITY_CLASSES[new.kind],
         rank=_rank(session, new),
         total=new.total,
         last_event_number=0,
-        created_at=now,
-        queued_at=now,
+        created_at=now(session),
+        queued_at=now(session),
         concepts=[_pin(position, concept) for position, concept in enumerate(new.concepts)],
         images=[],
     )
     session.add(job)
     session.flush()  # the row has to be there before what refers to it
-    record_status(session, job, now)
-    after_commit(session, partial(broker.notify, new.model))
+    record_status(session, job)
+    after_commit(session, partial(service.broker.notify, new.model))
     return job
+
+
+def _check_limits(settings: Settings, session: Session, new: NewJob) -> None:
+    """An RPC is free: those that make a concept check the quotas themselves, before its file is stored."""
+    listed = new.kind in LISTED_KINDS
+    if listed:
+        usage.check(session, settings.quotas, new.owner_id, adding_bytes=new.adding_bytes)
+    limit = settings.limits.unfinished_jobs
+    if _unfinished(session, Job.owner_id == new.owner_id, (Job.kind != "rpc") == listed) >= limit:
+        raise TooManyJobsError(limit)
 
 
 def _unfinished(session: Session, *conditions: ColumnElement[bool]) -> int:

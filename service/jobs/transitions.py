@@ -8,11 +8,12 @@ from typing import Any
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from service.database.clock import now
 from service.database.ids import new_id
-from service.database.tables import Concept, EmbeddingVersion, Job, JobConcept
+from service.database.tables import ENDED, UNFINISHED, Concept, EmbeddingVersion, Job, JobConcept
 from service.errors import JobEndedError, LeaseLostError, NotFoundError
 from service.jobs.fencing import Attempt, fenced
-from service.jobs.states import ENDED, UNFINISHED, append, move
+from service.jobs.states import append, move
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class EmbeddingMade:
     steps: int
     neighbours: Mapping[str, Any] | None = None
 
-    def version(self, concept_id: str, number: int, now: datetime, *, job_id: str | None = None) -> EmbeddingVersion:
+    def version(self, concept_id: str, number: int, moment: datetime, *, job_id: str | None = None) -> EmbeddingVersion:
         """The row of a concept's embedding, to be added to a session."""
         return EmbeddingVersion(
             id=new_id("emb"),
@@ -46,7 +47,7 @@ class EmbeddingMade:
             bytes=self.bytes,
             steps=self.steps,
             neighbours=dict(self.neighbours) if self.neighbours is not None else None,
-            created_at=now,
+            created_at=moment,
         )
 
 
@@ -63,7 +64,7 @@ class RpcResult:
     file_key: str | None = None
 
 
-def succeed(session: Session, claim: Attempt, now: datetime) -> None:
+def succeed(session: Session, claim: Attempt) -> None:
     """End a job whose results are all written.
 
     Raises:
@@ -71,10 +72,10 @@ def succeed(session: Session, claim: Attempt, now: datetime) -> None:
     """
     job = fenced(session, claim)
     job.step = job.total
-    move(session, job, "succeeded", now)
+    move(session, job, "succeeded")
 
 
-def fail(session: Session, claim: Attempt, code: str, message: str, now: datetime) -> None:
+def fail(session: Session, claim: Attempt, code: str, message: str) -> None:
     """End a job for a reason that would be there again at the next attempt.
 
     Raises:
@@ -82,29 +83,29 @@ def fail(session: Session, claim: Attempt, code: str, message: str, now: datetim
     """
     job = fenced(session, claim)
     job.error_code, job.error_message = code, message
-    move(session, job, "failed", now)
+    move(session, job, "failed")
 
 
-def confirm_cancel(session: Session, claim: Attempt, now: datetime) -> None:
+def confirm_cancel(session: Session, claim: Attempt) -> None:
     """End a job because somebody asked for it.
 
     Raises:
         LeaseLostError: the attempt is over.
     """
-    move(session, fenced(session, claim), "cancelled", now)
+    move(session, fenced(session, claim), "cancelled")
 
 
-def release(session: Session, claim: Attempt, now: datetime) -> None:
+def release(session: Session, claim: Attempt) -> None:
     """Put a job back into the queue at its old place, because the worker stops; this is no lost attempt.
 
     Raises:
         LeaseLostError: the attempt is over.
     """
     job = fenced(session, claim)
-    move(session, job, "cancelled" if job.cancel_requested else "queued", now)
+    move(session, job, "cancelled" if job.cancel_requested else "queued")
 
 
-def finish_training(session: Session, claim: Attempt, made: EmbeddingMade, now: datetime) -> EmbeddingVersion:
+def finish_training(session: Session, claim: Attempt, made: EmbeddingMade) -> EmbeddingVersion:
     """End a training: what it made becomes its concept's embedding, in the same transaction.
 
     That transaction must have written nothing before, or it could hold the job while it waits for the concept.
@@ -120,38 +121,37 @@ def finish_training(session: Session, claim: Attempt, made: EmbeddingMade, now: 
         raise LeaseLostError(claim.job_id, claim.attempt)
     newest = select(func.max(EmbeddingVersion.number)).where(EmbeddingVersion.concept_id == concept.id)
     number = (session.scalars(newest).one() or 0) + 1
-    version = made.version(concept.id, number, now, job_id=job.id)
+    version = made.version(concept.id, number, now(session), job_id=job.id)
     session.add(version)
-    concept.method, concept.training, concept.updated_at = job.input["method"], job.input["training"], now
+    concept.method, concept.training, concept.updated_at = job.input["method"], job.input["training"], now(session)
     job.step = job.total
-    move(session, job, "succeeded", now)
+    move(session, job, "succeeded")
     return version
 
 
-def finish_rpc(session: Session, claim: Attempt, write: Callable[[], RpcResult], now: datetime) -> None:
+def finish_rpc(session: Session, claim: Attempt, write: Callable[[], RpcResult]) -> None:
     """End an RPC with what it brings back, in the transaction in which that is written.
 
     Args:
         session: writes.
         claim: whose RPC it is.
         write: writes what was made and returns what the RPC brings back; not called where nobody waits any more.
-        now: the moment.
 
     Raises:
         LeaseLostError: the attempt is over.
     """
     job = fenced(session, claim)
     if job.cancel_requested:
-        move(session, job, "cancelled", now)
+        move(session, job, "cancelled")
         return
     brought = write()
     job.result = dict(brought.result)
     job.file_key = brought.file_key or job.file_key
     job.step = job.total
-    move(session, job, "succeeded", now)
+    move(session, job, "succeeded")
 
 
-def request_cancel(session: Session, job_id: str, now: datetime) -> Job:
+def request_cancel(session: Session, job_id: str) -> Job:
     """Ask for a job's end: a queued one ends at once, a running one when its worker hears of it.
 
     Raises:
@@ -166,25 +166,25 @@ def request_cancel(session: Session, job_id: str, now: datetime) -> Job:
     if job.status in UNFINISHED and not job.cancel_requested:
         job.cancel_requested = True
         if job.status == "queued":
-            move(session, job, "cancelled", now)
+            move(session, job, "cancelled")
         else:
-            append(session, job, "status", {"status": job.status}, now)
+            append(session, job, "status", {"status": job.status})
     return job
 
 
-def cancel_if_unfinished(session: Session, job_id: str, now: datetime) -> tuple[Job, bool]:
+def cancel_if_unfinished(session: Session, job_id: str) -> tuple[Job, bool]:
     """A job that a request waited for, and whether it has ended; one that has not is called off: nobody asks again."""
     job = session.scalars(_locked(job_id)).one()
     in_time = job.status in ENDED
     if not in_time:
-        request_cancel(session, job_id, now)
+        request_cancel(session, job_id)
     return job, in_time
 
 
-def force_cancel(session: Session, job: Job, now: datetime) -> None:
+def force_cancel(session: Session, job: Job) -> None:
     """End an unfinished job, whose row the caller has locked, without asking its worker, which loses the fence."""
     job.cancel_requested = True
-    move(session, job, "cancelled", now)
+    move(session, job, "cancelled")
 
 
 def _locked(job_id: str) -> Select[Job]:

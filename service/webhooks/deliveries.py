@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Select, Subquery, func, select
 from sqlalchemy.orm import Session
 
+from service.database.clock import now
 from service.database.paging import Page, keyset
 from service.database.tables import Delivery, Webhook
 from service.errors import NotFoundError
@@ -69,24 +70,28 @@ class Outcome:
         return self.error or f"It was answered with {self.status}."
 
 
-def waiting(session: Session, now: datetime) -> bool:
+def waiting(session: Session) -> bool:
     """Whether a claim could find anything; a read, so that looking often disturbs nobody."""
-    due = select(Delivery.id).join(Webhook).where(Delivery.status == "pending", Delivery.due_at <= now, Webhook.enabled)
+    due = (
+        select(Delivery.id)
+        .join(Webhook)
+        .where(Delivery.status == "pending", Delivery.due_at <= now(session), Webhook.enabled)
+    )
     return session.scalars(due.limit(1)).first() is not None
 
 
-def claim(session: Session, limit: int, now: datetime) -> list[ClaimedDelivery]:
+def claim(session: Session, limit: int) -> list[ClaimedDelivery]:
     """Take messages that are due. Webhooks take turns, so that a slow one holds up no other."""
-    due = (Delivery.status == "pending") & (Delivery.due_at <= now)
+    due = _due(session)
     first_of_all = select(_in_turns(due, limit).c.id)
     rows = select(Delivery, Webhook).join(Webhook).where(due, Delivery.id.in_(first_of_all))
     return [
-        _letter(delivery, webhook, now)
+        _claimed(delivery, webhook, now(session))
         for delivery, webhook in session.execute(rows.with_for_update(of=Delivery, skip_locked=True))
     ]
 
 
-def record(session: Session, letter: ClaimedDelivery, outcome: Outcome, now: datetime) -> None:
+def record(session: Session, letter: ClaimedDelivery, outcome: Outcome) -> None:
     """Write what came of an attempt, unless the message is another's by now."""
     # The webhook before its messages: who deletes it locks them in this order, and each would wait for the other.
     held = select(Webhook).where(Webhook.id == letter.webhook_id).with_for_update(key_share=True)
@@ -97,15 +102,15 @@ def record(session: Session, letter: ClaimedDelivery, outcome: Outcome, now: dat
     delivery = session.scalars(mine.with_for_update()).one_or_none()
     if webhook is None or delivery is None:
         return
-    delivery.attempted_at = now
+    delivery.attempted_at = now(session)
     delivery.response_status, delivery.response = outcome.status, outcome.response
     delivery.error = None if outcome.delivered else outcome.reason
     if outcome.delivered:
-        delivery.status, delivery.due_at, delivery.delivered_at = "delivered", None, now
+        delivery.status, delivery.due_at, delivery.delivered_at = "delivered", None, now(session)
         webhook.failures, webhook.failing_since = 0, None
     else:
-        _put_off(delivery, outcome, now)
-        _note_failure(webhook, outcome, now)
+        _schedule_retry(delivery, outcome, now(session))
+        _note_failure(webhook, outcome, now(session))
 
 
 def page(session: Session, owner_id: str, webhook_id: str, cursor: str | None, limit: int) -> Page[Delivery]:
@@ -130,7 +135,7 @@ def get(session: Session, owner_id: str, webhook_id: str, delivery_id: str) -> D
     return _one(session, _owned(owner_id, webhook_id, delivery_id), delivery_id)
 
 
-def redeliver(session: Session, owner_id: str, webhook_id: str, delivery_id: str, now: datetime) -> Delivery:
+def redeliver(session: Session, owner_id: str, webhook_id: str, delivery_id: str) -> Delivery:
     """Have a message sent again, whatever became of it; its id stays, so that receivers know it again.
 
     Raises:
@@ -139,13 +144,13 @@ def redeliver(session: Session, owner_id: str, webhook_id: str, delivery_id: str
     query = _owned(owner_id, webhook_id, delivery_id).with_for_update(of=Delivery)
     delivery = _one(session, query, delivery_id)
     delivery.attempts_before = delivery.attempts
-    delivery.status, delivery.due_at, delivery.delivered_at = "pending", now, None
+    delivery.status, delivery.due_at, delivery.delivered_at = "pending", now(session), None
     return delivery
 
 
-def sweep(session: Session, now: datetime) -> None:
+def sweep(session: Session) -> None:
     """Forget some messages that are older than two weeks."""
-    old = select(Delivery).where(Delivery.created_at < now - KEPT).order_by(Delivery.id).limit(_BATCH)
+    old = select(Delivery).where(Delivery.created_at < now(session) - KEPT).order_by(Delivery.id).limit(_BATCH)
     for row in session.scalars(old.with_for_update(skip_locked=True)):
         session.delete(row)
 
@@ -153,6 +158,10 @@ def sweep(session: Session, now: datetime) -> None:
 def delay_s(attempts: int) -> float:
     """How long to wait after so many attempts, a little more or less each time: many fail at the same moment."""
     return _FIRST_DELAY_S * _GROWTH ** (attempts - 1) * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
+
+
+def _due(session: Session) -> ColumnElement[bool]:
+    return (Delivery.status == "pending") & (Delivery.due_at <= now(session))
 
 
 def _in_turns(due: ColumnElement[bool], limit: int) -> Subquery:
@@ -163,9 +172,9 @@ def _in_turns(due: ColumnElement[bool], limit: int) -> Subquery:
     return select(ranked.c.id).order_by(ranked.c.turn, ranked.c.due_at, ranked.c.id).limit(limit).subquery()
 
 
-def _letter(delivery: Delivery, webhook: Webhook, now: datetime) -> ClaimedDelivery:
+def _claimed(delivery: Delivery, webhook: Webhook, moment: datetime) -> ClaimedDelivery:
     delivery.attempts += 1
-    delivery.due_at = now + LEASE
+    delivery.due_at = moment + LEASE
     delivery.url = webhook.url or delivery.url
     return ClaimedDelivery(
         id=delivery.id,
@@ -173,25 +182,25 @@ def _letter(delivery: Delivery, webhook: Webhook, now: datetime) -> ClaimedDeliv
         attempt=delivery.attempts,
         url=delivery.url,
         body=delivery.body.encode(),
-        secrets=signing_secrets(webhook, now),
+        secrets=signing_secrets(webhook, moment),
     )
 
 
-def _put_off(delivery: Delivery, outcome: Outcome, now: datetime) -> None:
+def _schedule_retry(delivery: Delivery, outcome: Outcome, moment: datetime) -> None:
     attempts = delivery.attempts - delivery.attempts_before
     if attempts >= ATTEMPTS or outcome.status == _GONE:
         delivery.status, delivery.due_at = "failed", None
     else:
-        delivery.due_at = now + timedelta(seconds=delay_s(attempts))
+        delivery.due_at = moment + timedelta(seconds=delay_s(attempts))
 
 
-def _note_failure(webhook: Webhook, outcome: Outcome, now: datetime) -> None:
+def _note_failure(webhook: Webhook, outcome: Outcome, moment: datetime) -> None:
     """Disable a standing webhook that nobody listens to; each address named in a request stands for itself."""
     if webhook.url is None:
         return
     webhook.failures += 1
-    webhook.failing_since = webhook.failing_since or now
-    lasting = webhook.failures >= FAILURES and now - webhook.failing_since >= PATIENCE
+    webhook.failing_since = webhook.failing_since or moment
+    lasting = webhook.failures >= FAILURES and moment - webhook.failing_since >= PATIENCE
     if webhook.enabled and (lasting or outcome.status == _GONE):
         webhook.enabled = False
         webhook.disabled_reason = (

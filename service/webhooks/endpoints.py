@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.accounts import owners
+from service.database.clock import now
 from service.database.ids import new_id
 from service.database.paging import Page, keyset
 from service.database.tables import Delivery, Webhook
@@ -38,7 +39,7 @@ def of_request(settings: Settings, said: Mapping[str, Any] | None) -> dict[str, 
     return {"url": said["url"], "events": list(said.get("events", events.ENDS))}
 
 
-def create(settings: Settings, session: Session, owner_id: str, said: Mapping[str, Any], now: datetime) -> Webhook:
+def create(settings: Settings, session: Session, owner_id: str, said: Mapping[str, Any]) -> Webhook:
     """Make a standing webhook with a secret of its own.
 
     Raises:
@@ -46,12 +47,12 @@ def create(settings: Settings, session: Session, owner_id: str, said: Mapping[st
         TooManyWebhooksError: the owner has as many as are allowed.
     """
     asked = of_request(settings, said)
-    owners.hold(session, owner_id)
+    owners.lock(session, owner_id)
     limit = settings.limits.webhooks
     standing = select(func.count()).select_from(Webhook).where(Webhook.owner_id == owner_id, Webhook.url.is_not(None))
     if session.scalars(standing).one() >= limit:
         raise TooManyWebhooksError(limit)
-    return _add(session, new_id("whk"), owner_id, now, **(asked or {}))
+    return _add(session, new_id("whk"), owner_id, **(asked or {}))
 
 
 def get(session: Session, owner_id: str, webhook_id: str) -> Webhook:
@@ -85,9 +86,7 @@ def page(session: Session, owner_id: str, cursor: str | None, limit: int) -> Pag
     return keyset(session, query, Webhook.id, "whk", cursor=cursor, limit=limit)
 
 
-def change(
-    settings: Settings, session: Session, owner_id: str, webhook_id: str, said: Mapping[str, Any], *, now: datetime
-) -> Webhook:
+def change(settings: Settings, session: Session, owner_id: str, webhook_id: str, said: Mapping[str, Any]) -> Webhook:
     """Change what is said of a standing webhook. What waits for it goes to its new address.
 
     Raises:
@@ -103,7 +102,7 @@ def change(
     if given.get("enabled"):
         webhook.disabled_reason = webhook.failing_since = None
         webhook.failures = 0
-    webhook.updated_at = now
+    webhook.updated_at = now(session)
     return webhook
 
 
@@ -116,52 +115,52 @@ def delete(session: Session, owner_id: str, webhook_id: str) -> None:
     session.delete(_one(session, owner_id, webhook_id, lock=True))
 
 
-def rotate(session: Session, owner_id: str, webhook_id: str, now: datetime) -> Webhook:
+def rotate(session: Session, owner_id: str, webhook_id: str) -> Webhook:
     """Give a webhook another secret; for a day messages are signed with the old one, too.
 
     Raises:
         NotFoundError: there is none.
     """
     default = webhook_id == DEFAULT
-    webhook = ensure_default(session, owner_id, now) if default else _one(session, owner_id, webhook_id, lock=True)
-    webhook.old_secret, webhook.old_secret_until = webhook.secret, now + OLD_SECRET_KEPT
-    webhook.secret, webhook.updated_at = new_secret(), now
+    webhook = ensure_default(session, owner_id) if default else _one(session, owner_id, webhook_id, lock=True)
+    webhook.old_secret, webhook.old_secret_until = webhook.secret, now(session) + OLD_SECRET_KEPT
+    webhook.secret, webhook.updated_at = new_secret(), now(session)
     return webhook
 
 
-def test(session: Session, owner_id: str, webhook_id: str, now: datetime) -> Delivery:
+def test(session: Session, owner_id: str, webhook_id: str) -> Delivery:
     """Have a message sent that tells nothing but that it came.
 
     Raises:
         NotFoundError: there is no such webhook.
     """
     webhook = _one(session, owner_id, webhook_id, lock=True)
-    return tell_test(session, webhook, webhook.url or "", now)
+    return tell_test(session, webhook, webhook.url or "")
 
 
-def signing_secrets(webhook: Webhook, now: datetime) -> tuple[str, ...]:
+def signing_secrets(webhook: Webhook, moment: datetime) -> tuple[str, ...]:
     """What messages are signed with now: the secret, and the one before it while that is valid."""
-    if webhook.old_secret is None or webhook.old_secret_until is None or webhook.old_secret_until <= now:
+    if webhook.old_secret is None or webhook.old_secret_until is None or webhook.old_secret_until <= moment:
         return (webhook.secret,)
     return webhook.secret, webhook.old_secret
 
 
-def ensure_default(session: Session, owner_id: str, now: datetime) -> Webhook:
+def ensure_default(session: Session, owner_id: str) -> Webhook:
     """The webhook that signs for addresses named in an owner's requests."""
-    owners.hold(session, owner_id)
+    owners.lock(session, owner_id)
     found = session.get(Webhook, default_id(owner_id))
-    return found or _add(session, default_id(owner_id), owner_id, now, url=None, events=[])
+    return found or _add(session, default_id(owner_id), owner_id, url=None, events=[])
 
 
-def _add(session: Session, webhook_id: str, owner_id: str, now: datetime, **fields: Any) -> Webhook:  # noqa: ANN401
+def _add(session: Session, webhook_id: str, owner_id: str, **fields: Any) -> Webhook:  # noqa: ANN401
     made = Webhook(
         id=webhook_id,
         owner_id=owner_id,
         secret=new_secret(),
         enabled=True,
         failures=0,
-        created_at=now,
-        updated_at=now,
+        created_at=now(session),
+        updated_at=now(session),
         **fields,
     )
     session.add(made)

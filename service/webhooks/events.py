@@ -32,6 +32,6 @@ def about(job: Job) -> dict[str, Any]:
     return {"job": job.id, "kind": job.kind, "status": job.status, "links": links}
 
 
-def message(type_: str, data: Mapping[str, Any], now: datetime) -> str:
+def message(type_: str, data: Mapping[str, Any], moment: datetime) -> str:
     """A message's body, which never changes again: it is sent and signed as it stands."""
-    return json.dumps({"type": type_, "timestamp": now.isoformat().replace("+00:00", "Z"), "data": data})
+    return json.dumps({"type": type_, "timestamp": moment.isoformat().replace("+00:00", "Z"), "data": data})

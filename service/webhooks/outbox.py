@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from service.database.clock import now
 from service.database.ids import new_id
 from service.database.tables import Delivery, Job, Webhook
 from service.webhooks import events
@@ -21,7 +22,7 @@ def default_id(owner_id: str) -> str:
     return _WEBHOOK + owner_id.removeprefix(_OWNER)
 
 
-def tell(session: Session, job: Job, now: datetime) -> None:
+def tell(session: Session, job: Job) -> None:
     """Write what a job's new state makes known, to whoever wants to know it."""
     type_ = events.type_of(job)
     if type_ is None:
@@ -30,14 +31,15 @@ def tell(session: Session, job: Job, now: datetime) -> None:
     if job.webhook is not None and type_ in job.webhook["events"]:
         wanted.append((default_id(job.owner_id), job.webhook["url"]))
     if wanted:
-        body = events.message(type_, events.about(job), now)
-        session.add_all(_pending(webhook_id, url, type_, body, now, job_id=job.id) for webhook_id, url in wanted)
+        moment = now(session)
+        body = events.message(type_, events.about(job), moment)
+        session.add_all(_pending(webhook_id, url, type_, body, moment, job_id=job.id) for webhook_id, url in wanted)
 
 
-def tell_test(session: Session, webhook: Webhook, url: str, now: datetime) -> Delivery:
+def tell_test(session: Session, webhook: Webhook, url: str) -> Delivery:
     """Write a message that tells nothing but that it came."""
-    body = events.message(events.TEST, {"webhook": webhook.id}, now)
-    delivery = _pending(webhook.id, url, events.TEST, body, now, job_id=None)
+    body = events.message(events.TEST, {"webhook": webhook.id}, now(session))
+    delivery = _pending(webhook.id, url, events.TEST, body, now(session), job_id=None)
     session.add(delivery)
     return delivery
 
@@ -48,7 +50,9 @@ def _standing(session: Session, owner_id: str) -> list[Webhook]:
     return list(session.scalars(enabled.order_by(Webhook.id).with_for_update(read=True, key_share=True)))
 
 
-def _pending(webhook_id: str, url: str | None, type_: str, body: str, now: datetime, *, job_id: str | None) -> Delivery:
+def _pending(
+    webhook_id: str, url: str | None, type_: str, body: str, moment: datetime, *, job_id: str | None
+) -> Delivery:
     return Delivery(
         id=new_id("dlv"),
         webhook_id=webhook_id,
@@ -57,6 +61,6 @@ def _pending(webhook_id: str, url: str | None, type_: str, body: str, now: datet
         type=type_,
         body=body,
         status="pending",
-        due_at=now,
-        created_at=now,
+        due_at=moment,
+        created_at=moment,
     )

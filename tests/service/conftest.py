@@ -33,7 +33,7 @@ def postgres_url(migrated_postgres):
 
 @pytest.fixture
 def database(database_url):
-    opened = Database(database_url)
+    opened = Database(database_url, clock=lambda: NOON)
     yield opened
     opened.close()
 
@@ -48,11 +48,6 @@ def broker(settings):
 @pytest.fixture
 def queue(database, broker):
     return QueueDriver(database, broker)
-
-
-@pytest.fixture
-def now():
-    return NOON
 
 
 @pytest.fixture

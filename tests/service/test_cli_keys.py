@@ -7,7 +7,6 @@ from cli.keys import app
 from service.accounts.authentication import Authenticator
 from service.errors import SettingsError
 from service.settings import Settings
-from tests.support.queue_driver import NOON
 
 
 @pytest.fixture
@@ -24,7 +23,7 @@ def keys(monkeypatch, tmp_path, database_url):
 def test_a_key_is_minted_listed_and_revoked(keys, database):
     minted = keys("mint", "--owner", "ada", "--scopes", "read, admin", "--expires-days", "3", "--stored-bytes", "5")
     secret = minted.stdout.strip()
-    identity = Authenticator(database, Settings()).identify(secret, NOON)
+    identity = Authenticator(database, Settings()).identify(secret)
     assert (identity.scopes, identity.quotas) == ({"read", "admin"}, {"stored_bytes": 5})
     (line,) = keys("list").stdout.splitlines()
     assert secret[:12] in line

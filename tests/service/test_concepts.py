@@ -19,7 +19,6 @@ from service.errors import (
     TooManyJobsError,
     UnknownModelError,
 )
-from tests.support.queue_driver import NOON
 from tests.support.service_driver import image, picture, sha256
 
 
@@ -219,8 +218,8 @@ def rendered(driver, prompt, *contents):
     job = driver.generate(prompt)
     (claim,) = [claim for claim in driver.claim() if claim.job_id == job.id]
     for position, content in enumerate(contents):
-        driver.write(jobs.add_image, claim, image(position, content), NOON)
-    driver.write(jobs.succeed, claim, NOON)
+        driver.write(jobs.add_image, claim, image(position, content))
+    driver.write(jobs.succeed, claim)
     return job
 
 
@@ -264,8 +263,8 @@ def test_deleting_a_concept_ends_its_unfinished_jobs_and_locks_their_workers_out
     assert [driver.job(job.id).status for job in (training, queued, other)] == ["cancelled", "cancelled", "queued"]
     made = jobs.EmbeddingMade(sha256=sha256("x"), key="k", encoders={}, bytes=9, steps=1)
     for write in (
-        lambda session: jobs.add_image(session, claim, image(0, "late"), NOON),
-        lambda session: jobs.finish_training(session, claim, made, NOON),
+        lambda session: jobs.add_image(session, claim, image(0, "late")),
+        lambda session: jobs.finish_training(session, claim, made),
     ):
         with pytest.raises(LeaseLostError):
             driver.write(write)
@@ -279,11 +278,11 @@ def test_a_training_that_ends_while_its_concept_is_being_deleted_does_not_block_
     with ThreadPoolExecutor(1) as threads:
         with driver.database.writing() as session:
             session.scalars(select(Concept).with_for_update()).one()
-            ending = threads.submit(driver.write, jobs.finish_training, claim, made, NOON)
+            ending = threads.submit(driver.write, jobs.finish_training, claim, made)
             with pytest.raises(TimeoutError):
                 ending.result(0.5)
             session.scalars(select(Job).with_for_update(nowait=True)).one()
-            concepts.delete(session, "own_local", "my-dog", NOON)
+            concepts.delete(session, "own_local", "my-dog")
         with pytest.raises(LeaseLostError):
             ending.result(10)
 
@@ -291,9 +290,9 @@ def test_a_training_that_ends_while_its_concept_is_being_deleted_does_not_block_
 def test_a_file_that_an_rpc_brought_back_goes_with_its_concept(driver):
     concept = driver.concept("my-dog")
     with driver.database.writing() as session:
-        rpc.submit_export(driver.service, session, concepts.hold(session, "own_local", "my-dog"), "a1111", NOON)
+        rpc.submit_export(driver.service, session, concepts.hold(session, "own_local", "my-dog"), "a1111")
     (claim,) = driver.claim()
-    driver.write(rpc.finish_export, claim, "own_local/rpc/my-dog.pt", ".pt", NOON)
+    driver.write(rpc.finish_export, claim, "own_local/rpc/my-dog.pt", ".pt")
     assert "own_local/rpc/my-dog.pt" in driver.delete(concept.id)
 
 

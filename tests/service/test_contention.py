@@ -50,8 +50,8 @@ def work(number, url, until_idle_s):
     worker, done, idle_since = f"worker-{number}-{os.getpid()}", [], time.monotonic()
     while time.monotonic() - idle_since < until_idle_s:
         for claim in queue.claim(worker, pictures=4, trainings=1):
-            queue.write(jobs.progress, claim, step=1, total=20, loss=None, eta_s=None, now=NOON)
-            queue.write(jobs.succeed, claim, NOON)
+            queue.write(jobs.progress, claim, step=1, total=20, loss=None, eta_s=None)
+            queue.write(jobs.succeed, claim)
             done.append(claim.job_id)
             idle_since = time.monotonic()
     queue.database.close()

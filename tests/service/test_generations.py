@@ -21,7 +21,7 @@ from service.errors import (
     UnknownModelError,
     UnknownSchedulerError,
 )
-from tests.support.queue_driver import NOON, moment
+from tests.support.queue_driver import moment
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def card():
 
 def publish(driver, card):
     with driver.database.writing() as session:
-        workers.publish_card(session, "tiny", card, NOON)
+        workers.publish_card(session, "tiny", card)
 
 
 def test_every_default_is_filled_in_and_a_seed_drawn(driver):
@@ -194,8 +194,7 @@ def test_words_that_would_end_a_training_in_the_worker_are_refused_at_the_door(d
         driver.concept("long", training={"num_vectors": 6})
     fits = driver.concept("fits", training={"num_vectors": 5})
     card["encoders"]["text_encoder"]["zero_rows"] = [2]
-    with driver.database.writing() as session:
-        workers.publish_card(session, "tiny", card, moment(1))
+    driver.write(workers.publish_card, "tiny", card, at=moment(1))
     for unheard_of in (lambda: driver.concept("odd", class_word="glorp"), lambda: driver.retrain(fits.id)):
         with pytest.raises(InvalidInputError, match="does not know") as refusal:
             unheard_of()
@@ -222,8 +221,7 @@ def test_a_card_that_is_published_anew_counts_at_once(driver, card):
     publish(driver, card)
     driver.generate("one two three")
     card["encoders"]["text_encoder"]["token_limit"] = 4
-    with driver.database.writing() as session:
-        workers.publish_card(session, "tiny", card, NOON.replace(hour=13))
+    driver.write(workers.publish_card, "tiny", card, at=moment(3600))
     with pytest.raises(PromptTooLongError):
         driver.generate("one two three")
 
@@ -311,7 +309,7 @@ def test_a_concept_cannot_vanish_between_check_and_job(driver):
     """Whoever deletes it waits for the submission, and then ends the job that it made."""
     driver.concept("my-dog")
     with driver.database.writing() as session:
-        job = generations.generation(driver.service, session, "own_local", {"prompt": "<my-dog>"}, NOON)
+        job = generations.generation(driver.service, session, "own_local", {"prompt": "<my-dog>"})
         deleting = threading.Thread(target=driver.delete, args=("my-dog",))
         deleting.start()
         deleting.join(0.3)

@@ -10,7 +10,7 @@ from service import idempotency
 from service.database.tables import LOCAL_OWNER_ID, IdempotencyKey
 from service.errors import IdempotencyInFlightError, IdempotencyKeyReusedError
 from service.idempotency import KEPT, LEASE, Reservation, StoredResponse
-from tests.support.queue_driver import NOON
+from tests.support.queue_driver import NOON, seen_at
 
 SECOND = timedelta(seconds=1)
 
@@ -18,8 +18,8 @@ SECOND = timedelta(seconds=1)
 @pytest.fixture
 def reserve(database):
     def ask(key="k", fingerprint="a", *, at=NOON, owner=LOCAL_OWNER_ID):
-        with database.writing() as session:
-            return idempotency.reserve(session, owner, key, fingerprint, at)
+        with seen_at(database, at).writing() as session:
+            return idempotency.reserve(session, owner, key, fingerprint)
 
     return ask
 
@@ -27,8 +27,8 @@ def reserve(database):
 @pytest.fixture
 def complete(database):
     def write(reservation, reference="job_x", *, at=NOON, status=202):
-        with database.writing() as session:
-            idempotency.complete(session, reservation, StoredResponse(status, reference), at)
+        with seen_at(database, at).writing() as session:
+            idempotency.complete(session, reservation, StoredResponse(status, reference))
 
     return write
 
@@ -102,8 +102,8 @@ def test_a_slow_request_that_nobody_overtook_is_completed(reserve, complete):
 
 def test_a_slow_request_is_not_swept_away_while_it_is_being_accepted(database, reserve, complete):
     slow = reserve()
-    with database.writing() as session:
-        idempotency.sweep(session, NOON + 10 * LEASE)
+    with seen_at(database, NOON + 10 * LEASE).writing() as session:
+        idempotency.sweep(session)
     complete(slow, at=NOON + 11 * LEASE)
     assert reserve(at=NOON + 11 * LEASE) == StoredResponse(202, "job_x")
 
@@ -131,6 +131,6 @@ def test_what_is_over_is_swept_and_nothing_else(database, reserve, complete):
     reserve("vanished", at=NOON - 100 * LEASE)
     complete(reserve("kept"))
     with database.writing() as session:
-        idempotency.sweep(session, NOON)
+        idempotency.sweep(session)
     with database.reading() as session:
         assert session.scalars(select(IdempotencyKey.key)).all() == ["kept"]

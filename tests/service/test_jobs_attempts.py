@@ -9,7 +9,7 @@ from service import jobs
 from service.database.tables import Event, Image
 from service.errors import JobEndedError, LeaseLostError, NotFoundError
 from service.jobs.claiming import ALONE_PATIENCE_S
-from tests.support.queue_driver import LEASE_S, NOON, moment
+from tests.support.queue_driver import LEASE_S, moment
 
 IMAGE = jobs.NewImage(
     role="image", position=0, key="k", sha256="s", content_type="image/png", width=64, height=64, bytes=10, seed=7
@@ -17,15 +17,15 @@ IMAGE = jobs.NewImage(
 MADE = jobs.EmbeddingMade(sha256="s", key="k", encoders={"text_encoder": {"vectors": 1}}, bytes=9, steps=400)
 
 WRITES = {
-    "progress": lambda session, claim: jobs.progress(session, claim, step=1, total=2, loss=0.1, eta_s=1, now=NOON),
+    "progress": lambda session, claim: jobs.progress(session, claim, step=1, total=2, loss=0.1, eta_s=1),
     "metrics": lambda session, claim: jobs.add_metrics(session, claim, [1], [0.1], [0.0]),
     "save_checkpoint": lambda session, claim: jobs.save_checkpoint(session, claim, key="k", step=1),
-    "add_image": lambda session, claim: jobs.add_image(session, claim, IMAGE, NOON),
-    "succeed": lambda session, claim: jobs.succeed(session, claim, NOON),
-    "fail": lambda session, claim: jobs.fail(session, claim, "code", "message", NOON),
-    "cancelled": lambda session, claim: jobs.confirm_cancel(session, claim, NOON),
-    "hand_back": lambda session, claim: jobs.release(session, claim, NOON),
-    "finish_training": lambda session, claim: jobs.finish_training(session, claim, MADE, NOON),
+    "add_image": lambda session, claim: jobs.add_image(session, claim, IMAGE),
+    "succeed": jobs.succeed,
+    "fail": lambda session, claim: jobs.fail(session, claim, "code", "message"),
+    "cancelled": jobs.confirm_cancel,
+    "hand_back": jobs.release,
+    "finish_training": lambda session, claim: jobs.finish_training(session, claim, MADE),
 }
 
 
@@ -56,7 +56,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing_more(queue, write, taken_ov
 def test_nothing_is_written_for_a_job_that_has_ended(queue, write):
     job_id = queue.submit("train")
     (claim,) = queue.claim()
-    queue.write(jobs.fail, claim, "code", "message", NOON)
+    queue.write(jobs.fail, claim, "code", "message")
     with pytest.raises(LeaseLostError):
         queue.write(WRITES[write], claim)
     with queue.database.reading() as session:
@@ -67,8 +67,8 @@ def test_nothing_is_written_for_a_job_that_has_ended(queue, write):
 def test_a_beat_keeps_the_lease_and_says_what_was_lost(queue):
     kept, lost, ended = (queue.submit() for _ in range(3))
     claims = {claim.job_id: claim for claim in queue.claim()}
-    queue.write(jobs.succeed, claims[ended], NOON)
-    queue.write(jobs.release, claims[lost], NOON)
+    queue.write(jobs.succeed, claims[ended])
+    queue.write(jobs.release, claims[lost])
     assert queue.beat(claims.values(), after_s=10) == {lost, ended}
     queue.expire(after_s=20)
     assert queue.job(kept).status == "running"
@@ -100,7 +100,7 @@ def test_a_lost_job_goes_back_to_its_old_place_and_its_model_is_rung_for(queue):
     later = queue.submit()
     assert queue.expire() == {"tiny"}
     with queue.database.reading() as session:
-        expected = jobs.estimate(session, [queue.job(later), queue.job(lost)], NOON)
+        expected = jobs.estimate(session, [queue.job(later), queue.job(lost)])
     assert [expected[job_id].position for job_id in (lost, later)] == [0, 1]
 
 
@@ -143,7 +143,7 @@ def test_handing_back_is_free(queue):
     for attempt in range(1, 8):
         (claim,) = queue.claim()
         assert (claim.attempt, claim.isolated) == (attempt, False)
-        queue.write(jobs.release, claim, NOON)
+        queue.write(jobs.release, claim)
     assert queue.job(job_id).lost_attempts == 0
 
 
@@ -156,7 +156,7 @@ def test_from_the_second_attempt_a_job_runs_alone(queue):
         (claim,) = queue.claim()
         assert (claim.job_id, claim.isolated) == (suspect, True)
         assert queue.claim() == []
-        queue.write(jobs.succeed, claim, NOON)
+        queue.write(jobs.succeed, claim)
     assert [claim.job_id for claim in queue.claim()] == [fresh]
 
 
@@ -185,18 +185,18 @@ def test_two_chores_at_once_do_no_harm(queue):
 
 def test_cancelling_a_queued_job_ends_it_at_once_and_twice_is_once(queue):
     job_id = queue.submit()
-    assert queue.write(jobs.request_cancel, job_id, NOON).status == "cancelled"
+    assert queue.write(jobs.request_cancel, job_id).status == "cancelled"
     events = queue.events(job_id)
-    assert queue.write(jobs.request_cancel, job_id, NOON).status == "cancelled"
+    assert queue.write(jobs.request_cancel, job_id).status == "cancelled"
     assert queue.events(job_id) == events == [(1, "status"), (2, "status"), (3, "done")]
 
 
 def test_cancelling_a_running_job_waits_for_its_worker(queue):
     job_id = queue.submit()
     (claim,) = queue.claim()
-    job = queue.write(jobs.request_cancel, job_id, NOON)
+    job = queue.write(jobs.request_cancel, job_id)
     assert (job.status, job.cancel_requested) == ("running", True)
-    queue.write(jobs.confirm_cancel, claim, NOON)
+    queue.write(jobs.confirm_cancel, claim)
     assert queue.job(job_id).status == "cancelled"
 
 
@@ -204,11 +204,11 @@ def test_cancelling_a_running_job_waits_for_its_worker(queue):
 def test_a_job_whose_end_was_asked_for_does_not_run_again(queue, ending):
     job_id = queue.submit()
     (claim,) = queue.claim()
-    queue.write(jobs.request_cancel, job_id, NOON)
+    queue.write(jobs.request_cancel, job_id)
     if ending == "lease":
         assert queue.expire() == set()
     else:
-        queue.write(jobs.release, claim, NOON)
+        queue.write(jobs.release, claim)
     assert queue.job(job_id).status == "cancelled"
 
 
@@ -216,11 +216,11 @@ def test_a_job_whose_end_was_asked_for_does_not_run_again(queue, ending):
 def test_an_ended_job_cannot_be_cancelled(queue, end):
     job_id = queue.submit()
     (claim,) = queue.claim()
-    queue.write(end, claim, now=NOON)
+    queue.write(end, claim)
     with pytest.raises(JobEndedError, match=job_id):
-        queue.write(jobs.request_cancel, job_id, NOON)
+        queue.write(jobs.request_cancel, job_id)
     with pytest.raises(NotFoundError):
-        queue.write(jobs.request_cancel, "job_nobody", NOON)
+        queue.write(jobs.request_cancel, "job_nobody")
 
 
 def test_checkpoints_of_ended_jobs_are_forgotten_once(queue):
@@ -229,7 +229,7 @@ def test_checkpoints_of_ended_jobs_are_forgotten_once(queue):
     claims = queue.claim()
     for place, claim in enumerate(claims):
         queue.write(jobs.save_checkpoint, claim, key=f"c{place}", step=1)
-    queue.write(jobs.fail, claims[0], "c", "m", NOON)
+    queue.write(jobs.fail, claims[0], "c", "m")
     assert queue.write(jobs.take_old_checkpoints) == ["c0"]
     assert queue.write(jobs.take_old_checkpoints) == []
 

@@ -4,7 +4,7 @@ import pytest
 
 from service import jobs, workers
 from service.workers import Presence
-from tests.support.queue_driver import NOON, moment
+from tests.support.queue_driver import moment
 from worker.time_sharing import TimeSharing
 
 PICTURE_STEP_S = 0.02
@@ -19,15 +19,14 @@ def measured(queue):
         rendered = {"picture_steps": 100, "picture_s": 100 * PICTURE_STEP_S * slower} if pictures else {}
         trained = {"training_steps": 50, "training_s": 50 * TRAINING_STEP_S * slower} if trainings else {}
         presence = Presence(worker_id=worker, device="cpu", models=["tiny"], **rendered, **trained)
-        queue.write(workers.seen, presence, NOON)
+        queue.write(workers.seen, presence)
 
     return say
 
 
 def eta_s(queue, job_id, after_s=0.0):
-    with queue.database.reading() as session:
-        expected = jobs.estimate(session, [queue.job(job_id)], moment(after_s)).get(job_id)
-        return expected and expected.eta_s
+    expected = queue.read(jobs.estimate, [queue.job(job_id)], at=moment(after_s)).get(job_id)
+    return expected and expected.eta_s
 
 
 def test_nothing_is_expected_where_nobody_has_measured_it(queue, measured):
@@ -50,7 +49,7 @@ def test_jobs_wait_for_those_before_them_and_for_what_is_left_of_the_running_one
     first, second, third = (queue.submit(total=total) for total in (10, 20, 40))
     assert [eta_s(queue, job) for job in (first, second, third)] == pytest.approx([0.2, 0.6, 1.4])
     (claim,) = queue.claim(pictures=1)
-    queue.write(jobs.progress, claim, step=5, total=10, loss=None, eta_s=None, now=NOON)
+    queue.write(jobs.progress, claim, step=5, total=10, loss=None, eta_s=None)
     assert [eta_s(queue, job) for job in (second, third)] == pytest.approx([0.5, 1.3])
 
 
@@ -115,6 +114,6 @@ def simulated(queue):
             working["trainings"][1] -= 1
         for engine, (claim, left) in list(working.items()):
             if left == 0:
-                queue.write(jobs.succeed, claim, NOON)
+                queue.write(jobs.succeed, claim)
                 ended[claim.job_id] = clock_s
                 del working[engine]

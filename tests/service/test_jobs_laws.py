@@ -79,17 +79,15 @@ class Queue(RuleBasedStateMachine):
     def act(self, data):
         worker = data.draw(st.sampled_from([worker for worker in WORKERS if self.held[worker]]))
         key = data.draw(st.sampled_from(sorted(self.held[worker])))
-        claim, now = self.held[worker][key], moment(self.clock_s)
+        claim = self.held[worker][key]
         step = next(self.steps)
         moves = {
-            "progress": lambda: self.write(
-                worker, jobs.progress, claim, step=step, total=step, loss=0.5, eta_s=None, now=now
-            ),
+            "progress": lambda: self.write(worker, jobs.progress, claim, step=step, total=step, loss=0.5, eta_s=None),
             "checkpoint": lambda: self.write(worker, jobs.save_checkpoint, claim, key=f"c{step}", step=step),
-            "succeed": lambda: self.write(worker, jobs.succeed, claim, now),
-            "fail": lambda: self.write(worker, jobs.fail, claim, "code", "message", now),
-            "cancelled": lambda: self.write(worker, jobs.confirm_cancel, claim, now),
-            "hand_back": lambda: self.write(worker, jobs.release, claim, now),
+            "succeed": lambda: self.write(worker, jobs.succeed, claim),
+            "fail": lambda: self.write(worker, jobs.fail, claim, "code", "message"),
+            "cancelled": lambda: self.write(worker, jobs.confirm_cancel, claim),
+            "hand_back": lambda: self.write(worker, jobs.release, claim),
         }
         move = data.draw(st.sampled_from(sorted(moves)))
         moves[move]()
@@ -107,7 +105,7 @@ class Queue(RuleBasedStateMachine):
         job_id = data.draw(st.sampled_from(sorted(self.seen)))
         ended_otherwise = self.queue.job(job_id).status in {"succeeded", "failed"}
         try:
-            self.queue.write(jobs.request_cancel, job_id, moment(self.clock_s))
+            self.queue.write(jobs.request_cancel, job_id, at=moment(self.clock_s))
         except JobEndedError:
             assert ended_otherwise
         else:

@@ -4,7 +4,6 @@ import pytest
 
 from service import jobs
 from service.errors import InvalidInputError, NotFoundError
-from tests.support.queue_driver import NOON
 from tests.support.service_driver import image
 
 
@@ -51,8 +50,8 @@ def test_a_job_is_its_owners_alone(queue):
 def test_events_are_read_from_where_a_listener_left_off(queue):
     first, second = queue.submit(), queue.submit()
     (claim, _) = queue.claim()
-    queue.write(jobs.progress, claim, step=5, total=20, loss=0.25, eta_s=1.5, now=NOON)
-    queue.write(jobs.succeed, claim, NOON)
+    queue.write(jobs.progress, claim, step=5, total=20, loss=0.25, eta_s=1.5)
+    queue.write(jobs.succeed, claim)
     with queue.database.reading() as session:
         later = jobs.events_after(session, first, 2)
         assert jobs.last_events(session, [first, second]) == {first: 5, second: 2}
@@ -66,7 +65,7 @@ def test_a_curve_is_put_together_and_what_was_done_again_counts(queue):
     (first,) = queue.claim()
     queue.write(jobs.add_metrics, first, [1, 2], [0.5, float("nan")], [0.1, 0.2])
     queue.write(jobs.add_metrics, first, [3, 4], [0.3, 0.2], [0.3, None])
-    queue.write(jobs.release, first, NOON)
+    queue.write(jobs.release, first)
     (second,) = queue.claim()
     queue.write(jobs.add_metrics, second, [3, 4, 5], [0.31, 0.21, 0.1], [0.3, 0.4, float("inf")])
     with queue.database.reading() as session:
@@ -87,7 +86,7 @@ def test_an_image_made_again_takes_the_place_of_the_first(queue):
     job_id = queue.submit()
     (claim,) = queue.claim()
     for position, content in ((1, "b"), (0, "a"), (1, "c")):
-        queue.write(jobs.add_image, claim, image(position, content, seed=2**53 - 17, share=0.5), NOON)
+        queue.write(jobs.add_image, claim, image(position, content, seed=2**53 - 17, share=0.5))
     with queue.database.reading() as session:
         images = jobs.get(session, "own_local", job_id).images
     assert [(made.position, made.sha256) for made in images] == [
@@ -100,6 +99,6 @@ def test_a_preview_is_told_to_listeners(queue):
     job_id = queue.submit("train")
     (claim,) = queue.claim()
     preview = jobs.NewImage(**{**vars(image(100, "p")), "role": "preview"})
-    made = queue.write(jobs.add_image, claim, preview, NOON)
+    made = queue.write(jobs.add_image, claim, preview)
     with queue.database.reading() as session:
         assert jobs.events_after(session, job_id, 2)[0].data == {"image": made.id}

@@ -60,7 +60,7 @@ def test_who_waits_is_not_overtaken_for_ever_by_those_who_keep_coming(queue):
     for _ in range(10):
         queue.submit(owner=steady)
         (claim,) = queue.claim(pictures=1)
-        queue.write(jobs.succeed, claim, NOON)
+        queue.write(jobs.succeed, claim)
         served.append(claim.job_id)
     assert set(waiting) <= set(served)
 
@@ -112,7 +112,7 @@ def test_the_limit_of_unfinished_jobs_holds_and_an_ended_one_makes_room(queue):
     queue.submit(limit=2)
     with pytest.raises(TooManyJobsError):
         queue.submit(limit=2)
-    queue.write(jobs.succeed, queue.claim()[0], NOON)
+    queue.write(jobs.succeed, queue.claim()[0])
     queue.submit(limit=2)
 
 
@@ -136,15 +136,13 @@ def test_the_queue_position_counts_those_who_are_served_before(queue):
 
 def positions(queue, job_ids):
     with queue.database.reading() as session:
-        expected = jobs.estimate(session, [queue.job(job_id) for job_id in job_ids], NOON)
+        expected = jobs.estimate(session, [queue.job(job_id) for job_id in job_ids])
     return [expected[job_id].position if job_id in expected else None for job_id in job_ids]
 
 
-def test_models_are_rung_for_again_when_a_job_was_queued_too_long(queue):
+def test_workers_are_notified_again_of_a_job_that_was_queued_too_long(queue):
     queue.submit()
-    with queue.database.reading() as session:
-        assert jobs.models_with_stale_jobs(session, moment(4), after_s=5) == set()
-        assert jobs.models_with_stale_jobs(session, moment(6), after_s=5) == {"tiny"}
+    assert queue.read(jobs.models_with_stale_jobs, after_s=5, at=moment(4)) == set()
+    assert queue.read(jobs.models_with_stale_jobs, after_s=5, at=moment(6)) == {"tiny"}
     queue.claim()
-    with queue.database.reading() as session:
-        assert jobs.models_with_stale_jobs(session, moment(6), after_s=5) == set()
+    assert queue.read(jobs.models_with_stale_jobs, after_s=5, at=moment(6)) == set()

@@ -24,20 +24,25 @@ from service.errors import (
     SettingsError,
 )
 from service.settings import Limits, Quotas, Settings
-from tests.support.queue_driver import NOON, moment
+from tests.support.queue_driver import NOON, moment, seen_at
 
 ADMIN_KEY = "0123456789abcdef" * 2
 
 
 @pytest.fixture
-def door(database):
+def authenticator(database):
     return Authenticator(database, Settings())
+
+
+@pytest.fixture
+def authenticator_at(database):
+    return lambda moment: Authenticator(seen_at(database, moment), Settings())
 
 
 @pytest.fixture
 def mint(queue):
     def minted(*scopes, owner="ada", **more):
-        return queue.write(keys.mint, NewKey(owner=owner, name="laptop", scopes=scopes or ("read",), **more), NOON)
+        return queue.write(keys.mint, NewKey(owner=owner, name="laptop", scopes=scopes or ("read",), **more))
 
     return minted
 
@@ -52,9 +57,9 @@ def test_a_secret_is_shown_once_and_only_its_digest_is_kept(database, mint):
     assert len(kept["prefix"]) <= 12
 
 
-def test_a_key_says_who_calls_and_what_they_may(door, mint):
+def test_a_key_says_who_calls_and_what_they_may(authenticator, mint):
     key, secret = mint("read", "train", quotas={"stored_bytes": 5})
-    identity = door.identify(secret, NOON)
+    identity = authenticator.identify(secret)
     assert (identity.owner_id, identity.key_id, identity.scopes) == (key.owner_id, key.id, {"read", "train"})
     identity.check(["train"])
     identity.check(["generate", "read"])
@@ -62,10 +67,10 @@ def test_a_key_says_who_calls_and_what_they_may(door, mint):
         identity.check(["generate", "admin"])
 
 
-def test_admin_may_do_everything(door, mint):
+def test_admin_may_do_everything(authenticator, mint):
     _, secret = mint("admin")
     for scope in keys.SCOPES:
-        door.identify(secret, NOON).check([scope])
+        authenticator.identify(secret).check([scope])
 
 
 def test_keys_of_one_name_speak_for_one_owner_and_the_local_one_can_be_named(queue, mint):
@@ -85,24 +90,24 @@ def test_an_owner_who_is_named_by_many_at_once_is_made_once(database, mint):
         assert session.scalars(select(func.count()).select_from(Key)).one() == 8
 
 
-def test_a_revoked_key_opens_nothing_and_stays_revoked(queue, door, mint):
+def test_a_revoked_key_opens_nothing_and_stays_revoked(queue, authenticator, mint):
     key, secret = mint()
-    queue.write(keys.revoke, key.id, NOON)
-    assert queue.write(keys.revoke, key.id, moment(60)).revoked_at == NOON
+    queue.write(keys.revoke, key.id)
+    assert queue.write(keys.revoke, key.id, at=moment(60)).revoked_at == NOON
     with pytest.raises(KeyRevokedError):
-        door.identify(secret, NOON)
+        authenticator.identify(secret)
     with pytest.raises(NotFoundError):
-        queue.write(keys.revoke, "key_nobodys", NOON)
+        queue.write(keys.revoke, "key_nobodys")
 
 
-def test_a_key_opens_until_the_moment_of_its_end(door, mint):
+def test_a_key_is_valid_until_it_expires(authenticator_at, mint):
     _, secret = mint(expires_at=moment(10))
-    assert door.identify(secret, moment(9.9))
+    assert authenticator_at(moment(9.9)).identify(secret)
     with pytest.raises(KeyExpiredError):
-        door.identify(secret, moment(10))
+        authenticator_at(moment(10)).identify(secret)
 
 
-def test_last_use_is_written_once_a_minute(database, door, mint):
+def test_last_use_is_written_once_a_minute(database, authenticator_at, mint):
     key, secret = mint()
 
     def last_used():
@@ -111,7 +116,7 @@ def test_last_use_is_written_once_a_minute(database, door, mint):
 
     assert last_used() is None
     for after_s, noted in ((0, NOON), (59, NOON), (60, moment(60)), (61, moment(60)), (200, moment(200))):
-        door.identify(secret, moment(after_s))
+        authenticator_at(moment(after_s)).identify(secret)
         assert last_used() == noted
 
 
@@ -119,26 +124,26 @@ def test_nobody_is_refused_because_somebody_else_writes_for_long(sqlite_url, mon
     monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 50)
     database = engine.Database(sqlite_url)
     with database.writing() as session:
-        key, secret = keys.mint(session, NewKey(owner="ada", name="laptop", scopes=["read"]), NOON)
+        key, secret = keys.mint(session, NewKey(owner="ada", name="laptop", scopes=["read"]))
     with database.writing() as session:
-        keys.owner_named(session, "bob", NOON)
-        assert Authenticator(database, Settings()).identify(secret, NOON).key_id == key.id
+        keys.owner_named(session, "bob")
+        assert Authenticator(database, Settings()).identify(secret).key_id == key.id
     database.close()
 
 
-def test_every_changed_or_missing_letter_is_a_misspelt_key(door):
+def test_every_changed_or_missing_letter_is_a_misspelt_key(authenticator):
     secret = new_secret()
     wrong = [secret[:place] + ("a" if secret[place] != "a" else "b") + secret[place + 1 :] for place in range(4, 53)]
     wrong += [secret[:-1], secret + "a", secret[4:], secret.upper(), f" {secret}", "dti_", "x"]
     for text in wrong:
         assert not is_whole(text), text
         with pytest.raises(KeyMalformedError):
-            door.identify(text, NOON)
+            authenticator.identify(text)
     with pytest.raises(KeyUnknownError):
-        door.identify(secret, NOON)
+        authenticator.identify(secret)
     for nothing in (None, ""):
         with pytest.raises(KeyMissingError):
-            door.identify(nothing, NOON)
+            authenticator.identify(nothing)
 
 
 def test_secrets_differ_and_have_one_form():
@@ -152,9 +157,9 @@ def test_an_admin_key_from_outside_opens_everything_of_the_local_owner(database,
     file = tmp_path / "key"
     file.write_text(f"{ADMIN_KEY}\n")
     for settings in (Settings(admin_key=ADMIN_KEY), Settings(admin_key_file=file)):
-        assert Authenticator(database, settings).identify(ADMIN_KEY, NOON) == LOCAL
+        assert Authenticator(database, settings).identify(ADMIN_KEY) == LOCAL
         with pytest.raises(KeyMalformedError):
-            Authenticator(database, settings).identify(ADMIN_KEY[:-1], NOON)
+            Authenticator(database, settings).identify(ADMIN_KEY[:-1])
 
 
 @pytest.mark.parametrize(
@@ -175,12 +180,12 @@ def test_an_admin_key_stands_in_one_place_that_can_be_read(database, tmp_path):
         Authenticator(database, Settings(admin_key=ADMIN_KEY, admin_key_file=file))
 
 
-def test_bounds_of_a_key_hold_instead_of_the_service_s_and_zero_is_none(door, mint):
+def test_bounds_of_a_key_hold_instead_of_the_service_s_and_zero_is_none(authenticator, mint):
     settings = Settings(limits=Limits(unfinished_jobs=5), quotas=Quotas(requests_per_minute=9, stored_bytes=7))
     _, plain = mint()
-    assert door.identify(plain, NOON).bounded(settings) == settings
+    assert authenticator.identify(plain).bounded(settings) == settings
     _, own = mint(quotas={"unfinished_jobs": 0, "stored_bytes": 0, "device_s_per_day": 3})
-    bounded = door.identify(own, NOON).bounded(settings)
+    bounded = authenticator.identify(own).bounded(settings)
     assert bounded.limits.unfinished_jobs > 1_000_000
     assert bounded.quotas == Quotas(requests_per_minute=9, stored_bytes=0, device_s_per_day=3)
 
@@ -201,7 +206,7 @@ def test_bounds_of_a_key_hold_instead_of_the_service_s_and_zero_is_none(door, mi
 def test_what_cannot_be_a_key_is_refused_and_leaves_nothing(queue, database, field, wrong):
     said = {"owner": "nobody-yet", "name": "laptop", "scopes": ["read"], **wrong}
     with pytest.raises(InvalidInputError) as caught:
-        queue.write(keys.mint, NewKey(**said), NOON)
+        queue.write(keys.mint, NewKey(**said))
     assert caught.value.field == field
     with database.reading() as session:
         assert session.scalars(select(Owner).where(Owner.name == "nobody-yet")).one_or_none() is None

@@ -20,8 +20,7 @@ def forget(driver):
     """Forgets what is older than a day, at a time after noon; returns the keys that this leaves behind."""
 
     def forgotten(*, after, **days):
-        with driver.database.writing() as session:
-            return retention.forget_old(session, Keeping(**days), NOON + after)
+        return driver.write(retention.forget_old, Keeping(**days), at=NOON + after)
 
     return forgotten
 
@@ -31,8 +30,8 @@ def made(driver, *images):
     job = driver.generate("a dog", num_images=len(images))
     (claim,) = driver.claim(trainings=0)
     for one in images:
-        driver.write(jobs.add_image, claim, one, NOON)
-    driver.write(jobs.succeed, claim, NOON)
+        driver.write(jobs.add_image, claim, one)
+    driver.write(jobs.succeed, claim)
     return job.id
 
 
@@ -63,7 +62,7 @@ def test_an_object_that_younger_rows_refer_to_stays(driver, forget):
 def test_what_an_unfinished_job_has_made_stays(driver, forget):
     driver.generate("a dog")
     (claim,) = driver.claim(trainings=0)
-    driver.write(jobs.add_image, claim, image(0, "x"), NOON)
+    driver.write(jobs.add_image, claim, image(0, "x"))
     assert forget(after=2 * DAY, images_days=1) == []
 
 
@@ -82,15 +81,14 @@ def test_pictures_that_are_being_learned_from_stay_until_that_has_ended(driver, 
     concept = driver.concept("my-dog", ready=False)
     assert forget(after=2 * DAY, uploads_days=1) == []
     with driver.database.writing() as session:
-        jobs.request_cancel(session, concept.job_id, NOON)
+        jobs.request_cancel(session, concept.job_id)
     assert forget(after=2 * DAY, uploads_days=1) == [picture("own_local", "a").key]
 
 
 @pytest.fixture
 def left_behind(driver):
     def found(*keys, age):
-        with driver.database.reading() as session:
-            return retention.left_behind(session, [StoredObject(key, NOON - age) for key in keys], NOON)
+        return driver.read(retention.left_behind, [StoredObject(key, NOON - age) for key in keys])
 
     return found
 

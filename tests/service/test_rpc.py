@@ -44,8 +44,8 @@ def bring(driver):
     def submit(name="mine", *, model="tiny", key="own_local/rpc/1.upload"):
         fields = {"name": name, "class_word": "dog", "model": model}
         with driver.database.writing() as session:
-            new = rpc.check_import(driver.service, session, LOCAL_OWNER_ID, fields, NOON)
-            return rpc.submit_import(driver.service, session, new, key, NOON, normalize=False).id
+            new = rpc.check_import(driver.service, session, LOCAL_OWNER_ID, fields)
+            return rpc.submit_import(driver.service, session, new, key, normalize=False).id
 
     return submit
 
@@ -58,7 +58,7 @@ def mix(driver):
         parts = [{"concept": part, "weight": 1.0} for part in names]
         with driver.database.writing() as session:
             fields = {"name": name, "parts": parts}
-            return rpc.submit_blend(driver.service, session, LOCAL_OWNER_ID, fields, NOON).id
+            return rpc.submit_blend(driver.service, session, LOCAL_OWNER_ID, fields).id
 
     return submit
 
@@ -70,7 +70,7 @@ def ask(driver):
     def submit(reference, task=rpc.submit_neighbours, **fields):
         with driver.database.writing() as session:
             concept = concepts.hold(session, LOCAL_OWNER_ID, reference)
-            return task(driver.service, session, concept, now=NOON, **fields).id
+            return task(driver.service, session, concept, **fields).id
 
     return submit
 
@@ -81,7 +81,7 @@ def close(driver):
 
     def brought(rpc_id):
         with driver.database.writing() as session:
-            job, in_time = jobs.cancel_if_unfinished(session, rpc_id, NOON)
+            job, in_time = jobs.cancel_if_unfinished(session, rpc_id)
         return rpc.brought(job, in_time=in_time, waited_s=30)
 
     return brought
@@ -135,7 +135,7 @@ def test_unfinished_rpcs_and_unfinished_jobs_are_counted_apart(driver, bring):
 def test_an_import_makes_a_concept_that_is_ready_at_once_and_was_never_trained(driver, bring, close):
     job = bring()
     claim = taken(driver, job)
-    driver.write(rpc.finish_concept, claim, made(), NOON, told={"norms": {}})
+    driver.write(rpc.finish_concept, claim, made(), told={"norms": {}})
     brought = close(job)
     concept = driver.get(brought.result["concept"])
     assert brought.result["norms"] == {}
@@ -149,7 +149,7 @@ def test_an_import_makes_a_concept_that_is_ready_at_once_and_was_never_trained(d
 
 def test_what_has_no_pictures_cannot_be_learned_again(driver, bring):
     claim = taken(driver, bring())
-    driver.write(rpc.finish_concept, claim, made(), NOON, told={})
+    driver.write(rpc.finish_concept, claim, made(), told={})
     for start in ("current", "class_word"):
         with pytest.raises(ConceptWithoutPicturesError):
             driver.retrain("mine", **{"from": start})
@@ -160,9 +160,9 @@ def test_a_name_is_given_once_also_to_whoever_is_faster(driver, bring, mix):
     first, second = bring("mine"), bring("mine")
     claims = driver.claim(pictures=0, trainings=0)
     assert [claim.job_id for claim in claims] == [first, second]
-    driver.write(rpc.finish_concept, claims[0], made(), NOON, told={})
+    driver.write(rpc.finish_concept, claims[0], made(), told={})
     with pytest.raises(NameTakenError):
-        driver.write(rpc.finish_concept, claims[1], made("other"), NOON, told={})
+        driver.write(rpc.finish_concept, claims[1], made("other"), told={})
     assert driver.job(second).status == "running"
     for again in (lambda: bring("mine"), lambda: mix("dog", name="mine"), lambda: driver.concept("mine")):
         with pytest.raises(NameTakenError):
@@ -172,7 +172,7 @@ def test_a_name_is_given_once_also_to_whoever_is_faster(driver, bring, mix):
 
 def test_an_rpc_that_cannot_be_done_says_why_with_the_workers_own_code(driver, bring, close):
     job = bring()
-    driver.write(jobs.fail, taken(driver, job), "embedding_unreadable", "It is no embedding.", NOON)
+    driver.write(jobs.fail, taken(driver, job), "embedding_unreadable", "It is no embedding.")
     with pytest.raises(RpcFailedError, match=r"It is no embedding\.") as caught:
         close(job)
     assert caught.value.code == "embedding_unreadable"
@@ -185,7 +185,7 @@ def test_a_blend_pins_its_parts_in_order_and_is_of_the_firsts_kind(driver, mix, 
     claim = taken(driver, mix(*parts))
     assert [pin.name for pin in claim.concepts] == list(parts)
     assert claim.input["weights"] == [1.0] * len(parts)
-    driver.write(rpc.finish_concept, claim, made(), NOON, told={})
+    driver.write(rpc.finish_concept, claim, made(), told={})
     concept = driver.get("mixed")
     assert (concept.method, concept.class_word, concept.learnable_property) == ("blend", "puppy", "style")
 
@@ -215,7 +215,7 @@ def test_a_part_that_is_deleted_ends_the_blend_and_nothing_comes_of_it(driver, m
     claim = taken(driver, job)
     driver.delete("cat")
     with pytest.raises(LeaseLostError):
-        driver.write(rpc.finish_concept, claim, made(), NOON, told={})
+        driver.write(rpc.finish_concept, claim, made(), told={})
     with pytest.raises(ConceptDeletedError):
         close(job)
     assert names(driver) == ["dog"]
@@ -225,9 +225,9 @@ def test_what_an_rpc_brought_is_forgotten_with_the_concept_that_it_was_about(dri
     driver.concept("dog")
     driver.concept("cat")
     blend = mix("dog", "cat")
-    driver.write(rpc.finish_concept, taken(driver, blend), made(), NOON, told={})
+    driver.write(rpc.finish_concept, taken(driver, blend), made(), told={})
     neighbours = ask("cat")
-    driver.write(rpc.finish_neighbours, taken(driver, neighbours), FOUND, NOON)
+    driver.write(rpc.finish_neighbours, taken(driver, neighbours), FOUND)
     driver.delete("cat")
     for job in (blend, neighbours):
         with pytest.raises(ConceptDeletedError):
@@ -253,7 +253,7 @@ def test_an_rpc_that_nobody_waits_for_makes_nothing_whenever_it_is_done(driver, 
         close(job)
     if claim:
         assert driver.job(job).cancel_requested
-        driver.write(rpc.finish_concept, claim, made(), NOON, told={})
+        driver.write(rpc.finish_concept, claim, made(), told={})
     assert driver.claim() == []
     assert driver.job(job).status == "cancelled"
     assert names(driver) == []
@@ -264,7 +264,7 @@ def test_an_export_brings_back_a_file(driver, ask, close):
     job = ask("dog", rpc.submit_export, file_format="a1111")
     claim = taken(driver, job)
     assert claim.input == {"task": "export", "format": "a1111"}
-    driver.write(rpc.finish_export, claim, "own_local/rpc/x.pt", ".pt", NOON)
+    driver.write(rpc.finish_export, claim, "own_local/rpc/x.pt", ".pt")
     brought = close(job)
     assert (brought.result, brought.file_key) == ({"extension": ".pt"}, "own_local/rpc/x.pt")
 
@@ -275,7 +275,7 @@ def test_neighbours_are_kept_with_the_embedding_that_they_were_searched_for(driv
     job = ask("dog")
     claim = taken(driver, job)
     driver.finish_training(driver.retrain("dog"))
-    driver.write(rpc.finish_neighbours, claim, FOUND, NOON)
+    driver.write(rpc.finish_neighbours, claim, FOUND)
     assert close(job).result == FOUND
     with driver.database.reading() as session:
         assert rpc.neighbours_of(session, before) == FOUND
@@ -295,17 +295,15 @@ def test_rpcs_of_lost_requests_are_called_off_and_those_of_yesterday_forgotten(d
     driver.concept("dog")
     lost, done = bring("lost"), ask("dog", rpc.submit_export, file_format="a1111")
     claim = next(claim for claim in driver.claim(pictures=0, trainings=0) if claim.job_id == done)
-    driver.write(rpc.finish_export, claim, "own_local/rpc/x.pt", ".pt", NOON)
+    driver.write(rpc.finish_export, claim, "own_local/rpc/x.pt", ".pt")
     late = bring("late", key="own_local/rpc/3.upload")
-    with driver.database.writing() as session:
-        assert jobs.cancel_orphaned_rpcs(session, moment(59), after_s=60) == 0
-        assert jobs.cancel_orphaned_rpcs(session, moment(61), after_s=60) == 1
+    assert driver.write(jobs.cancel_orphaned_rpcs, after_s=60, at=moment(59)) == 0
+    assert driver.write(jobs.cancel_orphaned_rpcs, after_s=60, at=moment(61)) == 1
     assert driver.job(late).status == "cancelled"
     assert driver.job(lost).status == "running"
-    with driver.database.writing() as session:
-        assert jobs.delete_old_rpcs(session, NOON + timedelta(hours=24)) == []
-        spent = jobs.delete_old_rpcs(session, NOON + timedelta(hours=26))
-    assert spent == ["own_local/rpc/x.pt", "own_local/rpc/3.upload"]
+    assert driver.write(jobs.delete_old_rpcs, at=NOON + timedelta(hours=24)) == []
+    expired = driver.write(jobs.delete_old_rpcs, at=NOON + timedelta(hours=26))
+    assert expired == ["own_local/rpc/x.pt", "own_local/rpc/3.upload"]
     with driver.database.reading() as session:
         left = session.scalars(select(Job.id).where(Job.kind == "rpc")).all()
         events = set(session.scalars(select(Event.job_id)))
@@ -315,7 +313,7 @@ def test_rpcs_of_lost_requests_are_called_off_and_those_of_yesterday_forgotten(d
 
 def test_a_concept_in_a_list_does_not_load_its_neighbours(driver, bring):
     claim = taken(driver, bring())
-    driver.write(rpc.finish_concept, claim, made(), NOON, told={})
+    driver.write(rpc.finish_concept, claim, made(), told={})
     (concept,) = driver.page().items
     assert "neighbours" not in vars(concept.embedding)
     with driver.database.reading() as session:

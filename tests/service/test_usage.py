@@ -18,7 +18,7 @@ MIDNIGHT = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 def spend(queue, seconds, when=NOON, owner=LOCAL_OWNER_ID):
-    queue.write(usage.add_device_s, {owner: seconds}, when)
+    queue.write(usage.add_device_s, {owner: seconds}, at=when)
 
 
 def stored(queue, owner=LOCAL_OWNER_ID):
@@ -29,31 +29,30 @@ def stored(queue, owner=LOCAL_OWNER_ID):
 def test_seconds_add_up_by_owner_and_day(queue):
     other = queue.owner("own_other")
     for seconds in (1.5, 2.25):
-        queue.write(usage.add_device_s, {LOCAL_OWNER_ID: seconds, other: 1.0}, NOON)
+        queue.write(usage.add_device_s, {LOCAL_OWNER_ID: seconds, other: 1.0})
     spend(queue, 5.0, MIDNIGHT)
-    with queue.database.reading() as session:
-        for owner, when, device_s in (
-            (LOCAL_OWNER_ID, NOON, 3.75),
-            (other, NOON, 2.0),
-            (LOCAL_OWNER_ID, MIDNIGHT - timedelta(seconds=1), 3.75),
-            (LOCAL_OWNER_ID, MIDNIGHT, 5.0),
-            (other, MIDNIGHT, 0.0),
-        ):
-            assert usage.device_s_today(session, owner, when) == device_s
+    for owner, when, device_s in (
+        (LOCAL_OWNER_ID, NOON, 3.75),
+        (other, NOON, 2.0),
+        (LOCAL_OWNER_ID, MIDNIGHT - timedelta(seconds=1), 3.75),
+        (LOCAL_OWNER_ID, MIDNIGHT, 5.0),
+        (other, MIDNIGHT, 0.0),
+    ):
+        assert queue.read(usage.device_s_today, owner, at=when) == device_s
 
 
 def test_a_day_that_is_used_up_ends_at_midnight(queue):
     quotas = Quotas(device_s_per_day=10)
     spend(queue, 9.9)
     with queue.database.reading() as session:
-        usage.check(session, quotas, LOCAL_OWNER_ID, NOON)
+        usage.check(session, quotas, LOCAL_OWNER_ID)
     spend(queue, 0.1)
     with queue.database.reading() as session:
         with pytest.raises(DeviceQuotaExceededError) as caught:
-            usage.check(session, quotas, LOCAL_OWNER_ID, NOON)
+            usage.check(session, quotas, LOCAL_OWNER_ID)
         assert caught.value.retry_after_s == 12 * 3600
-        usage.check(session, quotas, LOCAL_OWNER_ID, NOON + timedelta(seconds=caught.value.retry_after_s))
-        usage.check(session, Quotas(), LOCAL_OWNER_ID, NOON)
+        usage.check(session, Quotas(), LOCAL_OWNER_ID)
+    queue.read(usage.check, quotas, LOCAL_OWNER_ID, at=NOON + timedelta(seconds=caught.value.retry_after_s))
 
 
 def test_nothing_is_submitted_on_a_day_that_is_used_up(driver):
@@ -81,7 +80,7 @@ def test_stored_bytes_are_those_of_pictures_images_and_embeddings_each_object_on
     driver.generate("a <dog>")
     (claim,) = driver.claim()
     for position, content in enumerate(("x", "y", "x")):
-        driver.write(jobs.add_image, claim, image(position, content), NOON)
+        driver.write(jobs.add_image, claim, image(position, content))
     assert stored(driver) == 5 * 100 + 2 * 900
     assert stored(driver, driver.owner("own_other")) == 0
     driver.delete("dog")
@@ -129,19 +128,18 @@ def test_usage_tells_today_and_now(driver):
     driver.concept("dog")
     driver.generate("a <dog>")
     (claim,) = driver.claim()
-    driver.write(jobs.add_image, claim, image(0, "x"), NOON)
-    driver.write(jobs.succeed, claim, NOON)
+    driver.write(jobs.add_image, claim, image(0, "x"))
+    driver.write(jobs.succeed, claim)
     driver.generate("a <dog>")
     spend(driver, 2.5)
-    with driver.database.reading() as session:
-        today = usage.used(session, LOCAL_OWNER_ID, NOON)
-        tomorrow = usage.used(session, LOCAL_OWNER_ID, MIDNIGHT)
+    today = driver.read(usage.used, LOCAL_OWNER_ID)
+    tomorrow = driver.read(usage.used, LOCAL_OWNER_ID, at=MIDNIGHT)
     assert today == usage.Used(device_s=2.5, jobs=3, pictures=1, unfinished_jobs=1, stored_bytes=1100)
     assert tomorrow == usage.Used(device_s=0.0, jobs=0, pictures=0, unfinished_jobs=1, stored_bytes=1100)
 
 
 def test_a_picture_that_is_added_counts_before_it_is_there(driver):
     with driver.database.reading() as session:
-        usage.check(session, Quotas(stored_bytes=100), LOCAL_OWNER_ID, NOON, adding_bytes=picture("o", "a").bytes)
+        usage.check(session, Quotas(stored_bytes=100), LOCAL_OWNER_ID, adding_bytes=picture("o", "a").bytes)
         with pytest.raises(StorageQuotaExceededError):
-            usage.check(session, Quotas(stored_bytes=99), LOCAL_OWNER_ID, NOON, adding_bytes=picture("o", "a").bytes)
+            usage.check(session, Quotas(stored_bytes=99), LOCAL_OWNER_ID, adding_bytes=picture("o", "a").bytes)

@@ -29,40 +29,38 @@ class Office:
         self.queue = queue
         self.database = queue.database
 
-    def write(self, function, *arguments, **keywords):
-        with self.database.writing() as session:
-            return function(session, *arguments, **keywords)
+    def write(self, rule, *arguments, **keywords):
+        return self.queue.write(rule, *arguments, **keywords)
 
     def create(self, url="https://example.com/hook", *, owner=LOCAL_OWNER_ID, **said):
         with self.database.writing() as session:
-            return endpoints.create(SETTINGS, session, owner, {"url": url, **said}, NOON)
+            return endpoints.create(SETTINGS, session, owner, {"url": url, **said})
 
     def change(self, webhook, **said):
         with self.database.writing() as session:
-            return endpoints.change(SETTINGS, session, LOCAL_OWNER_ID, webhook.id, said, now=NOON)
+            return endpoints.change(SETTINGS, session, LOCAL_OWNER_ID, webhook.id, said)
 
     def job(self, *, fail=False, **rest):
         """A job that has ended."""
         job_id = self.queue.submit(**rest)
         (claim,) = self.queue.claim()
         if fail:
-            self.queue.write(jobs.fail, claim, "broken", "It broke.", NOON)
+            self.queue.write(jobs.fail, claim, "broken", "It broke.")
         else:
-            self.queue.write(jobs.succeed, claim, NOON)
+            self.queue.write(jobs.succeed, claim)
         return job_id
 
-    def claim(self, now=NOON, limit=100):
-        return self.write(deliveries.claim, limit, now)
+    def claim(self, at=NOON, limit=100):
+        return self.write(deliveries.claim, limit, at=at)
 
-    def waiting(self, now=NOON):
-        with self.database.reading() as session:
-            return deliveries.waiting(session, now)
+    def waiting(self, at=NOON):
+        return self.queue.read(deliveries.waiting, at=at)
 
-    def record(self, letter, outcome, now=NOON):
-        self.write(deliveries.record, letter, outcome, now)
+    def record(self, letter, outcome, at=NOON):
+        self.write(deliveries.record, letter, outcome, at=at)
 
     def fail_until_given_up(self, now=NOON):
-        """Claim and fail whatever is due, as time goes by; returns when each attempt was made."""
+        """Claim and fail what is due, as time goes by; returns when each attempt was made."""
         tried = []
         while (due := self.due()) is not None:
             now = max(now, due)
@@ -124,8 +122,8 @@ def test_a_webhook_is_told_what_it_asked_for_once(office, queue):
     office.job(fail=True)
     job_id = queue.submit()
     (claim,) = queue.claim()
-    queue.write(jobs.request_cancel, job_id, NOON)
-    queue.write(jobs.confirm_cancel, claim, NOON)
+    queue.write(jobs.request_cancel, job_id)
+    queue.write(jobs.confirm_cancel, claim)
     assert told(office) == [
         ("job.running", "https://example.com/a"),
         ("job.failed", "https://example.com/b"),
@@ -140,7 +138,7 @@ def test_what_is_undone_was_never_told(office, queue):
     (claim,) = queue.claim()
 
     def succeed_and_break(session):
-        jobs.succeed(session, claim, NOON)
+        jobs.succeed(session, claim)
         session.flush()
         raise KeyError
 
@@ -161,10 +159,9 @@ def test_rpcs_and_the_jobs_of_other_owners_are_nobodys_business(office, queue):
             picture_slots=0,
             training_slots=0,
             rpc_slots=1,
-            now=NOON,
             lease_s=15,
         )
-    queue.write(jobs.fail, claims[0], "broken", "It broke.", NOON)
+    queue.write(jobs.fail, claims[0], "broken", "It broke.")
     assert told(office) == []
 
 
@@ -202,7 +199,7 @@ def test_owners_have_only_so_many_webhooks(office, queue):
         office.create()
     with pytest.raises(TooManyWebhooksError):
         office.create()
-    office.write(endpoints.ensure_default, LOCAL_OWNER_ID, NOON)
+    office.write(endpoints.ensure_default, LOCAL_OWNER_ID)
     office.create(owner=queue.owner("own_other"))
 
 
@@ -214,16 +211,16 @@ def test_an_owner_has_nothing_to_do_with_the_webhooks_of_another(office, queue):
     for function, arguments in (
         (endpoints.get, ()),
         (endpoints.delete, ()),
-        (endpoints.rotate, (NOON,)),
-        (endpoints.test, (NOON,)),
+        (endpoints.rotate, ()),
+        (endpoints.test, ()),
         (deliveries.page, (None, 10)),
         (deliveries.get, (row.id,)),
-        (deliveries.redeliver, (row.id, NOON)),
+        (deliveries.redeliver, (row.id,)),
     ):
         with pytest.raises(NotFoundError):
             office.write(function, other, webhook.id, *arguments)
     with pytest.raises(NotFoundError), office.database.writing() as session:
-        endpoints.change(SETTINGS, session, other, webhook.id, {"enabled": False}, now=NOON)
+        endpoints.change(SETTINGS, session, other, webhook.id, {"enabled": False})
     with office.database.reading() as session:
         assert endpoints.page(session, other, None, 10).items == []
         assert deliveries.page(session, other, endpoints.DEFAULT, None, 10).items == []
@@ -291,12 +288,12 @@ def test_several_who_deliver_at_once_take_each_message_once(office, database_url
         idle = 0
         while idle < 3:
             with database.writing() as session:
-                letters = deliveries.claim(session, 3, NOON)
+                letters = deliveries.claim(session, 3)
             idle = 0 if letters else idle + 1
             for letter in letters:
                 taken.append(json.loads(letter.body)["data"]["job"])
                 with database.writing() as session:
-                    deliveries.record(session, letter, DELIVERED, NOON)
+                    deliveries.record(session, letter, DELIVERED)
         database.close()
 
     threads = [threading.Thread(target=deliver) for _ in range(4)]
@@ -321,7 +318,7 @@ def test_a_webhook_with_many_messages_does_not_hold_up_the_others(office):
 
 def test_for_a_day_after_a_rotation_messages_are_signed_with_both_secrets(office, receiver):
     first = office.create(receiver.url())
-    second = office.write(endpoints.rotate, LOCAL_OWNER_ID, first.id, NOON)
+    second = office.write(endpoints.rotate, LOCAL_OWNER_ID, first.id)
     assert first.secret != second.secret
     office.job()
     office.job()
@@ -405,7 +402,7 @@ def test_a_message_can_be_asked_for_again_with_a_schedule_of_its_own(office):
     office.change(webhook, enabled=True)
     (row,) = office.rows()
     later = moment(100_000)
-    office.write(deliveries.redeliver, LOCAL_OWNER_ID, webhook.id, row.id, later)
+    office.write(deliveries.redeliver, LOCAL_OWNER_ID, webhook.id, row.id, at=later)
     (letter,) = office.claim(later)
     assert letter.id == row.id
     office.record(letter, FAILED, later)
@@ -426,7 +423,7 @@ def test_deleting_a_webhook_deletes_its_messages_also_one_on_its_way(office):
 def test_old_messages_are_swept(office):
     office.create()
     office.job()
-    office.write(deliveries.sweep, NOON + KEPT)
+    office.write(deliveries.sweep, at=NOON + KEPT)
     assert len(office.rows()) == 1
-    office.write(deliveries.sweep, NOON + KEPT + timedelta(seconds=1))
+    office.write(deliveries.sweep, at=NOON + KEPT + timedelta(seconds=1))
     assert office.rows() == []

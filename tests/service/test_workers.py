@@ -6,24 +6,24 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service import jobs, metrics, workers
 from service.database.tables import Worker
-from tests.support.queue_driver import NOON, moment
+from tests.support.queue_driver import moment
 
 ADA = workers.Presence(worker_id="ada", device="cpu", models=["tiny"], training_steps=400, training_s=32.0)
 
 
 def see(queue, presence, after_s=0.0):
-    queue.write(workers.seen, presence, moment(after_s))
+    queue.write(workers.seen, presence, at=moment(after_s))
 
 
 def test_a_worker_is_there_until_it_is_silent_or_says_goodbye(queue):
     see(queue, ADA)
     see(queue, workers.Presence(worker_id="bob", device="cpu", models=["tiny", "sd15"]))
     with queue.database.reading() as session:
-        assert workers.loaded(session, NOON) == {"tiny", "sd15"}
-        assert workers.loaded(session, moment(workers.SILENT_S + 1)) == set()
+        assert workers.loaded(session) == {"tiny", "sd15"}
+    assert queue.read(workers.loaded, at=moment(workers.SILENT_S + 1)) == set()
     queue.write(workers.gone, "bob")
     with queue.database.reading() as session:
-        assert [desk.worker_id for desk in workers.present(session, NOON)] == ["ada"]
+        assert [desk.worker_id for desk in workers.present(session)] == ["ada"]
 
 
 def test_rows_of_workers_that_are_long_gone_are_removed(queue):
@@ -35,14 +35,13 @@ def test_rows_of_workers_that_are_long_gone_are_removed(queue):
 
 def test_the_newest_card_of_a_model_is_kept(queue):
     for fingerprint in ("a", "b"):
-        queue.write(workers.publish_card, "tiny", {"fingerprint": fingerprint, "encoders": {}}, NOON)
+        queue.write(workers.publish_card, "tiny", {"fingerprint": fingerprint, "encoders": {}})
     with queue.database.reading() as session:
         assert workers.cards(session) == {"tiny": {"fingerprint": "b", "encoders": {}}}
 
 
 def samples(queue, after_s=0.0):
-    with queue.database.reading() as session:
-        text = metrics.exposition(session, moment(after_s)).decode()
+    text = queue.read(metrics.exposition, at=moment(after_s)).decode()
     return {
         (sample.name, *sorted(sample.labels.values())): sample.value
         for family in text_string_to_metric_families(text)
@@ -54,7 +53,7 @@ def test_prometheus_reads_jobs_the_queues_age_and_the_workers_steps(queue):
     queue.submit("train")
     queue.submit()
     queue.submit()
-    queue.write(jobs.succeed, queue.claim(pictures=1, trainings=0)[0], NOON)
+    queue.write(jobs.succeed, queue.claim(pictures=1, trainings=0)[0])
     see(queue, ADA)
     read = samples(queue, after_s=10)
     assert read["dti_jobs", "queued", "train"] == 1

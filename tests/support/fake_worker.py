@@ -1,7 +1,6 @@
 """A worker without a model: it ends jobs at once, through the state machine."""
 
 import hashlib
-from datetime import UTC, datetime
 
 from service import jobs
 from service.storage import name_for
@@ -12,10 +11,6 @@ ROWS = b"learned rows"
 
 
 class FakeWorker:
-    @staticmethod
-    def now():
-        return datetime.now(UTC)
-
     def __init__(self, service):
         self.service = service
 
@@ -35,17 +30,16 @@ class FakeWorker:
                 picture_slots=100,
                 training_slots=100,
                 rpc_slots=0,
-                now=self.now(),
                 lease_s=60,
             )
 
     def finish(self, claim):
         if claim.kind == "train":
-            self.write(jobs.finish_training, claim, self.embedding(claim), self.now())
+            self.write(jobs.finish_training, claim, self.embedding(claim))
         else:
             for place in range(claim.input.get("num_images") or claim.input["frames"]):
                 self.add(claim, "image", place)
-            self.write(jobs.succeed, claim, self.now())
+            self.write(jobs.succeed, claim)
 
     def embedding(self, claim):
         key = name_for(claim.owner_id, "embeddings", ROWS + claim.job_id.encode(), "safetensors")
@@ -70,10 +64,10 @@ class FakeWorker:
             seed=place,
             prompt="a photo",
         )
-        return self.write(jobs.add_image, claim, image, self.now())
+        return self.write(jobs.add_image, claim, image)
 
     def progress(self, claim, step, loss=0.5):
-        self.write(jobs.progress, claim, step=step, total=claim.total, loss=loss, eta_s=1.5, now=self.now())
+        self.write(jobs.progress, claim, step=step, total=claim.total, loss=loss, eta_s=1.5)
 
     def write(self, move, *arguments, **keywords):
         with self.service.database.writing() as session:

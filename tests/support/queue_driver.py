@@ -1,9 +1,11 @@
 """A driver of the job queue: it submits, claims and ends jobs at times of the test's choosing."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 from service import jobs
 from service.database.tables import LOCAL_OWNER_ID, Job, Owner
+from service.settings import Limits, Settings
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LEASE_S = 15.0
@@ -11,7 +13,7 @@ LEASE_S = 15.0
 
 class QueueDriver:
     def __init__(self, database, broker):
-        self.database = database
+        self.database = seen_at(database, NOON)
         self.broker = broker
 
     def owner(self, owner_id):
@@ -25,10 +27,10 @@ class QueueDriver:
             defaults["concepts"] = [_unlearned()]
         new = jobs.NewJob(owner_id=owner, kind=kind, model=model, **{**defaults, **rest})
         with self.database.writing() as session:
-            return jobs.submit(session, new, broker=self.broker, unfinished_limit=limit, now=NOON).id
+            return jobs.submit(self._within(limit), session, new).id
 
     def claim(self, worker="ada", *, models=("tiny",), pictures=100, trainings=100, rpcs=100, after_s=0.0):
-        with self.database.writing() as session:
+        with seen_at(self.database, moment(after_s)).writing() as session:
             return jobs.claim(
                 session,
                 worker_id=worker,
@@ -36,22 +38,30 @@ class QueueDriver:
                 picture_slots=pictures,
                 training_slots=trainings,
                 rpc_slots=rpcs,
-                now=moment(after_s),
                 lease_s=LEASE_S,
             )
 
     def beat(self, claims, worker="ada", *, after_s=0.0):
-        with self.database.writing() as session:
-            return jobs.extend_leases(session, worker_id=worker, claims=claims, now=moment(after_s), lease_s=LEASE_S)
+        with seen_at(self.database, moment(after_s)).writing() as session:
+            return jobs.extend_leases(session, worker_id=worker, claims=claims, lease_s=LEASE_S)
 
     def expire(self, *, after_s=LEASE_S + 1, attempts=3):
-        with self.database.writing() as session:
-            return jobs.expire_leases(session, moment(after_s), attempts=attempts)
+        with seen_at(self.database, moment(after_s)).writing() as session:
+            return jobs.expire_leases(session, attempts=attempts)
 
-    def write(self, move, *arguments, **keywords):
-        """One of the state machine's writes, in its own transaction."""
-        with self.database.writing() as session:
-            return move(session, *arguments, **keywords)
+    def write(self, rule, *arguments, at=NOON, **keywords):
+        """The result of a rule in a writing transaction of its own, at a time of the test's choosing."""
+        with seen_at(self.database, at).writing() as session:
+            return rule(session, *arguments, **keywords)
+
+    def read(self, rule, *arguments, at=NOON, **keywords):
+        """The result of a rule in a reading transaction of its own, at a time of the test's choosing."""
+        with seen_at(self.database, at).reading() as session:
+            return rule(session, *arguments, **keywords)
+
+    def _within(self, limit):
+        """The parts of a service that a submission needs."""
+        return SimpleNamespace(settings=Settings(limits=Limits(unfinished_jobs=limit)), broker=self.broker)
 
     def job(self, job_id):
         with self.database.reading() as session:
@@ -60,6 +70,11 @@ class QueueDriver:
     def events(self, job_id):
         with self.database.reading() as session:
             return [(event.number, event.name) for event in jobs.events_after(session, job_id, 0)]
+
+
+def seen_at(database, moment):
+    """A database whose transactions all happen at one moment."""
+    return database.with_clock(lambda: moment)
 
 
 def moment(after_s):

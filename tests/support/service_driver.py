@@ -6,13 +6,13 @@ from dataclasses import replace
 from service import jobs
 from service.concepts import concepts, generations
 from service.database.tables import LOCAL_OWNER_ID
-from tests.support.queue_driver import NOON, QueueDriver
+from tests.support.queue_driver import QueueDriver
 
 
 class ServiceDriver(QueueDriver):
     def __init__(self, service):
         super().__init__(service.database, service.broker)
-        self.service = service
+        self.service = replace(service, database=self.database)
 
     def limit(self, **limits):
         """Change the service's limits from now on."""
@@ -26,7 +26,7 @@ class ServiceDriver(QueueDriver):
         with self.database.reading() as session:
             new = concepts.check_new(self.service, session, owner, said)
         with self.database.writing() as session:
-            concept, job = concepts.create(self.service, session, new, [picture(owner, p) for p in pictures], NOON)
+            concept, job = concepts.create(self.service, session, new, [picture(owner, p) for p in pictures])
         if ready:
             self.finish_training(job, vectors=vectors, content=content)
         return concept
@@ -38,23 +38,23 @@ class ServiceDriver(QueueDriver):
         encoders = {"text_encoder": {"vectors": vectors, "dim": 128, "magnitude": 0.4}}
         key = f"{job.owner_id}/embeddings/{digest}.safetensors"
         made = jobs.EmbeddingMade(sha256=digest, key=key, encoders=encoders, bytes=900, steps=400)
-        return self.write(jobs.finish_training, claim, made, NOON)
+        return self.write(jobs.finish_training, claim, made)
 
     def retrain(self, reference, *, owner=LOCAL_OWNER_ID, **fields):
         with self.database.writing() as session:
-            return concepts.retrain(self.service, session, owner, reference, fields, now=NOON)
+            return concepts.retrain(self.service, session, owner, reference, fields)
 
     def generate(self, prompt, *, owner=LOCAL_OWNER_ID, **said):
         with self.database.writing() as session:
-            return generations.generation(self.service, session, owner, {"prompt": prompt, **said}, NOON)
+            return generations.generation(self.service, session, owner, {"prompt": prompt, **said})
 
     def interpolate(self, start, end, *, owner=LOCAL_OWNER_ID, **said):
         with self.database.writing() as session:
-            return generations.interpolation(self.service, session, owner, {"from": start, "to": end, **said}, NOON)
+            return generations.interpolation(self.service, session, owner, {"from": start, "to": end, **said})
 
     def delete(self, reference, *, owner=LOCAL_OWNER_ID):
         with self.database.writing() as session:
-            return concepts.delete(session, owner, reference, NOON)
+            return concepts.delete(session, owner, reference)
 
     def get(self, reference, *, owner=LOCAL_OWNER_ID):
         with self.database.reading() as session:

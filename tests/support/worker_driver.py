@@ -3,7 +3,7 @@
 import io
 import threading
 import time
-from datetime import UTC, datetime
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
@@ -13,6 +13,7 @@ from service import jobs
 from service.concepts import concepts, generations
 from service.concepts.concepts import NewConcept, StoredPicture
 from service.concepts.trainings import complete_settings
+from service.database.clock import utc_now
 from service.database.tables import LOCAL_OWNER_ID
 from service.storage import name_for
 from service.workers import Presence
@@ -41,8 +42,9 @@ def catalogue_file(folder, *, models=(MODEL,)):
     return path
 
 
-def now():
-    return datetime.now(UTC)
+def later(service, delay):
+    """A service whose clock is ahead of this machine's."""
+    return replace(service, database=service.database.with_clock(lambda: utc_now() + delay))
 
 
 def pictures(seed=0, count=2):
@@ -78,25 +80,25 @@ class JobClient:
         )
         stored = [self._store(data, number) for number, data in enumerate(pictures(seed=len(name)))]
         with self.service.database.writing() as session:
-            return concepts.create(self.service, session, new, stored, now())[1].id
+            return concepts.create(self.service, session, new, stored)[1].id
 
     def retrain(self, name, fields):
         with self.service.database.writing() as session:
-            return concepts.retrain(self.service, session, LOCAL_OWNER_ID, name, fields, now=now()).id
+            return concepts.retrain(self.service, session, LOCAL_OWNER_ID, name, fields).id
 
     def generate(self, prompt="a photo of the dog", **fields):
         said = {"prompt": prompt, "seed": 7, **fields}
         with self.service.database.writing() as session:
-            return generations.generation(self.service, session, LOCAL_OWNER_ID, said, now()).id
+            return generations.generation(self.service, session, LOCAL_OWNER_ID, said).id
 
     def interpolate(self, start, end, **fields):
         said = {"from": start, "to": end, "seed": 7, **fields}
         with self.service.database.writing() as session:
-            return generations.interpolation(self.service, session, LOCAL_OWNER_ID, said, now()).id
+            return generations.interpolation(self.service, session, LOCAL_OWNER_ID, said).id
 
     def cancel(self, job_id):
         with self.service.database.writing() as session:
-            jobs.request_cancel(session, job_id, now())
+            jobs.request_cancel(session, job_id)
 
     def job(self, job_id):
         with self.service.database.reading() as session:

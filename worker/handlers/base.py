@@ -7,7 +7,6 @@ jobs on the device.
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from dti.training.trainer import Run, Update
 from service.jobs import Claim
@@ -102,8 +101,3 @@ class Handler(ABC):
     @abstractmethod
     def checkpoint(self) -> None:
         """Store the state from which another attempt can continue."""
-
-
-def now() -> datetime:
-    """The current time in UTC, as writes are dated."""
-    return datetime.now(UTC)

@@ -17,7 +17,7 @@ from dti.training.trainer import Run, Update
 from service import jobs
 from service.errors import OutputRefusedError
 from service.jobs import Claim, NewImage
-from worker.handlers.base import Handler, ProgressMeter, now
+from worker.handlers.base import Handler, ProgressMeter
 from worker.loaded_model import LoadedModel
 from worker.outputs.encoding import encode
 from worker.outputs.plans import PicturePlan
@@ -134,7 +134,7 @@ class PicturesHandler(Handler):
 
     def _report(self, session: Session, images: Sequence[NewImage]) -> None:
         for image in images:
-            jobs.add_image(session, self.claim, image, now())
+            jobs.add_image(session, self.claim, image)
         jobs.progress(
             session,
             self.claim,
@@ -142,7 +142,6 @@ class PicturesHandler(Handler):
             total=self._progress.total,
             loss=None,
             eta_s=self._progress.eta_s(),
-            now=now(),
         )
 
     def _finish(self, images: Sequence[NewImage]) -> None:
@@ -154,7 +153,7 @@ class PicturesHandler(Handler):
 
         def write(session: Session) -> None:
             for image in (*images, *composites):
-                jobs.add_image(session, self.claim, image, now())
-            jobs.succeed(session, self.claim, now())
+                jobs.add_image(session, self.claim, image)
+            jobs.succeed(session, self.claim)
 
         self._persistence.write(write)

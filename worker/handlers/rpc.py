@@ -21,7 +21,7 @@ from service import rpc
 from service.database.references import unreferenced
 from service.jobs import Claim
 from worker.handlers import embeddings
-from worker.handlers.base import Handler, now
+from worker.handlers.base import Handler
 from worker.loaded_model import LoadedModel
 from worker.persistence import Persistence
 
@@ -86,15 +86,15 @@ class RpcHandler(Handler):
             extension=extension.removeprefix("."),
             content_type="application/octet-stream",
         )
-        self._finish(key, lambda session: rpc.finish_export(session, self.claim, key, extension, now()))
+        self._finish(key, lambda session: rpc.finish_export(session, self.claim, key, extension))
 
     def _neighbours(self) -> None:
         nearest = neighbours(self._embedding(0), self.loaded_model.family, rpc.KEPT_NEIGHBOURS)
-        self._persistence.write(lambda session: rpc.finish_neighbours(session, self.claim, nearest, now()))
+        self._persistence.write(lambda session: rpc.finish_neighbours(session, self.claim, nearest))
 
     def _inspect(self) -> None:
         verdicts = [self._assess(self._persistence.fetch(key)) for key in self.claim.input["pictures"]]
-        self._persistence.write(lambda session: rpc.finish_inspection(session, self.claim, verdicts, now()))
+        self._persistence.write(lambda session: rpc.finish_inspection(session, self.claim, verdicts))
 
     def _assess(self, data: bytes) -> Mapping[str, Any]:
         return self.loaded_model.safety_filter.assess(Image.open(io.BytesIO(data))).told()
@@ -104,7 +104,7 @@ class RpcHandler(Handler):
         stored = embeddings.store(
             self._persistence, self.claim.owner_id, self.claim.prefix("embeddings"), embedding, self.loaded_model.family
         )
-        finish = partial(rpc.finish_concept, claim=self.claim, made=stored, now=now(), told=details)
+        finish = partial(rpc.finish_concept, claim=self.claim, made=stored, told=details)
         self._finish(stored.key, finish)
 
     def _finish(self, key: str, finish: Callable[[Session], None]) -> None:

@@ -16,7 +16,7 @@ from dti.training.trainer import Run, TrainingWork, Update
 from service import jobs
 from service.jobs import Claim, NewImage, TrainingPicture
 from worker.handlers import embeddings
-from worker.handlers.base import Handler, ProgressMeter, now
+from worker.handlers.base import Handler, ProgressMeter
 from worker.loaded_model import LoadedModel
 from worker.outputs.encoding import encode
 from worker.outputs.plans import PicturePlan
@@ -212,7 +212,7 @@ class TrainHandler(Handler):
 
     def _report(self, session: Session, images: Sequence[NewImage]) -> None:
         for image in images:
-            jobs.add_image(session, self.claim, image, now())
+            jobs.add_image(session, self.claim, image)
         self._write_curve(session)
         jobs.progress(
             session,
@@ -221,7 +221,6 @@ class TrainHandler(Handler):
             total=self._progress.total,
             loss=self._run.loss,
             eta_s=self._progress.eta_s(),
-            now=now(),
         )
 
     def _write_curve(self, session: Session) -> None:
@@ -233,7 +232,7 @@ class TrainHandler(Handler):
         stored = embeddings.store(self._persistence, self.claim.owner_id, prefix, embedding, self.loaded_model.family)
         # Two transactions: `finish_training` must lock the concept before the job, as a deletion does, or both block.
         self._persistence.write(lambda session: self._report(session, images))
-        self._persistence.write(lambda session: jobs.finish_training(session, self.claim, stored, now()))
+        self._persistence.write(lambda session: jobs.finish_training(session, self.claim, stored))
 
 
 def _assessments(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from service import jobs
-from tests.support.worker_driver import now, until
+from tests.support.worker_driver import later, until
 from worker.handlers.train import TrainHandler
 from worker.persistence import Persistence
 
@@ -77,7 +77,6 @@ def test_a_training_released_after_its_last_update_is_ended_by_the_next_worker(c
             picture_slots=1,
             training_slots=1,
             rpc_slots=0,
-            now=now(),
             lease_s=15.0,
         )
     handler = TrainHandler(claim, first.model_cache.get("noise"), Persistence(service, first.stopping))
@@ -86,7 +85,7 @@ def test_a_training_released_after_its_last_update_is_ended_by_the_next_worker(c
         handler.loaded_model.advance()
     handler.checkpoint()
     with service.database.writing() as session:
-        jobs.release(session, claim, now())
+        jobs.release(session, claim)
     make_worker("ben").work()
     job = client.job(training)
     assert (job.status, job.checkpoint_step, job.attempt) == ("succeeded", 2, 2)
@@ -97,8 +96,8 @@ def test_a_worker_that_lost_its_lease_drops_the_job_and_writes_nothing(client, s
     late = make_worker("late")
     with running(late):
         until(has_run(client, training, steps=2))
-        with service.database.writing() as session:
-            jobs.expire_leases(session, now() + timedelta(hours=1), attempts=3)
+        with later(service, timedelta(hours=1)).database.writing() as session:
+            jobs.expire_leases(session, attempts=3)
         late.stopping.set()
     assert (client.job(training).status, client.job(training).lost_attempts) == ("queued", 1)
     make_worker("other").work()
@@ -116,10 +115,10 @@ def test_no_job_is_claimed_beside_an_isolated_one(client, service, make_worker, 
             picture_slots=1,
             training_slots=1,
             rpc_slots=0,
-            now=now(),
             lease_s=1.0,
         )
-        jobs.expire_leases(session, now() + timedelta(minutes=1), attempts=3)
+    with later(service, timedelta(minutes=1)).database.writing() as session:
+        jobs.expire_leases(session, attempts=3)
     assert [claim.job_id for claim in claims] == [isolated]
     with running(make_worker()):
         until(has_run(client, isolated))

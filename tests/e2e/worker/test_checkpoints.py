@@ -11,7 +11,7 @@ import redis
 from service import jobs, workers
 from service.broker import queue_name
 from tests.support.stack import CLI
-from tests.support.worker_driver import MODEL, WorkerDriver, now, until
+from tests.support.worker_driver import MODEL, WorkerDriver, later, until
 from worker.maintenance import Maintenance
 
 
@@ -46,7 +46,6 @@ def claim(service, *, worker="ada"):
             picture_slots=4,
             training_slots=4,
             rpc_slots=0,
-            now=now(),
             lease_s=1.5,
         )
 
@@ -66,9 +65,10 @@ def test_a_tracked_job_keeps_its_lease_and_an_expired_one_is_reported_lost(clien
         until(lambda: client.job(claimed.job_id).lease_expires_at > first + timedelta(seconds=1.5))
         assert not heartbeat.lost(claimed)
         with service.database.writing() as session:
-            assert MODEL not in workers.loaded(session, now())
-            assert [active.worker_id for active in workers.present(session, now())] == ["ada"]
-            jobs.expire_leases(session, now() + timedelta(minutes=1), attempts=3)
+            assert MODEL not in workers.loaded(session)
+            assert [active.worker_id for active in workers.present(session)] == ["ada"]
+        with later(service, timedelta(minutes=1)).database.writing() as session:
+            jobs.expire_leases(session, attempts=3)
         until(lambda: heartbeat.lost(claimed))
 
 
@@ -76,7 +76,7 @@ def test_the_maintenance_requeues_jobs_of_lost_workers_and_wakes_others(client, 
     job_id = client.generate()
     claim(service)
     before = messages(service)
-    Maintenance(service).expire_leases(now() + timedelta(minutes=1))
+    Maintenance(later(service, timedelta(minutes=1))).expire_leases()
     assert (client.job(job_id).status, client.job(job_id).lost_attempts) == ("queued", 1)
     assert messages(service) > before
 
@@ -85,9 +85,9 @@ def test_the_maintenance_repeats_a_lost_wake_up_message(client, service):
     client.generate()
     with redis.Redis.from_url(service.settings.broker_url) as broker:
         broker.flushall()
-    Maintenance(service).expire_leases(now())
+    Maintenance(service).expire_leases()
     assert messages(service) == 0
-    Maintenance(service).expire_leases(now() + timedelta(seconds=2))
+    Maintenance(later(service, timedelta(seconds=2))).expire_leases()
     assert messages(service) == 1
 
 
@@ -98,12 +98,12 @@ def test_checkpoints_of_ended_jobs_are_deleted_also_by_two_maintenance_processes
     service.storage.put(key, b"state", "application/octet-stream")
     with service.database.writing() as session:
         jobs.save_checkpoint(session, claimed, key=key, step=3)
-    Maintenance(service).delete_expired(now())
+    Maintenance(service).delete_expired()
     assert service.storage.exists(key)
     with service.database.writing() as session:
-        jobs.fail(session, claimed, "internal_error", "It ended.", now())
+        jobs.fail(session, claimed, "internal_error", "It ended.")
     for maintenance in (Maintenance(service), Maintenance(service)):
-        maintenance.delete_expired(now())
+        maintenance.delete_expired()
     assert not service.storage.exists(key)
     assert client.job(training).checkpoint_key is None
 
@@ -122,7 +122,7 @@ def test_a_worker_process_does_queued_jobs_wakes_for_new_ones_and_releases_them_
     assert (job.status, job.lost_attempts) == ("queued", 0)
     assert job.checkpoint_step >= 2
     with service.database.reading() as session:
-        assert workers.present(session, now()) == []
+        assert workers.present(session) == []
 
 
 def test_a_training_of_a_killed_worker_is_continued_by_another_to_the_same_rows(client, start):

@@ -5,7 +5,7 @@ import time
 
 from service import jobs
 from service.workers import Presence
-from tests.support.worker_driver import MODEL, now, until
+from tests.support.worker_driver import MODEL, until
 from worker.heartbeat import Heartbeat
 
 PRESENCE = Presence(worker_id="ada", device="cpu", models=())
@@ -19,7 +19,6 @@ def claimed(session):
         picture_slots=1,
         training_slots=1,
         rpc_slots=0,
-        now=now(),
         lease_s=15.0,
     )
     return claim
@@ -50,7 +49,7 @@ def test_a_job_claimed_again_during_a_beat_is_not_reported_lost(client, service)
     beat = threading.Thread(target=heartbeat.beat)
     # The beat has listed its claims and waits for the database, which this transaction has locked.
     with service.database.writing() as session:
-        jobs.release(session, first, now())
+        jobs.release(session, first)
         beat.start()
         assert beating.wait(5)
         time.sleep(0.2)

@@ -1,9 +1,7 @@
 """Collection of orphaned objects in a real store."""
 
-from datetime import timedelta
-
 from service.retention import GRACE
-from tests.support.worker_driver import now
+from tests.support.worker_driver import later
 from worker.maintenance import Maintenance
 
 LATER = 2 * GRACE
@@ -23,10 +21,10 @@ def test_orphans_are_collected_page_by_page_also_by_two_at_once(client, service,
     for key in orphans:
         service.storage.put(key, b"orphan", "application/octet-stream")
     service.storage.put("notes.txt", b"of another program", "text/plain")
-    Maintenance(service).collect_orphans(now())
+    Maintenance(service).collect_orphans()
     assert keys_of(service) == {*kept, *orphans, "notes.txt"}
-    for maintenance in (Maintenance(service), Maintenance(service)):
-        maintenance.collect_orphans(now() + LATER, page_size=2)
+    for maintenance in (Maintenance(later(service, LATER)), Maintenance(later(service, LATER))):
+        maintenance.collect_orphans(page_size=2)
     assert keys_of(service) == {*kept, "notes.txt"}
     assert client.bytes_of(job_id)
 
@@ -36,12 +34,12 @@ def test_a_collection_continues_after_the_last_page_and_starts_over_at_the_end(s
     keys = [f"own_local/pictures/{number}.png" for number in range(3)]
     for key in keys:
         service.storage.put(key, b"orphan", "image/png")
-    maintenance = Maintenance(service)
+    maintenance = Maintenance(later(service, LATER))
     remaining = []
     for _ in range(3):
-        maintenance.collect_orphans(now() + LATER, page_size=2)
+        maintenance.collect_orphans(page_size=2)
         remaining.append(len(keys_of(service)))
     assert remaining == [1, 0, 0]
     service.storage.put(keys[0], b"orphan", "image/png")
-    maintenance.collect_orphans(now() + LATER + timedelta(minutes=1), page_size=2)
+    maintenance.collect_orphans(page_size=2)
     assert keys_of(service) == set()

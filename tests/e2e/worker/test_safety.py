@@ -8,7 +8,7 @@ from PIL import Image
 
 from service import rpc
 from service.database.tables import LOCAL_OWNER_ID
-from tests.support.worker_driver import MODEL, JobClient, WorkerDriver, now, pictures
+from tests.support.worker_driver import MODEL, JobClient, WorkerDriver, pictures
 
 ALL, NONE = 1e-9, 1.0
 
@@ -93,7 +93,7 @@ def test_uploads_are_checked_in_order(with_policy, service):
         service.storage.put(key, data, "image/png")
     with service.database.writing() as session:
         rpc_id = rpc.submit_inspection(
-            client.service, session, owner_id=LOCAL_OWNER_ID, model=MODEL, picture_keys=keys, now=now()
+            client.service, session, owner_id=LOCAL_OWNER_ID, model=MODEL, picture_keys=keys
         ).id
     worker.work()
     with service.database.reading() as session:

@@ -13,7 +13,7 @@ from service.database.tables import LOCAL_OWNER_ID
 from service.webhooks import endpoints
 from tests.support.stack import CLI
 from tests.support.webhook_receiver import listening
-from tests.support.worker_driver import now, until
+from tests.support.worker_driver import until
 
 
 @pytest.fixture
@@ -45,11 +45,11 @@ def test_two_maintenance_processes_processes_deliver_each_message_once_and_log_n
     service, two_maintenance_processes, receiver, tmp_path
 ):
     with service.database.writing() as session:
-        webhook = endpoints.create(service.settings, session, LOCAL_OWNER_ID, {"url": receiver.url("/hush")}, now())
+        webhook = endpoints.create(service.settings, session, LOCAL_OWNER_ID, {"url": receiver.url("/hush")})
     sent = []
     for _ in range(20):
         with service.database.writing() as session:
-            sent.append(endpoints.test(session, LOCAL_OWNER_ID, webhook.id, now()).id)
+            sent.append(endpoints.test(session, LOCAL_OWNER_ID, webhook.id).id)
     until(lambda: len(receiver.got) >= len(sent))
     time.sleep(2)
     for process in two_maintenance_processes:

@@ -114,7 +114,7 @@ def test_a_job_that_fails_or_is_cancelled_is_answered_with_why(client, worker):
     thread = asked(client, result)
     queued(client)
     (claim,) = worker.claim()
-    worker.write(jobs.fail, claim, "out_of_memory", "Too little memory.", worker.now())
+    worker.write(jobs.fail, claim, "out_of_memory", "Too little memory.")
     thread.join()
     assert (result[0].status_code, result[0].json()["error"]["code"]) == (503, "out_of_memory")
     thread = asked(client, result)

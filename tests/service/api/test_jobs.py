@@ -104,7 +104,7 @@ def test_a_training_shows_its_curve(client, post_concept, worker):
 def test_a_failed_job_says_why(client, worker):
     job_id = generate(client).json()["id"]
     (claim,) = worker.claim()
-    worker.write(jobs.fail, claim, "training_diverged", "The loss was nan.", worker.now())
+    worker.write(jobs.fail, claim, "training_diverged", "The loss was nan.")
     job = client.get(f"/v1/jobs/{job_id}").json()
     assert (job["status"], job["error"]) == ("failed", {"code": "training_diverged", "message": "The loss was nan."})
 

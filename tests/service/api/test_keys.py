@@ -165,7 +165,7 @@ def test_bounds_of_a_key_hold_for_what_is_submitted_with_it(client, mint, servic
     assert refused.headers.get_list("RateLimit-Policy", split_commas=True)[0] == '"unfinished-jobs";q=1'
     with service.database.writing() as session:
         owner = session.scalars(select(Owner.id).where(Owner.name == "ada")).one()
-        usage.add_device_s(session, {owner: 7.0}, datetime.now(UTC))
+        usage.add_device_s(session, {owner: 7.0})
     spent = submit(device_s_per_day=5)
     assert (spent.status_code, spent.json()["code"]) == (429, "device_quota_exceeded")
     assert 0 < int(spent.headers["Retry-After"]) <= 86_400

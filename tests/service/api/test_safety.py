@@ -1,7 +1,6 @@
 """Safety policies over HTTP, with a fake worker that gives the checker's scores."""
 
 import threading
-from datetime import UTC, datetime
 
 import pytest
 
@@ -10,10 +9,6 @@ from tests.service.api.test_keys import ADMIN_KEY, KEYED, bearer
 from tests.support.upload_samples import jpeg, png
 
 LOOKING = {"DTI_SAFETY_CHECKER": "opennsfw"}
-
-
-def moment():
-    return datetime.now(UTC)
 
 
 @pytest.fixture
@@ -31,13 +26,12 @@ def judge(service):
                     picture_slots=0,
                     training_slots=0,
                     rpc_slots=4,
-                    now=moment(),
                     lease_s=60,
                 )
             for claim in claims:
                 said = [{"checker": "fake", "score": n / 2, "flagged": n == 1} for n in range(2)]
                 with service.database.writing() as session:
-                    rpc.finish_inspection(session, claim, said, moment())
+                    rpc.finish_inspection(session, claim, said)
 
     thread = threading.Thread(target=work)
     thread.start()
