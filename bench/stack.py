@@ -18,7 +18,7 @@ import httpx
 from PIL import Image, ImageDraw
 
 from bench.figures import Figure
-from stack.processes import LOOPBACK, Child, Program, answers, free_port
+from stack.processes import LOOPBACK, Child, Program, free_port, responds
 
 CLI = (sys.executable, "-P", "-m", "cli")
 PICTURES = 15
@@ -110,9 +110,9 @@ def _running(command: str, home: Path) -> Iterator[Running]:
         name=command,
         argv=[*CLI, command],
         environment={**unset, "DTI_HOME": str(home), "DTI_PORT": str(port)},
-        ready=lambda: answers(port),
-        ready_s=120,
-        stop_s=60,
+        ready=lambda: responds(port),
+        start_timeout_s=120,
+        stop_timeout_s=60,
     )
     address, start = f"http://{LOOPBACK}:{port}", time.perf_counter()
     with Child(program, home / "logs") as child, httpx.Client(base_url=address, timeout=90, trust_env=False) as client:

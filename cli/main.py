@@ -111,8 +111,8 @@ def doctor() -> None:
     served = Home(settings.home).holder() is not None
     findings = [*examine(_settings() if served else settings), _device()]
     for finding in findings:
-        typer.echo(f"{finding.verdict:5}  {finding.about:8}  {finding.sentence}")
-    if any(finding.verdict == "wrong" for finding in findings):
+        typer.echo(f"{finding.status:5}  {finding.about:8}  {finding.message}")
+    if any(finding.status == "error" for finding in findings):
         raise typer.Exit(1)
 
 
@@ -129,7 +129,7 @@ def _device() -> "Finding":
     device = choose_device("auto")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     dtype = str(best_dtype(device)).removeprefix("torch.")
-    return Finding("device", "good", f"Workers run on {name}, frozen weights in {dtype} (torch {torch.__version__}).")
+    return Finding("device", "ok", f"Workers run on {name}, frozen weights in {dtype} (torch {torch.__version__}).")
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
-"""`dti doctor`: what is right and wrong with a machine, in sentences. It changes nothing and starts nothing.
+"""`dti doctor`: diagnostics of ports, binaries, disk, stores and catalogue. It changes nothing and starts nothing.
 
-It looks at ports, binaries, disk and stores; the device is looked at by whoever may import torch.
+The device is checked by the command line, which may import torch.
 """
 
 import os
@@ -24,85 +24,87 @@ from stack.home import Home
 from stack.processes import port_is_free
 from stack.stores import BinaryMissingError
 
-DISK_NEEDED_BYTES = 2_000_000_000
+MIN_FREE_DISK_BYTES = 2_000_000_000
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Args:
-        about: what was looked at.
-        verdict: `wrong` means that the service will not run like this.
-        sentence: what was seen and, where it is wrong, what to do.
+        about: the subject.
+        status: `error`: the service cannot run like this.
+        message: the finding and, for an error, the remedy.
     """
 
     about: str
-    verdict: Literal["good", "note", "wrong"]
-    sentence: str
+    status: Literal["ok", "note", "error"]
+    message: str
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Look at everything that the settings need, one after the other."""
+    """Run all checks that the settings need, in order."""
     home = Home(settings.home)
     yield _port(settings, home)
     yield _disk(home)
-    yield _given("database", settings.database_url, lambda: _ask_database(settings)) or Finding(
-        "database", "good", f"dti serve keeps an SQLite file in {home.folder}."
+    yield _configured("database", settings.database_url, lambda: _check_database(settings)) or Finding(
+        "database", "ok", f"dti serve keeps an SQLite file in {home.folder}."
     )
-    yield _given("broker", settings.broker_url, lambda: _ask_broker(settings)) or _binary(
+    yield _configured("broker", settings.broker_url, lambda: _check_broker(settings)) or _binary(
         "broker", stores.valkey_binary
     )
-    yield _given("storage", settings.s3_endpoint, lambda: _ask_storage(settings)) or _binary(
+    yield _configured("storage", settings.s3_endpoint, lambda: _check_storage(settings)) or _binary(
         "storage", stores.rclone_binary
     )
     yield _catalogue(settings)
 
 
 def _port(settings: Settings, home: Home) -> Finding:
-    where = f"Port {settings.port} on {settings.host}"
+    address = f"Port {settings.port} on {settings.host}"
     holder = home.holder()
     if holder is not None:
         return Finding(
             "port",
             "note",
-            f"{home.folder} is being served by {holder}, so that port {settings.port} may well be taken.",
+            f"{home.folder} is being served by {holder}, so port {settings.port} may be in use.",
         )
     if not port_is_free(settings.port, settings.host):
-        return Finding("port", "wrong", f"{where} is taken by another program. Set DTI_PORT to another port.")
-    return Finding("port", "good", f"{where} is free.")
+        return Finding("port", "error", f"{address} is in use by another program. Set DTI_PORT to another port.")
+    return Finding("port", "ok", f"{address} is free.")
 
 
 def _disk(home: Home) -> Finding:
     folder = next(folder for folder in (home.folder, *home.folder.parents) if folder.exists())
     if not os.access(folder, os.W_OK):
-        return Finding("disk", "wrong", f"{folder} cannot be written to. Set DTI_HOME to a folder of your own.")
+        return Finding("disk", "error", f"{folder} cannot be written to. Set DTI_HOME to a writable folder.")
     free = shutil.disk_usage(folder).free
-    if free < DISK_NEEDED_BYTES:
-        return Finding("disk", "wrong", f"Only {free / 1e9:.1f} GB are free at {folder}. Make room, or set DTI_HOME.")
-    return Finding("disk", "good", f"{free / 1e9:.0f} GB are free at {folder}.")
+    if free < MIN_FREE_DISK_BYTES:
+        return Finding(
+            "disk", "error", f"Only {free / 1e9:.1f} GB are free at {folder}. Delete files, or set DTI_HOME."
+        )
+    return Finding("disk", "ok", f"{free / 1e9:.0f} GB are free at {folder}.")
 
 
 def _binary(about: str, find: Callable[[], str]) -> Finding:
     try:
-        return Finding(about, "good", f"dti serve starts {find()}.")
+        return Finding(about, "ok", f"dti serve starts {find()}.")
     except BinaryMissingError as error:
-        return Finding(about, "wrong", str(error))
+        return Finding(about, "error", str(error))
 
 
-def _given(about: str, address: str | None, ask: Callable[[], object]) -> Finding | None:
-    """What a given address answers; None where none is given."""
+def _configured(about: str, address: str | None, check: Callable[[], object]) -> Finding | None:
+    """The check of a configured address; None without one."""
     if address is None:
         return None
-    shown = _without_password(address)
+    public_address = _without_password(address)
     try:
-        ask()
+        check()
     except (ServiceError, redis.RedisError, ValueError) as error:
-        return Finding(about, "wrong", f"{shown} does not work: {error}")
-    return Finding(about, "good", f"{shown} answers.")
+        return Finding(about, "error", f"{public_address} does not work: {error}")
+    return Finding(about, "ok", f"{public_address} answers.")
 
 
-def _ask_database(settings: Settings) -> None:
+def _check_database(settings: Settings) -> None:
     database = Database(settings.database_address)
     try:
         database.check()
@@ -110,28 +112,28 @@ def _ask_database(settings: Settings) -> None:
         database.close()
 
 
-def _ask_broker(settings: Settings) -> None:
-    once = Retry(NoBackoff(), retries=0)
+def _check_broker(settings: Settings) -> None:
+    no_retries = Retry(NoBackoff(), retries=0)
     address = str(settings.broker_url)
-    with redis.Redis.from_url(address, socket_connect_timeout=2, socket_timeout=2, retry=once) as client:
+    with redis.Redis.from_url(address, socket_connect_timeout=2, socket_timeout=2, retry=no_retries) as client:
         client.ping()
 
 
-def _ask_storage(settings: Settings) -> None:
-    """A bucket that is missing is no trouble: the migration makes it."""
-    objects = ObjectStore(settings)
+def _check_storage(settings: Settings) -> None:
+    """A missing bucket is not an error: the migration creates it."""
+    object_store = ObjectStore(settings)
     try:
-        objects.exists("doctor")
+        object_store.exists("doctor")
     finally:
-        objects.close()
+        object_store.close()
 
 
 def _catalogue(settings: Settings) -> Finding:
     try:
         names = list(Catalogue.load(settings.models))
     except ServiceError as error:
-        return Finding("models", "wrong", str(error))
-    return Finding("models", "good", f"The catalogue names {', '.join(names)}.")
+        return Finding("models", "error", str(error))
+    return Finding("models", "ok", f"Models in the catalogue: {', '.join(names)}.")
 
 
 def _without_password(address: str) -> str:

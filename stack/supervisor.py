@@ -1,6 +1,6 @@
-"""Keeps programs running in tiers: starts one tier after the other, restarts what dies, stops in reverse.
+"""The process supervisor: starts programs tier by tier, restarts the ones that end, stops them in reverse order.
 
-It knows no program in particular. All of it happens in one thread, the one that the children live and die with.
+All of it happens in one thread, with which the kernel ends the children.
 """
 
 import time
@@ -11,20 +11,20 @@ from pathlib import Path
 from stack.processes import Child, Program
 
 _FIRST_DELAY_S = 0.5
-_LONGEST_DELAY_S = 30.0
-_STEADY_S = 60.0
-"""A child that ran this long is taken to be well again: its next restart is quick."""
-_POLL_S = 0.1
+_MAX_DELAY_S = 30.0
+_STABLE_AFTER_S = 60.0
+"""After this time without a restart the backoff is reset."""
+_POLL_INTERVAL_S = 0.1
 
 
 @dataclass
-class _Watched:
-    """A child, and how its restarts went."""
+class _SupervisedChild:
+    """A child and its restart backoff."""
 
     child: Child
     delay_s: float = _FIRST_DELAY_S
     started_at: float = 0.0
-    due_at: float | None = None
+    restart_at: float | None = None
 
 
 class Supervisor:
@@ -32,71 +32,71 @@ class Supervisor:
 
     Args:
         logs: the folder of the programs' logs.
-        say: told in a sentence about everything that a person should know.
+        report: called with a message for each restart.
     """
 
-    def __init__(self, logs: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, logs: Path, report: Callable[[str], None]) -> None:
         self._logs = logs
-        self._say = say
-        self._tiers: list[list[_Watched]] = []
+        self._report = report
+        self._tiers: list[list[_SupervisedChild]] = []
 
     def start(self, programs: Sequence[Program]) -> None:
-        """Start a tier, all of it at once, and wait until all of it is ready.
+        """Start all programs of a tier, then wait until all are ready.
 
         Raises:
-            ProgramFailedError: one of them did not become ready.
+            ProgramFailedError: one of them was not ready in time.
         """
-        tier = [_Watched(Child(program, self._logs)) for program in programs]
+        tier = [_SupervisedChild(Child(program, self._logs)) for program in programs]
         self._tiers.append(tier)
-        for watched in tier:
-            watched.child.start()
-            watched.started_at = time.monotonic()
-        for watched in tier:
-            watched.child.wait_ready()
+        for supervised in tier:
+            supervised.child.start()
+            supervised.started_at = time.monotonic()
+        for supervised in tier:
+            supervised.child.wait_ready()
 
     def run(self, program: Program) -> None:
-        """Run a program that is to end by itself, within the time that it has to become ready.
+        """Run a program that ends by itself, within its `start_timeout_s`.
 
         Raises:
-            ProgramFailedError: it took too long, or ended with an error.
+            ProgramFailedError: it took longer, or ended with an error.
         """
         child = Child(program, self._logs)
         child.start()
-        child.wait_done()
+        child.wait_finished()
 
     def watch(self) -> None:
-        """Restart whatever dies, until an exception such as a KeyboardInterrupt arrives from outside."""
+        """Restart programs that end, until an exception such as KeyboardInterrupt."""
         while True:
             for tier in self._tiers:
-                for watched in tier:
-                    self._revive(watched, time.monotonic())
-            time.sleep(_POLL_S)
+                for supervised in tier:
+                    self._restart_if_due(supervised, time.monotonic())
+            time.sleep(_POLL_INTERVAL_S)
 
     def stop(self) -> None:
-        """End all programs, the last tier first."""
+        """Stop all programs, the last tier first."""
         while self._tiers:
             tier = self._tiers.pop()
-            for watched in tier:
-                watched.child.terminate()
-            for watched in tier:
-                watched.child.stop()
+            for supervised in tier:
+                supervised.child.terminate()
+            for supervised in tier:
+                supervised.child.stop()
 
-    def _revive(self, watched: _Watched, now: float) -> None:
-        if watched.child.running:
+    def _restart_if_due(self, supervised: _SupervisedChild, now: float) -> None:
+        if supervised.child.running:
             return
-        if watched.due_at is None:
-            self._plan(watched, now)
-        elif now >= watched.due_at:
-            watched.child.start()
-            watched.started_at, watched.due_at = now, None
+        if supervised.restart_at is None:
+            self._schedule_restart(supervised, now)
+        elif now >= supervised.restart_at:
+            supervised.child.start()
+            supervised.started_at, supervised.restart_at = now, None
 
-    def _plan(self, watched: _Watched, now: float) -> None:
-        """Choose when to start a dead child again: each time later, unless it had been well for a while."""
-        if now - watched.started_at > _STEADY_S:
-            watched.delay_s = _FIRST_DELAY_S
-        watched.due_at = now + watched.delay_s
-        self._say(
-            f"The {watched.child.program.name} ended ({watched.child.exit_code}) and is started again in "
-            f"{watched.delay_s:g} s. Its log: {watched.child.log}"
+    def _schedule_restart(self, supervised: _SupervisedChild, now: float) -> None:
+        """Schedule the restart of an ended child, with exponential backoff."""
+        if now - supervised.started_at > _STABLE_AFTER_S:
+            supervised.delay_s = _FIRST_DELAY_S
+        supervised.restart_at = now + supervised.delay_s
+        self._report(
+            f"The {supervised.child.program.name} ended ({supervised.child.exit_code}) and is restarted in "
+            f"{supervised.delay_s:g} s. Its log: {supervised.child.log}"
         )
-        watched.delay_s = min(_LONGEST_DELAY_S, watched.delay_s * 2)
+        supervised.delay_s = min(_MAX_DELAY_S, supervised.delay_s * 2)

@@ -28,7 +28,8 @@ def folder(tmp_path):
 def test_the_main_job_from_a_folder_to_files(dti, folder, tmp_path):
     steps = []
     job = dti.wait(
-        dti.train_from_folder("from-folder", "dog", folder, training=QUICK), on_progress=lambda now: steps.append(now.progress.step)
+        dti.train_from_folder("from-folder", "dog", folder, training=QUICK),
+        on_progress=lambda now: steps.append(now.progress.step),
     )
     assert job.status == "succeeded"
     assert steps == sorted(steps)

@@ -18,7 +18,7 @@ import yaml
 from service.database.engine import Database
 from service.database.tables import Worker
 from stack import stores
-from stack.processes import LOOPBACK, Child, Program, answers, free_port
+from stack.processes import LOOPBACK, Child, Program, free_port, responds
 from tests.support.stack import CLI, ROOT, TRAINING, ApiClient, drawings
 from tests.support.worker_driver import until
 
@@ -91,20 +91,22 @@ class Composed:
             name=name or service,
             argv=argv or [*CLI, *described["command"][1:]],
             environment={**unset, "OMP_NUM_THREADS": "1", **environment},
-            ready_s=120,
-            stop_s=30,
+            start_timeout_s=120,
+            stop_timeout_s=30,
             **more,
         )
 
     def valkey(self):
         options = self.services["valkey"]["command"][1:]
         argv = [stores.valkey_binary(), *options, "--port", str(self.valkey_port), "--dir", str(self.folder)]
-        return self.program("valkey", argv, ready=lambda: answers(self.valkey_port, say=b"PING\r\n", hear=b"+PONG"))
+        return self.program(
+            "valkey", argv, ready=lambda: responds(self.valkey_port, request=b"PING\r\n", expected=b"+PONG")
+        )
 
     def s3(self):
         options = [self.here(option) for option in self.services["s3"]["command"]]
         options = [f"{LOOPBACK}:{self.s3_port}" if option == ":9000" else option for option in options]
-        return self.program("s3", [stores.rclone_binary(), *options], ready=lambda: answers(self.s3_port))
+        return self.program("s3", [stores.rclone_binary(), *options], ready=lambda: responds(self.s3_port))
 
     def here(self, value):
         """A value of the file with its places led to this machine."""
@@ -113,7 +115,7 @@ class Composed:
         return value
 
     def api(self):
-        return self.program("api", ready=lambda: answers(self.api_port))
+        return self.program("api", ready=lambda: responds(self.api_port))
 
     def steps_by_worker(self):
         """What each worker has said of its work so far."""
@@ -150,7 +152,7 @@ def composed(services, tmp_path_factory, postgres_server):
             children.enter_context(Child(program, logs))
         migration = Child(running.program("migrate"), logs)
         migration.start()
-        migration.wait_done()
+        migration.wait_finished()
         for name in ("first-worker", "second-worker"):
             children.enter_context(Child(running.program("worker-cpu", name=name), logs))
         for program in (running.program("maintenance"), running.api()):

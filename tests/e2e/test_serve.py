@@ -113,7 +113,7 @@ def test_ctrl_c_ends_every_child_and_the_data_stays(stack, untroubled, number):
     family = list(stack.children().values())
     assert len(family) == 5
     os.kill(stack.serve.pid, number)
-    stack.serve.wait_done()
+    stack.serve.wait_finished()
     assert not [process for process in family if process.is_running()]
     assert port_is_free(stack.port)
     assert Home(stack.home).holder() is None

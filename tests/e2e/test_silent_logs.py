@@ -49,7 +49,7 @@ def test_no_log_line_holds_a_key_a_secret_or_a_signed_address(keyed):
         assert client.post("/v1/generations", json={"prompt": "a <nobody>"}).status_code == 422
         assert client.post("/v1/generations", content=b"{", headers={"Content-Type": "application/json"}).is_error
         assert client.get("/v1/jobs", headers={"Authorization": f"Bearer {minted['secret']}x"}).status_code == 401
-    stores = Home(keyed.home).remembered()
+    stores = Home(keyed.home).config()
     told |= {stores.s3_secret_key, f"{stores.s3_access_key},"}
     keyed.stop()
     logs = {path.name: path.read_text(errors="replace") for path in (keyed.home / "logs").iterdir()}

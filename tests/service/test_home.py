@@ -25,8 +25,8 @@ def home(tmp_path):
 
 def test_ports_and_keys_are_remembered(home):
     with home.locked("test"):
-        first = home.choose()
-    assert Home(home.folder).choose() == first
+        first = home.ensure_config()
+    assert Home(home.folder).ensure_config() == first
     assert len({first.valkey_port, first.s3_port}) == 2
 
 
@@ -38,16 +38,16 @@ def test_a_home_that_cannot_be_a_folder_is_named(tmp_path):
 
 def test_a_port_that_was_taken_meanwhile_is_replaced_and_the_keys_stay(home):
     with home.locked("test"):
-        first = home.choose()
+        first = home.ensure_config()
         with socket.create_server(("127.0.0.1", first.s3_port)):
-            second = home.choose()
+            second = home.ensure_config()
     assert second.s3_port != first.s3_port
     assert (second.valkey_port, second.s3_secret_key) == (first.valkey_port, first.s3_secret_key)
 
 
 def test_nobody_else_may_read_the_keys(home):
     with home.locked("test"):
-        home.choose()
+        home.ensure_config()
     assert stat.S_IMODE((home.folder / "stack.json").stat().st_mode) == 0o600
     assert stat.S_IMODE(home.folder.stat().st_mode) == 0o700
 
@@ -67,5 +67,5 @@ def test_a_holder_that_is_killed_lets_go(home):
 
 
 def test_a_folder_that_was_never_served_remembers_nothing(home):
-    assert home.remembered() is None
+    assert home.config() is None
     assert home.holder() is None

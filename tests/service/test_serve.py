@@ -20,7 +20,7 @@ def home(tmp_path):
 def served(home):
     """What a home that was served before remembers."""
     with home.locked("test"):
-        return home.choose()
+        return home.ensure_config()
 
 
 def test_a_home_that_was_served_leads_other_commands_to_its_stores(home, served):
@@ -63,16 +63,16 @@ def test_a_taken_port_is_refused_before_anything_starts(home):
     said = []
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(PortTakenError, match=f"Port {port} on 127.0.0.1 is taken"):
+        with pytest.raises(PortTakenError, match=f"Port {port} on 127.0.0.1 is in use"):
             serve({"DTI_HOME": str(home.folder), "DTI_PORT": str(port)}, ["false"], said.append)
-    assert home.remembered() is None
+    assert home.config() is None
     assert said == []
 
 
 def test_a_folder_in_use_is_refused_before_anything_starts(home):
     with home.locked("somebody"), pytest.raises(HomeInUseError, match="somebody"):
         serve({"DTI_HOME": str(home.folder), "DTI_PORT": str(free_port())}, ["false"], print)
-    assert home.remembered() is None
+    assert home.config() is None
 
 
 def test_a_setting_that_cannot_be_read_is_named(home):

@@ -102,7 +102,10 @@ def test_last_words_are_those_of_this_start(tmp_path):
 
 def test_a_program_that_never_gets_ready_is_ended(tmp_path):
     program = Program(
-        name="slow", argv=[sys.executable, "-c", "import time; time.sleep(60)"], ready=lambda: False, ready_s=0.3
+        name="slow",
+        argv=[sys.executable, "-c", "import time; time.sleep(60)"],
+        ready=lambda: False,
+        start_timeout_s=0.3,
     )
     child = Child(program, tmp_path)
     with pytest.raises(ProgramFailedError, match="slow was not ready after"), child:
@@ -119,7 +122,7 @@ def test_a_program_that_ignores_the_request_to_stop_is_killed(tmp_path):
         name="deaf",
         argv=[sys.executable, "-c", script],
         ready=lambda: "up" in log.read_text(),
-        stop_s=0.2,
+        stop_timeout_s=0.2,
     )
     with Child(program, tmp_path) as child:
         pass

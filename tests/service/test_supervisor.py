@@ -103,7 +103,7 @@ def test_a_run_that_fails_says_why(supervisor):
 
 def test_a_run_that_takes_too_long_is_ended(supervisor):
     with pytest.raises(ProgramFailedError, match="took too long"):
-        supervisor.run(program("once", ready_s=0.3))
+        supervisor.run(program("once", start_timeout_s=0.3))
 
 
 def test_a_log_that_has_grown_large_is_put_aside(supervisor, tmp_path):

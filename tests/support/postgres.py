@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from stack.processes import LOOPBACK, answers, free_port, spawn
+from stack.processes import LOOPBACK, free_port, responds, spawn
 
 UNSAFE_AND_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "unix_socket_directories=")
 
@@ -67,7 +67,7 @@ def _wait(process, port, log):
     for _ in range(1500):
         if process.poll() is not None:
             raise RuntimeError(log.read_text())
-        if answers(port) and "ready to accept connections" in log.read_text():
+        if responds(port) and "ready to accept connections" in log.read_text():
             return
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.02)

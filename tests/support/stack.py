@@ -13,7 +13,7 @@ import httpx
 import psutil
 from PIL import Image, ImageDraw
 
-from stack.processes import LOOPBACK, Child, Program, answers, free_port
+from stack.processes import LOOPBACK, Child, Program, free_port, responds
 
 ROOT = Path(__file__).resolve().parents[2]
 CLI = (sys.executable, "-P", "-m", "cli")
@@ -40,9 +40,9 @@ class Stack:
                 "DTI_PORT": str(self.port),
                 **environment,
             },
-            ready=lambda: answers(self.port),
-            ready_s=120,
-            stop_s=60,
+            ready=lambda: responds(self.port),
+            start_timeout_s=120,
+            stop_timeout_s=60,
         )
         self.serve = Child(program, home / "logs")
 
