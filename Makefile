@@ -17,7 +17,7 @@ $(READY): pyproject.toml client/pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable client --editable '.[worker,embedded,dev]'
 	touch $@
 
-demo: $(READY) ## start everything, teach it two concepts, write pictures to demo-output/
+demo: $(READY) ## start everything, train two concepts, write images to demo-output/
 	$(BIN)/python tools/demo.py
 
 serve: $(READY) ## start everything and keep it running until Ctrl-C
