@@ -174,21 +174,22 @@ class EventPoller:
             return [StreamEvent(event.number, event.name, b"") for event in events]
         row = jobs.get(session, job.owner_id, job.job_id)
         envelope = serializers.job(self._service, session, row, with_urls=True)
-        return [StreamEvent(event.number, event.name, _encode(event, envelope)) for event in events]
+        return [StreamEvent(event.number, event.name, _encode(event, row, envelope)) for event in events]
 
 
-def _encode(event: tables.Event, job: responses.Job) -> bytes:
+def _encode(event: tables.Event, row: tables.Job, envelope: responses.Job) -> bytes:
     """An event in the text/event-stream format; a preview of a deleted image keeps its number and carries null."""
-    lines = [f"id: {event.number}", f"event: {event.name}", f"data: {_data(event, job)}"]
+    lines = [f"id: {event.number}", f"event: {event.name}", f"data: {_data(event, row, envelope)}"]
     return ("\n".join(lines) + "\n\n").encode()
 
 
-def _data(event: tables.Event, job: responses.Job) -> str:
+def _data(event: tables.Event, row: tables.Job, envelope: responses.Job) -> str:
     match event.name:
         case "progress":
             return json.dumps({**event.data, "queue_position": None})
         case "preview":
-            images = (image for image in job.output.images if image.id == event.data["image"])
+            images = (image for image in envelope.output.images if image.id == event.data["image"])
             return next((image.model_dump_json() for image in images), "null")
         case _:
-            return job.model_dump_json()
+            newest = event.number == row.last_event_number
+            return serializers.job_at(envelope, jobs.JobState.at(event, row), newest=newest).model_dump_json()

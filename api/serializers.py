@@ -35,6 +35,34 @@ def job(service: Service, session: Session, row: tables.Job, *, with_urls: bool)
     return item
 
 
+def job_at(envelope: responses.Job, state: jobs.JobState, *, newest: bool) -> responses.Job:
+    """A job in a recorded state; its input, concepts and output are the present ones.
+
+    Args:
+        envelope: the job as it is now.
+        state: as an event recorded it.
+        newest: whether that is the job's newest event, so that the present place in the queue belongs to it.
+    """
+    estimate = envelope.progress if newest else None
+    return envelope.model_copy(
+        update={
+            "status": state.status,
+            "attempt": state.attempt,
+            "cancel_requested": state.cancel_requested,
+            "started_at": state.started_at,
+            "finished_at": state.finished_at,
+            "error": _error(state),
+            "progress": responses.Progress(
+                step=state.step,
+                total=state.total,
+                loss=state.loss,
+                eta_s=estimate.eta_s if estimate else state.eta_s,
+                queue_position=estimate.queue_position if estimate else None,
+            ),
+        }
+    )
+
+
 def job_list(service: Service, session: Session, rows: Sequence[tables.Job], *, with_urls: bool) -> list[responses.Job]:
     """Several jobs; the queue is read once for all of them."""
     estimates = jobs.estimate(session, rows)
@@ -106,7 +134,7 @@ def _output(service: Service, row: tables.Job, *, with_urls: bool) -> responses.
     )
 
 
-def _error(row: tables.Job) -> responses.JobError | None:
+def _error(row: tables.Job | jobs.JobState) -> responses.JobError | None:
     if row.error_code is None:
         return None
     return responses.JobError(code=row.error_code, message=row.error_message or "")

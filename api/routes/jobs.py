@@ -22,7 +22,8 @@ _KEEPALIVE = b": keepalive\n\n"
 _NUMBER_DIGITS = 15
 
 _STREAM = {
-    "description": "Events; `status` and `done` carry a Job, `progress` its progress, `preview` an Image.",
+    "description": "Events; `status` and `done` carry a Job in its state at that event and with its present output, "
+    "`progress` its progress, `preview` an Image.",
     "content": {"text/event-stream": {"schema": {"$ref": "#/components/schemas/JobEvent"}}},
 }
 _ENDED = {"description": "The job has ended, and the client has all of its events."}

@@ -123,7 +123,7 @@ class JobPage(ResponseModel):
 
 
 class JobEvent(ResponseModel):
-    """An event of a stream; `data` is JSON: a Job, its progress, or an Image, depending on the event's name."""
+    """An event of a stream; `data` is JSON: a Job in its state at that event, its progress, or an Image, by name."""
 
     id: str
     event: EventName

@@ -327,7 +327,8 @@ class Event(Table):
     number: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[EventName]
     data: Mapped[dict[str, Any]]
-    """status and done: {"status"}; progress: {"step", "total", "loss", "eta_s"}; preview: {"image": "img_…"}."""
+    """status and done: the job's state at that moment (`service.jobs.JobState`); progress: {"step", "total", "loss",
+    "eta_s"}; preview: {"image": "img_…"}."""
     created_at: Mapped[datetime]
 
 

@@ -22,6 +22,7 @@ from service.jobs.maintenance import (
 )
 from service.jobs.progress import NewImage, add_image, add_metrics, progress, save_checkpoint, set_result
 from service.jobs.queries import Filters, TrainingCurve, curve, events_after, get, last_events, page
+from service.jobs.states import JobState
 from service.jobs.submitting import NewJob, PinnedConcept, submit
 from service.jobs.transitions import (
     EmbeddingMade,
@@ -44,6 +45,7 @@ __all__ = [
     "EmbeddingMade",
     "Expectation",
     "Filters",
+    "JobState",
     "NewImage",
     "NewJob",
     "PinnedConcept",

@@ -1,6 +1,8 @@
-"""Which moves there are, and the two writes that each of them consists of: the status and its event."""
+"""The moves between a job's states, and the two records of each: the row's status and an event."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -17,6 +19,40 @@ MOVES: Mapping[Status, tuple[Status, ...]] = {
     "cancelled": (),
 }
 
+_TIMES = ("started_at", "finished_at")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobState:
+    """The fields of a job that change during its life, as a `status` or `done` event records them."""
+
+    status: Status
+    attempt: int
+    cancel_requested: bool
+    step: int
+    total: int
+    loss: float | None
+    eta_s: float | None
+    error_code: str | None
+    error_message: str | None
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @classmethod
+    def of(cls, job: Job) -> "JobState":
+        """The state of a job's row."""
+        return cls(**{field.name: getattr(job, field.name) for field in fields(cls)})
+
+    @classmethod
+    def at(cls, event: Event, job: Job) -> "JobState":
+        """The state that an event recorded; a field that it lacks is taken from the job's row."""
+        times = {name: datetime.fromisoformat(event.data[name]) for name in _TIMES if event.data.get(name)}
+        return cls(**{**vars(cls.of(job)), **event.data, **times})
+
+    def to_json(self) -> dict[str, Any]:
+        """The state as JSON values; times in ISO 8601."""
+        return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in vars(self).items()}
+
 
 def move(session: Session, job: Job, status: Status) -> None:
     """Bring a job, whose row the caller has locked, into another state. It belongs to no worker afterwards."""
@@ -32,11 +68,16 @@ def move(session: Session, job: Job, status: Status) -> None:
 
 
 def record_status(session: Session, job: Job) -> None:
-    """Tell listeners and webhooks of a job's new state, and that nothing more will come where it has ended."""
+    """Record a job's new state for event streams and webhooks; `done` is the last event of a job that has ended."""
     outbox.tell(session, job)
-    append(session, job, "status", {"status": job.status})
+    append_status(session, job)
     if job.status in ENDED:
-        append(session, job, "done", {"status": job.status})
+        append(session, job, "done", JobState.of(job).to_json())
+
+
+def append_status(session: Session, job: Job) -> None:
+    """Add a `status` event, also where something else than the status has changed."""
+    append(session, job, "status", JobState.of(job).to_json())
 
 
 def append(session: Session, job: Job, name: EventName, data: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from service.database.ids import new_id
 from service.database.tables import ENDED, UNFINISHED, Concept, EmbeddingVersion, Job, JobConcept
 from service.errors import JobEndedError, LeaseLostError, NotFoundError
 from service.jobs.fencing import Attempt, fenced
-from service.jobs.states import append, move
+from service.jobs.states import append_status, move
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +168,7 @@ def request_cancel(session: Session, job_id: str) -> Job:
         if job.status == "queued":
             move(session, job, "cancelled")
         else:
-            append(session, job, "status", {"status": job.status})
+            append_status(session, job)
     return job
 
 

@@ -166,8 +166,46 @@ def test_a_stream_tells_everything_that_happened_and_ends_with_the_job(client, p
     assert [name for _, name, _ in told] == ["status", "status", "progress", "preview", "status", "done"]
     assert told[2][2] == {"step": 1, "total": 400, "loss": None, "eta_s": 1.5, "queue_position": None}
     assert httpx.get(told[3][2]["url"]).status_code == 200
-    assert told[-1][2]["status"] == "succeeded"
+    assert [data["status"] for _, name, data in told if name in {"status", "done"}] == [
+        "queued",
+        "running",
+        "succeeded",
+        "succeeded",
+    ]
     assert told[-1][2]["output"]["images"][0]["id"] == told[3][2]["id"]
+
+
+def test_a_late_listener_gets_the_states_that_were_stored(client, worker):
+    job_id = generate(client).json()["id"]
+    (claim,) = worker.claim()
+    worker.progress(claim, 5)
+    client.post(f"/v1/jobs/{job_id}/cancel")
+    worker.write(jobs.fail, claim, "out_of_memory", "Too little memory.")
+    with client.stream("GET", f"/v1/jobs/{job_id}/events") as stream:
+        told = [data for _, name, data in events(stream.iter_lines()) if name in {"status", "done"}]
+    states = [(job["status"], job["attempt"], job["cancel_requested"], job["progress"]["step"]) for job in told]
+    assert states == [
+        ("queued", 0, False, 0),
+        ("running", 1, False, 0),
+        ("running", 1, True, 5),
+        ("failed", 1, True, 5),
+        ("failed", 1, True, 5),
+    ]
+    assert [job["error"] is not None for job in told] == [False, False, False, True, True]
+    assert [job["finished_at"] is not None for job in told] == [False, False, False, True, True]
+    assert {job["started_at"] for job in told[1:]} == {client.get(f"/v1/jobs/{job_id}").json()["started_at"]}
+    assert told[-1] == client.get(f"/v1/jobs/{job_id}").json()
+
+
+def test_the_place_in_the_queue_belongs_to_the_newest_event_alone(client, worker):
+    first, second = generate(client).json()["id"], generate(client).json()["id"]
+    with client.stream("GET", f"/v1/jobs/{second}/events") as stream:
+        assert next(events(stream.iter_lines()))[2]["progress"]["queue_position"] == 1
+    worker.work()
+    for job_id in (first, second):
+        with client.stream("GET", f"/v1/jobs/{job_id}/events") as stream:
+            positions = [data["progress"]["queue_position"] for _, _, data in events(stream.iter_lines())]
+        assert positions == [None] * 4
 
 
 def test_a_stream_goes_on_after_the_event_that_was_seen_last(client, worker):
@@ -221,7 +259,7 @@ def test_many_listeners_hear_the_same_as_it_happens(client, worker, settings):
 
 
 def test_a_job_that_disappears_ends_its_own_listeners_and_nobody_elses(client, worker, service, monkeypatch):
-    monkeypatch.setattr("api.routes.jobs._COMMENT_EVERY_S", 0.1)
+    monkeypatch.setattr("api.routes.jobs._KEEPALIVE_INTERVAL_S", 0.1)
     lost, kept = generate(client).json()["id"], generate(client).json()["id"]
     with (
         client.stream("GET", f"/v1/jobs/{lost}/events") as lost_stream,
@@ -237,7 +275,7 @@ def test_a_job_that_disappears_ends_its_own_listeners_and_nobody_elses(client, w
 
 
 def test_a_quiet_stream_says_that_it_is_there(client, monkeypatch):
-    monkeypatch.setattr("api.routes.jobs._COMMENT_EVERY_S", 0.1)
+    monkeypatch.setattr("api.routes.jobs._KEEPALIVE_INTERVAL_S", 0.1)
     job_id = generate(client).json()["id"]
     with client.stream("GET", f"/v1/jobs/{job_id}/events") as stream:
         comments = (line for line in stream.iter_lines() if line.startswith(":"))
