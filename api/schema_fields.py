@@ -12,8 +12,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
-from dti.spec.merged import offers
-from dti.spec.settings import Allowed, hints_of
+from dti.spec.merged import merged_settings
+from dti.spec.settings import SettingSpec, setting_specs
 
 _FIRST_SURROGATE, _LAST_SURROGATE = "\ud800", "\udfff"
 
@@ -54,7 +54,7 @@ def with_settings(base: type[R], *kinds: type, without: AbstractSet[str] = froze
         without: settings that this request does not have.
     """
     settings = {
-        setting.name: (_bounded(*hints_of(kind)[setting.name]), _field(kind, setting.name, setting.default))
+        setting.name: (_bounded(*setting_specs(kind)[setting.name]), _field(kind, setting.name, setting.default))
         for kind in kinds
         for setting in fields(kind)
         if setting.name not in without
@@ -65,8 +65,8 @@ def with_settings(base: type[R], *kinds: type, without: AbstractSet[str] = froze
 def with_method_settings(base: type[R]) -> type[R]:
     """A request model extended by the settings of all methods; the service refuses those of another method."""
     settings = {
-        name: (_bounded(offer.hint, offer.allowed), Field(default=offer.default, description=offer.allowed.sentence))
-        for name, offer in offers().items()
+        name: (_bounded(offer.hint, offer.spec), Field(default=offer.default, description=offer.spec.description))
+        for name, offer in merged_settings().items()
     }
     return _create_model(base, settings)
 
@@ -78,14 +78,14 @@ def _create_model(base: type[R], settings: Mapping[str, tuple[Any, Any]]) -> typ
 
 
 def _field(kind: type, name: str, default: object) -> Any:  # noqa: ANN401 - pydantic types its fields so, too
-    _, allowed = hints_of(kind)[name]
-    return Field(default=default, description=allowed.sentence)
+    _, spec = setting_specs(kind)[name]
+    return Field(default=default, description=spec.description)
 
 
-def _bounded(hint: Any, allowed: Allowed) -> Any:  # noqa: ANN401 - a type hint has no type
+def _bounded(hint: Any, spec: SettingSpec) -> Any:  # noqa: ANN401 - a type hint has no type
     """A setting's type, with bounds on its numeric members."""
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        return typing.Union[tuple(_bounded(member, allowed) for member in typing.get_args(hint))]  # noqa: UP007 - a tuple
+        return typing.Union[tuple(_bounded(member, spec) for member in typing.get_args(hint))]  # noqa: UP007 - a tuple
     if hint in (int, float):
-        return Annotated[hint, Field(ge=allowed.low, le=allowed.high)]
+        return Annotated[hint, Field(ge=spec.minimum, le=spec.maximum)]
     return Text if hint is str else hint

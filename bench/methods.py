@@ -20,7 +20,7 @@ from dti.pictures import contact_sheet, training_prompt
 from dti.render import PictureWork, Renderer
 from dti.spec.prompts import parse_prompt
 from dti.spec.registry import METHODS
-from dti.tokens import StandIn, lay_out
+from dti.tokens import Placeholder, tokenize
 from dti.training.run import Run, TrainingWork
 from dti.training.trainer import Trainer
 from service.settings import Settings
@@ -57,12 +57,12 @@ def loss(run: Run) -> float:
     """How badly the model restores the pictures when it reads the rows that are served."""
     family, generators = run.family, [Generator().manual_seed(number) for number in range(DRAWS)]
     vectors = {"it": {name: rows.vectors for name, rows in run.embedding().rows.items()}}
-    stand_in = {"it": StandIn(run.work.class_word, {name: len(rows) for name, rows in vectors["it"].items()})}
+    placeholder = {"it": Placeholder(run.work.class_word, {name: len(rows) for name, rows in vectors["it"].items()})}
     losses = []
     for number, generator in enumerate(generators):
-        crops = run.material.crops[number % len(run.material.crops)]
+        crops = run.training_set.crops[number % len(run.training_set.crops)]
         prompt = training_prompt("object", None, generator).replace("{}", "<it>")
-        spliced = lay_out(parse_prompt(prompt), family.encoders, stand_in).splice(vectors)
+        spliced = tokenize(parse_prompt(prompt), family.encoders, placeholder).splice(vectors)
         latents = crops.latents[:1].sample(generator)
         read = family.condition([spliced], crops.views[:1])
         losses.append(float(family.loss(latents, crops.weights[:1], read, [generator])))

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dti.embeddings.embedding import Embedding, Rows
-    from dti.formats import Foreign
-    from dti.tokens import TextEncoder
+    from dti.encoders import TextEncoder
+    from dti.formats import ExternalEmbedding
 
 _FORMATS = ", ".join(get_args(EmbeddingFormat))
 
@@ -45,7 +45,7 @@ def explain(
 ) -> None:
     """Say what is in an embedding's file and, for a model, which words its vectors are nearest to."""
     from dti.embeddings.embedding import Embedding
-    from dti.formats import fitted, load
+    from dti.formats import load, rows_by_encoder
 
     found = load(file)
     lines = [f"{file.name}: {_history(found) if isinstance(found, Embedding) else _origin(found)}"]
@@ -53,7 +53,7 @@ def explain(
         lines += _contents(found)
     else:
         loaded = load_model(model, family, Settings.from_environment(os.environ)).family
-        for name, rows in fitted(found, loaded).items():
+        for name, rows in rows_by_encoder(found, loaded).items():
             lines += _compared(name, rows, loaded.encoders[name], words)
     typer.echo("\n".join(lines))
 
@@ -91,11 +91,17 @@ def convert(
 
 
 def _made_for(
-    found: "Foreign | Embedding", name: str, class_word: str | None, model: str | None, family: str, *, normalize: bool
+    found: "ExternalEmbedding | Embedding",
+    name: str,
+    class_word: str | None,
+    model: str | None,
+    family: str,
+    *,
+    normalize: bool,
 ) -> "Embedding":
     """A file's concept as an embedding, for a model where one is named."""
     from dti.embeddings.embedding import Embedding
-    from dti.formats import adopt
+    from dti.formats import convert
 
     kind = class_word or (found.class_word if isinstance(found, Embedding) else None)
     if kind is None:
@@ -105,14 +111,14 @@ def _made_for(
     if model is None:
         raise InvalidSettingError("model", "a file of another tool, or --normalize, needs the model that it is for.")
     loaded = load_model(model, family, Settings.from_environment(os.environ)).family
-    adopted = adopt(found, family=loaded, trigger=name, class_word=kind, normalize=normalize)
+    converted = convert(found, family=loaded, trigger=name, class_word=kind, normalize=normalize)
     if normalize:
-        for encoder, before in adopted.norms_before.items():
-            console.print(f"{encoder}: norms {_listed(before)} became {_listed(adopted.norms_after[encoder])}.")
-    return adopted.embedding
+        for encoder, before in converted.norms_before.items():
+            console.print(f"{encoder}: norms {_listed(before)} became {_listed(converted.norms_after[encoder])}.")
+    return converted.embedding
 
 
-def _name(found: "Foreign | Embedding", name: str | None) -> str:
+def _name(found: "ExternalEmbedding | Embedding", name: str | None) -> str:
     called = name or found.trigger or ""
     if re.fullmatch(NAME_PATTERN, called) is None:
         raise InvalidSettingError("name", f"{called!r} cannot be a name: use a-z, 0-9 and -, such as my-dog.")
@@ -126,18 +132,18 @@ def _history(embedding: "Embedding") -> str:
     )
 
 
-def _origin(found: "Foreign") -> str:
+def _origin(found: "ExternalEmbedding") -> str:
     return f"{found.format}, {'without a name' if found.trigger is None else f'called {found.trigger}'}."
 
 
-def _contents(found: "Foreign | Embedding") -> Iterator[str]:
+def _contents(found: "ExternalEmbedding | Embedding") -> Iterator[str]:
     """Encoders, vectors and norms, as the file has them."""
     for name, vectors in _vectors(found).items():
         norms = _listed(vectors.norm(dim=-1).tolist())
         yield f"{name or 'an encoder without a name'}: {_counted(*vectors.shape)}, norms {norms}"
 
 
-def _vectors(found: "Foreign | Embedding") -> "Mapping[str | None, Tensor]":
+def _vectors(found: "ExternalEmbedding | Embedding") -> "Mapping[str | None, Tensor]":
     from dti.embeddings.embedding import Embedding
 
     if isinstance(found, Embedding):
@@ -147,10 +153,10 @@ def _vectors(found: "Foreign | Embedding") -> "Mapping[str | None, Tensor]":
 
 def _compared(name: str, rows: "Rows", encoder: "TextEncoder", words: int) -> Iterator[str]:
     """Norms against the vocabulary's, and the nearest words, vector by vector."""
-    from dti.methods.base import magnitude_of
+    from dti.encoders import vocabulary_norm
     from dti.neighbours import nearest
 
-    usual = magnitude_of(encoder.vocabulary, "mean")
+    usual = vocabulary_norm(encoder.vocabulary, "mean")
     yield f"{name}: {_counted(*rows.vectors.shape)}; a word's norm is {usual:.3g} on average"
     for number, (magnitude, near) in enumerate(
         zip(rows.magnitude.flatten().tolist(), nearest(rows.direction, encoder, words), strict=True), start=1

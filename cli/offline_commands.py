@@ -72,7 +72,7 @@ def train(
         method=method,
         given=given,
     )
-    _tell([picture.filename for picture in pictures], run.material.verdicts)
+    _tell([picture.filename for picture in pictures], run.training_set.assessments)
     make_way(path)
     error = _learn(trainer, run)
     write_file(path, run.embedding().to_bytes())

@@ -10,20 +10,20 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from dti.spec.merged import offers
-from dti.spec.settings import Allowed, hints_of
+from dti.spec.merged import merged_settings
+from dti.spec.settings import SettingSpec, setting_specs
 
 _SHOWN_ONLY_BY_THE_SERVICE = frozenset({"preview_prompt", "preview_every"})
 
 
 def setting(kind: type[Any], name: str) -> Any:  # noqa: ANN401 - typer's own annotation
     """An option for a setting of one kind."""
-    return _option(hints_of(kind)[name][1])
+    return _option(setting_specs(kind)[name][1])
 
 
 def with_training_settings(command: Callable[..., None]) -> Callable[..., None]:
     """A command whose `**given` becomes an option for each setting of any method; it gets those that were said."""
-    offered = {name: offer for name, offer in offers().items() if name not in _SHOWN_ONLY_BY_THE_SERVICE}
+    offered = {name: offer for name, offer in merged_settings().items() if name not in _SHOWN_ONLY_BY_THE_SERVICE}
 
     @functools.wraps(command)
     def taking(**said: Any) -> None:  # noqa: ANN401 - whatever the options are
@@ -37,7 +37,7 @@ def with_training_settings(command: Callable[..., None]) -> Callable[..., None]:
             name,
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
-            annotation=Annotated[_typed(offer.hint), _option(offer.allowed)],
+            annotation=Annotated[_typed(offer.hint), _option(offer.spec)],
         )
         for name, offer in offered.items()
     ]
@@ -46,9 +46,9 @@ def with_training_settings(command: Callable[..., None]) -> Callable[..., None]:
     return taking
 
 
-def _option(allowed: Allowed) -> Any:  # noqa: ANN401 - typer's own annotation
-    bounds = "" if allowed.low is None else f" {allowed.low:g} … {allowed.high:g}."
-    return typer.Option(help=allowed.sentence + bounds, show_default=False)
+def _option(spec: SettingSpec) -> Any:  # noqa: ANN401 - typer's own annotation
+    bounds = "" if spec.minimum is None else f" {spec.minimum:g} … {spec.maximum:g}."
+    return typer.Option(help=spec.description + bounds, show_default=False)
 
 
 def _typed(hint: object) -> Any:  # noqa: ANN401 - a type hint has no type

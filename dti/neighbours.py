@@ -10,9 +10,9 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from dti.embeddings.embedding import Embedding
+from dti.encoders import TextEncoder
 from dti.families import Family
 from dti.sphere import normalize
-from dti.tokens import TextEncoder
 
 _ROWS_AT_ONCE = 16384
 """A language model's table in float32 takes gigabytes: a part of it is held at a time."""

@@ -1,8 +1,7 @@
-"""The renderer: pictures of many requests, denoised together, one step at a time.
+"""The renderer: pictures of independent requests, denoised together, one step at a time.
 
-Owns what a picture in the making is (its latents, schedule, guidance and conditioning) and the batch that all of them
-share. Requests differ in prompt, concepts, steps, scheduler, guidance and seed, and join or leave between steps. It
-knows no model family and no queue; it calls nobody back.
+Requests may differ in prompt, concepts, steps, scheduler, guidance and seed, and join or leave between steps
+(continuous batching). The renderer knows no model family by name, no queue, and has no callbacks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,23 +16,23 @@ from dti.errors import DTIError, RenderingDivergedError
 from dti.families.base import Conditioning, Family
 from dti.pictures import View
 from dti.spec.prompts import parse_prompt
-from dti.tokens import SplicedPrompt, StandIn, lay_out
+from dti.tokens import Placeholder, SplicedPrompt, tokenize
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PictureWork:
-    """One picture to make.
+    """One picture to render.
 
     Attributes:
         prompt: with concepts as `<name>`.
-        negative_prompt: what guidance leads away from; may name concepts too.
-        concepts: the embeddings by the names that the prompts use.
+        negative_prompt: with concepts as `<name>`.
+        concepts: embeddings by the names in the prompts.
         width: in pixels.
         height: in pixels.
         steps: denoising steps.
-        guidance_scale: as the family counts it; see `Family.guidance`.
-        scheduler: one of the family's.
-        seed: of the first noise.
+        guidance_scale: on the family's scale; see `Family.guidance`.
+        scheduler: one of the family's samplers.
+        seed: seed of the initial noise.
     """
 
     prompt: str
@@ -49,18 +48,18 @@ class PictureWork:
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Slot:
-    """A picture in the making.
+    """A picture in progress.
 
     Attributes:
-        work: what was asked.
-        scale: of the difference between prompt and negative prompt; see `Family.guidance`.
-        conditioning: what the denoiser reads: the prompt and, where it is guided, the negative prompt behind it.
-        table: per step the time and the coefficients, `(steps, 6)`.
-        latents: the picture so far, `(1, c, h, w)`.
-        clean: what the last step thought that it would become.
+        work: the request.
+        scale: factor of the difference between prompt and negative prompt; see `Family.guidance`.
+        conditioning: the denoiser's inputs for the prompt and, with guidance, the negative prompt after it.
+        table: time and coefficients per step, `(steps, 6)`.
+        latents: current latents, `(1, c, h, w)`.
+        clean: the last step's prediction of the clean latents.
         step: steps done.
-        picture: the picture, once it is finished.
-        error: why there will be none.
+        picture: the finished picture.
+        error: reason for the failure.
     """
 
     work: PictureWork
@@ -75,24 +74,24 @@ class Slot:
 
     @property
     def guided(self) -> bool:
-        """Whether the negative prompt plays a part."""
+        """Whether classifier-free guidance is on."""
         return self.scale != 1
 
     @property
     def total(self) -> int:
-        """Steps in all."""
+        """Number of steps in total."""
         return self.work.steps
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more will happen to it, well or badly."""
+        """Whether the picture is done or failed."""
         return self.picture is not None or self.error is not None
 
 
 class Renderer:
-    """The pictures in the making on one model. One thread owns it.
+    """The pictures in progress on one model, owned by one thread.
 
-    Alone a picture is the same bit for bit every time; in company it differs by rounding, 1/255 at most.
+    A picture alone is reproducible bit for bit; in a batch with others it differs by rounding, 1/255 at most.
 
     Attributes:
         slots: in order of admission.
@@ -105,14 +104,14 @@ class Renderer:
 
     @torch.inference_mode()
     def admit(self, work: PictureWork) -> Slot:
-        """Take a picture on; its prompts are read here, once.
+        """Add a picture and encode its prompts.
 
         Raises:
-            PromptTooLongError: a prompt does not fit.
-            UnknownTriggerError: a prompt names a concept that is not given.
-            EmbeddingMismatchError: a concept belongs to another model.
-            UnknownSchedulerError: the family has no such scheduler.
-            InvalidSettingError: a size that the model cannot draw.
+            PromptTooLongError: a prompt does not fit an encoder.
+            UnknownTriggerError: a prompt names a concept without an embedding.
+            EmbeddingMismatchError: an embedding belongs to another model.
+            UnknownSchedulerError: the family has no such sampler.
+            InvalidSettingError: the model does not support the size.
         """
         family = self._family
         family.check_size(width=work.width, height=work.height)
@@ -123,58 +122,55 @@ class Renderer:
         slot = Slot(
             work=work,
             scale=scale,
-            conditioning=self._read(work, guided=scale != 1),
+            conditioning=self._condition(work, guided=scale != 1),
             table=torch.cat([schedule.times[:, None], schedule.coefficients], dim=1).to(family.device),
             latents=schedule.start * noise,
             clean=torch.zeros_like(noise),
         )
-        self._seat([*self.slots, slot])
+        self._rebatch([*self.slots, slot])
         return slot
 
-    def _read(self, work: PictureWork, *, guided: bool) -> Conditioning:
-        """What the denoiser reads for a picture.
-
-        Pictures of one request differ by their seed only: the second takes over what was read for the first.
-        """
+    def _condition(self, work: PictureWork, *, guided: bool) -> Conditioning:
+        """The denoiser's inputs for a picture, shared by slots that differ by their seed only."""
         for slot in self.slots:
-            if slot.guided == guided and _reads_alike(slot.work, work):
+            if slot.guided == guided and _same_conditioning(slot.work, work):
                 return slot.conditioning
         spliced = [_spliced(work.prompt, work.concepts, self._family)]
         if guided:
             spliced.append(_spliced(work.negative_prompt, work.concepts, self._family, negative=True))
         return self._family.condition(spliced, [View.whole(work.width, work.height)] * len(spliced))
 
-    def _seat(self, slots: list[Slot]) -> None:
-        """Put slots of one size into one batch each."""
+    def _rebatch(self, slots: list[Slot]) -> None:
+        """Group the slots into one batch per latent size."""
         self.slots = slots
         sizes = dict.fromkeys(slot.latents.shape for slot in slots)
         self._batches = [_Batch([slot for slot in slots if slot.latents.shape == size]) for size in sizes]
 
     @torch.inference_mode()
     def advance(self) -> list[Slot]:
-        """One denoising step of every picture, in one forward of the denoiser per picture size.
+        """One denoising step of every picture, in one forward pass per latent size.
 
         Returns:
-            The pictures that finished in this step; they are no longer among the slots.
+            Slots that finished in this step; they are removed from `slots`.
         """
         done: list[Slot] = []
         for batch in self._batches:
             batch.step(self._family)
             done += _finish([slot for slot in batch.slots if slot.step == slot.total], self._family)
         if done:
-            self._seat([slot for slot in self.slots if not slot.finished])
+            self._rebatch([slot for slot in self.slots if not slot.finished])
         return done
 
     def dismiss(self, slot: Slot) -> None:
-        """Give a picture up."""
-        self._seat([other for other in self.slots if other is not slot])
+        """Remove a picture."""
+        self._rebatch([other for other in self.slots if other is not slot])
 
 
 class _Batch:
-    """Slots of one size, and what their common forward needs as long as nobody joins or leaves.
+    """Slots of one latent size, with the tensors of their common forward pass, constant while membership is.
 
-    Its rows are every slot's latents with its prompt, then those of the guided slots again with the negative one: a
-    slot without guidance takes one row only.
+    The denoiser's batch contains every slot's latents with its prompt, followed by the guided slots' latents with the
+    negative prompt; a slot without guidance takes one row only.
     """
 
     def __init__(self, slots: Sequence[Slot]) -> None:
@@ -183,8 +179,8 @@ class _Batch:
         guided = [i for i, slot in enumerate(slots) if slot.guided]
         negative = {i: row for row, i in enumerate(guided, start=len(slots))}
         self._rows = torch.tensor([*range(len(slots)), *guided], device=device)
-        # Without guidance a slot is led away from its own prediction, which at scale 1 is that prediction, exactly.
-        self._away = torch.tensor([negative.get(i, i) for i in range(len(slots))], device=device)
+        # A slot without guidance is its own negative: at scale 1 the guided output is then its output, exactly.
+        self._negative = torch.tensor([negative.get(i, i) for i in range(len(slots))], device=device)
         self._scales = _per_slot(torch.tensor([float(slot.scale) for slot in slots], device=device))
         self._conditioning = {
             name: torch.cat(
@@ -194,12 +190,15 @@ class _Batch:
         }
 
     def step(self, family: Family) -> None:
-        """One denoising step of all."""
+        """One denoising step of all slots."""
+        # Every sampler is a linear recurrence with precomputed coefficients (see DenoisingSchedule). So slots with
+        # different samplers, step counts and positions share one forward pass and one set of elementwise operations:
+        # per slot, the row of its table at its own step supplies the time and p, q, a, b, c.
         x = torch.cat([slot.latents for slot in self.slots])
         times, p, q, a, b, c = torch.stack([slot.table[slot.step] for slot in self.slots]).unbind(dim=1)
         outputs = family.predict(x[self._rows], times[self._rows], self._conditioning)
-        away = outputs[self._away]
-        output = away + self._scales * (outputs[: len(x)] - away)
+        negative = outputs[self._negative]
+        output = negative + self._scales * (outputs[: len(x)] - negative)
         clean = _per_slot(p) * x + _per_slot(q) * output
         x = _per_slot(a) * x + _per_slot(b) * clean + _per_slot(c) * torch.cat([slot.clean for slot in self.slots])
         for i, slot in enumerate(self.slots):
@@ -208,12 +207,12 @@ class _Batch:
 
 
 def _per_slot(numbers: Tensor) -> Tensor:
-    """One number a slot, so that it multiplies that slot's latents."""
+    """One number per slot, shaped to multiply the slots' latents."""
     return numbers.view(-1, 1, 1, 1)
 
 
 def _finish(done: Sequence[Slot], family: Family) -> Sequence[Slot]:
-    """Make pictures of finished latents; latents that are no numbers become an error of their slot alone."""
+    """Decode finished latents; non-finite latents become an error of their slot only."""
     good = [slot for slot in done if slot.latents.isfinite().all()]
     if good:
         pictures = family.decode(torch.cat([slot.latents for slot in good]))
@@ -225,25 +224,28 @@ def _finish(done: Sequence[Slot], family: Family) -> Sequence[Slot]:
     return done
 
 
-def _reads_alike(one: PictureWork, other: PictureWork) -> bool:
-    """Whether two pictures have the same prompts and size and the very same concepts."""
+def _same_conditioning(work: PictureWork, other: PictureWork) -> bool:
+    """Whether two pictures have equal prompts and sizes and identical embeddings."""
     return (
-        (one.prompt, one.negative_prompt) == (other.prompt, other.negative_prompt)
-        and (one.width, one.height) == (other.width, other.height)
-        and one.concepts.keys() == other.concepts.keys()
-        and all(embedding is other.concepts[name] for name, embedding in one.concepts.items())
+        (work.prompt, work.negative_prompt) == (other.prompt, other.negative_prompt)
+        and (work.width, work.height) == (other.width, other.height)
+        and work.concepts.keys() == other.concepts.keys()
+        and all(embedding is other.concepts[name] for name, embedding in work.concepts.items())
     )
 
 
 def _spliced(
     prompt: str, concepts: Mapping[str, Embedding], family: Family, *, negative: bool = False
 ) -> SplicedPrompt:
-    """A prompt with the rows of the concepts that it names."""
+    """The prompt, tokenized and spliced with its concepts' rows."""
     for embedding in concepts.values():
         family.check_fits(embedding)
-    vectors = {name: {at: rows.vectors for at, rows in one.rows.items()} for name, one in concepts.items()}
-    stand_ins = {
-        name: StandIn(one.class_word, {at: len(rows) for at, rows in vectors[name].items()})
-        for name, one in concepts.items()
+    vectors = {
+        name: {encoder: rows.vectors for encoder, rows in embedding.rows.items()}
+        for name, embedding in concepts.items()
     }
-    return lay_out(parse_prompt(prompt), family.encoders, stand_ins, negative=negative).splice(vectors)
+    placeholders = {
+        name: Placeholder(embedding.class_word, {encoder: len(rows) for encoder, rows in vectors[name].items()})
+        for name, embedding in concepts.items()
+    }
+    return tokenize(parse_prompt(prompt), family.encoders, placeholders, negative=negative).splice(vectors)

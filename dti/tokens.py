@@ -1,72 +1,29 @@
-"""Prompts as tokens: where a concept's vectors stand, and how learned rows get there.
+"""Tokenized prompts with learned rows spliced in by position.
 
-Owns the layout of a prompt (stand-in tokens at the concepts' places, begin, end, padding) and the splice of rows at the
-encoder's look-up, by position. Tables and tokenizers are never changed, and no user string becomes a token. It knows no
-particular tokenizer or encoder, and not how rows are learned.
+Owns a prompt's token layout (placeholder tokens for concepts, begin, end, padding) and the hook that writes learned
+rows at the encoder's embedding look-up. Embedding tables and tokenizers are never modified, and no user string becomes
+a token.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from dti.errors import InvalidSettingError, PromptTooLongError, UnknownTriggerError
-from dti.methods.base import Encoder
-from dti.spec.prompts import Text, Trigger, led
+from dti.encoders import PromptFrame, TextEncoder, class_ids
+from dti.errors import PromptTooLongError, UnknownTriggerError
+from dti.spec.prompts import Text, Trigger, with_lead
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """What an encoder's tokenizer puts around the words.
+class Placeholder:
+    """Tokens that reserve a concept's positions in a prompt.
 
     Attributes:
-        begin: token ids before the words.
-        end: token ids after them.
-        padding: the id that fills a prompt up.
-        limit: tokens of a prompt, begin, end and padding included.
-        lead: goes before the first words and into their first token.
-    """
-
-    begin: tuple[int, ...]
-    end: tuple[int, ...]
-    padding: int
-    limit: int
-    lead: str = ""
-
-
-class TextEncoder(Encoder, Protocol):
-    """What prompts may know of a frozen text encoder, beyond what methods may."""
-
-    @property
-    def frame(self) -> Frame:
-        """What stands around the words."""
-
-    @property
-    def negative_frame(self) -> Frame:
-        """What stands around the words of a prompt that guidance leads away from; most often the same."""
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """The words' tokenizer, without padding and truncation."""
-
-    def text_ids(self, text: str) -> list[int]:
-        """The tokens of a stretch of a prompt exactly as it is, also where it begins with a space.
-
-        `word_ids` gives those of words as they stand inside of a sentence.
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class StandIn:
-    """What keeps a concept's places in prompts.
-
-    Attributes:
-        class_word: the words whose tokens stand at the concept's places.
-        counts: by encoder, how many vectors the concept has.
+        class_word: its tokens fill the reserved positions.
+        counts: the concept's number of vectors, by encoder.
     """
 
     class_word: str
@@ -74,8 +31,8 @@ class StandIn:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where one vector of a concept belongs."""
+class ConceptPosition:
+    """Position of a concept's vector `index` in an encoder's input."""
 
     position: int
     concept: str
@@ -83,23 +40,15 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A prompt as one encoder reads it.
+class SplicedInput:
+    """One encoder's input with its rows: `rows[i]` `(d,)` belongs at `positions[i]`; None without concepts.
 
     Attributes:
-        ids: tokens, framed and padded.
-        places: of the vectors among them.
+        ids: token ids, framed and padded.
+        positions: positions of the rows.
+        rows: learned rows `(n, d)`.
         first: position of the first word.
     """
-
-    ids: tuple[int, ...]
-    places: tuple[Place, ...]
-    first: int
-
-
-@dataclass(frozen=True, slots=True)
-class SplicedLine:
-    """A line and its rows: `rows[i]` `(d,)` belongs at `positions[i]`; None where the prompt names no concept."""
 
     ids: tuple[int, ...]
     positions: tuple[int, ...]
@@ -108,120 +57,129 @@ class SplicedLine:
 
 
 @dataclass(frozen=True, slots=True)
-class SplicedPrompt:
-    """A prompt for all encoders of a family, with the learned rows that it names."""
+class EncoderInput:
+    """One encoder's input with positions reserved for concepts.
 
-    lines: Mapping[str, SplicedLine]
+    Attributes:
+        ids: token ids, framed and padded.
+        concepts: reserved positions.
+        first: position of the first word.
+    """
+
+    ids: tuple[int, ...]
+    concepts: tuple[ConceptPosition, ...]
+    first: int
+
+    def splice(self, encoder: str, vectors: Mapping[str, Mapping[str, Tensor]]) -> SplicedInput:
+        """This input with rows at the reserved positions; see `TokenizedPrompt.splice`."""
+        rows = [vectors[reserved.concept][encoder][reserved.index] for reserved in self.concepts]
+        positions = tuple(reserved.position for reserved in self.concepts)
+        return SplicedInput(self.ids, positions, torch.stack(rows) if rows else None, self.first)
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """A prompt for all encoders of a family, with places for rows; rows may differ from call to call."""
+class SplicedPrompt:
+    """A prompt for all encoders of a family, with its learned rows."""
 
-    lines: Mapping[str, Line]
+    inputs: Mapping[str, SplicedInput]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedPrompt:
+    """A prompt for all encoders of a family, with positions reserved for rows; reusable with changing rows."""
+
+    inputs: Mapping[str, EncoderInput]
 
     def splice(self, vectors: Mapping[str, Mapping[str, Tensor]]) -> SplicedPrompt:
         """The prompt with these rows.
 
         Args:
-            vectors: by concept, by encoder: rows `(n, d)`.
+            vectors: rows `(n, d)` by concept, then by encoder.
         """
-        return SplicedPrompt({name: _spliced(line, name, vectors) for name, line in self.lines.items()})
+        return SplicedPrompt({name: tokens.splice(name, vectors) for name, tokens in self.inputs.items()})
 
 
-def _spliced(line: Line, encoder: str, vectors: Mapping[str, Mapping[str, Tensor]]) -> SplicedLine:
-    rows = [vectors[place.concept][encoder][place.index] for place in line.places]
-    positions = tuple(place.position for place in line.places)
-    return SplicedLine(line.ids, positions, torch.stack(rows) if rows else None, line.first)
-
-
-def lay_out(
+def tokenize(
     pieces: Iterable[Text | Trigger],
     encoders: Mapping[str, TextEncoder],
-    concepts: Mapping[str, StandIn],
+    concepts: Mapping[str, Placeholder],
     *,
     negative: bool = False,
-) -> Layout:
-    """A parsed prompt as the encoders read it.
+) -> TokenizedPrompt:
+    """Tokenize a parsed prompt for every encoder.
 
     Args:
-        pieces: words and concepts in order, as `dti.spec.parse_prompt` gives them.
-        encoders: of the family, by name.
-        concepts: by name, what keeps their places.
-        negative: whether guidance leads away from it.
+        pieces: words and triggers in order, from `dti.spec.prompts.parse_prompt`.
+        encoders: the family's encoders by name.
+        concepts: placeholders by concept name.
+        negative: whether to use the encoders' negative frames.
 
     Raises:
-        UnknownTriggerError: the prompt names a concept that is not among these.
+        UnknownTriggerError: the prompt names a concept without a placeholder.
         PromptTooLongError: the tokens do not fit an encoder.
     """
-    parts = tuple(pieces)
-    for part in parts:
-        if isinstance(part, Trigger) and part.name not in concepts:
-            raise UnknownTriggerError(part.name)
-    return Layout(
+    pieces = tuple(pieces)
+    for piece in pieces:
+        if isinstance(piece, Trigger) and piece.name not in concepts:
+            raise UnknownTriggerError(piece.name)
+    return TokenizedPrompt(
         {
-            name: _line(parts, encoder, encoder.negative_frame if negative else encoder.frame, concepts)
+            name: _tokenize(pieces, encoder, encoder.negative_frame if negative else encoder.frame, concepts)
             for name, encoder in encoders.items()
         }
     )
 
 
-def _line(parts: Sequence[Text | Trigger], encoder: TextEncoder, frame: Frame, concepts: Mapping[str, StandIn]) -> Line:
-    ids, places = list(frame.begin), list[Place]()
-    for part in led(parts, frame.lead):
-        if isinstance(part, Text):
-            ids += encoder.text_ids(part.words)
+def _tokenize(
+    pieces: Sequence[Text | Trigger], encoder: TextEncoder, frame: PromptFrame, concepts: Mapping[str, Placeholder]
+) -> EncoderInput:
+    ids, reserved = list(frame.begin), list[ConceptPosition]()
+    for piece in with_lead(pieces, frame.lead):
+        if isinstance(piece, Text):
+            ids += encoder.text_ids(piece.words)
             continue
-        stand_ins = _stand_ins(concepts[part.name], encoder)
-        places += [Place(len(ids) + index, part.name, index) for index in range(len(stand_ins))]
-        ids += stand_ins
+        # Placeholders are ordinary words, with ids below the end token's: an encoder that locates the end of the
+        # prompt as its largest id (CLIP with eos_token_id 2 in its configuration) still pools at the right position.
+        placeholder = concepts[piece.name]
+        tokens = class_ids(encoder, placeholder.class_word, placeholder.counts[encoder.name])
+        reserved += [ConceptPosition(len(ids) + index, piece.name, index) for index in range(len(tokens))]
+        ids += tokens
     ids += frame.end
     if len(ids) > frame.limit:
         raise PromptTooLongError(encoder.name, len(ids), frame.limit)
     ids += [frame.padding] * (frame.limit - len(ids))
-    return Line(tuple(ids), tuple(places), len(frame.begin))
-
-
-def _stand_ins(concept: StandIn, encoder: TextEncoder) -> list[int]:
-    """The class word's tokens, over again until every vector has one.
-
-    They are ordinary words below the end token, so that an encoder that looks for the largest id to find the end of the
-    prompt (CLIP does, where its configuration says that the end token is 2) still finds it.
-    """
-    ids = encoder.word_ids(concept.class_word)
-    if not ids:
-        raise InvalidSettingError(
-            "class_word", f"{concept.class_word!r} has no tokens in {encoder.name}. Use a plain word."
-        )
-    return [ids[index % len(ids)] for index in range(concept.counts[encoder.name])]
+    return EncoderInput(tuple(ids), tuple(reserved), len(frame.begin))
 
 
 @contextmanager
-def spliced(look_up: nn.Module, lines: Sequence[SplicedLine], scale: float = 1.0) -> Iterator[Tensor]:
-    """Let a look-up of these lines give the learned rows at their positions; afterwards it is as it was.
+def spliced(embedding: nn.Module, inputs: Sequence[SplicedInput], scale: float = 1.0) -> Iterator[Tensor]:
+    """Replace an embedding layer's output by learned rows at their positions, within the context.
 
     Args:
-        look_up: the encoder's input embedding, which gives rows `(b, tokens, d)`.
-        lines: the batch, all of one length.
-        scale: by which the look-up multiplies what it finds; rows are as its table would hold them.
+        embedding: the encoder's input embedding layer, with outputs `(b, tokens, d)`.
+        inputs: the batch, all of equal length.
+        scale: factor that the layer applies to its table's rows; the learned rows are given unscaled.
 
     Yields:
-        The ids `(b, tokens)` to look up, on the look-up's device.
+        Token ids `(b, tokens)` to look up, on the layer's device.
     """
-    device = next(look_up.parameters()).device
-    ids = torch.tensor([line.ids for line in lines], device=device)
-    rows = [line.rows for line in lines if line.rows is not None]
+    device = next(embedding.parameters()).device
+    ids = torch.tensor([tokens.ids for tokens in inputs], device=device)
+    rows = [tokens.rows for tokens in inputs if tokens.rows is not None]
     if not rows:
         yield ids
         return
-    places = [(i, position) for i, line in enumerate(lines) for position in line.positions]
-    at = torch.tensor(places, device=device).unbind(dim=1)
+    indices = [(i, position) for i, tokens in enumerate(inputs) for position in tokens.positions]
+    target = torch.tensor(indices, device=device).unbind(dim=1)
     learned = torch.cat(rows).to(device)
 
-    def write(_module: nn.Module, _inputs: object, found: Tensor) -> Tensor:
-        return found.index_put(at, learned.to(found.dtype) * found.new_tensor(scale))
+    # A forward hook instead of a resized table: it is differentiable in the rows, leaves the frozen weights and the
+    # tokenizer untouched, and lets every prompt of a batch carry its own concepts. `index_put` (not in place) keeps
+    # the layer's output usable for autograd; the rows are cast last, so float32 survives up to the model's dtype.
+    def write(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
+        return output.index_put(target, learned.to(output.dtype) * output.new_tensor(scale))
 
-    hook = look_up.register_forward_hook(write)
+    hook = embedding.register_forward_hook(write)
     try:
         yield ids
     finally:

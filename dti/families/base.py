@@ -1,7 +1,6 @@
-"""What a model family is to the engines: prompts to conditioning, pictures to latents and back, a loss, a prediction.
+"""Interface of a model family: conditioning, latents, denoising loss and prediction. Also selects device and dtype.
 
-Owns that border and the choice of device and dtype. Noise prediction, v-prediction or flow matching are each family's
-secret; no family knows how rows are learned or how pictures are queued.
+Noise prediction, v prediction or flow matching is internal to each family; no family depends on methods or queues.
 """
 
 from abc import ABC, abstractmethod
@@ -16,42 +15,44 @@ from tokenizers import Tokenizer
 from torch import Generator, Tensor, nn
 
 from dti.embeddings.embedding import Embedding
+from dti.encoders import TextEncoder, vocabulary_norm
 from dti.errors import InvalidSettingError
-from dti.methods.base import magnitude_of
 from dti.pictures import View
-from dti.samplers import Schedule
+from dti.samplers import DenoisingSchedule
 from dti.spec.registry import FAMILIES
-from dti.tokens import SplicedPrompt, TextEncoder
+from dti.tokens import SplicedPrompt
 
 LOSS_SCALE = 2.0**12
-"""Multiplies a loss before the way back and divides the gradients after it: float16 would lose the small ones; for
-wider types a power of two changes no bit."""
+"""Factor of the loss before the backward pass, divided out of the gradients after it.
+
+In float16 small gradients would underflow to zero. For wider types the factor changes no bit, because it is a power of
+two; so it is applied always, and results do not depend on the device's dtype policy."""
 
 _PORTABLE_TOKENS = 2**16
-"""Of a tokenizer that others may have: CLIP's has 49,408."""
+"""Largest vocabulary of a tokenizer that is published in the model card; CLIP's has 49,408 tokens."""
 
 Conditioning = Mapping[str, Tensor]
-"""What the denoiser reads of prompts. Every tensor is batch-first, so that prompts of strangers can be put together."""
+"""The denoiser's inputs from prompts. All tensors are batch-first, so independent prompts can be concatenated."""
 
 
 @dataclass(frozen=True, slots=True)
 class LatentDistribution:
-    """What an autoencoder makes of pictures, scaled as the denoiser knows it.
+    """Distribution of pictures' latents, scaled for the denoiser.
 
     Attributes:
         mean: `(b, c, h, w)`, float32.
-        std: the posterior's width, of the same shape; None where the autoencoder gives single points.
+        std: standard deviation of the posterior, same shape; None for an autoencoder with point codes.
     """
 
     mean: Tensor
     std: Tensor | None
 
     def __getitem__(self, rows: slice) -> "LatentDistribution":
-        """Some of the pictures."""
+        """A slice of the pictures."""
         return LatentDistribution(self.mean[rows], None if self.std is None else self.std[rows])
 
     def sample(self, generator: Generator) -> Tensor:
-        """Latents `(b, c, h, w)`; the noise is drawn on the CPU, so that it is the same for every device."""
+        """Latents `(b, c, h, w)`; noise is drawn on the CPU, so it does not depend on the device."""
         if self.std is None:
             return self.mean
         noise = torch.randn(self.mean.shape, generator=generator)
@@ -59,16 +60,16 @@ class LatentDistribution:
 
 
 class Family(ABC):
-    """A loaded, frozen model: nothing here changes it, and learned rows live outside of it.
+    """A loaded, frozen model. Learned rows are passed in and never stored in it.
 
     Attributes:
-        name: the family, as `FAMILIES` lists it.
-        device: where it runs.
-        dtype: of the denoiser and the text encoders.
-        fingerprint: says which weights these are: learned rows belong to one fingerprint.
-        encoders: the text encoders by the name that diffusers gives them.
-        default_size_px: the side of a picture as the model was trained.
-        size_multiple_px: widths and heights are multiples of it.
+        name: its name in `FAMILIES`.
+        device: device of the denoiser.
+        dtype: dtype of the denoiser and the text encoders.
+        fingerprint: identifies the weights; learned rows belong to one fingerprint.
+        encoders: text encoders by their names in diffusers.
+        default_size_px: side of the pictures that the model was trained on.
+        size_multiple_px: widths and heights must be multiples of it.
     """
 
     name: ClassVar[str]
@@ -84,97 +85,96 @@ class Family(ABC):
     def load(
         cls, source: str | Path, *, device: torch.device, dtype: torch.dtype | None = None, offload: bool = False
     ) -> Self:
-        """A checkpoint of this family, frozen and on the device.
+        """Load a checkpoint of this family, frozen.
 
         Args:
-            source: a folder in the diffusers layout, or the id of one on the Hugging Face Hub.
-            device: where it runs.
-            dtype: of the denoiser and the text encoders; None for the device's best.
-            offload: whether text encoders and autoencoder come to the device only while they work.
+            source: a folder in the diffusers layout, or a Hugging Face Hub id.
+            device: device of the denoiser.
+            dtype: dtype of the denoiser and the text encoders; None for the device's best.
+            offload: whether text encoders and autoencoder are on the device only while in use.
 
         Raises:
-            ModelUnavailableError: what is missing, or why it is no model of this family.
+            ModelUnavailableError: files are missing, or the checkpoint is of another family.
         """
 
     @property
     @abstractmethod
     def networks(self) -> Sequence[nn.Module]:
-        """Every network of the model: text encoders, denoiser, autoencoder. All of them stay as they were loaded."""
+        """Text encoders, denoiser and autoencoder; all of them stay as loaded."""
 
     @abstractmethod
     def condition(self, prompts: Sequence[SplicedPrompt], views: Sequence[View]) -> Conditioning:
-        """What the denoiser reads of these prompts, differentiable in the spliced rows.
+        """The denoiser's inputs for these prompts, differentiable in the spliced rows.
 
         Args:
-            prompts: b of them.
-            views: per prompt, which part of a picture is to be seen; for models that were trained to be told.
+            prompts: b prompts.
+            views: b views, for models with size and crop conditioning.
         """
 
     @abstractmethod
     def encode(self, pixels: Tensor) -> LatentDistribution:
-        """The latents of pictures `(b, 3, h, w)` with values in -1 … 1; no gradients."""
+        """Latents of pictures `(b, 3, h, w)` in -1 … 1; without gradients."""
 
     @abstractmethod
     def decode(self, latents: Tensor) -> list[Image.Image]:
-        """The pictures of latents `(b, c, h, w)`, a few at a time; no gradients."""
+        """Pictures of latents `(b, c, h, w)`; without gradients."""
 
     @abstractmethod
     def latent_shape(self, width_px: int, height_px: int) -> tuple[int, int, int]:
-        """The shape `(c, h, w)` of one picture's latents."""
+        """Shape `(c, h, w)` of one picture's latents."""
 
     @abstractmethod
     def loss(
         self, latents: Tensor, weights: Tensor, conditioning: Conditioning, generators: Sequence[Generator]
     ) -> Tensor:
-        """How badly the denoiser restores these latents from random noise at random times.
+        """Denoising loss at random times and noise.
 
         Args:
             latents: `(b, c, h, w)`.
-            weights: `(b, 1, h, w)`, how much each place counts, compared with the others of its picture.
-            conditioning: of b prompts.
-            generators: b of them, on the CPU; each picture's time and noise come from its own, in this order, so that
-                nobody's draws depend on the company.
+            weights: `(b, 1, h, w)`, relative weight of each latent position within its picture.
+            conditioning: inputs for b prompts.
+            generators: b CPU generators. Each picture's time and noise are drawn from its own, in this order, so that
+                draws do not depend on the rest of the batch.
 
         Returns:
-            One weighted mean squared error per picture, `(b,)` float32; see `mean_squared`.
+            Weighted mean squared error per picture, `(b,)` float32; see `mean_squared`.
         """
 
     @abstractmethod
     def predict(self, latents: Tensor, times: Tensor, conditioning: Conditioning) -> Tensor:
-        """The denoiser's raw output for latents `(b, c, h, w)`, each at its own time `(b,)`, in float32."""
+        """The denoiser's raw output for latents `(b, c, h, w)` at times `(b,)`, in float32."""
 
     @abstractmethod
-    def schedule(self, scheduler: str, steps: int, *, width: int, height: int) -> Schedule:
-        """Times and coefficients with which a picture is denoised.
+    def schedule(self, scheduler: str, steps: int, *, width: int, height: int) -> DenoisingSchedule:
+        """Timesteps and coefficients for denoising a picture.
 
         Args:
             scheduler: one of `schedulers`.
-            steps: how many.
-            width: of the picture in pixels; some models noise large pictures more.
-            height: likewise.
+            steps: number of denoising steps.
+            width: picture width in pixels; some models shift noise levels by size.
+            height: picture height in pixels.
 
         Raises:
-            UnknownSchedulerError: the family has no such scheduler.
+            UnknownSchedulerError: the family has no such sampler.
         """
 
     def guidance(self, scale: float) -> float:
-        """What multiplies the difference between a prompt and its negative one, for a guidance scale that was asked.
+        """Factor s of "negative + s (prompt - negative)" for a requested guidance scale; 1 disables guidance.
 
-        Returns:
-            The factor s of "negative + s (prompt - negative)"; 1 where the negative prompt plays no part.
+        Source: Ho and Salimans, "Classifier-Free Diffusion Guidance", arXiv 2207.12598, equation 6 with s = 1 + w.
         """
         return scale
 
     @property
     def schedulers(self) -> tuple[str, ...]:
-        """The samplers that `schedule` knows."""
+        """Samplers supported by `schedule`."""
         return FAMILIES[self.name].schedulers
 
     def check_size(self, *, width: int, height: int) -> None:
-        """Refuse a picture size that latents cannot have.
+        """Refuse a picture size that latents cannot represent.
 
         Raises:
-            InvalidSettingError: the side that is no multiple of `size_multiple_px`.
+            InvalidSettingError: a side is no multiple of `size_multiple_px`.
         """
         for side, size_px in (("width", width), ("height", height)):
             if size_px % self.size_multiple_px:
@@ -182,19 +182,19 @@ class Family(ABC):
                 raise InvalidSettingError(side, f"{size_px} is no multiple of {multiple}, as this model needs.")
 
     def check_fits(self, embedding: Embedding) -> None:
-        """Refuse rows that were not learned on this model.
+        """Refuse rows that were learned on another model.
 
         Raises:
-            EmbeddingMismatchError: what differs.
+            EmbeddingMismatchError: family, encoders, widths or fingerprint differ.
         """
         widths = {name: encoder.width for name, encoder in self.encoders.items()}
         embedding.check_fits(family=self.name, fingerprint=self.fingerprint, widths=widths)
 
     def card(self) -> dict[str, object]:
-        """What a service without this model must know of it to check prompts and rows, as JSON values.
+        """Model facts for checking prompts and rows without the model, as JSON values.
 
-        The tokenizer of a language model stays here: tens of megabytes as text, and seconds and hundreds of megabytes
-        for whoever reads it, only to tell a prompt of several hundred words a little earlier that it is too long.
+        A language model's tokenizer is omitted: tens of megabytes of JSON, and seconds and hundreds of megabytes to
+        parse, only to refuse an overlong prompt slightly earlier.
         """
         return {
             "fingerprint": self.fingerprint,
@@ -204,7 +204,7 @@ class Family(ABC):
                     "token_limit": encoder.frame.limit,
                     "frame_tokens": len(encoder.frame.begin) + len(encoder.frame.end),
                     "lead": encoder.frame.lead,
-                    "magnitude": magnitude_of(encoder.vocabulary, "mean"),
+                    "magnitude": vocabulary_norm(encoder.vocabulary, "mean"),
                     "zero_rows": (~encoder.vocabulary.any(dim=-1)).nonzero().flatten().tolist(),
                     "tokenizer": _portable(encoder.tokenizer),
                 }
@@ -214,12 +214,12 @@ class Family(ABC):
 
 
 def _portable(tokenizer: Tokenizer) -> str | None:
-    """A tokenizer as the `tokenizers` library reads it; None for a large one."""
+    """Serialised tokenizer for the `tokenizers` library; None for a large vocabulary."""
     return tokenizer.to_str() if tokenizer.get_vocab_size() <= _PORTABLE_TOKENS else None
 
 
 def mean_squared(error: Tensor, weights: Tensor) -> Tensor:
-    """The weighted mean of an error's squares, per picture.
+    """Weighted mean squared error per picture.
 
     Args:
         error: `(b, c, h, w)`.
@@ -229,16 +229,16 @@ def mean_squared(error: Tensor, weights: Tensor) -> Tensor:
 
 
 def choose_device(wanted: str) -> torch.device:
-    """A device by name; "auto" is the GPU where there is one."""
+    """Device by name; "auto" selects the GPU if present."""
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(wanted)
 
 
 def best_dtype(device: torch.device) -> torch.dtype:
-    """The dtype in which a device runs frozen weights fastest without loss that shows.
+    """Fastest dtype of a device for frozen weights without visible loss of quality.
 
-    A CPU without bf16 units multiplies bf16 matrices hundreds of times slower than float32, so CPUs get float32.
+    CPUs get float32: without bf16 units they multiply bf16 matrices hundreds of times slower.
     """
     if device.type != "cuda":
         return torch.float32

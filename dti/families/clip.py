@@ -1,7 +1,4 @@
-"""The CLIP text encoder, as several families carry one: its tokenizer, its table, and prompts through it.
-
-Owns how CLIP frames words and what its outputs are called. It knows no denoiser.
-"""
+"""CLIP text encoder of Stable Diffusion and SDXL: tokenizer, framing and outputs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,117 +10,114 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from dti.encoders import PromptFrame
 from dti.errors import ModelUnavailableError
-from dti.families.offload import Part, Place
+from dti.families.offload import OffloadedModule, Placement
 from dti.families.sources import load_part
-from dti.tokens import Frame, SplicedLine, spliced
+from dti.tokens import SplicedInput, spliced
 
 TEXT_MODELS: Mapping[str, Any] = {
     "CLIPTextModel": CLIPTextModel,
     "CLIPTextModelWithProjection": CLIPTextModelWithProjection,
 }
-"""The kinds of text model: without and with a projection of the pooled vector."""
+"""Supported text models: without and with a projection of the pooled vector."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What an encoder makes of b prompts.
+class ClipOutput:
+    """Outputs for b prompts.
 
     Attributes:
         last: hidden states `(b, tokens, d)` after the last layer, normalised.
-        penultimate: those before the last layer, as they are.
-        vector: of the end of each prompt, `(b, p)`; projected where the model has a projection.
+        penultimate: hidden states before the last layer, not normalised.
+        pooled: vector at the end of each prompt, `(b, p)`; projected where the model has a projection.
     """
 
     last: Tensor
     penultimate: Tensor
-    vector: Tensor
+    pooled: Tensor
 
 
 class ClipTextEncoder:
-    """A frozen CLIP text model and its tokenizer.
+    """A frozen CLIP text model and its tokenizer; see `dti.encoders.TextEncoder`.
 
     Attributes:
-        name: as diffusers calls it.
-        frame: what stands around the words.
-        negative_frame: the same.
-        tokenizer: of the words, without padding and truncation.
-        vocabulary: the frozen input table `(V, d)`, where the model is while it does not work.
+        vocabulary: frozen input embedding table `(V, d)`, on the host while the model is offloaded.
         network: the text model.
     """
 
-    def __init__(self, name: str, part: Part, tokenizer: Tokenizer, frame: Frame) -> None:
+    def __init__(self, name: str, module: OffloadedModule, tokenizer: Tokenizer, frame: PromptFrame) -> None:
         self.name = name
         self.frame = self.negative_frame = frame
         self.tokenizer = tokenizer
-        self.vocabulary: Tensor = part.model.get_input_embeddings().weight.detach()
-        self.network: nn.Module = part.model
-        self._part = part
+        self.vocabulary: Tensor = module.model.get_input_embeddings().weight.detach()
+        self.network: nn.Module = module.model
+        self._module = module
 
     @classmethod
     def load(
-        cls, folder: Path, name: str, tokenizer: str, *, kind: str, place: Place, dtype: torch.dtype
+        cls, folder: Path, name: str, tokenizer: str, *, kind: str, placement: Placement, dtype: torch.dtype
     ) -> "ClipTextEncoder":
-        """The encoder of a checkpoint.
+        """Load an encoder of a checkpoint.
 
         Args:
             folder: the checkpoint.
-            name: of the encoder's folder in it.
-            tokenizer: of the tokenizer's.
-            kind: one of `TEXT_MODELS`.
-            place: where it computes.
-            dtype: of its weights.
+            name: folder of the encoder in it.
+            tokenizer: folder of the tokenizer in it.
+            kind: a name of `TEXT_MODELS`.
+            placement: where it computes.
+            dtype: dtype of its weights.
 
         Raises:
-            ModelUnavailableError: what is missing.
+            ModelUnavailableError: files are missing or damaged, or tokenizer and encoder differ in their vocabularies.
         """
         model = load_part(TEXT_MODELS[kind], folder, name, dtype=dtype)
         words, frame = _read_tokenizer(folder / tokenizer, model.config.max_position_embeddings)
         if len(model.get_input_embeddings().weight) <= max(*frame.begin, *frame.end, frame.padding):
             raise ModelUnavailableError(f"{folder}: {tokenizer} and {name} do not belong together.")
-        return cls(name, Part(model, place), words, frame)
+        return cls(name, OffloadedModule(model, placement), words, frame)
 
     @property
     def width(self) -> int:
-        """Numbers a row."""
+        """Components of a row."""
         return self.vocabulary.shape[1]
 
     def word_ids(self, text: str) -> list[int]:
-        """The tokens of a text, without begin and end.
+        """Tokens of a text, without begin and end tokens wherever they come from.
 
-        Begin and end are left out wherever they come from, a user's "<|endoftext|>" or a character that the tokenizer
-        does not know and reads as the end: the prompt's own end would no longer be the first.
+        A user's "<|endoftext|>", or a character that the tokenizer maps to the end token, would otherwise move the end
+        of the prompt, where CLIP pools.
         """
         special = {*self.frame.begin, *self.frame.end}
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
         return [token for token in ids if token not in special]
 
     def text_ids(self, text: str) -> list[int]:
-        """The same: white space is no part of a token here."""
+        """As `word_ids`: CLIP's tokens do not include white space."""
         return self.word_ids(text)
 
-    def read(self, lines: Sequence[SplicedLine]) -> Reading:
-        """What the encoder makes of these prompts, differentiable in their rows.
+    def read(self, inputs: Sequence[SplicedInput]) -> ClipOutput:
+        """Outputs for these prompts, differentiable in their rows.
 
-        The vector of a prompt is found at its end token, or at its largest id where the configuration says so:
-        stand-ins are words below it, so that both mean the same place.
+        The pooled vector is taken at the end token, or at the largest id where the configuration says so; placeholder
+        ids lie below the end token's, so both are the same position.
         """
-        with self._part.at_work() as model, spliced(model.get_input_embeddings(), lines) as ids:
+        with self._module.on_device() as model, spliced(model.get_input_embeddings(), inputs) as ids:
             output = model(ids, output_hidden_states=True)
-        vector = output.text_embeds if "text_embeds" in output else output.pooler_output
-        return Reading(output.last_hidden_state, output.hidden_states[-2], vector)
+        pooled = output.text_embeds if "text_embeds" in output else output.pooler_output
+        return ClipOutput(output.last_hidden_state, output.hidden_states[-2], pooled)
 
     def output(self, ids: Sequence[int]) -> Tensor:
-        """The last hidden state `(len(ids), d)` at these tokens, between begin and end."""
+        """Last hidden states `(len(ids), d)` at these tokens, encoded between begin and end."""
         framed = (*self.frame.begin, *ids, *self.frame.end)
         padded = framed + (self.frame.padding,) * (self.frame.limit - len(framed))
         with torch.no_grad():
-            hidden = self.read([SplicedLine(padded, (), None, len(self.frame.begin))]).last
+            hidden = self.read([SplicedInput(padded, (), None, len(self.frame.begin))]).last
         return hidden[0, len(self.frame.begin) :][: len(ids)]
 
 
-def _read_tokenizer(folder: Path, positions: int) -> tuple[Tokenizer, Frame]:
-    """The words' tokenizer, apart from the library's own object, and what it puts around them."""
+def _read_tokenizer(folder: Path, positions: int) -> tuple[Tokenizer, PromptFrame]:
+    """A copy of the library's tokenizer without padding and truncation, and the prompt frame."""
     try:
         vendor = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -132,4 +126,4 @@ def _read_tokenizer(folder: Path, positions: int) -> tuple[Tokenizer, Frame]:
     tokenizer.no_padding()
     tokenizer.no_truncation()
     limit = min(vendor.model_max_length, positions)
-    return tokenizer, Frame((vendor.bos_token_id,), (vendor.eos_token_id,), vendor.pad_token_id, limit)
+    return tokenizer, PromptFrame((vendor.bos_token_id,), (vendor.eos_token_id,), vendor.pad_token_id, limit)

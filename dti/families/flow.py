@@ -1,8 +1,4 @@
-"""Flow matching, as several families are trained: the straight way from a picture to noise.
-
-Owns how much noise a picture of a training gets, and what the denoiser should say of it. It knows no denoiser, and no
-sampler: `dti.samplers` walks the way back.
-"""
+"""Flow-matching loss: noise levels during training and the velocity target. `dti.samplers` owns sampling."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,17 +9,17 @@ from torch import Generator, Tensor
 from dti.families.base import Conditioning, mean_squared
 
 _TIMES = 1000
-"""What such denoisers are told is the noise level on this scale."""
+"""Timestep that the denoiser receives at full noise."""
 
 
 @dataclass(frozen=True, slots=True)
 class NoiseLevels:
-    """How noisy the pictures of a training are: logit-normal, then shifted towards noise as the checkpoint was trained.
+    """Distribution of noise levels during training: logit-normal, then shifted towards noise.
 
     Attributes:
-        shift: 1 for none; more for larger pictures.
-        mean: of the logit.
-        std: of the logit.
+        shift: 1 for none; larger for higher resolutions.
+        mean: mean of the logit.
+        std: standard deviation of the logit.
 
     Source: Esser et al., "Scaling Rectified Flow Transformers", arXiv 2403.03206, section 3.1 and equation 23.
     """
@@ -33,13 +29,13 @@ class NoiseLevels:
     std: float = 1.0
 
     def draw(self, generator: Generator) -> Tensor:
-        """A share of noise between 0 and 1."""
+        """A noise share between 0 and 1."""
         level = torch.sigmoid(self.mean + self.std * torch.randn((), generator=generator))
         return self.shift * level / (1 + (self.shift - 1) * level)
 
 
 Predict = Callable[[Tensor, Tensor, Conditioning], Tensor]
-"""A denoiser as `Family.predict` gives it: latents, times in 0 … 1000 and conditioning to noise minus picture."""
+"""Signature of `Family.predict`: latents, times in 0 … 1000 and conditioning to noise minus picture."""
 
 
 def flow_loss(
@@ -51,18 +47,18 @@ def flow_loss(
     generators: Sequence[Generator],
     levels: NoiseLevels,
 ) -> Tensor:
-    """The squared error of the predicted direction from picture to noise.
+    """Squared error of the predicted velocity, noise minus picture.
 
     Args:
         predict: the denoiser.
         latents: see `Family.loss`, as for the following three.
-        weights: per place.
-        conditioning: of the prompts.
-        generators: one a picture.
-        levels: how noisy the pictures are.
+        weights: per latent position.
+        conditioning: inputs for the prompts.
+        generators: one per picture.
+        levels: distribution of noise levels.
 
     Returns:
-        One weighted mean squared error per picture.
+        Weighted mean squared error per picture.
 
     Source: Liu et al., "Flow Straight and Fast", arXiv 2209.03003, equation 1, with time running towards noise.
     """

@@ -1,7 +1,4 @@
-"""What a language model's tokenizer and a pipeline put around the words of a prompt.
-
-Owns begin, end and padding, instructions before a prompt and chat templates around it. It knows no model.
-"""
+"""Prompt frames of language-model encoders: begin, end, padding, instructions and chat templates."""
 
 from pathlib import Path
 from typing import Any
@@ -9,28 +6,28 @@ from typing import Any
 from tokenizers import Tokenizer, normalizers
 from transformers import PreTrainedTokenizerBase
 
+from dti.encoders import PromptFrame
 from dti.errors import ModelUnavailableError
-from dti.tokens import Frame
 
 _MESSAGE = "\N{OBJECT REPLACEMENT CHARACTER}"
-"""Stands for a prompt while a chat template is read; no template holds it."""
+"""Marks the prompt's position in a rendered chat template; no template contains it."""
 
 
 def read_tokenizer(folder: Path, kind: Any) -> PreTrainedTokenizerBase:  # noqa: ANN401 - transformers' classes have no common type
-    """The library's own tokenizer of a folder.
+    """Load a transformers tokenizer.
 
     Args:
-        folder: the tokenizer's.
+        folder: folder of the tokenizer.
         kind: its class.
 
     Raises:
-        ModelUnavailableError: it cannot be read, or has no token to fill prompts up with.
+        ModelUnavailableError: it cannot be read, or has no padding token.
     """
     try:
         tokenizer: PreTrainedTokenizerBase = kind.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ModelUnavailableError(f"{folder} holds no {kind.__name__} that can be read: {error}") from error
-    # An empty folder makes a tokenizer too, one without words.
+    # transformers makes a tokenizer of an empty folder, too: one without words.
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
         raise ModelUnavailableError(f"{folder} holds no {kind.__name__} that can be read: it has no words.")
     if tokenizer.pad_token_id is None:
@@ -38,17 +35,17 @@ def read_tokenizer(folder: Path, kind: Any) -> PreTrainedTokenizerBase:  # noqa:
     return tokenizer
 
 
-def frame(tokenizer: PreTrainedTokenizerBase, limit: int, before: str = "", after: str = "") -> Frame:
-    """What stands around the words of a prompt.
+def frame(tokenizer: PreTrainedTokenizerBase, limit: int, before: str = "", after: str = "") -> PromptFrame:
+    """Prompt frame from the texts that a pipeline puts around the words.
 
     Args:
-        tokenizer: as `read_tokenizer` gives it.
-        limit: tokens of a prompt in all.
-        before: what the pipeline writes before it. A space at its end goes into the first word's token.
-        after: what it writes after it.
+        tokenizer: from `read_tokenizer`.
+        limit: maximum number of tokens.
+        before: text before the words. A trailing space is merged into the first word's token.
+        after: text after the words.
     """
     lead = " " if before.endswith(" ") else ""
-    return Frame(
+    return PromptFrame(
         begin=tuple(tokenizer.encode(before.removesuffix(lead))),
         end=tuple(tokenizer.encode(after, add_special_tokens=False)),
         padding=tokenizer.pad_token_id,
@@ -58,14 +55,14 @@ def frame(tokenizer: PreTrainedTokenizerBase, limit: int, before: str = "", afte
 
 
 def chat(tokenizer: PreTrainedTokenizerBase, **options: bool) -> tuple[str, str]:
-    """What a tokenizer's chat template writes before and after a user's only message, up to the answer.
+    """Texts before and after a user's only message in the chat template, the assistant's opening included.
 
     Args:
-        tokenizer: as `read_tokenizer` gives it.
-        options: of the template.
+        tokenizer: from `read_tokenizer`.
+        options: options of the template.
 
     Raises:
-        ModelUnavailableError: it has no chat template.
+        ModelUnavailableError: the tokenizer has no chat template.
     """
     message = [{"role": "user", "content": _MESSAGE}]
     try:
@@ -77,11 +74,11 @@ def chat(tokenizer: PreTrainedTokenizerBase, **options: bool) -> tuple[str, str]
 
 
 def words_tokenizer(tokenizer: PreTrainedTokenizerBase, *, lower_case: bool) -> Tokenizer:
-    """The words' tokenizer, apart from the library's own object, without padding and truncation.
+    """A copy of the library's tokenizer without padding and truncation.
 
     Args:
-        tokenizer: as `read_tokenizer` gives it.
-        lower_case: whether all letters become small ones.
+        tokenizer: from `read_tokenizer`.
+        lower_case: whether to lower-case all text.
     """
     words = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     words.no_padding()

@@ -1,7 +1,6 @@
-"""A decoder language model as a text encoder: its tokenizer, its table, and prompts through it.
+"""Decoder language model as a text encoder: tokenization inside a sentence and hidden states of selected layers.
 
-Owns how words are spelled inside of a sentence, and what the layers make of a prompt. What stands around the words is
-`dti.families.framing`'s. It knows no denoiser, nor which layers one reads.
+`dti.families.framing` owns the tokens around the words; the families select the layers.
 """
 
 import copy
@@ -16,20 +15,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
+from dti.encoders import PromptFrame
 from dti.errors import ModelUnavailableError
 from dti.families.framing import words_tokenizer
-from dti.families.offload import Part, Place
+from dti.families.offload import OffloadedModule, Placement
 from dti.families.sources import load_part
-from dti.tokens import Frame, SplicedLine, spliced
+from dti.tokens import SplicedInput, spliced
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What a language model makes of prompts.
+class LanguageModelOutput:
+    """Hidden states of prompts.
 
     Attributes:
-        states: hidden states `(b, layers, tokens, d)`.
-        mask: `(b, tokens)`, true where a prompt has a token, false where it is filled up.
+        states: `(b, layers, tokens, d)`.
+        mask: `(b, tokens)`, false at padding.
     """
 
     states: Tensor
@@ -37,51 +37,53 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class _Beginning:
-    """What the tokens before the words leave behind. They see nothing of the words, and are the same for every prompt.
+class _Prefix:
+    """Cached computation of the tokens before the words, equal for all prompts under causal attention.
 
     Attributes:
         states: hidden states of all layers, `(1, layers, tokens, d)`.
-        cache: their keys and values.
+        cache: keys and values.
     """
 
     states: Tensor
     cache: DynamicCache
 
-    def cache_of(self, prompts: int) -> DynamicCache:
-        """A copy to go on from, for so many prompts."""
+    def cache_for(self, prompts: int) -> DynamicCache:
+        """A copy of the key-value cache, repeated for a batch of prompts."""
         cache = copy.deepcopy(self.cache)
         cache.batch_repeat_interleave(prompts)
         return cache
 
 
 class LanguageModel:
-    """A frozen decoder language model and its tokenizer.
+    """A frozen decoder language model and its tokenizer; see `dti.encoders.TextEncoder`.
 
     Attributes:
-        name: as diffusers calls it.
-        frame: what stands around the words of a prompt.
-        negative_frame: what stands around those of a prompt that guidance leads away from.
-        tokenizer: of the words, without padding and truncation.
-        vocabulary: the frozen input table `(V, d)`, where the model is while it does not work.
-        depth: layers.
+        vocabulary: frozen input embedding table `(V, d)`, on the host while the model is offloaded.
+        depth: number of layers.
         network: the model.
     """
 
     def __init__(
-        self, name: str, part: Part, tokenizer: Tokenizer, *, frame: Frame, negative_frame: Frame | None = None
+        self,
+        name: str,
+        module: OffloadedModule,
+        tokenizer: Tokenizer,
+        *,
+        frame: PromptFrame,
+        negative_frame: PromptFrame | None = None,
     ) -> None:
         self.name = name
         self.frame = frame
         self.negative_frame = negative_frame or frame
         self.tokenizer = tokenizer
-        self.vocabulary: Tensor = part.model.get_input_embeddings().weight.detach()
-        self.depth: int = part.model.config.num_hidden_layers
-        self.network: nn.Module = part.model
-        self._part = part
+        self.vocabulary: Tensor = module.model.get_input_embeddings().weight.detach()
+        self.depth: int = module.model.config.num_hidden_layers
+        self.network: nn.Module = module.model
+        self._module = module
         added = tokenizer.get_added_tokens_decoder()
         self._special = {token for token, content in added.items() if content.special}
-        self._beginnings: dict[tuple[int, ...], _Beginning] = {}
+        self._prefixes: dict[tuple[int, ...], _Prefix] = {}
 
     @classmethod
     def load(
@@ -91,124 +93,127 @@ class LanguageModel:
         tokenizer: PreTrainedTokenizerBase,
         *,
         kind: Any,  # noqa: ANN401 - transformers' classes have no common type
-        frame: Frame,
-        negative_frame: Frame | None = None,
+        frame: PromptFrame,
+        negative_frame: PromptFrame | None = None,
         lower_case: bool = False,
-        place: Place,
+        placement: Placement,
         dtype: torch.dtype,
     ) -> "LanguageModel":
-        """The encoder of a checkpoint.
+        """Load the encoder of a checkpoint.
 
         Args:
             folder: the checkpoint.
-            name: of the encoder's folder in it.
-            tokenizer: as `dti.families.framing.read_tokenizer` gives it.
+            name: folder of the encoder in it.
+            tokenizer: from `dti.families.framing.read_tokenizer`.
             kind: the model's class, without a head.
-            frame: what stands around the words.
-            negative_frame: where it differs.
-            lower_case: whether the pipeline lets the model see small letters only.
-            place: where it computes.
-            dtype: of its weights.
+            frame: tokens around the words.
+            negative_frame: tokens around the words of a negative prompt; None for the same.
+            lower_case: whether the pipeline lower-cases prompts.
+            placement: where it computes.
+            dtype: dtype of its weights.
 
         Raises:
-            ModelUnavailableError: what is missing.
+            ModelUnavailableError: files are missing or damaged, or tokenizer and encoder differ in their vocabularies.
         """
         model = load_part(kind, folder, name, dtype=dtype)
         if len(model.get_input_embeddings().weight) <= max(*frame.begin, *frame.end, frame.padding):
             raise ModelUnavailableError(f"{folder}: its tokenizer and {name} do not belong together.")
         words = words_tokenizer(tokenizer, lower_case=lower_case)
-        return cls(name, Part(model, place), words, frame=frame, negative_frame=negative_frame)
+        return cls(name, OffloadedModule(model, placement), words, frame=frame, negative_frame=negative_frame)
 
     @property
     def width(self) -> int:
-        """Numbers a row."""
+        """Components of a row."""
         return self.vocabulary.shape[1]
 
     def word_ids(self, text: str) -> list[int]:
-        """The tokens of words as they stand inside of a sentence: the space before them is part of their first one."""
+        """Tokens of words inside a sentence: the space before the first word is part of its first token."""
         words = text.strip()
         return self.text_ids(f" {words}") if words else []
 
     def text_ids(self, text: str) -> list[int]:
-        """The tokens of a stretch of a prompt exactly as it is; a user's "<eos>" or "<|im_end|>" is left out."""
+        """Tokens of a prompt fragment verbatim; special tokens in it ("<eos>", "<|im_end|>") are dropped."""
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
         return [token for token in ids if token not in self._special]
 
-    def read(self, lines: Sequence[SplicedLine], layers: Sequence[int] = (-1,), *, filled: bool = False) -> Reading:
-        """What the model makes of these prompts, differentiable in their rows.
+    def read(
+        self, inputs: Sequence[SplicedInput], layers: Sequence[int] = (-1,), *, filled: bool = False
+    ) -> LanguageModelOutput:
+        """Hidden states of these prompts, differentiable in their rows.
 
         Args:
-            lines: the batch; shorter ones are filled up, which changes nothing before.
-            layers: whose outputs are wanted: 0 is the input of the first, -1 the output of the last, normalised.
-            filled: whether the states are wanted also where prompts are filled up; without, they mean nothing there,
-                and most of the work is saved.
+            inputs: the batch; shorter prompts are padded on the right, which causal attention does not see.
+            layers: layers to return: 0 is the input of the first, -1 the normalised output of the last.
+            filled: whether states at padding are needed; otherwise they are undefined, which saves most of the work.
         """
-        begins = [line.ids[: line.first] for line in lines]
+        prefixes = [tokens.ids[: tokens.first] for tokens in inputs]
         order, parts = list[int](), list[Tensor]()
-        with self._part.at_work() as model:
-            for begin in dict.fromkeys(begins):
-                members = [i for i, other in enumerate(begins) if other == begin]
+        with self._module.on_device() as model:
+            for prefix in dict.fromkeys(prefixes):
+                members = [i for i, other in enumerate(prefixes) if other == prefix]
                 order += members
-                parts.append(self._read_behind(model, begin, [lines[i] for i in members], layers, filled=filled))
-        length = max(len(line.ids) for line in lines)
+                parts.append(self._read_after(model, prefix, [inputs[i] for i in members], layers, filled=filled))
+        length = max(len(tokens.ids) for tokens in inputs)
         states = torch.cat([functional.pad(part, (0, 0, 0, length - part.shape[2])) for part in parts])
-        ids = torch.tensor([_filled(line.ids, self.frame.padding, length) for line in lines], device=states.device)
-        return Reading(states[torch.tensor(order).argsort()], ids != self.frame.padding)
+        padded = [_padded(tokens.ids, self.frame.padding, length) for tokens in inputs]
+        ids = torch.tensor(padded, device=states.device)
+        return LanguageModelOutput(states[torch.tensor(order).argsort()], ids != self.frame.padding)
 
-    def _read_behind(
+    def _read_after(
         self,
         model: PreTrainedModel,
         begin: tuple[int, ...],
-        lines: Sequence[SplicedLine],
+        inputs: Sequence[SplicedInput],
         layers: Sequence[int],
         *,
         filled: bool,
     ) -> Tensor:
-        """The states of prompts that begin alike, `(b, layers, tokens, d)`, of as many tokens as are wanted."""
-        beginning = self._begun(model, begin)
-        count = max(len(line.ids) if filled else self._spoken(line) for line in lines)
-        rest = [_behind(line, len(begin), _filled(line.ids, self.frame.padding, count)[:count]) for line in lines]
-        look_up = model.get_input_embeddings()
-        # Gemma's table holds rows √d times smaller than what it looks up.
-        with spliced(look_up, rest, getattr(look_up, "scalar_embed_scale", 1.0)) as ids:
+        """States `(b, layers, tokens, d)` of prompts with a common prefix, up to the last token needed."""
+        prefix = self._prefix(model, begin)
+        count = max(len(tokens.ids) if filled else self._used(tokens) for tokens in inputs)
+        rest = [_after(tokens, len(begin), _padded(tokens.ids, self.frame.padding, count)[:count]) for tokens in inputs]
+        embedding = model.get_input_embeddings()
+        # Gemma's layer multiplies its table's rows by √d; learned rows are stored unscaled, like the table.
+        with spliced(embedding, rest, getattr(embedding, "scalar_embed_scale", 1.0)) as ids:
             output = model(
                 ids,
                 attention_mask=functional.pad(ids != self.frame.padding, (len(begin), 0), value=True),
-                past_key_values=beginning.cache_of(len(lines)),
+                past_key_values=prefix.cache_for(len(inputs)),
                 output_hidden_states=True,
             )
-        before = beginning.states[:, list(layers)].expand(len(lines), -1, -1, -1)
+        before = prefix.states[:, list(layers)].expand(len(inputs), -1, -1, -1)
         return torch.cat([before, torch.stack([output.hidden_states[layer] for layer in layers], dim=1)], dim=2)
 
-    # What is made in inference mode could never take part in a training.
+    # The prefix is cached across calls: computed in a renderer's inference mode, its tensors could not take part in the
+    # autograd of a later training update.
     @torch.inference_mode(mode=False)
     @torch.no_grad()
-    def _begun(self, model: PreTrainedModel, begin: tuple[int, ...]) -> _Beginning:
-        if begin not in self._beginnings:
+    def _prefix(self, model: PreTrainedModel, begin: tuple[int, ...]) -> _Prefix:
+        if begin not in self._prefixes:
             cache = DynamicCache(config=model.config)
-            ids = torch.tensor([begin], device=self._part.place.device)
+            ids = torch.tensor([begin], device=self._module.placement.device)
             output = model(ids, past_key_values=cache, output_hidden_states=True)
-            self._beginnings[begin] = _Beginning(torch.stack(output.hidden_states, dim=1), cache)
-        return self._beginnings[begin]
+            self._prefixes[begin] = _Prefix(torch.stack(output.hidden_states, dim=1), cache)
+        return self._prefixes[begin]
 
-    def _spoken(self, line: SplicedLine) -> int:
-        """How many tokens a line has before it is filled up; one behind its beginning at least."""
-        spoken = [place for place, token in enumerate(line.ids) if token != self.frame.padding]
-        return max(spoken[-1], line.first) + 1
+    def _used(self, tokens: SplicedInput) -> int:
+        """Number of tokens up to the last one before padding, at least one after the prefix."""
+        used = [position for position, token in enumerate(tokens.ids) if token != self.frame.padding]
+        return max(used[-1], tokens.first) + 1
 
     def output(self, ids: Sequence[int]) -> Tensor:
-        """The last hidden state `(len(ids), d)` at these tokens, between begin and end."""
+        """Last hidden states `(len(ids), d)` at these tokens, encoded between begin and end."""
         framed = (*self.frame.begin, *ids, *self.frame.end)
         first = len(self.frame.begin)
         with torch.no_grad():
-            states = self.read([SplicedLine(framed, (), None, first)]).states
+            states = self.read([SplicedInput(framed, (), None, first)]).states
         return states[0, 0, first:][: len(ids)]
 
 
-def _behind(line: SplicedLine, start: int, ids: tuple[int, ...]) -> SplicedLine:
-    """A line with these ids, without what stands before this place."""
-    return replace(line, ids=ids[start:], positions=tuple(position - start for position in line.positions), first=0)
+def _after(tokens: SplicedInput, start: int, ids: tuple[int, ...]) -> SplicedInput:
+    """An input with these ids, cut off before `start`."""
+    return replace(tokens, ids=ids[start:], positions=tuple(position - start for position in tokens.positions), first=0)
 
 
-def _filled(ids: tuple[int, ...], padding: int, length: int) -> tuple[int, ...]:
+def _padded(ids: tuple[int, ...], padding: int, length: int) -> tuple[int, ...]:
     return ids + (padding,) * (length - len(ids))

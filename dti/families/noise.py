@@ -1,8 +1,4 @@
-"""Denoisers that were trained to see noise in pictures: what they were told, what they answer, how they are followed.
-
-Owns the noise schedule of a checkpoint, read from its scheduler's configuration, and the loss; that a checkpoint
-predicts the noise or v (velocity) is a secret kept here and in `dti.samplers`. It knows no network.
-"""
+"""Diffusion loss and noise schedule of denoisers that predict noise or v (velocity)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,33 +13,33 @@ from torch import Generator, Tensor
 from dti.errors import ModelUnavailableError
 from dti.families.base import mean_squared
 from dti.families.sources import read_json
-from dti.samplers import Schedule, schedule
+from dti.samplers import DenoisingSchedule, diffusion_schedule
 
 
 class NoiseSchedule:
-    """How much noise a picture has at every time.
+    """Signal and noise shares at every training timestep.
 
     Args:
-        config: of the checkpoint's scheduler.
+        config: configuration of the checkpoint's scheduler.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        shares = DDPMScheduler.from_config(config).alphas_cumprod
+        alphas = DDPMScheduler.from_config(config).alphas_cumprod
         self._config = config
-        self._signal, self._noise = shares.sqrt(), (1 - shares).sqrt()
+        self._signal, self._noise = alphas.sqrt(), (1 - alphas).sqrt()
 
     @classmethod
-    def load(cls, folder: Path, **insisted: object) -> "NoiseSchedule":
-        """The noise schedule of a checkpoint.
+    def load(cls, folder: Path, **overrides: object) -> "NoiseSchedule":
+        """Load the noise schedule of a checkpoint.
 
         Args:
             folder: the checkpoint.
-            insisted: what the family's pipeline insists on, whatever the configuration says.
+            overrides: values that the family's pipeline forces over the configuration's.
 
         Raises:
-            ModelUnavailableError: it is none that a noise schedule can be read from.
+            ModelUnavailableError: the scheduler's configuration is missing or unsupported.
         """
-        return cls(_read(folder, insisted))
+        return cls(_read(folder, overrides))
 
     def loss(
         self,
@@ -52,13 +48,13 @@ class NoiseSchedule:
         weights: Tensor,
         generators: Sequence[Generator],
     ) -> Tensor:
-        """The squared error of the predicted noise or v, at times drawn evenly; see `Family.loss`.
+        """Squared error of the predicted noise or v, at uniformly drawn times; see `Family.loss`.
 
         Args:
             predict: the denoiser's output for noisy latents at times.
             latents: `(b, c, h, w)`.
             weights: `(b, 1, h, w)`.
-            generators: b of them.
+            generators: b generators.
 
         Source: noise, Ho et al., arXiv 2006.11239, eq. 14; v, Salimans and Ho, arXiv 2202.00512, appendix D.
         """
@@ -77,22 +73,22 @@ class NoiseSchedule:
             noises.append(torch.randn(shape, generator=generator))
         return torch.stack(times), torch.stack(noises)
 
-    def schedule(self, scheduler: str, steps: int) -> Schedule:
-        """Times and coefficients with which a picture is denoised.
+    def schedule(self, scheduler: str, steps: int) -> DenoisingSchedule:
+        """Timesteps and coefficients for denoising a picture.
 
         Raises:
             UnknownSchedulerError: there is no such sampler.
         """
-        return schedule(scheduler, self._config, steps)
+        return diffusion_schedule(scheduler, self._config, steps)
 
 
-def _read(folder: Path, insisted: Mapping[str, object]) -> Mapping[str, Any]:
-    """The configuration of the checkpoint's scheduler, with its class's defaults filled in."""
+def _read(folder: Path, overrides: Mapping[str, object]) -> Mapping[str, Any]:
+    """Configuration of the checkpoint's scheduler, completed with its class's defaults."""
     given = read_json(folder, "scheduler/scheduler_config.json")
     kind = given.get("_class_name")
     if kind not in {member.name for member in KarrasDiffusionSchedulers} | {"DDPMScheduler"}:
         raise ModelUnavailableError(f"{folder}: its scheduler is {kind!r}, which is none of Stable Diffusion's.")
-    config: Mapping[str, Any] = getattr(diffusers, kind).from_config(given, **insisted).config
+    config: Mapping[str, Any] = getattr(diffusers, kind).from_config(given, **overrides).config
     if config["prediction_type"] not in {"epsilon", "v_prediction"}:
         raise ModelUnavailableError(
             f"{folder}: it predicts {config['prediction_type']!r}; only epsilon and v_prediction are known."

@@ -1,7 +1,4 @@
-"""A frozen part of a model, and where its weights are: on the device for good, or only while it works.
-
-It knows networks and devices, and nothing of what a part is for.
-"""
+"""Frozen modules that stay on the device, or are copied there while in use (offloading)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,62 +10,65 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a part computes.
+class Placement:
+    """Device of a module, and whether its weights are there only while it is in use.
 
     Attributes:
-        device: that it computes on.
-        offload: whether its weights stay where they were loaded, and are copied to the device while it works.
+        device: device of the computation.
+        offload: whether the weights stay where they were loaded and are copied to the device on use.
     """
 
     device: torch.device
     offload: bool = False
 
 
-class Part:
-    """A frozen network and its place.
+class OffloadedModule:
+    """A frozen module and its placement.
 
     Attributes:
-        model: the network; outside of `at_work` its weights may be elsewhere.
-        place: where it computes.
+        model: the module; with offloading, its weights are on the device only within `on_device`.
+        placement: where it computes.
     """
 
-    def __init__(self, model: Any, place: Place) -> None:  # noqa: ANN401 - networks of two libraries
-        self.model = model if place.offload else model.to(place.device)
-        self.place = place
-        self._resting = {name: tensor.data for name, tensor in _tensors(model)} if place.offload else {}
+    def __init__(self, model: Any, placement: Placement) -> None:  # noqa: ANN401 - modules of two libraries
+        self.model = model if placement.offload else model.to(placement.device)
+        self.placement = placement
+        self._host_tensors = {name: tensor.data for name, tensor in _tensors(model)} if placement.offload else {}
 
     @contextmanager
-    def at_work(self) -> Iterator[Any]:
-        """The network, on the device.
+    def on_device(self) -> Iterator[Any]:
+        """The module, with its weights on the device.
 
-        Where gradients are recorded it stays there afterwards, because the way back leads through its weights; the next
-        use without gradients puts it aside, and so does an error, a device without room for all of it among them.
+        While gradients are recorded the weights stay on the device afterwards, because the backward pass needs them;
+        the next use without gradients releases them. So does any error, including out-of-memory during the copy.
         """
         try:
-            self._fetch()
+            self._copy_to_device()
             yield self.model
         except BaseException:
-            self._put_aside()
+            self._release()
             raise
         if not torch.is_grad_enabled():
-            self._put_aside()
+            self._release()
 
-    # Weights made in inference mode could never again take part in a training.
+    # Rendering runs in inference mode, and tensors created there can never take part in autograd. The copies may be
+    # kept for a later training update, so they are created outside of it.
     @torch.inference_mode(mode=False)
-    def _fetch(self) -> None:
+    def _copy_to_device(self) -> None:
         for name, tensor in _tensors(self.model):
-            resting = self._resting.get(name)
-            if resting is not None and tensor.data_ptr() == resting.data_ptr():
-                tensor.data = resting.to(self.place.device, copy=True)
+            host = self._host_tensors.get(name)
+            # Only tensors that still point to host memory are copied: a module left on the device by a training
+            # update is used as it is. Replacing `.data` keeps the Parameter objects, and so the hooks on them.
+            if host is not None and tensor.data_ptr() == host.data_ptr():
+                tensor.data = host.to(self.placement.device, copy=True)
 
-    def _put_aside(self) -> None:
-        """Drop the copies: nothing has changed them."""
+    def _release(self) -> None:
+        """Drop the device copies; frozen weights need no copy back."""
         for name, tensor in _tensors(self.model):
-            if name in self._resting:
-                tensor.data = self._resting[name]
+            if name in self._host_tensors:
+                tensor.data = self._host_tensors[name]
 
 
-def _tensors(model: Any) -> Iterator[tuple[str, Tensor]]:  # noqa: ANN401 - see Part
+def _tensors(model: Any) -> Iterator[tuple[str, Tensor]]:  # noqa: ANN401 - see OffloadedModule
     yield from model.named_parameters()
     yield from model.named_buffers()

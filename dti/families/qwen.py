@@ -1,7 +1,6 @@
-"""What families have in common whose prompts Qwen 3 reads in a chat, and whose transformer walks a straight flow.
+"""Base of families with a Qwen 3 chat encoder and a flow-matching transformer: loading, checks, loss and schedule.
 
-Owns how such a checkpoint is loaded, checked and trained on, and how noisy its pictures are. Which hidden states are
-read, and what the transformer is asked, is each family's own.
+The selected hidden states and the transformer's call are defined by each family.
 """
 
 from abc import abstractmethod
@@ -17,28 +16,25 @@ from PIL import Image
 from torch import Generator, Tensor, nn
 from transformers import Qwen2Tokenizer, Qwen3Model
 
-from dti.errors import ModelUnavailableError
 from dti.families.autoencoder import Autoencoder
 from dti.families.base import Conditioning, Family, LatentDistribution, best_dtype
 from dti.families.flow import NoiseLevels, flow_loss
 from dti.families.framing import chat, frame, read_tokenizer
 from dti.families.language_model import LanguageModel
-from dti.families.offload import Part, Place
+from dti.families.layout import LayoutCheck, check_layout
+from dti.families.offload import OffloadedModule, Placement
 from dti.families.sources import find, fingerprint, load_part, read_json
-from dti.samplers import Schedule, flow_schedule, size_shift
+from dti.samplers import DenoisingSchedule, flow_schedule, size_shift
 
 _PARTS = ("tokenizer", "text_encoder", "transformer", "vae", "scheduler")
 
-_TOKENS = 512
-"""Of a prompt, the chat around it included."""
-
-Fact = tuple[str, object, object]
-"""What it is, what a checkpoint says, what it should say."""
+_TOKEN_LIMIT = 512
+"""Tokens of a prompt, chat template included."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Configs:
-    """The configurations of a checkpoint: its index, and its parts by their folders' names."""
+    """Configurations of a checkpoint: its index, and its parts by folder name."""
 
     index: Mapping[str, Any]
     text_encoder: Mapping[str, Any]
@@ -49,15 +45,7 @@ class Configs:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loaded:
-    """The parts of a checkpoint.
-
-    Attributes:
-        configs: what the checkpoint says of itself.
-        fingerprint: of text encoder and transformer.
-        text_encoder: Qwen.
-        transformer: on its device, in its dtype.
-        autoencoder: of the pictures.
-    """
+    """Loaded parts of a checkpoint; the fingerprint covers text encoder and transformer."""
 
     configs: Configs
     fingerprint: str
@@ -67,16 +55,16 @@ class Loaded:
 
 
 class QwenFamily(Family):
-    """A family whose prompts Qwen 3 reads in a chat, and whose denoiser is a transformer of flow matching.
+    """A family with a Qwen 3 chat encoder and a flow-matching transformer.
 
     Attributes:
-        layout: what such checkpoints are called.
-        thinking: whether the chat leaves it to Qwen to think before it answers.
-        denoiser: the transformer's class.
-        coder: the autoencoder's class.
-        autoencoder: how its codes become latents.
-        patch: latents to one token of the transformer, along a side.
-        default_size_px: as the pipelines' own.
+        layout: name of the layout in messages.
+        thinking: whether the chat template lets Qwen think before it answers.
+        denoiser: class of the transformer.
+        coder: class of the autoencoder's network.
+        autoencoder: conversion between its codes and latents.
+        patch: latents per transformer token, along a side.
+        default_size_px: default of diffusers' pipelines.
     """
 
     layout: ClassVar[str]
@@ -96,55 +84,43 @@ class QwenFamily(Family):
         self._text_encoder = loaded.text_encoder
         self._transformer = loaded.transformer
         self._autoencoder = loaded.autoencoder
-        sampler = FlowMatchEulerDiscreteScheduler.from_config(loaded.configs.scheduler)
-        self._scheduler: Mapping[str, Any] = sampler.config
+        scheduler = FlowMatchEulerDiscreteScheduler.from_config(loaded.configs.scheduler)
+        self._scheduler: Mapping[str, Any] = scheduler.config
         self._index = loaded.configs.index
 
     @classmethod
     def load(
         cls, source: str | Path, *, device: torch.device, dtype: torch.dtype | None = None, offload: bool = False
     ) -> Self:
-        """A checkpoint, frozen and in its place; see `Family.load`."""
+        """Load a checkpoint; see `Family.load`."""
         folder = find(source, _PARTS)
-        configs = cls._checked(folder, source)
+        configs = _read_configs(folder)
+        check_layout(source, cls.layout, (*cls._class_checks(configs), *cls._shape_checks(configs)))
         dtype = dtype or best_dtype(device)
-        place = Place(device, offload)
+        placement = Placement(device, offload)
+        transformer = load_part(cls.denoiser, folder, "transformer", torch_dtype=dtype)
         loaded = Loaded(
             configs=configs,
             fingerprint=fingerprint(folder, ("text_encoder", "transformer")),
-            text_encoder=_text_encoder(folder, place, dtype, thinking=cls.thinking),
-            transformer=Part(load_part(cls.denoiser, folder, "transformer", torch_dtype=dtype), Place(device)).model,
-            autoencoder=cls.autoencoder.load(folder, place=place, kinds={cls.coder.__name__: cls.coder}),
+            text_encoder=_text_encoder(folder, placement, dtype, thinking=cls.thinking),
+            transformer=OffloadedModule(transformer, Placement(device)).model,
+            autoencoder=cls.autoencoder.load(folder, placement=placement, kinds={cls.coder.__name__: cls.coder}),
         )
         return cls(loaded)
 
     @classmethod
-    def _checked(cls, folder: Path, source: str | Path) -> Configs:
-        """What the checkpoint says of itself; refuses other families, before their weights are read."""
-        configs = Configs(
-            index=read_json(folder, "model_index.json"),
-            text_encoder=read_json(folder, "text_encoder/config.json"),
-            transformer=read_json(folder, "transformer/config.json"),
-            vae=read_json(folder, "vae/config.json"),
-            scheduler=read_json(folder, "scheduler/scheduler_config.json"),
-        )
-        facts = (*cls._kinds(configs), *cls._facts(configs))
-        wrong = [f"{what} is {found!r}, not {wanted!r}" for what, found, wanted in facts if found != wanted]
-        if wrong:
-            raise ModelUnavailableError(f"{source} is no {cls.layout} checkpoint: {'; '.join(wrong)}.")
-        return configs
-
-    @classmethod
-    def _kinds(cls, configs: Configs) -> Iterator[Fact]:
-        yield "its text encoder", configs.text_encoder.get("model_type"), "qwen3"
-        yield "its denoiser", configs.transformer.get("_class_name"), cls.denoiser.__name__
-        yield "its autoencoder", configs.vae.get("_class_name"), cls.coder.__name__
-        yield "its scheduler", configs.scheduler.get("_class_name"), FlowMatchEulerDiscreteScheduler.__name__
+    def _class_checks(cls, configs: Configs) -> Iterator[LayoutCheck]:
+        """Classes of the parts."""
+        scheduler = configs.scheduler.get("_class_name")
+        yield LayoutCheck("its text encoder", configs.text_encoder.get("model_type"), "qwen3")
+        yield LayoutCheck("its denoiser", configs.transformer.get("_class_name"), cls.denoiser.__name__)
+        yield LayoutCheck("its autoencoder", configs.vae.get("_class_name"), cls.coder.__name__)
+        yield LayoutCheck("its scheduler", scheduler, FlowMatchEulerDiscreteScheduler.__name__)
 
     @classmethod
     @abstractmethod
-    def _facts(cls, configs: Configs) -> Iterator[Fact]:
-        """How the parts of such a checkpoint fit together."""
+    def _shape_checks(cls, configs: Configs) -> Iterator[LayoutCheck]:
+        """Agreement of the parts' channels and widths."""
 
     @property
     def networks(self) -> Sequence[nn.Module]:
@@ -160,24 +136,25 @@ class QwenFamily(Family):
         return self._autoencoder.decode(latents)
 
     def latent_shape(self, width_px: int, height_px: int) -> tuple[int, int, int]:
-        """The shape of one picture's latents."""
+        """Shape of one picture's latents."""
         scale = self._autoencoder.scale_px
         return self._autoencoder.channels, height_px // scale, width_px // scale
 
     def loss(
         self, latents: Tensor, weights: Tensor, conditioning: Conditioning, generators: Sequence[Generator]
     ) -> Tensor:
-        """The squared error of the predicted flow, at times that are logit-normal and shifted by the picture's size.
+        """Flow-matching loss, at logit-normal times shifted by the picture's size.
 
         Source: Labs et al., "FLUX.1 Kontext", arXiv 2506.15742, section 3; Z-Image Team, arXiv 2511.22699, section 4.3.
-            That klein was trained so too is assumed, and that the shift is that of the scheduler's configuration.
+            FLUX.2 klein's training is unpublished: the same distribution, with the shift of the scheduler's
+            configuration, is assumed.
         """
         tokens = latents[0, 0].numel() // self.patch**2
         levels = NoiseLevels(mean=size_shift(self._scheduler, tokens))
         return flow_loss(self.predict, latents, weights, conditioning, generators=generators, levels=levels)
 
-    def schedule(self, scheduler: str, steps: int, *, width: int, height: int) -> Schedule:
-        """Times and coefficients with the checkpoint's shift, or that of the picture's size where it says so."""
+    def schedule(self, scheduler: str, steps: int, *, width: int, height: int) -> DenoisingSchedule:
+        """Timesteps and coefficients with the checkpoint's shift, dynamic in the picture's size where configured."""
         mu = self._shift(width * height // self.size_multiple_px**2, steps)
         return flow_schedule(
             scheduler,
@@ -189,10 +166,20 @@ class QwenFamily(Family):
 
     @abstractmethod
     def _shift(self, tokens: int, steps: int) -> float:
-        """Logarithm of the shift for a picture of so many tokens in so many steps."""
+        """Logarithm of the shift for a picture of `tokens` tokens in `steps` steps."""
 
 
-def _text_encoder(folder: Path, place: Place, dtype: torch.dtype, *, thinking: bool) -> LanguageModel:
+def _read_configs(folder: Path) -> Configs:
+    return Configs(
+        index=read_json(folder, "model_index.json"),
+        text_encoder=read_json(folder, "text_encoder/config.json"),
+        transformer=read_json(folder, "transformer/config.json"),
+        vae=read_json(folder, "vae/config.json"),
+        scheduler=read_json(folder, "scheduler/scheduler_config.json"),
+    )
+
+
+def _text_encoder(folder: Path, placement: Placement, dtype: torch.dtype, *, thinking: bool) -> LanguageModel:
     tokenizer = read_tokenizer(folder / "tokenizer", Qwen2Tokenizer)
     before, after = chat(tokenizer, enable_thinking=thinking)
     return LanguageModel.load(
@@ -200,7 +187,7 @@ def _text_encoder(folder: Path, place: Place, dtype: torch.dtype, *, thinking: b
         "text_encoder",
         tokenizer,
         kind=Qwen3Model,
-        frame=frame(tokenizer, _TOKENS, before, after),
-        place=place,
+        frame=frame(tokenizer, _TOKEN_LIMIT, before, after),
+        placement=placement,
         dtype=dtype,
     )

@@ -1,7 +1,6 @@
-"""SANA 1.5: Gemma 2 reads the prompt behind an instruction, a linear transformer walks a straight flow.
+"""SANA 1.5: a Gemma 2 encoder with an instruction before the prompt, and a linear flow-matching transformer.
 
-Owns what this layout means: the instruction, which of Gemma's hidden states are read, and the flow's shift. SANA Sprint
-is another model: it is told the guidance scale, and takes other steps.
+SANA Sprint is another model, with an embedded guidance scale and other steps.
 
 Source: Xie et al., "SANA", arXiv 2410.10629, sections 2.3 and 3; "SANA 1.5", arXiv 2501.18427.
 """
@@ -24,17 +23,18 @@ from dti.families.base import Conditioning, Family, LatentDistribution, best_dty
 from dti.families.flow import NoiseLevels, flow_loss
 from dti.families.framing import frame, read_tokenizer
 from dti.families.language_model import LanguageModel
-from dti.families.offload import Part, Place
+from dti.families.layout import LayoutCheck, check_layout
+from dti.families.offload import OffloadedModule, Placement
 from dti.families.sources import find, fingerprint, load_part, read_json
 from dti.pictures import View
-from dti.samplers import Schedule, flow_schedule, flow_shift
+from dti.samplers import DenoisingSchedule, flow_schedule, flow_shift
 from dti.tokens import SplicedPrompt
 
 _PARTS = ("tokenizer", "text_encoder", "transformer", "vae", "scheduler")
 _SCHEDULERS = ("DPMSolverMultistepScheduler", "FlowMatchEulerDiscreteScheduler")
 
 _WORDS = 299
-"""Tokens of a prompt's words that are read; the begin token goes before them."""
+"""Word tokens of a prompt; the begin token precedes them."""
 
 INSTRUCTION = (
     "Given a user prompt, generate an 'Enhanced prompt' that provides detailed visual descriptions suitable for "
@@ -53,7 +53,7 @@ INSTRUCTION = (
     "commentary or evaluations:\n"
     "User Prompt: "
 )
-"""What Gemma is told before a prompt, as the model was trained; a negative prompt goes without.
+"""Gemma's instruction before a prompt, as in SANA's training; negative prompts have none.
 
 Source: SANA's configuration "chi_prompt", and the default of diffusers' pipeline.
 """
@@ -61,7 +61,7 @@ Source: SANA's configuration "chi_prompt", and the default of diffusers' pipelin
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Loaded:
-    """The parts of a checkpoint; see the attributes of `Sana`."""
+    """Loaded parts of a checkpoint; the fingerprint covers text encoder and transformer."""
 
     fingerprint: str
     text_encoder: LanguageModel
@@ -92,18 +92,18 @@ class Sana(Family):
     def load(
         cls, source: str | Path, *, device: torch.device, dtype: torch.dtype | None = None, offload: bool = False
     ) -> Self:
-        """A checkpoint, frozen and in its place; see `Family.load`."""
+        """Load a checkpoint; see `Family.load`."""
         folder = find(source, _PARTS)
-        _check_layout(folder, source)
+        check_layout(source, "SANA", _checks(folder))
         dtype = dtype or best_dtype(device)
-        place = Place(device, offload)
+        placement = Placement(device, offload)
         loaded = _Loaded(
             fingerprint=fingerprint(folder, ("text_encoder", "transformer")),
-            text_encoder=_text_encoder(folder, place, dtype),
-            transformer=Part(
-                load_part(SanaTransformer2DModel, folder, "transformer", torch_dtype=dtype), Place(device)
+            text_encoder=_text_encoder(folder, placement, dtype),
+            transformer=OffloadedModule(
+                load_part(SanaTransformer2DModel, folder, "transformer", torch_dtype=dtype), Placement(device)
             ).model,
-            autoencoder=Autoencoder.load(folder, place=place, kinds={"AutoencoderDC": AutoencoderDC}),
+            autoencoder=Autoencoder.load(folder, placement=placement, kinds={"AutoencoderDC": AutoencoderDC}),
             scheduler=_read_scheduler(folder),
         )
         return cls(loaded)
@@ -113,16 +113,16 @@ class Sana(Family):
         """Gemma, the transformer and the autoencoder."""
         return self._text_encoder.network, self._transformer, self._autoencoder.network
 
-    def condition(self, prompts: Sequence[SplicedPrompt], views: Sequence[View]) -> Conditioning:  # noqa: ARG002 - not told to these models
-        """Gemma's last hidden states at the begin token and the words, masked where a prompt is filled up."""
-        lines = [prompt.lines[self._text_encoder.name] for prompt in prompts]
-        reading = self._text_encoder.read(lines)
-        read = [[0, *range(line.first, line.first + _WORDS)] for line in lines]
-        at = torch.arange(len(lines)).unsqueeze(1), torch.tensor(read)
-        return {"hidden": reading.states[:, 0][at], "mask": reading.mask[at]}
+    def condition(self, prompts: Sequence[SplicedPrompt], views: Sequence[View]) -> Conditioning:  # noqa: ARG002 - no size conditioning
+        """Gemma's last hidden states at the begin token and the words, masked at padding."""
+        inputs = [prompt.inputs[self._text_encoder.name] for prompt in prompts]
+        output = self._text_encoder.read(inputs)
+        positions = [[0, *range(tokens.first, tokens.first + _WORDS)] for tokens in inputs]
+        selected = torch.arange(len(inputs)).unsqueeze(1), torch.tensor(positions)
+        return {"hidden": output.states[:, 0][selected], "mask": output.mask[selected]}
 
     def encode(self, pixels: Tensor) -> LatentDistribution:
-        """The autoencoder's points."""
+        """The autoencoder's point codes."""
         return self._autoencoder.encode(pixels)
 
     def decode(self, latents: Tensor) -> list[Image.Image]:
@@ -130,18 +130,21 @@ class Sana(Family):
         return self._autoencoder.decode(latents)
 
     def latent_shape(self, width_px: int, height_px: int) -> tuple[int, int, int]:
-        """The shape of one picture's latents."""
+        """Shape of one picture's latents."""
         scale = self._autoencoder.scale_px
         return self._autoencoder.channels, height_px // scale, width_px // scale
 
     def loss(
         self, latents: Tensor, weights: Tensor, conditioning: Conditioning, generators: Sequence[Generator]
     ) -> Tensor:
-        """The squared error of the predicted flow, at times drawn and shifted as SANA was trained."""
+        """Flow-matching loss, at logit-normal times with the checkpoint's shift.
+
+        Source: Xie et al., arXiv 2410.10629, section 3.
+        """
         return flow_loss(self.predict, latents, weights, conditioning, generators=generators, levels=self._levels)
 
     def predict(self, latents: Tensor, times: Tensor, conditioning: Conditioning) -> Tensor:
-        """The transformer's output: noise minus picture."""
+        """The transformer's output, noise minus picture."""
         output: Tensor = self._transformer(
             latents.to(self.dtype),
             encoder_hidden_states=conditioning["hidden"],
@@ -151,12 +154,12 @@ class Sana(Family):
         )[0]
         return output.float()
 
-    def schedule(self, scheduler: str, steps: int, *, width: int, height: int) -> Schedule:  # noqa: ARG002 - alike for all sizes
-        """Times and coefficients with the checkpoint's own shift."""
+    def schedule(self, scheduler: str, steps: int, *, width: int, height: int) -> DenoisingSchedule:  # noqa: ARG002 - independent of the size
+        """Timesteps and coefficients with the checkpoint's shift."""
         return flow_schedule(scheduler, self._scheduler, steps)
 
 
-def _text_encoder(folder: Path, place: Place, dtype: torch.dtype) -> LanguageModel:
+def _text_encoder(folder: Path, placement: Placement, dtype: torch.dtype) -> LanguageModel:
     tokenizer = read_tokenizer(folder / "tokenizer", GemmaTokenizer)
     plain = frame(tokenizer, 1 + _WORDS)
     instructed = frame(tokenizer, 0, before=INSTRUCTION)
@@ -168,35 +171,29 @@ def _text_encoder(folder: Path, place: Place, dtype: torch.dtype) -> LanguageMod
         frame=replace(instructed, limit=len(instructed.begin) + _WORDS),
         negative_frame=plain,
         lower_case=True,
-        place=place,
+        placement=placement,
         dtype=dtype,
     )
 
 
-def _check_layout(folder: Path, source: str | Path) -> None:
-    """Refuse other families by what sets them apart, before their weights are read."""
-    wrong = [f"{what} is {found!r}, not {wanted!r}" for what, found, wanted in _facts(folder) if found != wanted]
-    if wrong:
-        raise ModelUnavailableError(f"{source} is no SANA checkpoint: {'; '.join(wrong)}.")
-
-
-def _facts(folder: Path) -> Iterator[tuple[str, object, object]]:
-    """What it is, what the checkpoint says, what it should say."""
+def _checks(folder: Path) -> Iterator[LayoutCheck]:
     text, transformer, vae = (
         read_json(folder, f"{part}/config.json") for part in ("text_encoder", "transformer", "vae")
     )
     channels = transformer.get("in_channels", 32)
-    yield "its text encoder", text.get("model_type"), "gemma2"
-    yield "its denoiser", transformer.get("_class_name"), "SanaTransformer2DModel"
-    yield "its autoencoder", vae.get("_class_name"), "AutoencoderDC"
-    yield "the denoiser's input in channels", channels, vae.get("latent_channels", 32)
-    yield "the denoiser's output in channels", transformer.get("out_channels", 32) or channels, channels
-    yield "the width that the denoiser reads", transformer.get("caption_channels", 2304), text.get("hidden_size", 2304)
-    yield "an input for the guidance scale", transformer.get("guidance_embeds", False), False
+    output = transformer.get("out_channels", 32) or channels
+    width = transformer.get("caption_channels", 2304)
+    yield LayoutCheck("its text encoder", text.get("model_type"), "gemma2")
+    yield LayoutCheck("its denoiser", transformer.get("_class_name"), "SanaTransformer2DModel")
+    yield LayoutCheck("its autoencoder", vae.get("_class_name"), "AutoencoderDC")
+    yield LayoutCheck("the denoiser's input in channels", channels, vae.get("latent_channels", 32))
+    yield LayoutCheck("the denoiser's output in channels", output, channels)
+    yield LayoutCheck("the width that the denoiser reads", width, text.get("hidden_size", 2304))
+    yield LayoutCheck("an input for the guidance scale", transformer.get("guidance_embeds", False), False)
 
 
 def _read_scheduler(folder: Path) -> Mapping[str, Any]:
-    """The configuration of the checkpoint's scheduler, with its class's defaults filled in."""
+    """Configuration of the checkpoint's scheduler, completed with its class's defaults."""
     given = read_json(folder, "scheduler/scheduler_config.json")
     kind = given.get("_class_name")
     flows = given.get("use_flow_sigmas", kind == "FlowMatchEulerDiscreteScheduler")

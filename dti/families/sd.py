@@ -1,13 +1,15 @@
-"""Stable Diffusion 1.x and 2.x: one CLIP text encoder and a UNet that reads its last hidden states.
+"""Stable Diffusion 1.x and 2.x: one CLIP text encoder and a UNet conditioned on its last hidden states.
 
-Owns what sets this layout apart. A safety checker in the checkpoint is neither needed nor read.
+A safety checker in the checkpoint is ignored.
+
+Source: Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models", arXiv 2112.10752.
 """
 
 from collections.abc import Sequence
 from typing import ClassVar
 
 from dti.families.base import Conditioning
-from dti.families.unet import TextPart, UNetFamily
+from dti.families.unet import TextEncoderPart, UNetFamily
 from dti.pictures import View
 from dti.tokens import SplicedPrompt
 
@@ -17,14 +19,14 @@ class StableDiffusion(UNetFamily):
 
     name = "sd"
     layout = "Stable Diffusion 1.x or 2.x"
-    text_parts: ClassVar = {"text_encoder": TextPart("CLIPTextModel", "tokenizer")}
+    encoder_parts: ClassVar = {"text_encoder": TextEncoderPart("CLIPTextModel", "tokenizer")}
     addition = None
-    insisted: ClassVar = {"steps_offset": 1}
+    scheduler_overrides: ClassVar = {"steps_offset": 1}
 
-    def condition(self, prompts: Sequence[SplicedPrompt], views: Sequence[View]) -> Conditioning:  # noqa: ARG002 - not told to these models
+    def condition(self, prompts: Sequence[SplicedPrompt], views: Sequence[View]) -> Conditioning:  # noqa: ARG002 - no size conditioning
         """The text encoder's last hidden states."""
         (encoder,) = self._text_encoders
-        return {"hidden": encoder.read([prompt.lines[encoder.name] for prompt in prompts]).last}
+        return {"hidden": encoder.read([prompt.inputs[encoder.name] for prompt in prompts]).last}
 
     def _added(self, conditioning: Conditioning) -> None:
-        """Nothing."""
+        """None."""

@@ -1,8 +1,7 @@
-"""Where models come from, checkpoints in the diffusers layout: finding one, reading its parts, saying what is missing.
+"""Checkpoints in the diffusers layout: download, configurations, weights and fingerprint.
 
-Owns the way from a source (a folder, or an id on the Hugging Face Hub) to a folder, to configurations and to loaded
-parts, and the fingerprint of weights. Only safetensors are read: no file of a checkpoint can run code. It knows no
-family.
+A source is a folder or a Hugging Face Hub id. Only safetensors weights are read, so no file of a checkpoint can
+execute code.
 """
 
 import hashlib
@@ -23,10 +22,10 @@ from dti.errors import ModelUnavailableError
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 _WEIGHTS = re.compile(r"(diffusion_pytorch_)?model(\.(?P<early>\w+))?(-\d{5}-of-\d{5})?(\.(?P<late>\w+))?\.safetensors")
-"""Whole or in shards; a word between dots says of which variant they are."""
+"""One file or shards; the variant stands between dots."""
 
 VARIANTS = (None, "bf16", "fp16")
-"""Which files of a part are read, the best first: without a word they are as they were published."""
+"""Weight variants in order of preference; None is the original precision."""
 
 _TEXTS = ("*.json", "*.txt", "*.model", "*.jinja")
 """Configurations and tokenizers."""
@@ -34,16 +33,18 @@ _TEXTS = ("*.json", "*.txt", "*.model", "*.jinja")
 _PLAIN = ("*model.safetensors", "*model-?????-of-?????.safetensors")
 """Weights without a variant."""
 
+_NO_MEMORY = "can't allocate memory"
+"""Part of torch's RuntimeError for exhausted host memory, which has no class of its own."""
+
 _SAMPLE = 64
-"""Numbers of every tensor that enter the fingerprint: enough to tell any two trainings apart, at once for any size."""
+"""Values of every tensor that enter the fingerprint: enough to tell two trainings apart, in constant time."""
 
 
 def find(source: str | Path, parts: Sequence[str]) -> Path:
-    """The folder of a checkpoint; from the Hub it is fetched into the cache, these parts only.
+    """Folder of a checkpoint; for a Hub id, these parts are downloaded into the cache.
 
     Raises:
-        ModelUnavailableError: there is neither such a folder nor such an id, it cannot be fetched, or it is not in
-            the diffusers layout.
+        ModelUnavailableError: the source does not exist, cannot be downloaded, or is not in the diffusers layout.
     """
     folder = Path(source) if Path(source).is_dir() else _fetch(str(source), parts)
     for part in ("model_index.json", *parts):
@@ -72,7 +73,7 @@ def _fetch(source: str, parts: Sequence[str]) -> Path:
 
 
 def _download(source: str, wanted: Sequence[str]) -> Path:
-    """The folder in the cache of those files of a repository that match."""
+    """Cache folder of a repository, with the files that match these patterns."""
     try:
         return Path(snapshot_download(source, allow_patterns=list(wanted)))
     except GatedRepoError as error:
@@ -93,7 +94,7 @@ def _download(source: str, wanted: Sequence[str]) -> Path:
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:
-    """A configuration of a checkpoint.
+    """Read a configuration of a checkpoint.
 
     Raises:
         ModelUnavailableError: it is missing or no JSON object.
@@ -108,29 +109,29 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
 
 
 class _Loadable(Protocol):
-    """The model classes of diffusers and transformers, as far as they agree."""
+    """Common interface of diffusers' and transformers' model classes."""
 
     @staticmethod
     def from_pretrained(path: Path, **options: Any) -> Any:  # noqa: ANN401 - both libraries leave it open
-        """A model from a folder."""
+        """Load a model from a folder."""
 
 
 def load_part(kind: _Loadable, folder: Path, part: str, **options: Any) -> Any:  # noqa: ANN401 - see _Loadable
-    """A frozen model from a folder of the checkpoint, complete or not at all, in no more memory than it takes.
+    """Load a frozen model from a folder of the checkpoint, without a second copy of its weights in memory.
 
     Args:
-        kind: its class.
+        kind: class of the model.
         folder: the checkpoint.
-        part: the folder in it.
-        options: for the class.
+        part: folder of the model in it.
+        options: keyword arguments of `from_pretrained`.
 
     Raises:
         ModelUnavailableError: weights are missing, damaged or of other shapes.
-        MemoryError: there is too little memory.
-        torch.OutOfMemoryError: likewise, on the device.
+        MemoryError: host memory is exhausted.
+        torch.OutOfMemoryError: device memory is exhausted.
     """
     variant = _variant(weights(folder, part)[0])
-    with _named(folder / part):
+    with _loading(folder / part):
         model, info = kind.from_pretrained(
             folder / part,
             variant=variant,
@@ -149,7 +150,7 @@ def load_part(kind: _Loadable, folder: Path, part: str, **options: Any) -> Any: 
 
 
 def weights(folder: Path, part: str) -> list[Path]:
-    """The weight files of a part, in order.
+    """Weight files of a part, sorted.
 
     Raises:
         ModelUnavailableError: there are none.
@@ -161,21 +162,21 @@ def weights(folder: Path, part: str) -> list[Path]:
 
 
 def _weight_files(folder: Path, part: str) -> list[Path]:
-    """The weight files of a part in order, all of one variant."""
+    """Weight files of a part, sorted, all of the preferred variant available."""
     found = sorted(path for path in (folder / part).iterdir() if _WEIGHTS.fullmatch(path.name))
     choices = [[path for path in found if _variant(path) == variant] for variant in VARIANTS]
     return next(filter(None, choices), [])
 
 
 def _variant(file: Path) -> str | None:
-    """The word in a weight file's name; what is published under both words has one of each."""
+    """Variant in a weight file's name, before or after the shard number; None for the original precision."""
     match = _WEIGHTS.fullmatch(file.name)
     return (match["early"] or match["late"]) if match else None
 
 
 @contextmanager
-def _named(place: Path) -> Iterator[None]:
-    """Whatever goes wrong while files are read becomes one error that names them; a lack of memory stays what it is."""
+def _loading(path: Path) -> Iterator[None]:
+    """Convert errors of the file readers to ModelUnavailableError; memory errors pass through."""
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError):
@@ -183,29 +184,25 @@ def _named(place: Path) -> Iterator[None]:
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         if _NO_MEMORY in str(error):
             raise MemoryError(str(error)) from error
-        raise ModelUnavailableError(f"{place} cannot be loaded: {error}") from error
-
-
-_NO_MEMORY = "can't allocate memory"
-"""What torch says of it where the processor's memory is meant; it has no class of its own."""
+        raise ModelUnavailableError(f"{path} cannot be loaded: {error}") from error
 
 
 def fingerprint(folder: Path, parts: Sequence[str]) -> str:
-    """A name for the weights of these parts.
+    """Fingerprint of these parts' weights.
 
-    Names, shapes and the first numbers of every tensor, rounded to float16, so that a file in float32 and one in
-    float16 are one model on every device. A file in bfloat16 is another one: its numbers were rounded further.
+    Hashes the names, shapes and first values of every tensor, rounded to float16: float32 and float16 files of one
+    model have the same fingerprint, a bfloat16 file has another, because its values were rounded further.
 
     Returns:
         Sixteen hexadecimal digits.
 
     Raises:
-        ModelUnavailableError: there are no weights, or they are damaged.
+        ModelUnavailableError: weights are missing or damaged.
     """
     digest = hashlib.sha256()
     for part in parts:
         files = weights(folder, part)
-        with _named(folder / part):
+        with _loading(folder / part):
             heads = sorted(_heads(files), key=lambda entry: entry[0])
         for name, shape, head in heads:
             digest.update(f"{part}/{name}{shape}".encode())

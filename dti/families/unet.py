@@ -1,6 +1,6 @@
-"""What families with a UNet have in common: CLIP text encoders, a denoiser of noisy latents, an autoencoder.
+"""Base of families with CLIP text encoders and a UNet: loading, checks, loss and prediction.
 
-Owns how such a checkpoint is loaded, checked and asked. What the UNet reads of a prompt is each family's own.
+The UNet's conditioning is defined by each family.
 """
 
 from abc import abstractmethod
@@ -14,19 +14,19 @@ from diffusers import UNet2DConditionModel
 from PIL import Image
 from torch import Generator, Tensor, nn
 
-from dti.errors import ModelUnavailableError
 from dti.families.autoencoder import AUTOENCODERS, Autoencoder
 from dti.families.base import Conditioning, Family, LatentDistribution, best_dtype
 from dti.families.clip import ClipTextEncoder
+from dti.families.layout import LayoutCheck, check_layout
 from dti.families.noise import NoiseSchedule
-from dti.families.offload import Part, Place
+from dti.families.offload import OffloadedModule, Placement
 from dti.families.sources import find, fingerprint, load_part, read_json
-from dti.samplers import Schedule
+from dti.samplers import DenoisingSchedule
 
 
 @dataclass(frozen=True, slots=True)
-class TextPart:
-    """A text encoder in the layout of a checkpoint: its kind, and the folder of its tokenizer."""
+class TextEncoderPart:
+    """A text encoder in the layout of a checkpoint: its class, and the folder of its tokenizer."""
 
     kind: str
     tokenizer: str
@@ -34,15 +34,15 @@ class TextPart:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loaded:
-    """The parts of a checkpoint.
+    """Loaded parts of a checkpoint.
 
     Attributes:
-        index: what model_index.json says.
+        index: contents of model_index.json.
         fingerprint: of text encoders and UNet.
-        encoders: in the order in which the UNet reads them.
+        encoders: in the order of the UNet's conditioning.
         unet: on its device, in its dtype.
-        autoencoder: of the pictures.
-        noise: what the UNet was trained on.
+        autoencoder: in float32.
+        noise: noise schedule of the UNet's training.
     """
 
     index: Mapping[str, Any]
@@ -57,16 +57,16 @@ class UNetFamily(Family):
     """A family whose denoiser is a UNet.
 
     Attributes:
-        layout: what such checkpoints are called.
-        text_parts: the text encoders by the names of their folders, in the order in which the UNet reads them.
-        addition: the kind of conditioning that the UNet takes beside hidden states.
-        insisted: what the family's own pipeline insists on in every scheduler's configuration.
+        layout: name of the layout in messages.
+        encoder_parts: text encoders by folder name, in the order of the UNet's conditioning.
+        addition: the UNet's `addition_embed_type`.
+        scheduler_overrides: values that diffusers' pipeline forces over the scheduler's configuration.
     """
 
     layout: ClassVar[str]
-    text_parts: ClassVar[Mapping[str, TextPart]]
+    encoder_parts: ClassVar[Mapping[str, TextEncoderPart]]
     addition: ClassVar[str | None]
-    insisted: ClassVar[Mapping[str, object]]
+    scheduler_overrides: ClassVar[Mapping[str, object]]
 
     def __init__(self, loaded: Loaded) -> None:
         self.fingerprint = loaded.fingerprint
@@ -84,40 +84,27 @@ class UNetFamily(Family):
     def load(
         cls, source: str | Path, *, device: torch.device, dtype: torch.dtype | None = None, offload: bool = False
     ) -> Self:
-        """A checkpoint, frozen and in its place; see `Family.load`."""
-        tokenizers = [part.tokenizer for part in cls.text_parts.values()]
-        folder = find(source, (*tokenizers, *cls.text_parts, "unet", "vae", "scheduler"))
-        cls._check_layout(folder, source)
+        """Load a checkpoint; see `Family.load`."""
+        tokenizers = [part.tokenizer for part in cls.encoder_parts.values()]
+        folder = find(source, (*tokenizers, *cls.encoder_parts, "unet", "vae", "scheduler"))
+        check_layout(source, cls.layout, _checks(folder, cls.encoder_parts, cls.addition))
         dtype = dtype or best_dtype(device)
-        place = Place(device, offload)
+        placement = Placement(device, offload)
+        unet = load_part(UNet2DConditionModel, folder, "unet", torch_dtype=dtype)
         loaded = Loaded(
             index=read_json(folder, "model_index.json"),
-            fingerprint=fingerprint(folder, (*cls.text_parts, "unet")),
+            fingerprint=fingerprint(folder, (*cls.encoder_parts, "unet")),
             encoders=[
                 ClipTextEncoder.load(
-                    folder, name=name, tokenizer=part.tokenizer, kind=part.kind, place=place, dtype=dtype
+                    folder, name=name, tokenizer=part.tokenizer, kind=part.kind, placement=placement, dtype=dtype
                 )
-                for name, part in cls.text_parts.items()
+                for name, part in cls.encoder_parts.items()
             ],
-            unet=Part(load_part(UNet2DConditionModel, folder, "unet", torch_dtype=dtype), Place(device)).model,
-            autoencoder=Autoencoder.load(folder, place=place),
-            noise=NoiseSchedule.load(folder, **cls.insisted),
+            unet=OffloadedModule(unet, Placement(device)).model,
+            autoencoder=Autoencoder.load(folder, placement=placement),
+            noise=NoiseSchedule.load(folder, **cls.scheduler_overrides),
         )
         return cls(loaded)
-
-    @classmethod
-    def _check_layout(cls, folder: Path, source: str | Path) -> None:
-        """Refuse other families by what sets them apart, before their weights are read."""
-        facts = (*_text_facts(folder, cls.text_parts), *_picture_facts(folder, cls.text_parts, cls.addition))
-        wrong = [
-            f"it has {what}, {found!r}" if wanted is None else f"{what} is {found!r}, not {wanted!r}"
-            for what, found, wanted in facts
-            if found != wanted
-        ]
-        if (autoencoder := read_json(folder, "vae/config.json").get("_class_name")) not in AUTOENCODERS:
-            wrong.append(f"its autoencoder is {autoencoder!r}, not one of {', '.join(AUTOENCODERS)}")
-        if wrong:
-            raise ModelUnavailableError(f"{source} is no {cls.layout} checkpoint: {'; '.join(wrong)}.")
 
     @property
     def networks(self) -> Sequence[nn.Module]:
@@ -126,7 +113,7 @@ class UNetFamily(Family):
         return *texts, self._unet, self._autoencoder.network
 
     def encode(self, pixels: Tensor) -> LatentDistribution:
-        """The autoencoder's posterior, or its points where it has none."""
+        """The autoencoder's posterior, or its point codes."""
         return self._autoencoder.encode(pixels)
 
     def decode(self, latents: Tensor) -> list[Image.Image]:
@@ -134,20 +121,20 @@ class UNetFamily(Family):
         return self._autoencoder.decode(latents)
 
     def latent_shape(self, width_px: int, height_px: int) -> tuple[int, int, int]:
-        """The shape of one picture's latents."""
+        """Shape of one picture's latents."""
         scale = self.size_multiple_px
         return self._autoencoder.channels, height_px // scale, width_px // scale
 
     def loss(
         self, latents: Tensor, weights: Tensor, conditioning: Conditioning, generators: Sequence[Generator]
     ) -> Tensor:
-        """The squared error of the predicted noise or v, at times drawn evenly."""
+        """Squared error of the predicted noise or v, at uniformly drawn times; see `NoiseSchedule.loss`."""
         return self._noise.loss(
             lambda noisy, times: self.predict(noisy, times, conditioning), latents, weights, generators
         )
 
     def predict(self, latents: Tensor, times: Tensor, conditioning: Conditioning) -> Tensor:
-        """The UNet's output."""
+        """The UNet's output: noise or v."""
         output: Tensor = self._unet(
             latents.to(self.dtype),
             times.to(self.device),
@@ -159,31 +146,35 @@ class UNetFamily(Family):
 
     @abstractmethod
     def _added(self, conditioning: Conditioning) -> Mapping[str, Tensor] | None:
-        """What the UNet takes beside hidden states, by its own names."""
+        """Further conditioning, by the names of the UNet's arguments."""
 
-    def schedule(self, scheduler: str, steps: int, *, width: int, height: int) -> Schedule:  # noqa: ARG002 - alike for all sizes
-        """Times and coefficients from the checkpoint's own noise schedule."""
+    def schedule(self, scheduler: str, steps: int, *, width: int, height: int) -> DenoisingSchedule:  # noqa: ARG002 - independent of the size
+        """Timesteps and coefficients from the checkpoint's noise schedule."""
         return self._noise.schedule(scheduler, steps)
 
 
-_Fact = tuple[str, object, object]
-"""What it is, what a checkpoint says, what it should say."""
+def _checks(folder: Path, parts: Mapping[str, TextEncoderPart], addition: str | None) -> Iterator[LayoutCheck]:
+    yield from _encoder_checks(folder, parts)
+    yield from _denoiser_checks(folder, parts, addition)
+    autoencoder = read_json(folder, "vae/config.json").get("_class_name")
+    known = autoencoder if autoencoder in AUTOENCODERS else " or ".join(AUTOENCODERS)
+    yield LayoutCheck("its autoencoder", autoencoder, known)
 
 
-def _text_facts(folder: Path, parts: Mapping[str, TextPart]) -> Iterator[_Fact]:
+def _encoder_checks(folder: Path, parts: Mapping[str, TextEncoderPart]) -> Iterator[LayoutCheck]:
     for name, part in parts.items():
         kinds = read_json(folder, f"{name}/config.json").get("architectures", [part.kind])
-        yield f"its {name}", kinds[0], part.kind
+        yield LayoutCheck(f"its {name}", kinds[0], part.kind)
     for path in folder.glob("text_encoder*"):
         if path.name not in parts:
-            yield "a further text encoder", path.name, None
+            yield LayoutCheck("a further text encoder", path.name, None)
 
 
-def _picture_facts(folder: Path, parts: Mapping[str, TextPart], addition: str | None) -> Iterator[_Fact]:
+def _denoiser_checks(folder: Path, parts: Mapping[str, TextEncoderPart], addition: str | None) -> Iterator[LayoutCheck]:
     unet, vae = read_json(folder, "unet/config.json"), read_json(folder, "vae/config.json")
     width = sum(read_json(folder, f"{name}/config.json").get("hidden_size", 512) for name in parts)
-    yield "its denoiser", unet.get("_class_name"), "UNet2DConditionModel"
-    yield "the denoiser's input in channels", unet.get("in_channels", 4), vae.get("latent_channels", 4)
-    yield "the width that the denoiser reads", unet.get("cross_attention_dim", 1280), width
-    yield "further conditioning", unet.get("addition_embed_type"), addition
-    yield "an input for the guidance scale", unet.get("time_cond_proj_dim"), None
+    yield LayoutCheck("its denoiser", unet.get("_class_name"), "UNet2DConditionModel")
+    yield LayoutCheck("the denoiser's input in channels", unet.get("in_channels", 4), vae.get("latent_channels", 4))
+    yield LayoutCheck("the width that the denoiser reads", unet.get("cross_attention_dim", 1280), width)
+    yield LayoutCheck("further conditioning", unet.get("addition_embed_type"), addition)
+    yield LayoutCheck("an input for the guidance scale", unet.get("time_cond_proj_dim"), None)

@@ -1,8 +1,8 @@
-"""Z-Image: Qwen 3 reads the prompt and may think of it, one stream of text and picture walks a straight flow.
+"""Z-Image: a Qwen 3 chat encoder with thinking, and a single-stream flow-matching transformer.
 
-Owns what this layout means: the last hidden states but one, without what fills prompts up; a denoiser that is told how
-clean a picture is and answers with picture minus noise; and what its guidance scale counts. Z-Image-Turbo is such a
-checkpoint too, for few steps without guidance. Omni, which sees pictures, is another model.
+The transformer takes the penultimate hidden states without padding, receives the signal level instead of the noise
+level, and returns picture minus noise; its guidance scale counts from 0. Z-Image-Turbo has the same layout, for few
+steps without guidance. Z-Image Omni, with picture inputs, is another model.
 
 Source: Z-Image Team, "Z-Image", arXiv 2511.22699; diffusers' `ZImagePipeline`.
 """
@@ -14,7 +14,8 @@ from diffusers import AutoencoderKL, ZImageTransformer2DModel
 from torch import Tensor
 
 from dti.families.base import Conditioning
-from dti.families.qwen import Configs, Fact, QwenFamily
+from dti.families.layout import LayoutCheck
+from dti.families.qwen import Configs, QwenFamily
 from dti.pictures import View
 from dti.samplers import size_shift
 from dti.tokens import SplicedPrompt
@@ -30,15 +31,15 @@ class ZImage(QwenFamily):
     coder = AutoencoderKL
     patch = 2
 
-    def condition(self, prompts: Sequence[SplicedPrompt], views: Sequence[View]) -> Conditioning:  # noqa: ARG002 - not told to these models
-        """Qwen's last hidden states but one, masked where a prompt is filled up."""
-        reading = self._text_encoder.read([prompt.lines[self._text_encoder.name] for prompt in prompts], [-2])
-        return {"hidden": reading.states[:, 0], "mask": reading.mask}
+    def condition(self, prompts: Sequence[SplicedPrompt], views: Sequence[View]) -> Conditioning:  # noqa: ARG002 - no size conditioning
+        """Qwen's penultimate hidden states, masked at padding."""
+        output = self._text_encoder.read([prompt.inputs[self._text_encoder.name] for prompt in prompts], [-2])
+        return {"hidden": output.states[:, 0], "mask": output.mask}
 
     def predict(self, latents: Tensor, times: Tensor, conditioning: Conditioning) -> Tensor:
-        """The transformer's output, turned around: noise minus picture.
+        """The transformer's output with its sign reversed, noise minus picture.
 
-        It takes every prompt at its own length, and masks what it fills up itself.
+        The transformer takes every prompt at its own length and pads them itself.
         """
         lengths = conditioning["mask"].sum(dim=1).tolist()
         outputs = self._transformer(
@@ -50,16 +51,17 @@ class ZImage(QwenFamily):
         return -torch.stack(outputs).squeeze(2).float()
 
     def guidance(self, scale: float) -> float:
-        """The pipeline goes beyond the prompt by the scale: 0 is none."""
+        """One plus the scale: the pipeline computes prompt + scale (prompt - negative), so 0 disables guidance."""
         return 1 + scale
 
-    def _shift(self, tokens: int, steps: int) -> float:  # noqa: ARG002 - alike for any number of steps
+    def _shift(self, tokens: int, steps: int) -> float:  # noqa: ARG002 - independent of the steps
         return size_shift(self._scheduler, tokens)
 
     @classmethod
-    def _facts(cls, configs: Configs) -> Iterator[Fact]:
+    def _shape_checks(cls, configs: Configs) -> Iterator[LayoutCheck]:
         text, transformer, vae = configs.text_encoder, configs.transformer, configs.vae
-        yield "the denoiser's channels", transformer.get("in_channels", 16), vae.get("latent_channels", 4)
-        yield "the width that the denoiser reads", transformer.get("cap_feat_dim", 2560), text.get("hidden_size", 4096)
-        yield "the denoiser's patches", transformer.get("all_patch_size", [2]), [cls.patch]
-        yield "an input for pictures", transformer.get("siglip_feat_dim"), None
+        width = transformer.get("cap_feat_dim", 2560)
+        yield LayoutCheck("the denoiser's channels", transformer.get("in_channels", 16), vae.get("latent_channels", 4))
+        yield LayoutCheck("the width that the denoiser reads", width, text.get("hidden_size", 4096))
+        yield LayoutCheck("the denoiser's patches", transformer.get("all_patch_size", [2]), [cls.patch])
+        yield LayoutCheck("an input for pictures", transformer.get("siglip_feat_dim"), None)

@@ -1,7 +1,7 @@
-"""Embeddings of other tools: read, adopted for a model, written. `FORMATS` lists the formats; one file has one.
+"""Embedding files of this and other tools: detection, reading, conversion and writing. `FORMATS` lists the formats.
 
-A file's format is told by what it holds, never by its name, and nothing in a file is executed. A new one is a file
-here, a line in `FORMATS`, and its name in `dti.spec.EmbeddingFormat`, by which HTTP and the command line know it.
+A format is detected by a file's content, never by its name, and nothing in a file is executed. A new format is a module
+here, a line in `FORMATS`, and its name in `dti.spec.settings.EmbeddingFormat`.
 """
 
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from pathlib import Path
 from dti.embeddings.embedding import Embedding
 from dti.errors import EmbeddingFormatError
 from dti.formats import a1111, comfyui, diffusers, native, replicate
-from dti.formats.conversion import METHOD, Adopted, adopt, fitted
-from dti.formats.external import Foreign, Format, shown
+from dti.formats.conversion import METHOD, ConvertedEmbedding, convert, rows_by_encoder
+from dti.formats.external import ExternalEmbedding, Format, shown
 from dti.formats.unpacking import LIMIT_BYTES, check_size, unpack
 from dti.spec.settings import EmbeddingFormat
 
@@ -19,12 +19,12 @@ __all__ = [
     "FORMATS",
     "LIMIT_BYTES",
     "METHOD",
-    "Adopted",
-    "Foreign",
-    "adopt",
+    "ConvertedEmbedding",
+    "ExternalEmbedding",
+    "convert",
     "detect_and_read",
-    "fitted",
     "load",
+    "rows_by_encoder",
     "write",
 ]
 
@@ -35,14 +35,14 @@ FORMATS: Mapping[EmbeddingFormat, Format] = {
     "a1111": Format(a1111.read, a1111.write),
     "diffusers": Format(diffusers.read, diffusers.write),
 }
-"""In the order in which a file is offered to them: diffusers' name for a tensor may be any."""
+"""Formats in detection order; diffusers is last, because its tensors may have any name."""
 
 
-def detect_and_read(data: bytes) -> Embedding | Foreign:
-    """The concept in a file of any known format: ours as an embedding, others' as what they are.
+def detect_and_read(data: bytes) -> Embedding | ExternalEmbedding:
+    """Read a file of any known format: `dti` files as embeddings, others as external embeddings.
 
     Raises:
-        EmbeddingFormatError: what is wrong with the file.
+        EmbeddingFormatError: the file is damaged, or of no known format.
     """
     content = unpack(data)
     for known in FORMATS.values():
@@ -53,22 +53,21 @@ def detect_and_read(data: bytes) -> Embedding | Foreign:
     raise EmbeddingFormatError(f"The file holds {held}: that is none of the formats {', '.join(FORMATS)}.")
 
 
-def load(path: Path) -> Embedding | Foreign:
-    """Read a file, unless it is far too large for an embedding; see `detect_and_read`."""
+def load(path: Path) -> Embedding | ExternalEmbedding:
+    """Read a file after a check of its size; see `detect_and_read`."""
     check_size(path.stat().st_size)
     return detect_and_read(path.read_bytes())
 
 
 def write(embedding: Embedding, format: EmbeddingFormat) -> tuple[bytes, str]:  # noqa: A002 - the API's word
-    """An embedding as a file of a format.
+    """Write an embedding as a file of a format.
 
-    Other tools keep the rows alone, in float32 and bit for bit; for which model and how they were learned, only our
-    own format says.
+    Other tools' formats hold the rows only, exactly, in float32; model and training settings are in `dti` files only.
 
     Returns:
-        The bytes, and the ending that the file's name is to have: ".safetensors", ".pt", ".pti" or ".zip".
+        The bytes, and the file name's extension: ".safetensors", ".pt", ".pti" or ".zip".
 
     Raises:
-        EmbeddingFormatError: the embedding holds something that a file must not.
+        EmbeddingFormatError: the embedding contains values that are not allowed in a file.
     """
     return FORMATS[format].write(embedding)

@@ -15,7 +15,7 @@ from torch import nn
 from dti.embeddings.embedding import Embedding
 from dti.errors import EmbeddingFormatError
 from dti.formats import comfyui
-from dti.formats.external import Content, Foreign, rows_of, trigger_of
+from dti.formats.external import Content, ExternalEmbedding, rows_of, trigger_of
 
 _PLACE = "*"
 """What the concept is called inside of the file; the tool itself goes by `name`, or the file's."""
@@ -24,13 +24,13 @@ _TOKEN = 265
 """The id of the place's token in CLIP's vocabulary; written by everybody, read by nobody."""
 
 
-def read(content: Content) -> Foreign | None:
+def read(content: Content) -> ExternalEmbedding | None:
     """The one tensor of either layout."""
     if "string_to_param" in content.entries:
         return _read_pickled(content.entries)
     if content.entries.keys() == {"emb_params"}:
         vectors = rows_of("emb_params", content.entries["emb_params"])
-        return Foreign(format="a1111", vectors={None: vectors}, trigger=None)
+        return ExternalEmbedding(format="a1111", vectors={None: vectors}, trigger=None)
     return None
 
 
@@ -54,14 +54,14 @@ def write(embedding: Embedding) -> tuple[bytes, str]:
     return sink.getvalue(), ".pt"
 
 
-def _read_pickled(entries: Mapping[str, object]) -> Foreign:
+def _read_pickled(entries: Mapping[str, object]) -> ExternalEmbedding:
     params = entries["string_to_param"]
     # A ParameterDict of an old PyTorch keeps its tensors where a new one no longer looks.
     held = vars(params).get("_parameters") if isinstance(params, nn.ParameterDict) else params
     if not isinstance(held, Mapping) or len(held) != 1:
         count = len(held) if isinstance(held, Mapping) else "no"
         raise EmbeddingFormatError(f"string_to_param holds {count} tensors by name; a concept has one.")
-    return Foreign(
+    return ExternalEmbedding(
         format="a1111",
         vectors={None: rows_of("string_to_param", next(iter(held.values())))},
         trigger=trigger_of(entries.get("name")),

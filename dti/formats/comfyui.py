@@ -13,7 +13,7 @@ from torch import Tensor
 from dti.embeddings import file as embedding_file
 from dti.embeddings.embedding import Embedding
 from dti.errors import EmbeddingFormatError
-from dti.formats.external import Content, Foreign, rows_of
+from dti.formats.external import Content, ExternalEmbedding, rows_of
 
 _READ: Mapping[str, str] = {
     "clip_l": "text_encoder",
@@ -37,7 +37,7 @@ _WRITTEN: Mapping[tuple[str, str], str] = {
 """By family and encoder; another family's only encoder goes by its own name, which ComfyUI reads all the same."""
 
 
-def read(content: Content) -> Foreign | None:
+def read(content: Content) -> ExternalEmbedding | None:
     """One tensor per encoder, all of them under known names."""
     if not content.entries or not content.entries.keys() <= {*_READ, "text_encoder", "text_encoder_2"}:
         return None
@@ -48,7 +48,7 @@ def read(content: Content) -> Foreign | None:
             held = ", ".join(sorted(content.entries))
             raise EmbeddingFormatError(f"The file holds {held}: more than one of them is for {encoder}. Keep one.")
         vectors[encoder] = rows_of(name, value)
-    return Foreign(format="comfyui", vectors=vectors, trigger=None)
+    return ExternalEmbedding(format="comfyui", vectors=vectors, trigger=None)
 
 
 def write(embedding: Embedding) -> tuple[bytes, str]:

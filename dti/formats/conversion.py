@@ -1,7 +1,4 @@
-"""A file's rows as an embedding for a loaded model: which encoder each belongs to, and how long it is to be.
-
-Owns the agreement between a file and a model, and the repair of an inflated row. It knows no format.
-"""
+"""Conversion of a file's rows to an embedding for a loaded model: encoder assignment and norm repair."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,50 +6,52 @@ from dataclasses import dataclass
 import torch
 
 from dti.embeddings.embedding import Embedding, Rows
+from dti.encoders import TextEncoder, class_rows, vocabulary_norm
 from dti.errors import EmbeddingMismatchError
 from dti.families import Family
-from dti.formats.external import Foreign
+from dti.formats.external import ExternalEmbedding
 from dti.formats.splitting import split
-from dti.methods.base import Encoder, class_rows, magnitude_of
 from dti.sphere import normalize as unit
 
 METHOD = "import"
-"""What stands in an embedding's `method` where no method of ours made it."""
+"""`Embedding.method` of rows from other tools."""
 
 
 @dataclass(frozen=True, slots=True)
-class Adopted:
-    """An embedding that can be used with the model, and its rows' norms in the file and now, by encoder."""
+class ConvertedEmbedding:
+    """An embedding for the model, and its rows' norms before and after conversion, by encoder."""
 
     embedding: Embedding
     norms_before: Mapping[str, list[float]]
     norms_after: Mapping[str, list[float]]
 
 
-def adopt(found: Foreign | Embedding, *, family: Family, trigger: str, class_word: str, normalize: bool) -> Adopted:
-    """The concept of a file as an embedding for a model.
+def convert(
+    found: ExternalEmbedding | Embedding, *, family: Family, trigger: str, class_word: str, normalize: bool
+) -> ConvertedEmbedding:
+    """Convert a file's concept to an embedding for a model.
 
-    An embedding of our own keeps its method and settings. It may come from another checkpoint of the same family,
-    whose fingerprint then stands in the settings as `imported_fingerprint`: whoever imports it names the model.
+    A `dti` embedding keeps its method and settings. It may come from another checkpoint of the same family, whose
+    fingerprint is then recorded in the settings as `imported_fingerprint`.
 
     Args:
-        found: what `detect_and_read` gave.
+        found: from `detect_and_read`.
         family: the model.
-        trigger: what prompts will call the concept.
-        class_word: what kind of thing it is.
-        normalize: give every row the vocabulary's mean norm and keep only its direction.
+        trigger: name of the concept in prompts.
+        class_word: category of the concept.
+        normalize: whether to replace every row's norm by the vocabulary's mean norm.
 
     Raises:
-        EmbeddingMismatchError: the rows do not fit the model's encoders; it says what was expected and found.
+        EmbeddingMismatchError: the rows do not fit the model's encoders.
         InvalidSettingError: the model does not know the class word.
     """
     for encoder in family.encoders.values():
         class_rows(encoder, class_word, count=1)
-    rows = fitted(found, family)
-    adopted = {name: _repaired(part, family.encoders[name]) for name, part in rows.items()} if normalize else rows
+    rows = rows_by_encoder(found, family)
+    converted = {name: _normalized(part, family.encoders[name]) for name, part in rows.items()} if normalize else rows
     history = _history(found, family)
     embedding = Embedding(
-        rows=adopted,
+        rows=converted,
         trigger=trigger,
         class_word=class_word,
         family=family.name,
@@ -61,41 +60,41 @@ def adopt(found: Foreign | Embedding, *, family: Family, trigger: str, class_wor
         settings={**history, "normalized": True} if normalize else history,
         steps=found.steps if isinstance(found, Embedding) else 0,
     )
-    return Adopted(embedding, _norms(rows), _norms(adopted))
+    return ConvertedEmbedding(embedding, _norms(rows), _norms(converted))
 
 
-def fitted(found: Foreign | Embedding, family: Family) -> Mapping[str, Rows]:
-    """The rows of a file by the encoders of a model.
+def rows_by_encoder(found: ExternalEmbedding | Embedding, family: Family) -> Mapping[str, Rows]:
+    """A file's rows by the model's encoders.
 
     Raises:
-        EmbeddingMismatchError: they do not fit; it says what was expected and found.
+        EmbeddingMismatchError: the rows do not fit the model's encoders.
     """
     if isinstance(found, Embedding):
         found.check_fits(family=family.name, fingerprint=found.fingerprint, widths=_widths(family))
         return found.rows
     vectors = dict(found.vectors)
     if None in vectors:
-        vectors[_home(found, family)] = vectors.pop(None)
+        vectors[_encoder_by_width(found, family)] = vectors.pop(None)
     widths = {name: rows.shape[1] for name, rows in vectors.items()}
     if widths != _widths(family):
-        raise EmbeddingMismatchError(_difference(found, family))
+        raise EmbeddingMismatchError(_mismatch(found, family))
     return {name: split(vectors[name]) for name in family.encoders}
 
 
-def _home(found: Foreign, family: Family) -> str:
-    """The encoder of the only tensor of a file that names none: its width tells, where it can."""
+def _encoder_by_width(found: ExternalEmbedding, family: Family) -> str:
+    """The only encoder whose width fits a file's single, unnamed tensor."""
     width = found.vectors[None].shape[1]
     fitting = [name for name, wanted in _widths(family).items() if wanted == width]
     if not fitting:
-        raise EmbeddingMismatchError(_difference(found, family))
+        raise EmbeddingMismatchError(_mismatch(found, family))
     if len(fitting) > 1:
         raise EmbeddingMismatchError(
-            f"{_difference(found, family)} Its width fits {' and '.join(fitting)} alike, and no name says which."
+            f"{_mismatch(found, family)} Its width fits {' and '.join(fitting)} alike, and no name says which."
         )
     return fitting[0]
 
 
-def _difference(found: Foreign, family: Family) -> str:
+def _mismatch(found: ExternalEmbedding, family: Family) -> str:
     held = ", ".join(f"{name or 'one without a name'} ({rows.shape[1]})" for name, rows in found.vectors.items())
     taken = ", ".join(f"{name} ({width})" for name, width in _widths(family).items())
     return (
@@ -104,8 +103,8 @@ def _difference(found: Foreign, family: Family) -> str:
     )
 
 
-def _history(found: Foreign | Embedding, family: Family) -> Mapping[str, object]:
-    """What is known of how the rows came to be."""
+def _history(found: ExternalEmbedding | Embedding, family: Family) -> Mapping[str, object]:
+    """Provenance of the rows, for the embedding's settings."""
     if not isinstance(found, Embedding):
         return {"imported_format": found.format, "imported_trigger": found.trigger}
     if found.fingerprint == family.fingerprint:
@@ -121,7 +120,7 @@ def _norms(rows: Mapping[str, Rows]) -> dict[str, list[float]]:
     return {name: torch.linalg.vector_norm(part.vectors, dim=-1).tolist() for name, part in rows.items()}
 
 
-def _repaired(rows: Rows, encoder: Encoder) -> Rows:
-    """The same directions, as long as a word of the vocabulary is on average."""
-    magnitude = torch.full_like(rows.magnitude, magnitude_of(encoder.vocabulary, "mean"))
+def _normalized(rows: Rows, encoder: TextEncoder) -> Rows:
+    """The same directions with the vocabulary's mean norm."""
+    magnitude = torch.full_like(rows.magnitude, vocabulary_norm(encoder.vocabulary, "mean"))
     return Rows(unit(rows.direction), magnitude)

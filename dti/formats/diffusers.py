@@ -16,7 +16,7 @@ from torch import Tensor
 from dti.embeddings import file as embedding_file
 from dti.embeddings.embedding import Embedding, Rows
 from dti.errors import EmbeddingFormatError
-from dti.formats.external import Content, Foreign, rows_of, shown, trigger_of
+from dti.formats.external import Content, ExternalEmbedding, rows_of, shown, trigger_of
 
 _FILE = re.compile(r"(?:.*/)?learned_embeds(_[2-9])?(?:-steps-\d+)?\.(?:safetensors|bin|pt)")
 
@@ -24,14 +24,14 @@ _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 """The date of every file in an archive: equal embeddings give equal bytes."""
 
 
-def read(content: Content) -> Foreign | None:
+def read(content: Content) -> ExternalEmbedding | None:
     """One tensor under a token, or an archive with such a file per encoder."""
     if content.entries and all(isinstance(value, Mapping) for value in content.entries.values()):
         return _read_files(content.entries)
     if not content.entries or not all(isinstance(value, Tensor) for value in content.entries.values()):
         return None
     token, vectors = _only(content.entries)
-    return Foreign(format="diffusers", vectors={None: vectors}, trigger=trigger_of(token))
+    return ExternalEmbedding(format="diffusers", vectors={None: vectors}, trigger=trigger_of(token))
 
 
 def write(embedding: Embedding) -> tuple[bytes, str]:
@@ -54,7 +54,7 @@ def _file(trigger: str, rows: Rows) -> bytes:
     return embedding_file.write({f"<{trigger}>": rows.vectors}, {"format": "pt"})
 
 
-def _read_files(files: Mapping[str, object]) -> Foreign | None:
+def _read_files(files: Mapping[str, object]) -> ExternalEmbedding | None:
     named = [(match[1] or "", files[name]) for name in files if (match := _FILE.fullmatch(name))]
     if not named:
         return None
@@ -66,7 +66,7 @@ def _read_files(files: Mapping[str, object]) -> Foreign | None:
         tokens.add(token)
     if len(tokens) > 1:
         raise EmbeddingFormatError(f"The archive's files are of several concepts: {_listed(tokens)}.")
-    return Foreign(format="diffusers", vectors=vectors, trigger=trigger_of(tokens.pop()))
+    return ExternalEmbedding(format="diffusers", vectors=vectors, trigger=trigger_of(tokens.pop()))
 
 
 def _only(entries: Mapping[str, object]) -> tuple[str, Tensor]:

@@ -38,7 +38,7 @@ class Content:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Foreign:
+class ExternalEmbedding:
     """A concept as another tool wrote it, read and checked; for which model it is, the file does not say.
 
     Attributes:
@@ -61,7 +61,7 @@ class Format:
         write: an embedding as bytes, and the ending that the file's name is to have.
     """
 
-    read: Callable[[Content], Embedding | Foreign | None]
+    read: Callable[[Content], Embedding | ExternalEmbedding | None]
     write: Callable[[Embedding], tuple[bytes, str]]
 
 

@@ -9,17 +9,17 @@ import re
 
 from dti.embeddings import file as embedding_file
 from dti.embeddings.embedding import Embedding
-from dti.formats.external import Content, Foreign, rows_of
+from dti.formats.external import Content, ExternalEmbedding, rows_of
 
 _PREFIX = "text_encoders_"
 _NAME = re.compile(rf"{_PREFIX}[0-9]")
 
 
-def read(content: Content) -> Foreign | None:
+def read(content: Content) -> ExternalEmbedding | None:
     """One tensor per encoder, counted from 0."""
     if not content.entries or not all(map(_NAME.fullmatch, content.entries)):
         return None
-    return Foreign(
+    return ExternalEmbedding(
         format="replicate",
         vectors={_encoder(name): rows_of(name, value) for name, value in content.entries.items()},
         trigger=None,

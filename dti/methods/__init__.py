@@ -1,12 +1,14 @@
-"""The methods by name, as `dti.spec.registry.METHODS` lists them; one is imported when it is asked for."""
+"""Methods that learn a concept's rows; `dti.spec.registry.METHODS` lists them by name."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from dti.methods.base import Encoder, Learned, Method
-from dti.spec import registry
-from dti.spec.registry import LazyRegistry
+from dti.methods.base import Learned, Method
+from dti.spec.registry import METHODS
 
-METHODS: Mapping[str, type[Method[Any]]] = LazyRegistry(registry.METHODS)
+__all__ = ["Learned", "Method", "create"]
 
-__all__ = ["METHODS", "Encoder", "Learned", "Method"]
+
+def create(name: str) -> Method[Any]:
+    """The method of this name in `METHODS`, imported on first use."""
+    method: Method[Any] = METHODS[name].load()()
+    return method

@@ -1,7 +1,6 @@
-"""Rows that are learned as they are, norm and all, by AdamW: what the methods besides `dti` share.
+"""Rows trained freely by AdamW, direction and norm alike: common base of all methods but `dti` and `subspace`.
 
-Owns AdamW as those methods publish it, and the split of free rows into direction and norm. Where rows start, and what
-is done to them besides, is each method's own.
+Owns AdamW's hyper-parameters and the split of trained rows into direction and norm.
 """
 
 from collections.abc import Sequence
@@ -11,27 +10,28 @@ from torch import Tensor
 from torch.optim import AdamW
 
 from dti.embeddings.embedding import Rows
-from dti.methods.base import Encoder, Learned, Method, S, agreed_count, class_rows
+from dti.encoders import TextEncoder, class_rows
+from dti.methods.base import Learned, Method, S, vector_count
 from dti.spec.settings import Training
 from dti.sphere import normalize
 
 _WEIGHT_DECAY = 0.01
-"""Torch's own and that of all the released trainers; of what is learned only, the vocabulary never being given."""
+"""Default of torch and of all released trainers. It acts on the learned rows only, never on the vocabulary."""
 
 
-class FreeRows(Method[S]):
-    """What is learned is the rows e themselves, and AdamW moves them."""
+class AdamWRows(Method[S]):
+    """The rows e are the parameters, updated by AdamW."""
 
-    def start(self, encoder: Encoder, class_word: str, settings: S, initial: Rows | None) -> Learned:
-        """The class word's rows of the vocabulary, or the given rows."""
-        return free_rows(first_rows(encoder, class_word, settings, initial))
+    def start(self, encoder: TextEncoder, class_word: str, settings: S, initial: Rows | None) -> Learned:
+        """Start at the class word's vocabulary rows, or at the given rows."""
+        return trainable_rows(initial_rows(encoder, class_word, settings, initial))
 
     def vectors(self, learned: Learned) -> Tensor:
         """The rows e."""
         return learned.parameters["e"]
 
     def penalty(self, learned: Learned) -> Tensor:
-        """None."""
+        """Zero."""
         return learned.parameters["e"].new_zeros(())
 
     def optimizer(self, learned: Sequence[Learned], settings: S) -> torch.optim.Optimizer:
@@ -39,33 +39,33 @@ class FreeRows(Method[S]):
         return adamw(learned, settings)
 
     def finish(self, learned: Learned) -> Rows:
-        """The rows as they are."""
+        """The rows unchanged."""
         return split(self.vectors(learned))
 
 
-def first_rows(encoder: Encoder, class_word: str, settings: Training, initial: Rows | None) -> Tensor:
-    """Rows to start with `(n, d)`: the class word's in the vocabulary, or the given ones.
+def initial_rows(encoder: TextEncoder, class_word: str, settings: Training, initial: Rows | None) -> Tensor:
+    """Rows `(n, d)` to start from: the class word's vocabulary rows, or the given ones.
 
     Raises:
         InvalidSettingError: the class word has no tokens or no direction in this encoder.
-        EmbeddingMismatchError: `initial` has another number of rows than the settings ask for.
+        EmbeddingMismatchError: `initial` and `num_vectors` differ in the number of rows.
     """
-    known = class_rows(encoder, class_word, agreed_count(settings, initial))
+    known = class_rows(encoder, class_word, vector_count(settings, initial))
     return known if initial is None else initial.vectors.to(known, copy=True)
 
 
-def free_rows(e: Tensor, **constants: Tensor) -> Learned:
-    """Rows to be learned freely from here."""
+def trainable_rows(e: Tensor, **constants: Tensor) -> Learned:
+    """State that trains the rows e from their current values."""
     return Learned({"e": e.clone().requires_grad_()}, {"start": e, **constants})
 
 
 def adamw(learned: Sequence[Learned], settings: Training) -> AdamW:
-    """AdamW over all parameters, with the moments and the decay of the released trainers."""
-    parameters = [parameter for one in learned for parameter in one.parameters.values()]
+    """AdamW over all parameters, with the moments (0.9, 0.999) and weight decay of the released trainers."""
+    parameters = [parameter for state in learned for parameter in state.parameters.values()]
     return AdamW(parameters, lr=settings.learning_rate, weight_decay=_WEIGHT_DECAY)
 
 
 def split(vectors: Tensor) -> Rows:
-    """Rows `(n, d)` as directions and norms, on the CPU, detached."""
+    """Rows `(n, d)` as directions and norms, detached, on the CPU."""
     e = vectors.detach().cpu()
     return Rows(direction=normalize(e), magnitude=torch.linalg.vector_norm(e, dim=-1, keepdim=True))

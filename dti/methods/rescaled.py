@@ -1,34 +1,32 @@
-"""Textual Inversion whose rows are brought to a norm of the vocabulary after training.
-
-Owns the rescaling; all else is `dti.methods.adamw_rows`'s.
-"""
+"""Rescaled Textual Inversion (`ti-rescaled`): `ti`, with the rows' norms reset to m after training."""
 
 import torch
 
 from dti.embeddings.embedding import Rows
-from dti.methods.adamw_rows import FreeRows, first_rows, free_rows
-from dti.methods.base import Encoder, Learned, magnitude_of
+from dti.encoders import TextEncoder, vocabulary_norm
+from dti.methods.adamw_rows import AdamWRows, initial_rows, trainable_rows
+from dti.methods.base import Learned
 from dti.spec.settings import RescaledTraining
 from dti.sphere import normalize
 
 
-class RescaledInversion(FreeRows[RescaledTraining]):
-    """`ti`, with the norm set to m afterwards: what remains of an inflated row when its length is repaired.
+class RescaledInversion(AdamWRows[RescaledTraining]):
+    """`ti`, with the norm set to m on export: measures how much of an inflated row survives the repair of its norm.
 
-    The loss is that of the free row, whose norm it was learned with; every embedding that is read, the last one and
-    those that previews show on the way, is rescaled: they are what would be served if training stopped there. So a
-    falling loss may go with previews that do not improve, which is the point of the comparison.
+    The loss is that of the free row at its own norm. Every exported embedding is rescaled, previews during training
+    included, because previews show the result of stopping there. A falling loss can therefore come with previews that
+    do not improve.
 
     Source: the baseline "TI rescaled" of Kim et al., "Directional Textual Inversion", arXiv 2512.13672.
     """
 
     name = "ti-rescaled"
 
-    def start(self, encoder: Encoder, class_word: str, settings: RescaledTraining, initial: Rows | None) -> Learned:
-        """As `ti`, and the norm that is set in the end."""
-        e = first_rows(encoder, class_word, settings, initial)
-        m = magnitude_of(encoder.vocabulary, settings.magnitude)
-        return free_rows(e, magnitude=torch.full_like(e[:, :1], m))
+    def start(self, encoder: TextEncoder, class_word: str, settings: RescaledTraining, initial: Rows | None) -> Learned:
+        """As `ti`, with the final norm as a constant."""
+        e = initial_rows(encoder, class_word, settings, initial)
+        m = vocabulary_norm(encoder.vocabulary, settings.magnitude)
+        return trainable_rows(e, magnitude=torch.full_like(e[:, :1], m))
 
     def finish(self, learned: Learned) -> Rows:
         """The rows' directions, with the norm m."""

@@ -1,7 +1,4 @@
-"""BaTex: a row is a combination of the vocabulary rows nearest the class word, and only its weights are learned.
-
-Owns which rows those are, and the combination. AdamW is `dti.methods.adamw_rows`'s.
-"""
+"""BaTex (`subspace`): rows are trained as linear combinations of the vocabulary rows nearest the class word."""
 
 from collections.abc import Sequence
 
@@ -9,29 +6,30 @@ import torch
 from torch import Tensor
 
 from dti.embeddings.embedding import Rows
+from dti.encoders import TextEncoder, class_ids, class_rows
 from dti.errors import EmbeddingMismatchError, InvalidSettingError
 from dti.methods.adamw_rows import adamw, split
-from dti.methods.base import Encoder, Learned, Method, agreed_count, class_ids, class_rows
+from dti.methods.base import Learned, Method, vector_count
 from dti.spec.settings import SubspaceTraining
 from dti.sphere import normalize
 
-_SHARE = 7 / 8
-"""Of a row's numbers: 672 of 768, within the 576 to 720 that the paper uses there."""
+_BASIS_SHARE = 7 / 8
+"""Default basis size as a share of the width: 672 of 768, within the paper's 576 to 720."""
 
-_ROWS_AT_ONCE = 2**14
-"""A whole vocabulary of a language model in float32 takes gigabytes."""
+_CHUNK_ROWS = 2**14
+"""A language model's whole vocabulary in float32 would take gigabytes."""
 
-_STRAY = 1e-4
-"""Share of a row's norm that may lie outside of the subspace: rounding is a hundredth of it."""
+_RESIDUAL_LIMIT = 1e-4
+"""Share of a row's norm that may lie outside the subspace; rounding accounts for a hundredth of it."""
 
 
 class SubspaceInversion(Method[SubspaceTraining]):
-    """e = sum of w_i e_i over the M vocabulary rows nearest the class word; w starts as one for the class word itself.
+    """e = sum of w_i e_i over the M vocabulary rows nearest the class word; w starts at 1 for the class word itself.
 
-    Nearest is largest cosine; rows of zeros are left out. Every row has a basis of its own: that of its token. With M
-    below the width, e cannot leave the span of words that are like the class word.
+    Nearest means largest cosine; zero rows are excluded. Every row has its own basis, that of its token. With M below
+    the width, e cannot leave the span of words similar to the class word.
 
-    Going on from given rows, w is their best fit; rows that do not lie in the span are refused.
+    When continuing from given rows, w is their least-squares fit; rows outside the span are refused.
 
     Source: Du et al., "Efficient Personalized Text-to-image Generation by Leveraging Textual Subspace" (BaTex), 2024,
     arXiv 2407.00608: AdamW, learning rate 2e-3, 1000 updates, M of 576 to 720 at a width of 768.
@@ -39,24 +37,24 @@ class SubspaceInversion(Method[SubspaceTraining]):
 
     name = "subspace"
 
-    def start(self, encoder: Encoder, class_word: str, settings: SubspaceTraining, initial: Rows | None) -> Learned:
-        """The weights that give the class word's rows, or the given ones."""
-        count = agreed_count(settings, initial)
+    def start(self, encoder: TextEncoder, class_word: str, settings: SubspaceTraining, initial: Rows | None) -> Learned:
+        """Weights that reproduce the class word's rows, or the given ones."""
+        count = vector_count(settings, initial)
         class_rows(encoder, class_word, count)
-        size = settings.basis_size or max(1, round(_SHARE * encoder.width))
+        size = settings.basis_size or max(1, round(_BASIS_SHARE * encoder.width))
         basis = _basis(encoder, class_ids(encoder, class_word, count), size)
         w = torch.zeros_like(basis[..., 0])
         w[:, 0] = 1
         if initial is not None:
             w = _fit(basis, initial.vectors.to(basis))
-        return Learned({"w": w.requires_grad_()}, {"basis": basis, "start": _combined(w.detach(), basis)})
+        return Learned({"w": w.requires_grad_()}, {"basis": basis, "start": _combine(w.detach(), basis)})
 
     def vectors(self, learned: Learned) -> Tensor:
-        """The rows that the weights give."""
-        return _combined(learned.parameters["w"], learned.constants["basis"])
+        """The rows e = sum of w_i e_i."""
+        return _combine(learned.parameters["w"], learned.constants["basis"])
 
     def penalty(self, learned: Learned) -> Tensor:
-        """None."""
+        """Zero."""
         return learned.parameters["w"].new_zeros(())
 
     def optimizer(self, learned: Sequence[Learned], settings: SubspaceTraining) -> torch.optim.Optimizer:
@@ -64,19 +62,19 @@ class SubspaceInversion(Method[SubspaceTraining]):
         return adamw(learned, settings)
 
     def finish(self, learned: Learned) -> Rows:
-        """The rows as the weights give them."""
+        """The rows given by the weights."""
         return split(self.vectors(learned))
 
 
-def _combined(w: Tensor, basis: Tensor) -> Tensor:
+def _combine(w: Tensor, basis: Tensor) -> Tensor:
     """Rows `(n, d)` from weights `(n, M)` and bases `(n, M, d)`."""
     return torch.einsum("nm,nmd->nd", w, basis)
 
 
-def _basis(encoder: Encoder, ids: Sequence[int], size: int) -> Tensor:
-    """Per token the rows of the vocabulary nearest to it `(n, M, d)`, the nearest first: itself."""
+def _basis(encoder: TextEncoder, ids: Sequence[int], size: int) -> Tensor:
+    """The vocabulary rows nearest each token `(n, M, d)`, in descending cosine; the token itself is first."""
     table = encoder.vocabulary.detach()
-    cosines = torch.cat([_cosines(table[ids], part) for part in torch.split(table, _ROWS_AT_ONCE)], dim=-1)
+    cosines = torch.cat([_cosines(table[ids], part) for part in torch.split(table, _CHUNK_ROWS)], dim=-1)
     usable = int(cosines[0].isfinite().sum())
     if size > usable:
         raise InvalidSettingError("basis_size", f"{size} is more than the {usable} rows that {encoder.name} has.")
@@ -85,23 +83,24 @@ def _basis(encoder: Encoder, ids: Sequence[int], size: int) -> Tensor:
 
 
 def _cosines(words: Tensor, rows: Tensor) -> Tensor:
-    """`(words, rows)`; rows of zeros have no direction and come last."""
+    """Cosines `(words, rows)`; -inf for zero rows, which have no direction."""
     return (normalize(words.float()) @ normalize(rows.float()).T).nan_to_num(nan=-torch.inf)
 
 
 def _fit(basis: Tensor, rows: Tensor) -> Tensor:
-    """The weights `(n, M)` that give these rows.
+    """Weights `(n, M)` that reproduce these rows.
 
     Raises:
-        EmbeddingMismatchError: none do.
+        EmbeddingMismatchError: the rows lie outside the span of the basis.
     """
     spans, targets = basis.double().cpu().mT, rows.double().cpu()[..., None]
-    # This driver alone copes with words that are combinations of other words; it runs on the CPU.
+    # gelsy is the only driver that handles rank-deficient bases (words that are combinations of other words);
+    # it exists on the CPU only.
     w: Tensor = torch.linalg.lstsq(spans, targets, driver="gelsy").solution
-    stray = torch.linalg.vector_norm(spans @ w - targets) / torch.linalg.vector_norm(targets)
-    if stray > _STRAY:
+    residual = torch.linalg.vector_norm(spans @ w - targets) / torch.linalg.vector_norm(targets)
+    if residual > _RESIDUAL_LIMIT:
         raise EmbeddingMismatchError(
-            f"The rows to go on from lie outside of the class word's subspace, with {stray:.1%} of their norm. "
+            f"The rows to go on from lie outside of the class word's subspace, with {residual:.1%} of their norm. "
             "Start at the class word, or go on with the method that they were learned with."
         )
     return w[..., 0].to(basis)

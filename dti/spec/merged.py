@@ -1,63 +1,72 @@
-"""What can be asked of a training before its method is chosen: the settings of all methods, put together.
+"""Union of all methods' training settings, for requests and commands that select the method by name.
 
-Torch-free, like the spec whose sentences and bounds it reads: HTTP schemas and the command line are made from it.
+Torch-free. HTTP schemas and command-line options are generated from it.
 """
 
 import functools
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from dti.spec.registry import METHODS
-from dti.spec.settings import Allowed, hints_of
+from dti.spec.settings import SettingSpec, Training, setting_specs
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
-    """A setting as it is offered where the method is not chosen yet: what any method takes.
+class MergedSetting:
+    """A setting as the union of the methods that have it.
 
     Attributes:
-        hint: its type.
-        allowed: the widest bounds, and a sentence that tells the methods apart.
-        default: of the first method that has it.
+        hint: union of the methods' types.
+        spec: widest bounds; the description lists differences between methods.
+        default: default of the first method that has the setting.
     """
 
     hint: object
-    allowed: Allowed
+    spec: SettingSpec
     default: object
 
 
-def offers() -> dict[str, Offer]:
-    """The settings of all methods, by name."""
-    names = dict.fromkeys(name for listing in METHODS.values() for name in hints_of(listing.settings))
-    return {name: _offer(name) for name in names}
+def merged_settings() -> dict[str, MergedSetting]:
+    """Settings of all methods by name."""
+    names = dict.fromkeys(name for entry in METHODS.values() for name in setting_specs(entry.settings))
+    return {name: _merge(name) for name in names}
 
 
-def _offer(name: str) -> Offer:
-    kinds = {method: listing.settings for method, listing in METHODS.items() if name in hints_of(listing.settings)}
-    hints, allowed = zip(*(hints_of(kind)[name] for kind in kinds.values()), strict=True)
-    defaults = {
-        method: setting.default for method, kind in kinds.items() for setting in fields(kind) if setting.name == name
-    }
-    sentence = _told_apart({method: one.sentence for method, one in zip(kinds, allowed, strict=True)})
-    if len(kinds) < len(METHODS):
-        sentence += f" Only with {', '.join(kinds)}."
+def _merge(name: str) -> MergedSetting:
+    kinds = {method: entry.settings for method, entry in METHODS.items() if name in setting_specs(entry.settings)}
+    hints, specs = zip(*(setting_specs(kind)[name] for kind in kinds.values()), strict=True)
+    defaults = {method: _default(kind, name) for method, kind in kinds.items()}
+    descriptions = {method: spec.description for method, spec in zip(kinds, specs, strict=True)}
+    merged = SettingSpec(_description(descriptions, defaults), *_widest(specs))
+    return MergedSetting(functools.reduce(operator.or_, hints), merged, next(iter(defaults.values())))
+
+
+def _default(kind: type[Training], name: str) -> object:
+    return next(setting.default for setting in fields(kind) if setting.name == name)
+
+
+def _widest(specs: Sequence[SettingSpec]) -> tuple[float | None, float | None]:
+    minima = [spec.minimum for spec in specs if spec.minimum is not None]
+    maxima = [spec.maximum for spec in specs if spec.maximum is not None]
+    return min(minima, default=None), max(maxima, default=None)
+
+
+def _description(descriptions: Mapping[str, str], defaults: Mapping[str, object]) -> str:
+    text = _grouped(descriptions)
+    if len(descriptions) < len(METHODS):
+        text += f" Only with {', '.join(descriptions)}."
     if len(set(defaults.values())) > 1:
-        sentence += f" By default {_told_apart({method: f'{value}.' for method, value in defaults.items()})}"
-    lows, highs = (
-        [one.low for one in allowed if one.low is not None],
-        [one.high for one in allowed if one.high is not None],
-    )
-    widest = Allowed(sentence, min(lows, default=None), max(highs, default=None))
-    return Offer(functools.reduce(operator.or_, hints), widest, next(iter(defaults.values())))
+        text += f" By default {_grouped({method: f'{value}.' for method, value in defaults.items()})}"
+    return text
 
 
-def _told_apart(sentences: Mapping[str, str]) -> str:
-    """What methods say, once each and with their names; without them where all say the same."""
+def _grouped(texts: Mapping[str, str]) -> str:
+    """Each distinct text once, prefixed by the methods that share it; no prefix where all methods agree."""
     methods: dict[str, list[str]] = {}
-    for method, sentence in sentences.items():
-        methods.setdefault(sentence, []).append(method)
+    for method, text in texts.items():
+        methods.setdefault(text, []).append(method)
     if len(methods) == 1:
         return next(iter(methods))
-    told = "; ".join(f"{', '.join(who)}: {sentence.removesuffix('.')}" for sentence, who in methods.items())
-    return f"{told}."
+    joined = "; ".join(f"{', '.join(names)}: {text.removesuffix('.')}" for text, names in methods.items())
+    return f"{joined}."

@@ -1,6 +1,6 @@
-"""Prompts: the grammar of `<concept>` triggers and the plain prompts of objects and styles.
+"""Prompt grammar: plain words and `<concept>` triggers. Also the default prompts for objects and styles.
 
-Parsed once here, for the HTTP edge and the text encoders alike. Torch-free.
+Torch-free: shared by the HTTP edge and the text encoders.
 """
 
 import re
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from dti.spec.settings import LearnableProperty
 
 NAME_PATTERN = r"[a-z0-9][a-z0-9-]{0,62}"
-"""What a concept may be called; in prompts it stands between angle brackets."""
+"""Pattern of a concept's name; prompts write it between angle brackets."""
 
 _TRIGGER = re.compile(f"<({NAME_PATTERN})>")
 
 
 PLAIN_PROMPTS: Mapping[LearnableProperty, str] = {"object": "a photo of {}", "style": "a picture in the style of {}"}
-"""What a concept is shown in where nobody said more."""
+"""Default prompts, with {} for the concept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,22 +28,23 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A place in a prompt that stands for a concept."""
+    """A concept's name in a prompt."""
 
     name: str
 
 
 def parse_prompt(prompt: str) -> tuple[Text | Trigger, ...]:
-    """A prompt as words and concepts in order; `<…>` that is no possible name stays plain text.
+    """Words and triggers of a prompt, in order; `<…>` around an invalid name is plain text.
 
-    Parsed, never replaced in, so that triggers that are prefixes of each other cannot meet. White space around a prompt
-    says nothing and is left out, as is the space before a concept: to a language model it is the next word's.
+    Leading and trailing white space is removed, and so is the space before a trigger: a language model's tokenizer
+    would attach that space to the next word.
     """
+    # Parsed into pieces, because replacing strings confuses triggers that are prefixes of each other.
     return tuple(_pieces(prompt.strip()))
 
 
-def led(pieces: Sequence[Text | Trigger], lead: str) -> tuple[Text | Trigger, ...]:
-    """A parsed prompt whose first words have a lead before them; a concept needs none, as it needs no space."""
+def with_lead(pieces: Sequence[Text | Trigger], lead: str) -> tuple[Text | Trigger, ...]:
+    """A parsed prompt with `lead` prepended to its first words; a leading trigger takes none."""
     if pieces and isinstance(pieces[0], Trigger):
         return tuple(pieces)
     words = pieces[0].words if pieces and isinstance(pieces[0], Text) else ""
@@ -51,7 +52,7 @@ def led(pieces: Sequence[Text | Trigger], lead: str) -> tuple[Text | Trigger, ..
 
 
 def triggers(prompt: str) -> tuple[str, ...]:
-    """The names of the concepts in a prompt, each once, in order of appearance."""
+    """Distinct concept names in a prompt, in order of appearance."""
     return tuple(dict.fromkeys(piece.name for piece in parse_prompt(prompt) if isinstance(piece, Trigger)))
 
 

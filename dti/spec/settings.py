@@ -1,6 +1,7 @@
-"""Settings of training, rendering and interpolation: name, type, default, bounds and description of each, once.
+"""Settings of training, rendering and interpolation: name, type, default, bounds and description, defined once.
 
-Torch-free, so that the HTTP edge validates with the same figures that training uses. It knows no file, model or device.
+Torch-free: the HTTP schemas and the command line are generated from these dataclasses and validate with the same
+bounds as training does. Nothing here refers to a file, a model or a device.
 """
 
 import math
@@ -13,9 +14,9 @@ from typing import Annotated, Literal, TypeVar
 from dti.errors import InvalidSettingError
 
 SEED_LIMIT = 2**53 - 17
-"""Seeds lie in 0 … SEED_LIMIT, so that a JSON number holds a seed and its successors exactly."""
+"""Largest seed. A JSON number then holds the seed and its successors (one per image) exactly."""
 
-Schedule = Literal["constant", "cosine"]
+LearningRateSchedule = Literal["constant", "cosine"]
 LearnableProperty = Literal["object", "style"]
 Mixing = Literal["slerp", "lerp"]
 PictureFormat = Literal["png", "webp", "jpeg"]
@@ -27,51 +28,54 @@ S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
-class Allowed:
-    """What a setting means and, for numbers, which values it takes, ends included."""
+class SettingSpec:
+    """Description of a setting and, for numbers, its bounds (inclusive)."""
 
-    sentence: str
-    low: float | None = None
-    high: float | None = None
+    description: str
+    minimum: float | None = None
+    maximum: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Training:
-    """How a concept is learned, whatever the method. A model of the catalogue may set its own defaults."""
+    """Training settings shared by all methods. A catalogue entry may override the defaults."""
 
-    steps: Annotated[int, Allowed("Optimiser updates.", 1, 5000)] = 400
-    learning_rate: Annotated[
-        float, Allowed("How far an update moves what is learned; nothing scales it.", 1e-6, 1.0)
-    ] = 0.04
-    schedule: Annotated[Schedule, Allowed("Constant as published, or a cosine decay to zero over the steps.")] = (
-        "constant"
-    )
-    batch_size: Annotated[int, Allowed("Pictures an update.", 1, 64)] = 4
+    steps: Annotated[int, SettingSpec("Number of optimiser updates.", 1, 5000)] = 400
+    learning_rate: Annotated[float, SettingSpec("Step size of an update; never rescaled.", 1e-6, 1.0)] = 0.04
+    schedule: Annotated[
+        LearningRateSchedule,
+        SettingSpec("Learning-rate schedule: constant as published, or cosine decay to zero over the steps."),
+    ] = "constant"
+    batch_size: Annotated[int, SettingSpec("Training images per update.", 1, 64)] = 4
     resolution: Annotated[
-        int | None, Allowed("Shorter side in pixels that pictures are brought to; null for the model's own.", 32, 2048)
+        int | None,
+        SettingSpec("Length in pixels to which an image's shorter side is resized; null: the model's own.", 32, 2048),
     ] = None
     num_vectors: Annotated[
-        int | None, Allowed("Rows a concept; null for as many as the class word has tokens.", 1, 32)
+        int | None,
+        SettingSpec("Vectors per concept and text encoder; null for one per token of the class word.", 1, 32),
     ] = None
-    seed: Annotated[int | None, Allowed("Makes a training repeatable; drawn when null.", 0, SEED_LIMIT)] = None
-    captions: Annotated[bool, Allowed("Use the pictures' own captions where they have one.")] = True
+    seed: Annotated[int | None, SettingSpec("Seed of a reproducible training; random if null.", 0, SEED_LIMIT)] = None
+    captions: Annotated[bool, SettingSpec("Use the images' own captions where given.")] = True
     selection: Annotated[
-        bool, Allowed("Leave out near-duplicates, blurred pictures and such as show something else than the others.")
+        bool, SettingSpec("Exclude near-duplicates, blurred images and outliers from the training images.")
     ] = True
     background_weight: Annotated[
         float,
-        Allowed(
-            "How much places count that a picture's mask or alpha channel makes transparent; 1 for all.", 1e-3, 1.0
+        SettingSpec(
+            "Loss weight of the background, as marked by an image's mask or alpha channel; 1 weights all areas alike.",
+            1e-3,
+            1.0,
         ),
     ] = 0.1
     preview_prompt: Annotated[
-        str | None, Allowed("Prompt of the training previews, with {} for the concept; null for a plain one.")
+        str | None, SettingSpec("Prompt of the training previews, with {} for the concept; null for a default prompt.")
     ] = None
-    preview_every: Annotated[int, Allowed("Updates between previews; 0 for none.", 0, 5000)] = 0
+    preview_every: Annotated[int, SettingSpec("Updates between previews; 0 for none.", 0, 5000)] = 0
 
 
-_ADAM_RATE = Allowed(
-    "AdamW's: an update moves every number of a row by about this much, whatever the row's norm; nothing scales it.",
+_ADAMW_RATE = SettingSpec(
+    "AdamW's learning rate: an update changes every component of a vector by about this much; never rescaled.",
     1e-6,
     1.0,
 )
@@ -79,41 +83,45 @@ _ADAM_RATE = Allowed(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DirectionalTraining(Training):
-    """The settings of `dti`; defaults are the paper's for SDXL."""
+    """Settings of `dti`; the defaults are the paper's for SDXL."""
 
     learning_rate: Annotated[
-        float, Allowed("Every update turns a direction by atan(learning_rate) radians; nothing scales it.", 1e-6, 1.0)
+        float,
+        SettingSpec("Every update rotates a direction by atan(learning_rate) radians; never rescaled.", 1e-6, 1.0),
     ] = 0.04
     kappa: Annotated[
         float,
-        Allowed(
-            "Strength of the von Mises-Fisher prior towards the class word, on the raw gradient as published: "
-            "its effect depends on magnitude, loss scale, batch and resolution.",
+        SettingSpec(
+            "Strength of the von Mises-Fisher prior towards the class word, applied to the raw gradient as published: "
+            "its effect depends on magnitude, loss scale, batch size and resolution.",
             0.0,
             1.0,
         ),
     ] = 1e-4
     magnitude: Annotated[
         Magnitude,
-        Allowed("The rows' fixed norm: a statistic of the vocabulary's non-zero rows, or a number.", 1e-6, 1e3),
+        SettingSpec(
+            "Fixed norm of the vectors: a statistic of the vocabulary's non-zero rows, or a number.", 1e-6, 1e3
+        ),
     ] = "mean"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FreeTraining(Training):
-    """The settings of `ti`; defaults are those with which the paper of `dti` ran it on SDXL."""
+class TextualInversionTraining(Training):
+    """Settings of `ti`; the defaults are those of the `dti` paper's baseline on SDXL."""
 
-    learning_rate: Annotated[float, _ADAM_RATE] = 0.02
+    learning_rate: Annotated[float, _ADAMW_RATE] = 0.02
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RescaledTraining(FreeTraining):
-    """The settings of `ti-rescaled`."""
+class RescaledTraining(TextualInversionTraining):
+    """Settings of `ti-rescaled`."""
 
     magnitude: Annotated[
         Magnitude,
-        Allowed(
-            "The norm to which learned rows are brought: a statistic of the vocabulary's non-zero rows, or a number.",
+        SettingSpec(
+            "Norm to which the learned vectors are rescaled: a statistic of the vocabulary's non-zero rows, "
+            "or a number.",
             1e-6,
             1e3,
         ),
@@ -122,41 +130,43 @@ class RescaledTraining(FreeTraining):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NormedTraining(Training):
-    """The settings of `ti-norm`."""
+    """Settings of `ti-norm`."""
 
-    learning_rate: Annotated[float, _ADAM_RATE] = 2e-3
+    learning_rate: Annotated[float, _ADAMW_RATE] = 2e-3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CrossTraining(Training):
-    """The settings of `crossinit`; defaults are the authors'."""
+class CrossInitTraining(Training):
+    """Settings of `crossinit`; the defaults are the authors'."""
 
-    steps: Annotated[int, Allowed("Optimiser updates.", 1, 5000)] = 320
-    learning_rate: Annotated[float, _ADAM_RATE] = 5e-3
-    batch_size: Annotated[int, Allowed("Pictures an update.", 1, 64)] = 8
+    steps: Annotated[int, SettingSpec("Number of optimiser updates.", 1, 5000)] = 320
+    learning_rate: Annotated[float, _ADAMW_RATE] = 5e-3
+    batch_size: Annotated[int, SettingSpec("Training images per update.", 1, 64)] = 8
     regularization: Annotated[
-        float, Allowed("Times the distance of the rows from where the class word puts them, on the loss.", 0.0, 1.0)
+        float,
+        SettingSpec("Weight of the loss term for the vectors' mean distance from their initial values.", 0.0, 1.0),
     ] = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SubspaceTraining(Training):
-    """The settings of `subspace`; defaults are the authors'."""
+    """Settings of `subspace`; the defaults are the authors'."""
 
-    steps: Annotated[int, Allowed("Optimiser updates.", 1, 5000)] = 1000
+    steps: Annotated[int, SettingSpec("Number of optimiser updates.", 1, 5000)] = 1000
     learning_rate: Annotated[
         float,
-        Allowed(
-            "AdamW's: an update moves the weight of every vocabulary row by about this much; nothing scales it.",
+        SettingSpec(
+            "AdamW's learning rate: an update changes the weight of every basis row by about this much; "
+            "never rescaled.",
             1e-6,
             1.0,
         ),
     ] = 2e-3
     basis_size: Annotated[
         int | None,
-        Allowed(
-            "Vocabulary rows that span what can be learned, those nearest the class word; "
-            "null for seven eighths of a row's numbers.",
+        SettingSpec(
+            "Number of vocabulary rows nearest the class word that span the learnable subspace; "
+            "null for seven eighths of the encoder's width.",
             1,
             8192,
         ),
@@ -165,46 +175,52 @@ class SubspaceTraining(Training):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rendering:
-    """How pictures are made from a prompt. Null means the model's own value."""
+    """Settings of a generation. Null means the model's own default."""
 
-    num_images: Annotated[int, Allowed("Pictures; the i-th uses seed + i.", 1, 16)] = 1
-    width: Annotated[int | None, Allowed("Pixels.", 32, 2048)] = None
-    height: Annotated[int | None, Allowed("Pixels.", 32, 2048)] = None
-    steps: Annotated[int | None, Allowed("Denoising steps.", 1, 150)] = None
+    num_images: Annotated[int, SettingSpec("Number of images; the i-th uses seed + i.", 1, 16)] = 1
+    width: Annotated[int | None, SettingSpec("Width in pixels.", 32, 2048)] = None
+    height: Annotated[int | None, SettingSpec("Height in pixels.", 32, 2048)] = None
+    steps: Annotated[int | None, SettingSpec("Denoising steps.", 1, 150)] = None
     guidance_scale: Annotated[
-        float | None, Allowed("Classifier-free guidance, as the model counts it: 1 is none, to Z-Image 0.", 0.0, 50.0)
+        float | None,
+        SettingSpec("Classifier-free guidance scale; 1 disables guidance, except on Z-Image, where 0 does.", 0.0, 50.0),
     ] = None
-    scheduler: Annotated[str | None, Allowed("One of the model's schedulers.")] = None
-    seed: Annotated[int | None, Allowed("Makes pictures repeatable; drawn when null.", 0, SEED_LIMIT)] = None
-    format: Annotated[PictureFormat, Allowed("File format of the pictures.")] = "png"
+    scheduler: Annotated[str | None, SettingSpec("Sampler: one of the model's schedulers.")] = None
+    seed: Annotated[int | None, SettingSpec("Seed of reproducible images; random if null.", 0, SEED_LIMIT)] = None
+    format: Annotated[PictureFormat, SettingSpec("File format of the images.")] = "png"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interpolation:
-    """Which points between two concepts are rendered, and how they are put together."""
+    """Settings of an interpolation between two concepts and of its assembled outputs."""
 
     frames: Annotated[
-        int, Allowed("Evenly spaced shares from 0 to 1, ends included; ignored where shares are given.", 2, 64)
+        int,
+        SettingSpec("Number of evenly spaced shares from 0 to 1, inclusive; ignored where shares are given.", 2, 64),
     ] = 8
-    method: Annotated[Mixing, Allowed("Along the sphere's great circle, or along the chord for comparison.")] = "slerp"
-    animation: Annotated[AnimationFormat | None, Allowed("Also put the frames together into a moving picture.")] = None
-    contact_sheet: Annotated[bool, Allowed("Also lay the frames out on one sheet.")] = False
+    method: Annotated[
+        Mixing, SettingSpec("slerp follows the sphere's great circle; lerp follows the chord, for comparison.")
+    ] = "slerp"
+    animation: Annotated[
+        AnimationFormat | None, SettingSpec("Also assemble the frames into an animation of this format.")
+    ] = None
+    contact_sheet: Annotated[bool, SettingSpec("Also assemble the frames into a contact sheet.")] = False
 
 
-def hints_of(kind: type) -> dict[str, tuple[object, Allowed]]:
-    """Per setting of a dataclass of this module: its type, and what is allowed."""
+def setting_specs(kind: type) -> dict[str, tuple[object, SettingSpec]]:
+    """Type and spec of every setting of a dataclass in this module."""
     annotated = typing.get_type_hints(kind, include_extras=True)
     return {name: typing.get_args(hint)[:2] for name, hint in annotated.items()}
 
 
 def complete(kind: type[S], given: Mapping[str, object], defaults: Mapping[str, object] | None = None) -> S:
-    """Settings of a kind from what was given, the rest from `defaults` and then from the kind's own.
+    """Validated settings: the given values, then `defaults`, then the dataclass's own defaults.
 
     Raises:
-        InvalidSettingError: an unknown name, a wrong type, a value out of bounds or not finite.
+        InvalidSettingError: a name is unknown, a type is wrong, or a value is out of bounds or not finite.
     """
     merged = {**(defaults or {}), **given}
-    known = hints_of(kind)
+    known = setting_specs(kind)
     for name, value in merged.items():
         if name not in known:
             raise InvalidSettingError(name, f"there is no such setting. Known: {', '.join(known)}.")
@@ -212,21 +228,21 @@ def complete(kind: type[S], given: Mapping[str, object], defaults: Mapping[str, 
     return kind(**merged)
 
 
-def _check(name: str, value: object, hint: object, allowed: Allowed) -> None:
+def _check(name: str, value: object, hint: object, spec: SettingSpec) -> None:
     alternatives = _alternatives(hint)
     if not any(_fits(value, alternative) for alternative in alternatives):
         choices = ", ".join(_spell(alternative) for alternative in alternatives)
-        raise InvalidSettingError(name, f"{value!r} is not allowed. {allowed.sentence} Allowed: {choices}.")
+        raise InvalidSettingError(name, f"{value!r} is not allowed. {spec.description} Allowed: {choices}.")
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
     if not math.isfinite(value):
         raise InvalidSettingError(name, f"{value!r} is not a finite number.")
-    if (allowed.low is not None and value < allowed.low) or (allowed.high is not None and value > allowed.high):
-        raise InvalidSettingError(name, f"{value} lies outside {allowed.low} … {allowed.high}. {allowed.sentence}")
+    if (spec.minimum is not None and value < spec.minimum) or (spec.maximum is not None and value > spec.maximum):
+        raise InvalidSettingError(name, f"{value} lies outside {spec.minimum} … {spec.maximum}. {spec.description}")
 
 
 def _alternatives(hint: object) -> tuple[object, ...]:
-    """The members of a union, with literals spelled out as their values."""
+    """Members of a union, literals expanded to their values."""
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) in {typing.Union, Literal}:
         return tuple(leaf for member in typing.get_args(hint) for leaf in _alternatives(member))
     return (hint,)

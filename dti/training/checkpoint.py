@@ -1,7 +1,7 @@
-"""A training's state as a file: all that is needed to go on from there exactly as if there had been no stop.
+"""Checkpoint of a training: its complete state, so that a resumed run equals an uninterrupted one bit for bit.
 
-Owns the format: safetensors, so that nothing in it can be executed, with counts as JSON in one of the tensors. It knows
-no trainer, and whose state it is only by a digest.
+The format is safetensors, which cannot execute code; counts are JSON in one of the tensors. A digest ties a checkpoint
+to its work.
 """
 
 import json
@@ -18,35 +18,35 @@ from dti.errors import CheckpointError
 from dti.methods.base import Learned
 from dti.training.selection import PictureAssessment
 
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The part of the state that is no tensor.
+    """The part of the state that is not tensors.
 
     Attributes:
         step: updates made.
-        loss: of the last update; None before the first.
-        deck: pictures still to come before the next shuffle.
-        verdicts: on the pictures as they came; empty where nobody was to judge. They stand for good: judged again, on
-            another device or by chance of its rounding, other pictures might be learned from.
+        loss: loss of the last update; None before the first.
+        deck: indices of the pictures left before the next shuffle.
+        assessments: of all pictures given; empty without selection. Stored, because a second assessment on another
+            device could differ by rounding and select other pictures.
     """
 
     step: int
     loss: float | None
     deck: Sequence[int]
-    verdicts: Sequence[PictureAssessment]
+    assessments: Sequence[PictureAssessment]
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What changes while a training goes on, as the objects that hold it.
+    """The mutable objects of a training.
 
     Attributes:
         learned: by encoder.
-        optimizer: over its parameters.
-        generator: of everything that is drawn.
+        optimizer: over the parameters of all encoders.
+        generator: source of all random draws.
     """
 
     learned: Mapping[str, Learned]
@@ -54,23 +54,23 @@ class State:
     generator: Generator
 
     def tensors(self) -> dict[str, Tensor]:
-        """What is learned, by name; the very tensors, not copies."""
+        """Parameters and constants by name, not copied."""
         return {
             f"learned/{encoder}/{name}": tensor
-            for encoder, one in self.learned.items()
-            for name, tensor in (*one.parameters.items(), *one.constants.items())
+            for encoder, learned in self.learned.items()
+            for name, tensor in (*learned.parameters.items(), *learned.constants.items())
         }
 
 
-def pack(work: str, counts: Counts, state: State) -> bytes:
-    """A state as a file.
+def pack(digest: str, counts: Counts, state: State) -> bytes:
+    """Serialise a state.
 
     Args:
-        work: digest of what is learned from what on which model.
-        counts: as they are now.
-        state: as it is now.
+        digest: identifies the work and the model.
+        counts: current counts.
+        state: current state.
     """
-    facts = json.dumps({"version": _VERSION, "work": work, "counts": asdict(counts)}).encode()
+    facts = json.dumps({"version": _VERSION, "work": digest, "counts": asdict(counts)}).encode()
     tensors = state.tensors() | {
         "facts": torch.frombuffer(bytearray(facts), dtype=torch.uint8),
         "generator": state.generator.get_state(),
@@ -82,54 +82,49 @@ def pack(work: str, counts: Counts, state: State) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A packed state that was read.
-
-    Attributes:
-        counts: as they were.
-        tensors: everything else.
-    """
+    """A deserialised checkpoint: counts, and all tensors by name."""
 
     counts: Counts
     tensors: Mapping[str, Tensor]
 
     def restore(self, state: State) -> None:
-        """Bring it back.
+        """Load the tensors into a state.
 
         Args:
-            state: as the work starts with it; changed in place.
+            state: initial state of the same work; changed in place.
 
         Raises:
-            CheckpointError: the file is damaged; the state is unchanged then.
+            CheckpointError: the file is damaged; the state is unchanged.
         """
         with _damage():
             _restore(dict(self.tensors), state)
 
 
-def unpack(data: bytes, work: str) -> Packed:
-    """Read a packed state of the same work.
+def unpack(data: bytes, digest: str) -> Packed:
+    """Deserialise a checkpoint.
 
     Args:
         data: from `pack`.
-        work: digest of the work that is to go on.
+        digest: identifies the work to resume.
 
     Raises:
-        CheckpointError: the file is of other work, of another version, or damaged.
+        CheckpointError: the file is of other work or another version, or damaged.
     """
     with _damage():
         tensors = safetensors.torch.load(data)
         facts = json.loads(bytes(tensors.pop("facts").tolist()))
-        if (facts["version"], facts["work"]) != (_VERSION, work):
+        if (facts["version"], facts["work"]) != (_VERSION, digest):
             raise CheckpointError(
                 "The checkpoint is of another training: its pictures, settings, class word or model differ, or another "
                 "version wrote it. Start the training afresh."
             )
-        verdicts = [PictureAssessment(**verdict) for verdict in facts["counts"].pop("verdicts")]
-        return Packed(Counts(**facts["counts"], verdicts=verdicts), tensors)
+        assessments = [PictureAssessment(**assessment) for assessment in facts["counts"].pop("assessments")]
+        return Packed(Counts(**facts["counts"], assessments=assessments), tensors)
 
 
 @contextmanager
 def _damage() -> Iterator[None]:
-    """Whatever goes wrong while a file is read becomes one error."""
+    """Convert errors of the file reader to CheckpointError."""
     try:
         yield
     except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError, OverflowError) as error:
@@ -138,6 +133,7 @@ def _damage() -> Iterator[None]:
 
 @torch.no_grad()
 def _restore(tensors: dict[str, Tensor], state: State) -> None:
+    # Everything is read and checked before the first write, so that a damaged file leaves the state unchanged.
     generator = Generator()
     generator.set_state(tensors.pop("generator"))
     targets = state.tensors()
@@ -148,7 +144,7 @@ def _restore(tensors: dict[str, Tensor], state: State) -> None:
     for name, tensor in tensors.items():
         _, index, key = name.split("/")
         moments.setdefault(int(index), {})[key] = tensor
-    # Groups hold settings, which the work brings along; the learning rate is set anew before every update.
+    # Parameter groups hold settings, which come from the work; the learning rate is set before every update.
     groups = state.optimizer.state_dict()["param_groups"]
     state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
     for name, target in targets.items():

@@ -1,8 +1,4 @@
-"""What a training learns from: pictures as latents of their crops, the chosen ones with their captions.
-
-Owns how a picture's transparency becomes weights of its loss. Which pictures are chosen is the judgement of
-`dti.training.selection`; what is done with them is not known here.
-"""
+"""Training set: pictures as latents of their crops with loss weights and captions, after selection."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,20 +11,20 @@ from torch.nn.functional import adaptive_avg_pool2d
 from dti.families.base import Family, LatentDistribution
 from dti.pictures import Crop, View, prepare
 from dti.spec.settings import LearnableProperty, Training
-from dti.training.selection import Candidate, PictureAssessment, judge, sharpness
+from dti.training.selection import Candidate, PictureAssessment, assess, sharpness
 
 _CROPS = 4
-"""Crops of a picture that are encoded once and kept: most of what random crops give, at no cost per update."""
+"""Crops per picture, encoded once: most of the benefit of random crops, at no cost per update."""
 
 
 @dataclass(frozen=True, slots=True)
 class Crops:
-    """What one picture is learned from: n crops of it.
+    """The n crops of a picture.
 
     Attributes:
-        latents: of the n.
-        weights: `(n, 1, h, w)`, how much each place of the latents counts.
-        views: where they were cut out.
+        latents: of the n crops.
+        weights: `(n, 1, h, w)`, loss weight of each latent position.
+        views: position of each crop.
     """
 
     latents: LatentDistribution
@@ -37,21 +33,21 @@ class Crops:
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
-    """The pictures that are learned from.
+class TrainingSet:
+    """The selected pictures.
 
     Attributes:
         crops: per picture.
         captions: per picture.
-        verdicts: per picture as it came, those left out included; empty where nobody was to judge.
+        assessments: of all pictures given, excluded ones included; empty without selection.
     """
 
     crops: Sequence[Crops]
     captions: Sequence[str | None]
-    verdicts: Sequence[PictureAssessment]
+    assessments: Sequence[PictureAssessment]
 
 
-def gather(
+def build(
     pictures: Sequence[Image.Image],
     captions: Sequence[str | None],
     family: Family,
@@ -61,42 +57,42 @@ def gather(
     settings: Training,
     resolution: int,
     generator: Generator,
-    verdicts: Sequence[PictureAssessment] | None = None,
-) -> Material:
-    """Encode pictures, once, and choose among them where the settings say so.
+    assessments: Sequence[PictureAssessment] | None = None,
+) -> TrainingSet:
+    """Encode pictures and, if the settings say so, select among them.
 
     Args:
         pictures: at least one.
-        captions: per picture, or None.
-        family: the model that is to learn.
-        class_word: what kind of thing the pictures show.
-        learnable_property: an object or a style.
-        settings: of the training.
-        resolution: the crops' side in pixels.
-        generator: on the CPU; draws where crops lie.
-        verdicts: on these pictures, where they were judged before.
+        captions: one per picture, or None.
+        family: model to train on.
+        class_word: category of the concept.
+        learnable_property: object or style.
+        settings: settings of the training.
+        resolution: side of the crops in pixels.
+        generator: CPU generator that draws the positions of crops.
+        assessments: earlier assessments of these pictures; None to assess them now.
     """
     crops: list[Crops] = []
     candidates: list[Candidate] = []
     for picture in pictures:
         cut = prepare(picture, resolution, _CROPS, generator)
-        crops.append(_encoded(cut, family, settings.background_weight))
+        crops.append(_encode(cut, family, settings.background_weight))
         candidates.append(_candidate(picture, cut, crops[-1]))
     if not settings.selection:
-        return Material(crops, captions, ())
-    if verdicts is None:
-        verdicts = judge(
+        return TrainingSet(crops, captions, ())
+    if assessments is None:
+        assessments = assess(
             candidates,
             family,
             class_word=class_word,
             learnable_property=learnable_property,
             batch_size=settings.batch_size,
         )
-    kept = [place for place, verdict in enumerate(verdicts) if verdict.reason is None]
-    return Material([crops[place] for place in kept], [captions[place] for place in kept], verdicts)
+    kept = [index for index, assessment in enumerate(assessments) if assessment.reason is None]
+    return TrainingSet([crops[index] for index in kept], [captions[index] for index in kept], assessments)
 
 
-def _encoded(cut: Sequence[Crop], family: Family, background_weight: float) -> Crops:
+def _encode(cut: Sequence[Crop], family: Family, background_weight: float) -> Crops:
     latents = family.encode(torch.stack([crop.pixels for crop in cut]))
     subject = torch.stack([crop.subject for crop in cut]).to(latents.mean)
     share = adaptive_avg_pool2d(subject, (latents.mean.shape[-2], latents.mean.shape[-1]))
@@ -104,7 +100,7 @@ def _encoded(cut: Sequence[Crop], family: Family, background_weight: float) -> C
 
 
 def _candidate(picture: Image.Image, cut: Sequence[Crop], crops: Crops) -> Candidate:
-    """A picture as its first crop shows it."""
+    """A picture's candidate, represented by its first crop."""
     pixels = cut[0].pixels
-    # Not the pixels themselves: sixty pictures of 1,024 would take a gigabyte of them.
+    # The pixels themselves are not kept: sixty pictures of 1,024 px would take a gigabyte.
     return Candidate(picture, pixels.shape[-1], sharpness(pixels), crops.latents[:1], crops.weights[:1], crops.views[0])

@@ -1,14 +1,13 @@
-"""One training: what is asked, its state, what it draws, how it moves.
+"""A training run: the work, its mutable state, the random draws and the update of its rows.
 
-Owns the concept in the making: rows, optimizer, random generator and counts. It knows no family and no method by name,
-and nothing of its neighbours: `dti.training.trainer` puts runs together.
+`dti.training.trainer` batches the updates of several runs.
 """
 
 import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -18,29 +17,30 @@ from torch import Generator, Tensor
 from dti.embeddings.embedding import Embedding
 from dti.errors import InvalidSettingError, NoPicturesError, TrainingDivergedError
 from dti.families.base import Family
-from dti.methods import METHODS, Method
+from dti.methods import Method, create
 from dti.optim import rate
-from dti.pictures import View, training_prompt, training_prompts
-from dti.spec.prompts import parse_prompt
+from dti.pictures import View, training_prompt
 from dti.spec.settings import LearnableProperty, Training
-from dti.tokens import Layout, SplicedPrompt, StandIn, lay_out
-from dti.training.checkpoint import Counts, Packed, State, pack, unpack
-from dti.training.dataset import Material, gather
+from dti.tokens import Placeholder, SplicedPrompt
+from dti.training import dataset
+from dti.training.checkpoint import Counts, State, pack, unpack
+from dti.training.dataset import TrainingSet
+from dti.training.prompts import PromptCache
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainingWork:
-    """One concept to learn.
+    """A concept to learn.
 
     Attributes:
         pictures: of the concept; any mode and size.
-        captions: per picture what it shows, with {} for the concept, or None.
-        class_word: what kind of thing it is.
-        trigger: the concept's bare name.
-        method: a name of `dti.methods.METHODS`.
-        learnable_property: an object or a style.
-        settings: with seed and resolution filled in.
-        initial: rows to go on from; None to start at the class word.
+        captions: one per picture, with {} for the concept, or None.
+        class_word: category of the concept.
+        trigger: the concept's name, without angle brackets.
+        method: a name of `dti.spec.registry.METHODS`.
+        learnable_property: object or style.
+        settings: with seed and resolution set.
+        initial: embedding to continue from; None to start at the class word.
     """
 
     pictures: Sequence[Image.Image]
@@ -55,13 +55,13 @@ class TrainingWork:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What one update of a run is made with.
+    """A run's share of one update.
 
     Attributes:
         latents: `(b, c, h, w)`.
         weights: `(b, 1, h, w)`.
-        prompts: b of them, with the rows as they are now.
-        views: b of them.
+        prompts: b prompts with the current rows.
+        views: b views.
     """
 
     latents: Tensor
@@ -72,39 +72,41 @@ class Draw:
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Run:
-    """A training in progress, or done.
+    """A training in progress, or finished. `start` constructs it, fresh or from a checkpoint.
 
     Attributes:
-        work: what is asked, without the pictures.
-        family: the model that it runs on.
-        method: how rows are learned.
-        state: the rows, their optimizer and the random generator.
-        material: what it learns from.
-        digest: of the work and the model; checkpoints carry it.
+        work: the work, without its pictures.
+        family: the model that it trains on.
+        method: the method.
+        state: rows, optimizer and random generator.
+        training_set: the selected pictures.
+        prompts: tokenized prompts.
+        digest: identifies work and model; stored in checkpoints.
         step: updates made.
-        loss: the denoising loss of the last update; None before the first.
+        loss: denoising loss of the last update; None before the first.
+        deck: indices of the pictures left before the next shuffle.
     """
 
     work: TrainingWork
     family: Family
     method: Method[Any]
     state: State
-    material: Material
+    training_set: TrainingSet
+    prompts: PromptCache
     digest: str
-    step: int = 0
-    loss: float | None = None
-    _deck: list[int] = field(default_factory=list, init=False)
-    _layouts: dict[str, Layout] = field(default_factory=dict, init=False)
+    step: int
+    loss: float | None
+    deck: list[int]
 
     @property
     def total(self) -> int:
-        """Updates in all."""
+        """Number of updates in total."""
         return self.work.settings.steps
 
     @property
     def size(self) -> tuple[int, ...]:
-        """Height and width of the latents that it learns from; runs of one size share a batch."""
-        return tuple(self.material.crops[0].weights.shape[-2:])
+        """Height and width of the latents; runs of equal size are batched."""
+        return tuple(self.training_set.crops[0].weights.shape[-2:])
 
     @property
     def finished(self) -> bool:
@@ -113,14 +115,14 @@ class Run:
 
     @property
     def angle_rad(self) -> float:
-        """How far the rows have turned from where they started, as a mean over rows and encoders."""
-        turned = [self.method.turned(one) for one in self.state.learned.values()]
-        return float(torch.cat(turned).mean())
+        """Mean rotation of the rows since the start, over rows and encoders."""
+        rotations = [self.method.rotation(learned) for learned in self.state.learned.values()]
+        return float(torch.cat(rotations).mean())
 
     def embedding(self) -> Embedding:
-        """The concept as learned so far."""
+        """The embedding as learned so far."""
         return Embedding(
-            rows={name: self.method.finish(one) for name, one in self.state.learned.items()},
+            rows={name: self.method.finish(learned) for name, learned in self.state.learned.items()},
             trigger=self.work.trigger,
             class_word=self.work.class_word,
             family=self.family.name,
@@ -131,74 +133,48 @@ class Run:
         )
 
     def checkpoint(self) -> bytes:
-        """All that is needed to go on from here exactly as if there had been no stop, as a safetensors file."""
-        return pack(self.digest, Counts(self.step, self.loss, self._deck, self.material.verdicts), self.state)
-
-    def resume(self, packed: Packed) -> None:
-        """Go on from a checkpoint of the same work.
-
-        Raises:
-            CheckpointError: it is damaged.
-        """
-        packed.restore(self.state)
-        self.step, self.loss, self._deck = packed.counts.step, packed.counts.loss, list(packed.counts.deck)
-
-    def check_prompts(self) -> None:
-        """Refuse captions and templates that do not fit an encoder, before anything is learned with the others."""
-        for caption in {self._caption(picture) for picture in range(len(self.material.captions))}:
-            for prompt in training_prompts(self.work.learnable_property, caption):
-                self._lay_out(prompt)
+        """The complete state as a safetensors file; see `dti.training.checkpoint`."""
+        return pack(self.digest, Counts(self.step, self.loss, self.deck, self.training_set.assessments), self.state)
 
     def draw(self) -> Draw:
-        """Pictures and prompts of one update.
-
-        Everything that is drawn comes from the run's own generator, so that nobody's draws depend on the company.
-        """
-        vectors = {self.work.trigger: {name: self.method.vectors(one) for name, one in self.state.learned.items()}}
+        """Draw pictures and prompts for one update, from the run's own generator only: independent of other runs."""
+        vectors = {
+            self.work.trigger: {name: self.method.vectors(learned) for name, learned in self.state.learned.items()}
+        }
         latents, weights, prompts, views = [], [], [], []
         for _ in range(self.work.settings.batch_size):
             picture = self._deal()
-            crops, generator = self.material.crops[picture], self.state.generator
+            crops, generator = self.training_set.crops[picture], self.state.generator
             crop = int(torch.randint(len(crops.views), (), generator=generator))
             latents.append(crops.latents[crop : crop + 1].sample(generator))
             weights.append(crops.weights[crop : crop + 1])
             views.append(crops.views[crop])
-            prompt = training_prompt(self.work.learnable_property, self._caption(picture), generator)
-            prompts.append(self._lay_out(prompt).splice(vectors))
+            caption = self.training_set.captions[picture] if self.work.settings.captions else None
+            prompt = training_prompt(self.work.learnable_property, caption, generator)
+            prompts.append(self.prompts.tokenized(prompt).splice(vectors))
         return Draw(torch.cat(latents), torch.cat(weights), prompts, views)
 
     def _deal(self) -> int:
-        """The next picture; all come once before one comes again."""
-        if not self._deck:
-            self._deck = torch.randperm(len(self.material.crops), generator=self.state.generator).tolist()
-        return self._deck.pop()
-
-    def _caption(self, picture: int) -> str | None:
-        return self.material.captions[picture] if self.work.settings.captions else None
-
-    def _lay_out(self, prompt: str) -> Layout:
-        if prompt not in self._layouts:
-            counts = {name: len(self.method.vectors(one)) for name, one in self.state.learned.items()}
-            stand_in = {self.work.trigger: StandIn(self.work.class_word, counts)}
-            pieces = parse_prompt(prompt.replace("{}", f"<{self.work.trigger}>"))
-            self._layouts[prompt] = lay_out(pieces, self.family.encoders, stand_in)
-        return self._layouts[prompt]
+        """The next picture; every picture is dealt once before the deck is shuffled again."""
+        if not self.deck:
+            self.deck = torch.randperm(len(self.training_set.crops), generator=self.state.generator).tolist()
+        return self.deck.pop()
 
     def penalty(self) -> Tensor:
-        """What the method adds to the loss of an update."""
-        return torch.stack([self.method.penalty(one) for one in self.state.learned.values()]).sum()
+        """The method's regularisation term, summed over encoders."""
+        return torch.stack([self.method.penalty(learned) for learned in self.state.learned.values()]).sum()
 
-    def follow(self, loss: float, scale: float) -> None:
-        """Move the rows by their gradients, and forget these.
+    def update(self, loss: float, scale: float) -> None:
+        """Update the rows by their gradients, and clear these.
 
         Args:
-            loss: of the update.
-            scale: by which the gradients are too large.
+            loss: denoising loss of the update.
+            scale: factor to divide out of the gradients.
 
         Raises:
-            TrainingDivergedError: the loss or a gradient is no number; the rows stay as they are.
+            TrainingDivergedError: the loss or a gradient is not finite; the rows are unchanged.
         """
-        parameters = [leaf for one in self.state.learned.values() for leaf in one.parameters.values()]
+        parameters = [leaf for learned in self.state.learned.values() for leaf in learned.parameters.values()]
         gradients = [leaf.grad for leaf in parameters if leaf.grad is not None]
         if not math.isfinite(loss):
             raise TrainingDivergedError(self.step + 1, loss)
@@ -214,53 +190,63 @@ class Run:
 
 
 def start(work: TrainingWork, family: Family, checkpoint: bytes | None = None) -> Run:
-    """A training before its first update, or where a checkpoint of it was; its pictures are encoded here, once.
+    """A run before its first update, or as a checkpoint left it. Encodes the pictures.
 
     Raises:
-        NoPicturesError: there is nothing to learn from.
-        PromptTooLongError: a caption or template does not fit the encoder.
+        NoPicturesError: there are no pictures.
+        PromptTooLongError: a caption or template does not fit an encoder.
         UnknownTriggerError: a caption names another concept.
         InvalidSettingError: the class word has no tokens, or the resolution does not suit the model.
         EmbeddingMismatchError: `initial` belongs to another model.
         CheckpointError: the checkpoint is of other work, or damaged.
     """
-    seed, resolution = _checked(work, family)
-    settings, method = work.settings, METHODS[work.method]()
-    learned = {
-        name: method.start(encoder, work.class_word, settings, work.initial.rows[name] if work.initial else None)
-        for name, encoder in family.encoders.items()
-    }
-    generator, digest = Generator().manual_seed(seed), _digest(work, family)
+    seed, resolution = _check(work, family)
+    method, digest = create(work.method), _digest(work, family)
+    state = _initial_state(work, family, method, seed)
     packed = None if checkpoint is None else unpack(checkpoint, digest)
-    run = Run(
-        # Decoded pictures take hundreds of megabytes at worst, and nothing reads them again.
-        work=replace(work, pictures=()),
-        family=family,
-        method=method,
-        state=State(learned, method.optimizer(list(learned.values()), settings), generator),
-        material=Material((), work.captions, ()),
-        digest=digest,
-    )
-    # Before the pictures: to encode and judge them takes as long as many updates.
-    run.check_prompts()
-    run.material = gather(
+    counts = {name: len(method.vectors(learned)) for name, learned in state.learned.items()}
+    prompts = PromptCache(work.trigger, Placeholder(work.class_word, counts), family.encoders)
+    # Checked before the pictures, because encoding and assessing these takes as long as many updates.
+    prompts.check(work.learnable_property, work.captions if work.settings.captions else [None])
+    training_set = dataset.build(
         work.pictures,
         work.captions,
         family,
         class_word=work.class_word,
         learnable_property=work.learnable_property,
-        settings=settings,
+        settings=work.settings,
         resolution=resolution,
-        generator=generator,
-        verdicts=None if packed is None else packed.counts.verdicts,
+        generator=state.generator,
+        assessments=None if packed is None else packed.counts.assessments,
     )
+    # Restored after the training set is built: its crops are drawn from the initial generator, on resumption too.
     if packed is not None:
-        run.resume(packed)
-    return run
+        packed.restore(state)
+    return Run(
+        # Decoded pictures can take hundreds of megabytes and are not needed again.
+        work=replace(work, pictures=()),
+        family=family,
+        method=method,
+        state=state,
+        training_set=training_set,
+        prompts=prompts,
+        digest=digest,
+        step=0 if packed is None else packed.counts.step,
+        loss=None if packed is None else packed.counts.loss,
+        deck=[] if packed is None else list(packed.counts.deck),
+    )
 
 
-def _checked(work: TrainingWork, family: Family) -> tuple[int, int]:
-    """Seed and resolution of work that can be begun; see `start`."""
+def _initial_state(work: TrainingWork, family: Family, method: Method[Any], seed: int) -> State:
+    learned = {
+        name: method.start(encoder, work.class_word, work.settings, work.initial.rows[name] if work.initial else None)
+        for name, encoder in family.encoders.items()
+    }
+    return State(learned, method.optimizer(list(learned.values()), work.settings), Generator().manual_seed(seed))
+
+
+def _check(work: TrainingWork, family: Family) -> tuple[int, int]:
+    """Seed and resolution of valid work; raises as `start` does."""
     seed, resolution = work.settings.seed, work.settings.resolution
     if not work.pictures:
         raise NoPicturesError("There are no pictures to learn from. Give at least one.")
@@ -273,7 +259,7 @@ def _checked(work: TrainingWork, family: Family) -> tuple[int, int]:
 
 
 def _digest(work: TrainingWork, family: Family) -> str:
-    """What makes two trainings the same: model, method, words, settings, start and every pixel."""
+    """Digest of everything that determines a training: model, method, words, settings, initial rows and pixels."""
     facts = {
         "model": [family.name, family.fingerprint],
         "words": [work.trigger, work.class_word, work.learnable_property, work.method, list(work.captions)],

@@ -1,7 +1,6 @@
-"""The trainer: concepts of many users, learned together, one update at a time.
+"""The trainer: independent runs updated together, in one forward and backward pass per latent size.
 
-Owns the batch that all runs share, and that none feels the others. `dti.training.run` describes
-one run. It knows no family and no method by name, no queue and no file, and has no callbacks.
+It owns the shared batch. It knows no family or method by name, no queue and no file, and has no callbacks.
 """
 
 import math
@@ -19,12 +18,12 @@ __all__ = ["Run", "Trainer", "TrainingWork", "Update"]
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What one update did to a run.
+    """Result of one update of a run.
 
     Attributes:
-        run: whose.
-        loss: the denoising loss, before the update.
-        error: why the run ended early; its last good rows are kept, and its neighbours felt nothing.
+        run: the run.
+        loss: denoising loss before the update.
+        error: reason for an early end; the run keeps its last finite rows, and other runs are unaffected.
     """
 
     run: Run
@@ -33,9 +32,9 @@ class Update:
 
 
 class Trainer:
-    """The trainings in progress on one model. One thread owns it.
+    """The training runs on one model, owned by one thread.
 
-    Alone a training is the same bit for bit every time; in company it differs by rounding.
+    A run alone is reproducible bit for bit; in a batch with others it differs by rounding.
 
     Attributes:
         runs: in order of admission.
@@ -46,18 +45,18 @@ class Trainer:
         self._family = family
 
     def admit(self, work: TrainingWork, checkpoint: bytes | None = None) -> Run:
-        """Take a training on: its pictures are encoded here, once.
+        """Add a training and encode its pictures.
 
         Args:
-            work: what to learn.
-            checkpoint: of the same work, to go on from; None to start.
+            work: the concept to learn.
+            checkpoint: checkpoint of the same work to resume; None to start afresh.
 
         Returns:
-            The run; it is among the runs unless its checkpoint was the last one.
+            The run. It is added to `runs` unless its checkpoint was the final one.
 
         Raises:
-            NoPicturesError: there is nothing to learn from.
-            PromptTooLongError: a caption or template does not fit the encoder.
+            NoPicturesError: there are no pictures.
+            PromptTooLongError: a caption or template does not fit an encoder.
             UnknownTriggerError: a caption names another concept.
             InvalidSettingError: the class word has no tokens, or the resolution does not suit the model.
             EmbeddingMismatchError: `initial` belongs to another model.
@@ -69,10 +68,10 @@ class Trainer:
         return run
 
     def advance(self) -> list[Update]:
-        """One update of every run, in one forward and backward per picture size.
+        """Update every run once.
 
         Returns:
-            One update per run. Runs that are finished or diverged are no longer among the runs.
+            One update per run. Finished and diverged runs are removed from `runs`.
         """
         sizes = dict.fromkeys(run.size for run in self.runs)
         updates = [
@@ -83,33 +82,36 @@ class Trainer:
         return updates
 
     def dismiss(self, run: Run) -> None:
-        """Give a training up; its rows stay readable."""
+        """Remove a run; its rows stay readable."""
         self.runs.remove(run)
 
 
 def _update(runs: Sequence[Run], family: Family) -> list[Update]:
-    """One update of runs whose pictures are of one size."""
-    drawn = [run.draw() for run in runs]
+    """Update runs of equal latent size."""
+    draws = [run.draw() for run in runs]
     losses = family.loss(
-        torch.cat([draw.latents for draw in drawn]),
-        torch.cat([draw.weights for draw in drawn]),
+        torch.cat([draw.latents for draw in draws]),
+        torch.cat([draw.weights for draw in draws]),
         family.condition(
-            [prompt for draw in drawn for prompt in draw.prompts], [view for draw in drawn for view in draw.views]
+            [prompt for draw in draws for prompt in draw.prompts], [view for draw in draws for view in draw.views]
         ),
         [run.state.generator for run in runs for _ in range(run.work.settings.batch_size)],
     )
     means = [share.mean() for share in torch.split(losses, [run.work.settings.batch_size for run in runs])]
     values = torch.stack(means).tolist()
-    # A loss that is no number stays out of the sum: its gradients would be none either.
-    sound = [mean + run.penalty() for run, mean, value in zip(runs, means, values, strict=True) if math.isfinite(value)]
-    if sound:
-        torch.autograd.backward(LOSS_SCALE * torch.stack(sound).sum())
-    return [_moved(run, value) for run, value in zip(runs, values, strict=True)]
+    # The runs' losses are summed for one backward pass: their rows are disjoint, so each gradient is its own run's.
+    # A non-finite loss must stay out of the sum, because it would make every gradient non-finite.
+    finite = [
+        mean + run.penalty() for run, mean, value in zip(runs, means, values, strict=True) if math.isfinite(value)
+    ]
+    if finite:
+        torch.autograd.backward(LOSS_SCALE * torch.stack(finite).sum())
+    return [_apply(run, value) for run, value in zip(runs, values, strict=True)]
 
 
-def _moved(run: Run, loss: float) -> Update:
+def _apply(run: Run, loss: float) -> Update:
     try:
-        run.follow(loss, LOSS_SCALE)
+        run.update(loss, LOSS_SCALE)
     except TrainingDivergedError as error:
         return Update(run, loss, error)
     return Update(run, loss, None)

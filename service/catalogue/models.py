@@ -29,7 +29,7 @@ from typing import Any
 
 from dti.errors import InvalidSettingError
 from dti.spec.registry import FAMILIES, METHODS
-from dti.spec.settings import complete, hints_of
+from dti.spec.settings import complete, setting_specs
 from service.catalogue.presets import PRESETS
 from service.errors import SettingsError, UnknownModelError
 
@@ -70,7 +70,7 @@ class ModelEntry:
         What stands under `training` itself counts for every method that has the setting; a table there that is called
         as a method counts for that one, and before the others.
         """
-        known = hints_of(METHODS[method].settings)
+        known = setting_specs(METHODS[method].settings)
         shared = {name: value for name, value in self.training.items() if name in known}
         return {**shared, **self.training.get(method, {})}
 
@@ -184,7 +184,7 @@ def _check_keys(values: Mapping[str, Any]) -> None:
 
 def _check_training(entry: ModelEntry) -> None:
     """Every setting belongs to some method, and every method can be completed with its own."""
-    known = {name for listing in METHODS.values() for name in hints_of(listing.settings)}
+    known = {name for listing in METHODS.values() for name in setting_specs(listing.settings)}
     if unknown := [name for name in entry.training if name not in known and name not in METHODS]:
         raise ValueError(f"no method has a setting {unknown[0]!r}, and there is no method of that name")
     for method, listing in METHODS.items():

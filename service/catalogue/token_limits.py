@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from tokenizers import Tokenizer
 
-from dti.spec.prompts import Text, led, parse_prompt
+from dti.spec.prompts import Text, parse_prompt, with_lead
 from service.database.tables import ModelCard
 from service.errors import InvalidInputError, PromptTooLongError
 
@@ -44,7 +44,7 @@ class EncoderTokenizer:
         """How many tokens a prompt has where each concept takes as many as it has vectors for this encoder."""
         return self.frame + sum(
             self.count(piece.words) if isinstance(piece, Text) else int(concepts[piece.name][self.encoder]["vectors"])
-            for piece in led(parse_prompt(prompt), self.lead)
+            for piece in with_lead(parse_prompt(prompt), self.lead)
         )
 
     def count(self, text: str) -> int:

@@ -4,7 +4,7 @@ import pytest
 
 from dti.families import load
 from dti.spec.prompts import parse_prompt
-from dti.tokens import StandIn, lay_out
+from dti.tokens import Placeholder, tokenize
 from service.catalogue.token_limits import _rulers
 from tests.checkpoints import CHECKPOINTS
 
@@ -22,8 +22,8 @@ def encoders(request, tmp_path_factory):
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_a_prompt_has_as_many_tokens_as_the_model_reads(encoders, prompt):
     models, cards = encoders
-    layout = lay_out(parse_prompt(prompt), models, {"my-dog": StandIn("dog", dict.fromkeys(models, 3))})
+    tokenized = tokenize(parse_prompt(prompt), models, {"my-dog": Placeholder("dog", dict.fromkeys(models, 3))})
     for ruler in _rulers(cards):
         padding = models[ruler.encoder].frame.padding
-        read = sum(token != padding for token in layout.lines[ruler.encoder].ids)
+        read = sum(token != padding for token in tokenized.inputs[ruler.encoder].ids)
         assert ruler.tokens(prompt, {"my-dog": {ruler.encoder: {"vectors": 3}}}) == read

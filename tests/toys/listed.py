@@ -21,11 +21,11 @@ def leave(entries, kept):
 
 leave(
     registry.METHODS,
-    {**first(registry.METHODS), "toy": registry.MethodListing("tests.toys.shift:SharedShift", Training)},
+    {**first(registry.METHODS), "toy": registry.MethodEntry("tests.toys.shift:SharedShift", Training)},
 )
 leave(
     registry.FAMILIES,
-    {**registry.FAMILIES, "toy": registry.FamilyListing("tests.toys.patches:Patches", ("flow_dpmpp_2m", "flow_euler"))},
+    {**registry.FAMILIES, "toy": registry.FamilyEntry("tests.toys.patches:Patches", ("flow_dpmpp_2m", "flow_euler"))},
 )
 leave(
     checkpoints.CHECKPOINTS,

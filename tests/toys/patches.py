@@ -12,16 +12,17 @@ from tokenizers.pre_tokenizers import Whitespace
 from torch import nn
 from torch.nn import functional
 
+from dti.encoders import PromptFrame
 from dti.families.autoencoder import to_pictures
 from dti.families.base import Family, LatentDistribution
 from dti.families.flow import NoiseLevels, flow_loss
 from dti.samplers import flow_schedule
-from dti.tokens import Frame, SplicedLine, spliced
+from dti.tokens import SplicedInput, spliced
 
 KNOWN = ("a", "photo", "of", "the", "dog", "cat", "stuffed", "animal", "on", "beach", "painting", "in", "red")
 WORDS = ("?", "<s>", "</s>", "_", *KNOWN)
 TOKENS, WIDTH = 48, 12
-FRAME = Frame((1,), (2,), 3, TOKENS)
+FRAME = PromptFrame((1,), (2,), 3, TOKENS)
 
 
 class Reader(nn.Module):
@@ -60,8 +61,8 @@ class Words:
 
     word_ids = text_ids
 
-    def read(self, lines):
-        with spliced(self.network.words, lines) as ids:
+    def read(self, inputs):
+        with spliced(self.network.words, inputs) as ids:
             states = self.network(ids)
         spoken = (ids != FRAME.padding).unsqueeze(-1)
         return states, (states * spoken).sum(dim=1) / spoken.sum(dim=1)
@@ -70,7 +71,7 @@ class Words:
     def output(self, ids):
         framed = [*FRAME.begin, *ids, *FRAME.end]
         padded = (*framed, *[FRAME.padding] * (TOKENS - len(framed)))
-        return self.read([SplicedLine(padded, (), None, 1)])[0][0, 1 : 1 + len(ids)]
+        return self.read([SplicedInput(padded, (), None, 1)])[0][0, 1 : 1 + len(ids)]
 
 
 class Patches(Family):
@@ -96,7 +97,7 @@ class Patches(Family):
         return cls(*networks, hashlib.sha256(weights).hexdigest()[:16])
 
     def condition(self, prompts, views):  # noqa: ARG002 - not told to this model
-        return {"words": self.encoders["text_encoder"].read([prompt.lines["text_encoder"] for prompt in prompts])[1]}
+        return {"words": self.encoders["text_encoder"].read([prompt.inputs["text_encoder"] for prompt in prompts])[1]}
 
     def encode(self, pixels):
         return LatentDistribution(functional.avg_pool2d(pixels, 4), None)

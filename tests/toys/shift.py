@@ -3,8 +3,9 @@
 import torch
 
 from dti.embeddings.embedding import Rows
+from dti.encoders import class_rows
 from dti.methods.adamw_rows import adamw, split
-from dti.methods.base import Learned, Method, agreed_count, class_rows
+from dti.methods.base import Learned, Method, vector_count
 from dti.spec.settings import Training
 
 
@@ -12,7 +13,7 @@ class SharedShift(Method[Training]):
     name = "toy"
 
     def start(self, encoder, class_word, settings, initial):
-        rows = class_rows(encoder, class_word, agreed_count(settings, initial))
+        rows = class_rows(encoder, class_word, vector_count(settings, initial))
         # Repeated words start apart, or they would never differ.
         lengths = 1 + torch.arange(len(rows), device=rows.device) // 2
         rows = rows * lengths[:, None] if initial is None else initial.vectors.to(rows, copy=True)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import get_args
 
-from dti.spec.merged import offers
+from dti.spec.merged import merged_settings
 from dti.spec.registry import METHODS
 from dti.spec.settings import EmbeddingFormat, Training
 from service.settings import variables
@@ -26,4 +26,4 @@ def test_every_method_and_every_setting_of_its_own_is_in_the_docs():
     page = (DOCS / "method.md").read_text(encoding="utf-8")
     assert [name for name in METHODS if f"**`{name}`" not in page] == []
     shared = Training.__dataclass_fields__
-    assert [name for name in offers() if name not in shared and f"`{name}`" not in page] == []
+    assert [name for name in merged_settings() if name not in shared and f"`{name}`" not in page] == []

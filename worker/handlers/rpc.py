@@ -59,7 +59,7 @@ class RpcHandler(Handler):
         """Nothing to store: another attempt starts over."""
 
     def _import(self) -> None:
-        converted = formats.adopt(
+        converted = formats.convert(
             formats.detect_and_read(self._persistence.fetch(_required(self.claim.file_key))),
             family=self.loaded_model.family,
             trigger=self.claim.input["concept"]["name"],

@@ -82,8 +82,8 @@ class TrainHandler(Handler):
         key = self.claim.checkpoint_key
         checkpoint = self._persistence.fetch(key) if key else None
         self._admitted_run = self.loaded_model.trainer.admit(self._work(), checkpoint)
-        if verdicts := self._run.material.verdicts:
-            result = {"training_images": _assessments(self.claim.pictures, verdicts)}
+        if assessments := self._run.training_set.assessments:
+            result = {"training_images": _assessments(self.claim.pictures, assessments)}
             self._persistence.write(lambda session: jobs.set_result(session, self.claim, result))
         if checkpoint is not None:
             # The previous attempt may have ended between the update and its preview.

@@ -8,15 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 import dti
-
-_SAMPLERS: Mapping[str, str] = {
-    "ddim": "DDIM",
-    "euler": "Euler",
-    "dpmpp_2m": "DPM++ 2M",
-    "flow_euler": "Euler",
-    "flow_dpmpp_2m": "DPM++ 2M",
-}
-"""What AUTOMATIC1111 calls them; of flow models the sampler has the same name there."""
+from dti.samplers import SAMPLERS
 
 _MODEL_HASH_DIGITS = 10
 _CONCEPT_HASH_DIGITS = 12
@@ -63,7 +55,7 @@ class Provenance:
             lines.append(f"Negative prompt: {self.negative_prompt}")
         settings = {
             "Steps": self.steps,
-            "Sampler": _SAMPLERS.get(self.scheduler, self.scheduler),
+            "Sampler": SAMPLERS[self.scheduler].a1111_name,
             "CFG scale": self.guidance_scale,
             "Seed": self.seed,
             "Size": f"{self.width}x{self.height}",

@@ -5,16 +5,16 @@ import pytest
 from pydantic import ValidationError
 
 from api.schemas.requests import GenerationRequest, InterpolationRequest, TrainingSettings
-from dti.spec.merged import offers
-from dti.spec.settings import Interpolation, Rendering, hints_of
+from dti.spec.merged import merged_settings
+from dti.spec.settings import Interpolation, Rendering, setting_specs
 
 
 def settings_of(kind):
-    return {setting.name: (hints_of(kind)[setting.name][1], setting.default) for setting in fields(kind)}
+    return {setting.name: (setting_specs(kind)[setting.name][1], setting.default) for setting in fields(kind)}
 
 
 KINDS = [
-    (TrainingSettings, {name: (offer.allowed, offer.default) for name, offer in offers().items()}, {}),
+    (TrainingSettings, {name: (offer.spec, offer.default) for name, offer in merged_settings().items()}, {}),
     (GenerationRequest, settings_of(Rendering), {"prompt": "x"}),
     (InterpolationRequest, settings_of(Interpolation), {"from": "a", "to": "b"}),
 ]
@@ -22,15 +22,15 @@ KINDS = [
 
 @pytest.mark.parametrize(("request_kind", "settings", "rest"), KINDS)
 def test_every_setting_stands_in_its_request_with_its_sentence_and_default(request_kind, settings, rest):
-    for name, (allowed, default) in settings.items():
+    for name, (spec, default) in settings.items():
         field = request_kind.model_fields[name]
-        assert (field.description, field.default) == (allowed.sentence, default)
+        assert (field.description, field.default) == (spec.description, default)
 
 
 @pytest.mark.parametrize(("request_kind", "settings", "rest"), KINDS)
 def test_bounds_are_those_of_the_algorithm(request_kind, settings, rest):
-    for name, (allowed, _) in settings.items():
-        for bound, outside in ((allowed.low, -math.inf), (allowed.high, math.inf)):
+    for name, (spec, _) in settings.items():
+        for bound, outside in ((spec.minimum, -math.inf), (spec.maximum, math.inf)):
             if bound is None:
                 continue
             inside = int(bound) if float(bound).is_integer() else bound

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from dti.embeddings.embedding import Embedding
+from dti.encoders import vocabulary_norm
 from dti.formats import load
-from dti.methods.base import magnitude_of
 from service.catalogue.models import TINY
 from tests.unit.cli.test_offline_commands import run
 from worker.model_cache import load as load_model
@@ -44,7 +44,7 @@ def test_a_file_is_explained_without_any_model(shelf):
 @pytest.fixture(scope="module")
 def usual_norm(tiny):
     """The mean norm of the bundled model's words."""
-    return magnitude_of(tiny.encoders["text_encoder"].vocabulary, "mean")
+    return vocabulary_norm(tiny.encoders["text_encoder"].vocabulary, "mean")
 
 
 @pytest.mark.parametrize("file", ["pet.pt", "pet.safetensors"])

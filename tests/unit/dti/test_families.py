@@ -10,7 +10,7 @@ from dti.errors import EmbeddingMismatchError, InvalidSettingError
 from dti.families.base import best_dtype
 from dti.pictures import View
 from dti.spec.prompts import parse_prompt
-from dti.tokens import StandIn, lay_out
+from dti.tokens import Placeholder, tokenize
 from tests.unit.dti.works import concept, conditioning, evenly, generators, random_pixels
 
 
@@ -28,8 +28,8 @@ def test_a_pictures_loss_does_not_depend_on_its_company(family):
 
 def test_gradients_reach_the_rows_of_every_encoder_and_nothing_of_the_model(family):
     rows = {name: torch.randn(1, encoder.width, requires_grad=True) for name, encoder in family.encoders.items()}
-    stand_in = StandIn("dog", dict.fromkeys(rows, 1))
-    layout = lay_out(parse_prompt("a photo of <my-dog>"), family.encoders, {"my-dog": stand_in})
+    placeholder = Placeholder("dog", dict.fromkeys(rows, 1))
+    layout = tokenize(parse_prompt("a photo of <my-dog>"), family.encoders, {"my-dog": placeholder})
     read = family.condition([layout.splice({"my-dog": rows})], [View.whole(32, 32)])
     latents = family.encode(random_pixels(1)).mean
     family.loss(latents, evenly(latents), read, generators(0)).sum().backward()

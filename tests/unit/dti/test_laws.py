@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from dti.embeddings.embedding import Embedding
-from dti.methods import METHODS
+from dti.methods import create
 from dti.pictures import View
 from dti.spec.prompts import parse_prompt
+from dti.spec.registry import METHODS
 from dti.sphere import angle
-from dti.tokens import StandIn, lay_out
+from dti.tokens import Placeholder, tokenize
 from dti.training.run import Run
 from dti.training.trainer import Trainer
 from tests.unit.dti.works import generators, picture_work, pictures, random_pixels, rendered, trained, training_work
@@ -59,9 +60,9 @@ def course(family, work):
 def test_every_row_turns_and_stays_a_number(course):
     assert np.isfinite(course.losses).all()
     for one in course.run.state.learned.values():
-        turned = course.run.method.turned(one)
-        assert turned.isfinite().all()
-        assert (turned > 1e-4).all()
+        rotation = course.run.method.rotation(one)
+        assert rotation.isfinite().all()
+        assert (rotation > 1e-4).all()
     course.run.family.check_fits(course.run.embedding())
 
 
@@ -118,7 +119,7 @@ def test_several_vectors_are_learned_each_by_itself(family, work):
     for name, rows in run.embedding().rows.items():
         assert rows.direction.shape == (3, family.encoders[name].width)
         assert len(rows.vectors.unique(dim=0)) == 3
-        assert (run.method.turned(run.state.learned[name]) > 0).all()
+        assert (run.method.rotation(run.state.learned[name]) > 0).all()
 
 
 def test_one_may_go_on_from_learned_rows(family, work, course):
@@ -130,12 +131,12 @@ def test_one_may_go_on_from_learned_rows(family, work, course):
 
 
 def test_the_loss_falls_where_pictures_noise_and_words_stay_the_same(family, work):
-    method, settings = METHODS[work.method](), replace(work.settings, learning_rate=0.01)
+    method, settings = create(work.method), replace(work.settings, learning_rate=0.01)
     learned = {name: method.start(one, "dog", settings, None) for name, one in family.encoders.items()}
     optimizer = method.optimizer(list(learned.values()), settings)
     latents = family.encode(random_pixels(1)).mean
-    stand_in = StandIn("dog", dict.fromkeys(learned, 1))
-    layout = lay_out(parse_prompt("a photo of <my-dog>"), family.encoders, {"my-dog": stand_in})
+    placeholder = Placeholder("dog", dict.fromkeys(learned, 1))
+    layout = tokenize(parse_prompt("a photo of <my-dog>"), family.encoders, {"my-dog": placeholder})
     losses = []
     for _ in range(4):
         rows = {name: method.vectors(one) for name, one in learned.items()}

@@ -6,55 +6,55 @@ from typing import Annotated
 import pytest
 
 from dti.errors import InvalidSettingError
-from dti.methods import METHODS
+from dti.methods import create
 from dti.spec import registry
-from dti.spec.merged import offers
+from dti.spec.merged import merged_settings
 from dti.spec.registry import training_settings
-from dti.spec.settings import Allowed, Training, hints_of
+from dti.spec.settings import SettingSpec, Training, setting_specs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Leaping(Training):
-    learning_rate: Annotated[float, Allowed("How far it leaps.", 1e-3, 7.0)] = 3.0
-    legs: Annotated[int | None, Allowed("Legs to leap with.", 1, 8)] = None
+    learning_rate: Annotated[float, SettingSpec("How far it leaps.", 1e-3, 7.0)] = 3.0
+    legs: Annotated[int | None, SettingSpec("Legs to leap with.", 1, 8)] = None
 
 
 @pytest.fixture
 def leap(monkeypatch):
     """A method that is listed and no more."""
-    monkeypatch.setitem(registry.METHODS, "leap", registry.MethodListing("tests.toys.shift:SharedShift", Leaping))
+    monkeypatch.setitem(registry.METHODS, "leap", registry.MethodEntry("tests.toys.shift:SharedShift", Leaping))
 
 
 def test_every_setting_of_every_method_is_offered_with_bounds_that_any_of_them_takes():
-    offered = offers()
+    offered = merged_settings()
     for listing in registry.METHODS.values():
-        for name, (_, allowed) in hints_of(listing.settings).items():
-            widest = offered[name].allowed
-            assert allowed.low is None or widest.low <= allowed.low
-            assert allowed.high is None or widest.high >= allowed.high
+        for name, (_, spec) in setting_specs(listing.settings).items():
+            widest = offered[name].spec
+            assert spec.minimum is None or widest.minimum <= spec.minimum
+            assert spec.maximum is None or widest.maximum >= spec.maximum
 
 
 def test_an_offer_tells_methods_apart_where_they_differ_and_only_there():
-    offered = offers()
-    assert offered["schedule"].allowed.sentence == hints_of(Training)["schedule"][1].sentence
-    assert "Only with dti." in offered["kappa"].allowed.sentence
-    assert "ti, ti-rescaled: 0.02" in offered["learning_rate"].allowed.sentence
-    assert "dti: Every update turns a direction by atan(learning_rate)" in offered["learning_rate"].allowed.sentence
+    offered = merged_settings()
+    assert offered["schedule"].spec.description == setting_specs(Training)["schedule"][1].description
+    assert "Only with dti." in offered["kappa"].spec.description
+    assert "ti, ti-rescaled: 0.02" in offered["learning_rate"].spec.description
+    assert "dti: Every update rotates a direction by atan(learning_rate)" in offered["learning_rate"].spec.description
 
 
 def test_a_line_in_the_list_offers_a_methods_own_settings_and_loads_it(leap):
-    offered = offers()
-    assert (offered["legs"].allowed.low, offered["legs"].allowed.high) == (1, 8)
-    assert "Only with leap." in offered["legs"].allowed.sentence
-    assert offered["learning_rate"].allowed.high == 7.0
+    offered = merged_settings()
+    assert (offered["legs"].spec.minimum, offered["legs"].spec.maximum) == (1, 8)
+    assert "Only with leap." in offered["legs"].spec.description
+    assert offered["learning_rate"].spec.maximum == 7.0
     assert training_settings("leap", {"legs": 4}, {}) == Leaping(legs=4)
-    assert METHODS["leap"].__name__ == "SharedShift"
+    assert type(create("leap")).__name__ == "SharedShift"
 
 
 @pytest.mark.parametrize("method", registry.METHODS)
 def test_a_method_refuses_what_only_others_have_and_says_what_it_has(method):
-    known = hints_of(registry.METHODS[method].settings)
-    strangers = [name for name in offers() if name not in known]
+    known = setting_specs(registry.METHODS[method].settings)
+    strangers = [name for name in merged_settings() if name not in known]
     assert strangers
     for name in strangers:
         with pytest.raises(InvalidSettingError, match=rf"{name}: the method '{method}' has no such setting.*steps"):

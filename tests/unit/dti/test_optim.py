@@ -41,11 +41,11 @@ def pull(v, target, lr, updates, schedule="constant"):
 def test_every_step_turns_every_row_by_atan_of_the_learning_rate_whatever_the_gradients_scale(
     v, seed, scale, learning_rate
 ):
-    turned = angle(v, step_of(v, noise(v, seed, scale), learning_rate))
+    rotation = angle(v, step_of(v, noise(v, seed, scale), learning_rate))
     # The floor under the norm shortens a step by 1e-8 over the tangent's length.
     length = scale * (noise(v, seed) - (noise(v, seed) * v).sum(-1, keepdim=True) * v).norm(dim=-1)
     short = 1e-8 / length
-    assert ((turned - math.atan(learning_rate)).abs() <= learning_rate * short + tolerance(v, 32)).all()
+    assert ((rotation - math.atan(learning_rate)).abs() <= learning_rate * short + tolerance(v, 32)).all()
 
 
 @law

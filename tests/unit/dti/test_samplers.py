@@ -1,12 +1,15 @@
 import math
+import re
 
 import diffusers
 import pytest
 import torch
 
 from dti.errors import UnknownSchedulerError
-from dti.samplers import SCHEDULERS, schedule
+from dti.samplers import SAMPLERS, diffusion_schedule
+from dti.spec.registry import FAMILIES
 
+NAMES = [name for name, sampler in SAMPLERS.items() if not sampler.flow]
 CLASSES = {
     "ddim": (diffusers.DDIMScheduler, {"clip_sample": False}),
     "euler": (diffusers.EulerDiscreteScheduler, {}),
@@ -30,7 +33,16 @@ def configured(name, prediction_type):
 
 
 def test_every_sampler_has_its_reference():
-    assert CLASSES.keys() == SCHEDULERS.keys()
+    assert list(CLASSES) == NAMES
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_names_samplers_of_the_table_and_of_one_kind(family):
+    assert len({SAMPLERS[scheduler].flow for scheduler in FAMILIES[family].schedulers}) == 1
+
+
+def test_every_sampler_has_a_name_in_a1111():
+    assert all(re.fullmatch(r"[A-Z][\w+ ]+", sampler.a1111_name) for sampler in SAMPLERS.values())
 
 
 def denoiser(latents, time):
@@ -61,31 +73,33 @@ def by_coefficients(plan, noise):
 @pytest.mark.parametrize("steps", [1, 2, 7, 20, 50])
 @pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
 @pytest.mark.parametrize("configuration", CONFIGURATIONS)
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("scheduler", NAMES)
 def test_a_sampler_ends_where_diffusers_own_ends(scheduler, configuration, prediction_type, steps):
     config = configured(configuration, prediction_type)
     noise = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(steps))
     expected = by_diffusers(*CLASSES[scheduler], config, steps, noise)
     # Noise predictors divide by the signal, which is 0.07 at first: float32 loses two digits there, theirs as ours.
-    torch.testing.assert_close(by_coefficients(schedule(scheduler, config, steps), noise), expected, atol=2e-3, rtol=0)
+    torch.testing.assert_close(
+        by_coefficients(diffusion_schedule(scheduler, config, steps), noise), expected, atol=2e-3, rtol=0
+    )
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("scheduler", NAMES)
 def test_a_checkpoint_that_starts_from_pure_noise_is_followed(scheduler):
     base = diffusers.DDIMScheduler(
         **NOISE, prediction_type="v_prediction", rescale_betas_zero_snr=True, timestep_spacing="trailing"
     )
     noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     expected = by_diffusers(*CLASSES[scheduler], base.config, 20, noise)
-    plan = schedule(scheduler, base.config, 20)
+    plan = diffusion_schedule(scheduler, base.config, 20)
     assert plan.coefficients.isfinite().all()
     torch.testing.assert_close(by_coefficients(plan, noise), expected, atol=2e-3, rtol=0)
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("scheduler", NAMES)
 def test_a_perfect_prediction_is_reached_whatever_the_sampler(scheduler):
     config = configured("trailing", "epsilon")
-    plan = schedule(scheduler, config, 20)
+    plan = diffusion_schedule(scheduler, config, 20)
     picture = torch.randn(1, 4, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     x = before = torch.randn(1, 4, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     for _p, _q, a, b, c in plan.coefficients.double():
@@ -96,9 +110,9 @@ def test_a_perfect_prediction_is_reached_whatever_the_sampler(scheduler):
 def test_the_second_order_sampler_comes_closer_to_the_exact_way_than_the_first_order_one():
     config = configured("even", "v_prediction")
     noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(3))
-    exact = by_coefficients(schedule("dpmpp_2m", config, 800), noise)
+    exact = by_coefficients(diffusion_schedule("dpmpp_2m", config, 800), noise)
     error = {
-        name: (by_coefficients(schedule(name, config, 25), noise) - exact).abs().mean()
+        name: (by_coefficients(diffusion_schedule(name, config, 25), noise) - exact).abs().mean()
         for name in ("euler", "dpmpp_2m")
     }
     assert error["dpmpp_2m"] < error["euler"]
@@ -106,4 +120,4 @@ def test_the_second_order_sampler_comes_closer_to_the_exact_way_than_the_first_o
 
 def test_an_unknown_sampler_is_refused_with_those_that_exist():
     with pytest.raises(UnknownSchedulerError, match="ddim, euler, dpmpp_2m"):
-        schedule("lms", configured("even", "epsilon"), 20)
+        diffusion_schedule("lms", configured("even", "epsilon"), 20)

@@ -8,7 +8,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 from dti.errors import InvalidSettingError, PromptTooLongError, UnknownTriggerError
 from dti.families import load
 from dti.spec.prompts import parse_prompt
-from dti.tokens import StandIn, lay_out, spliced
+from dti.tokens import Placeholder, spliced, tokenize
 from tests.checkpoints.sdxl import stable_diffusion_xl
 from tests.checkpoints.stable_diffusion import TOKENS, stable_diffusion
 
@@ -48,8 +48,8 @@ def encoder(read_by):
     return read_by[1]
 
 
-def stand_ins(encoder, class_word="stuffed animal"):
-    return {name: StandIn(class_word, {encoder.name: count}) for name, count in CONCEPTS.items()}
+def placeholders(encoder, class_word="stuffed animal"):
+    return {name: Placeholder(class_word, {encoder.name: count}) for name, count in CONCEPTS.items()}
 
 
 def vectors(encoder, seed=0):
@@ -60,11 +60,11 @@ def vectors(encoder, seed=0):
 
 
 def laid_out(encoder, prompt, **options):
-    return lay_out(parse_prompt(prompt), {encoder.name: encoder}, stand_ins(encoder, **options))
+    return tokenize(parse_prompt(prompt), {encoder.name: encoder}, placeholders(encoder, **options))
 
 
 def line_of(encoder, prompt, rows):
-    return laid_out(encoder, prompt).splice(rows).lines[encoder.name]
+    return laid_out(encoder, prompt).splice(rows).inputs[encoder.name]
 
 
 def read_with_a_resized_table(checkpoint, encoder, prompt, rows):
@@ -99,14 +99,14 @@ def test_spliced_rows_read_the_same_as_a_resized_table(encoder, checkpoint, prom
 def test_the_pooled_state_is_the_one_at_the_end_of_the_prompt(encoder, checkpoint, prompt):
     rows = vectors(encoder)
     _, expected = read_with_a_resized_table(checkpoint, encoder, prompt, rows)
-    vector = encoder.read([line_of(encoder, prompt, rows)]).vector
+    vector = encoder.read([line_of(encoder, prompt, rows)]).pooled
     torch.testing.assert_close(vector, expected, atol=2e-6, rtol=0)
 
 
 def test_prompts_of_a_batch_do_not_see_each_others_rows(encoder):
-    lines = [line_of(encoder, prompt, vectors(encoder, seed)) for seed, prompt in enumerate(PROMPTS)]
-    together = encoder.read(lines).last
-    alone = torch.cat([encoder.read([line]).last for line in lines])
+    inputs = [line_of(encoder, prompt, vectors(encoder, seed)) for seed, prompt in enumerate(PROMPTS)]
+    together = encoder.read(inputs).last
+    alone = torch.cat([encoder.read([line]).last for line in inputs])
     torch.testing.assert_close(together, alone, atol=2e-6, rtol=0)
 
 
@@ -140,14 +140,14 @@ def test_gradients_reach_every_row_of_every_concept_and_only_those_in_the_prompt
 def test_a_prompt_is_framed_and_filled_up_as_the_models_own_tokenizer_does(encoder, checkpoint):
     tokenizer = CLIPTokenizer.from_pretrained(checkpoint / encoder.name.replace("text_encoder", "tokenizer"))
     prompt = "a photo of the dog on the beach"
-    line = laid_out(encoder, prompt).lines[encoder.name]
+    line = laid_out(encoder, prompt).inputs[encoder.name]
     assert list(line.ids) == tokenizer(prompt, padding="max_length", max_length=TOKENS).input_ids
 
 
 def test_a_concepts_places_carry_its_class_words_tokens_over_and_over(encoder):
-    line = laid_out(encoder, "a <cat-1>").lines[encoder.name]
+    line = laid_out(encoder, "a <cat-1>").inputs[encoder.name]
     stuffed, animal = encoder.word_ids("stuffed animal")
-    assert [line.ids[place.position] for place in line.places] == [stuffed, animal, stuffed]
+    assert [line.ids[reserved.position] for reserved in line.concepts] == [stuffed, animal, stuffed]
 
 
 def test_a_users_begin_and_end_tokens_are_left_out(encoder):

@@ -9,7 +9,7 @@ from dti.pictures import View
 from dti.render import PictureWork, Renderer
 from dti.spec.prompts import parse_prompt
 from dti.spec.registry import METHODS
-from dti.tokens import lay_out
+from dti.tokens import tokenize
 from dti.training.trainer import Trainer, TrainingWork
 
 
@@ -92,7 +92,7 @@ def trained(family, work, checkpoint=None):
 
 def conditioning(family, *prompts):
     """What the denoiser reads of prompts without concepts."""
-    spliced = [lay_out(parse_prompt(prompt), family.encoders, {}).splice({}) for prompt in prompts]
+    spliced = [tokenize(parse_prompt(prompt), family.encoders, {}).splice({}) for prompt in prompts]
     return family.condition(spliced, [View.whole(32, 32)] * len(spliced))
 
 

@@ -9,9 +9,9 @@ from transformers import Gemma2Model, GemmaTokenizer, Qwen2Tokenizer, Qwen3Model
 from dti.errors import ModelUnavailableError
 from dti.families.framing import chat, frame, read_tokenizer
 from dti.families.language_model import LanguageModel
-from dti.families.offload import Place
+from dti.families.offload import Placement
 from dti.spec.prompts import parse_prompt
-from dti.tokens import StandIn, lay_out
+from dti.tokens import Placeholder, tokenize
 from tests.checkpoints.qwen import qwen_config, qwen_tokenizer
 from tests.checkpoints.sana import sana
 
@@ -59,7 +59,7 @@ def tokenizer(source):
 
 def loaded(source, tokenizer, dtype=torch.float32):
     folder, kind = source
-    options = {"kind": kind.model, "place": Place(torch.device("cpu")), "dtype": dtype}
+    options = {"kind": kind.model, "placement": Placement(torch.device("cpu")), "dtype": dtype}
     framed = frame(tokenizer, LIMIT, kind.before, kind.after)
     return LanguageModel.load(folder, "text_encoder", tokenizer, frame=framed, **options)
 
@@ -77,8 +77,8 @@ def rows_of(encoder, seed=0):
 
 
 def line_of(encoder, prompt, rows, class_word="dog"):
-    stand_ins = {name: StandIn(class_word, {"text_encoder": count}) for name, count in COUNTS.items()}
-    return lay_out(parse_prompt(prompt), {"text_encoder": encoder}, stand_ins).splice(rows).lines["text_encoder"]
+    placeholders = {name: Placeholder(class_word, {"text_encoder": count}) for name, count in COUNTS.items()}
+    return tokenize(parse_prompt(prompt), {"text_encoder": encoder}, placeholders).splice(rows).inputs["text_encoder"]
 
 
 def read_with_a_resized_table(source, line, dtype=torch.float32):
@@ -123,11 +123,11 @@ def test_where_a_prompt_is_filled_up_the_states_are_there_when_they_are_wanted(s
 
 
 def test_prompts_of_a_batch_keep_their_order_and_do_not_see_each_others_rows(encoder):
-    lines = [line_of(encoder, prompt, rows_of(encoder, seed)) for seed, prompt in enumerate(PROMPTS)]
-    plain = lay_out(parse_prompt("a red cat"), {"text_encoder": Plain(encoder)}, {}).splice({}).lines["text_encoder"]
-    lines.insert(2, plain)
-    together = encoder.read(lines)
-    for i, line in enumerate(lines):
+    inputs = [line_of(encoder, prompt, rows_of(encoder, seed)) for seed, prompt in enumerate(PROMPTS)]
+    plain = tokenize(parse_prompt("a red cat"), {"text_encoder": Plain(encoder)}, {}).splice({}).inputs["text_encoder"]
+    inputs.insert(2, plain)
+    together = encoder.read(inputs)
+    for i, line in enumerate(inputs):
         alone = encoder.read([line])
         mask = alone.mask[0]
         torch.testing.assert_close(
@@ -168,11 +168,11 @@ def test_a_prompt_is_spelled_as_its_pipeline_spells_it_with_the_class_word_in_it
     _, kind = source
     word = "stuffed animal" if kind.tokenizer is GemmaTokenizer else "dog"
     counts = {name: len(encoder.word_ids(word)) for name in COUNTS}
-    stand_ins = {name: StandIn(word, {"text_encoder": count}) for name, count in counts.items()}
-    line = lay_out(parse_prompt(prompt), {"text_encoder": encoder}, stand_ins).lines["text_encoder"]
+    placeholders = {name: Placeholder(word, {"text_encoder": count}) for name, count in counts.items()}
+    line = tokenize(parse_prompt(prompt), {"text_encoder": encoder}, placeholders).inputs["text_encoder"]
     said = kind.before + prompt.replace("<my-dog>", word).replace("<cat>", word) + kind.after
     ids = tokenizer(said, padding="max_length", max_length=LIMIT).input_ids
-    concepts = {place.position for place in line.places}
+    concepts = {reserved.position for reserved in line.concepts}
     # At the very beginning of a message a word has no space before it, and other ids; its place has rows anyway.
     assert [(at, token) for at, token in enumerate(line.ids) if at not in concepts] == [
         (at, token) for at, token in enumerate(ids) if at not in concepts

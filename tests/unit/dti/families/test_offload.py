@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from dti.families import FAMILIES, load
-from dti.families.offload import Part, Place
+from dti.families import load
+from dti.families.offload import OffloadedModule, Placement
+from dti.spec.registry import FAMILIES
 from tests.unit.dti.works import picture_work, rendered, trained, training_work
 
 CPU = torch.device("cpu")
@@ -21,17 +22,17 @@ def network():
 
 
 def test_without_offloading_the_weights_are_on_the_device_for_good(network):
-    part = Part(network, Place(CPU))
+    part = OffloadedModule(network, Placement(CPU))
     resting = weights_of(network)
-    with torch.no_grad(), part.at_work() as model:
+    with torch.no_grad(), part.on_device() as model:
         assert weights_of(model) == resting
 
 
 def test_an_offloaded_part_is_copied_to_the_device_while_it_works(network):
     resting = weights_of(network)
-    part = Part(network, Place(CPU, offload=True))
+    part = OffloadedModule(network, Placement(CPU, offload=True))
     assert weights_of(network) == resting
-    with torch.no_grad(), part.at_work() as model:
+    with torch.no_grad(), part.on_device() as model:
         assert model is network
         assert not set(weights_of(model)) & set(resting)
     assert weights_of(network) == resting
@@ -40,15 +41,15 @@ def test_an_offloaded_part_is_copied_to_the_device_while_it_works(network):
 @pytest.mark.parametrize("recording", [False, True])
 def test_it_is_put_aside_also_when_its_work_fails(network, recording):
     resting = weights_of(network)
-    part = Part(network, Place(CPU, offload=True))
-    with pytest.raises(ZeroDivisionError), torch.set_grad_enabled(recording), part.at_work():
+    part = OffloadedModule(network, Placement(CPU, offload=True))
+    with pytest.raises(ZeroDivisionError), torch.set_grad_enabled(recording), part.on_device():
         raise ZeroDivisionError
     assert weights_of(network) == resting
 
 
 def test_it_is_put_aside_also_when_there_is_no_room_for_all_of_it(network, monkeypatch):
     resting = weights_of(network)
-    part, to, room = Part(network, Place(CPU, offload=True)), torch.Tensor.to, iter([True, True, False])
+    part, to, room = OffloadedModule(network, Placement(CPU, offload=True)), torch.Tensor.to, iter([True, True, False])
 
     def cramped(tensor, *asked, **more):
         if not next(room):
@@ -56,32 +57,32 @@ def test_it_is_put_aside_also_when_there_is_no_room_for_all_of_it(network, monke
         return to(tensor, *asked, **more)
 
     monkeypatch.setattr(torch.Tensor, "to", cramped)
-    with pytest.raises(torch.OutOfMemoryError), part.at_work():
+    with pytest.raises(torch.OutOfMemoryError), part.on_device():
         pytest.fail("it is at work without all of its weights")
     assert weights_of(network) == resting
 
 
 def test_while_gradients_are_recorded_it_stays_until_the_next_use_without_them(network):
     resting = weights_of(network)
-    part = Part(network, Place(CPU, offload=True))
+    part = OffloadedModule(network, Placement(CPU, offload=True))
     x = torch.ones(2, 3, requires_grad=True)
-    with part.at_work() as model:
+    with part.on_device() as model:
         loss = model(x).sum()
-    at_work = weights_of(network)
-    assert not set(at_work) & set(resting)
+    on_device = weights_of(network)
+    assert not set(on_device) & set(resting)
     loss.backward()
     assert x.grad.abs().sum() > 0
-    with torch.no_grad(), part.at_work() as model:
-        assert weights_of(model) == at_work
+    with torch.no_grad(), part.on_device() as model:
+        assert weights_of(model) == on_device
     assert weights_of(network) == resting
 
 
 def test_a_part_that_was_used_for_pictures_can_take_part_in_a_training(network):
-    part = Part(network, Place(CPU, offload=True))
-    with torch.inference_mode(), part.at_work() as model:
+    part = OffloadedModule(network, Placement(CPU, offload=True))
+    with torch.inference_mode(), part.on_device() as model:
         model(torch.ones(2, 3))
     x = torch.ones(2, 3, requires_grad=True)
-    with part.at_work() as model:
+    with part.on_device() as model:
         model(x).sum().backward()
     assert x.grad is not None
 
@@ -89,7 +90,7 @@ def test_a_part_that_was_used_for_pictures_can_take_part_in_a_training(network):
 @pytest.fixture(scope="module")
 def beside(xl):
     """A family whose text encoders and autoencoder rest beside the device."""
-    return FAMILIES["sdxl"].load(xl, device=CPU, offload=True)
+    return FAMILIES["sdxl"].load().load(xl, device=CPU, offload=True)
 
 
 def test_only_the_denoiser_stays_on_the_device_when_pictures_are_made(beside, monkeypatch):

@@ -8,10 +8,11 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from diffusers.pipelines.z_image.pipeline_z_image import calculate_shift
 from transformers import Qwen2Tokenizer
 
-from dti.families import FAMILIES, load
+from dti.families import load
 from dti.samplers import size_shift
 from dti.spec.prompts import parse_prompt
-from dti.tokens import StandIn, lay_out
+from dti.spec.registry import FAMILIES
+from dti.tokens import Placeholder, tokenize
 from tests.checkpoints import CHECKPOINTS
 from tests.unit.dti.works import generators, picture_work, random_pixels, rendered
 
@@ -30,19 +31,19 @@ def family(folder):
 
 def test_a_concept_in_a_chat_leaves_the_rest_as_the_pipeline_spells_it(folder, family):
     tokenizer = Qwen2Tokenizer.from_pretrained(folder / "tokenizer")
-    stand_in = StandIn("stuffed animal", {"text_encoder": 2})
+    placeholder = Placeholder("stuffed animal", {"text_encoder": 2})
     for prompt in ("a photo of {} on the beach", "a red {}.", ""):
-        layout = lay_out(parse_prompt(prompt.replace("{}", "<my-dog>")), family.encoders, {"my-dog": stand_in})
+        layout = tokenize(parse_prompt(prompt.replace("{}", "<my-dog>")), family.encoders, {"my-dog": placeholder})
         message = [{"role": "user", "content": prompt.replace("{}", "stuffed animal")}]
         said = tokenizer.apply_chat_template(
             message, tokenize=False, add_generation_prompt=True, enable_thinking=THINKING[folder.name]
         )
         ids = tokenizer(said, padding="max_length", max_length=512).input_ids
-        assert list(layout.lines["text_encoder"].ids) == ids
+        assert list(layout.inputs["text_encoder"].ids) == ids
 
 
 def test_a_picture_is_the_same_where_parts_rest_beside_the_device(folder, family):
-    beside = FAMILIES[folder.name].load(folder, device=torch.device("cpu"), offload=True)
+    beside = FAMILIES[folder.name].load().load(folder, device=torch.device("cpu"), offload=True)
     (one,), (other,) = rendered(family, picture_work(family)), rendered(beside, picture_work(beside))
     assert (one == other).all()
     pixels = random_pixels(2)

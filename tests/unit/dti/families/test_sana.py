@@ -14,7 +14,7 @@ from dti.families import load
 from dti.families.sana import INSTRUCTION
 from dti.spec import registry
 from dti.spec.prompts import parse_prompt
-from dti.tokens import StandIn, lay_out
+from dti.tokens import Placeholder, tokenize
 from tests.checkpoints.sana import sana
 from tests.unit.dti.works import concept, conditioning, generators, picture_work, random_pixels, rendered
 
@@ -103,16 +103,16 @@ def test_a_picture_of_a_concept_is_the_one_that_diffusers_makes_with_the_rows_in
 
 
 def test_a_concept_behind_its_class_words_tokens_leaves_the_sentence_as_the_pipeline_spells_it(family, tokenizer):
-    stand_in = StandIn("stuffed animal", {"text_encoder": 2})
+    placeholder = Placeholder("stuffed animal", {"text_encoder": 2})
     for prompt in ("a photo of {} on the beach", "{}", "{}, in the style of {}", "a red {}."):
-        layout = lay_out(parse_prompt(prompt.replace("{}", "<my-dog>")), family.encoders, {"my-dog": stand_in})
-        line = layout.lines["text_encoder"]
+        layout = tokenize(parse_prompt(prompt.replace("{}", "<my-dog>")), family.encoders, {"my-dog": placeholder})
+        line = layout.inputs["text_encoder"]
         said = INSTRUCTION + prompt.replace("{}", "stuffed animal")
         assert list(line.ids) == tokenizer(said, padding="max_length", max_length=len(line.ids)).input_ids
 
 
 def test_a_negative_prompt_goes_without_the_instruction(family, tokenizer):
-    line = lay_out(parse_prompt("a Red cat"), family.encoders, {}, negative=True).lines["text_encoder"]
+    line = tokenize(parse_prompt("a Red cat"), family.encoders, {}, negative=True).inputs["text_encoder"]
     assert list(line.ids) == tokenizer("a red cat", padding="max_length", max_length=300).input_ids
 
 

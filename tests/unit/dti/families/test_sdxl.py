@@ -9,7 +9,7 @@ import torch
 from dti.families import load
 from dti.pictures import View
 from dti.spec.prompts import parse_prompt
-from dti.tokens import StandIn, lay_out
+from dti.tokens import Placeholder, tokenize
 from tests.checkpoints.sdxl import WIDTH_2, stable_diffusion_xl
 from tests.checkpoints.stable_diffusion import PROJECTION, WIDTH
 from tests.unit.dti.works import concept, conditioning, picture_work, rendered, trained, training_work
@@ -28,8 +28,8 @@ def legacy(tmp_path_factory):
 
 def read(family, prompt, rows=None, view=None):
     encoders = family.encoders
-    stand_in = {"my-dog": StandIn("dog", {name: len(rows[name]) for name in encoders})} if rows else {}
-    layout = lay_out(parse_prompt(prompt), encoders, stand_in)
+    placeholder = {"my-dog": Placeholder("dog", {name: len(rows[name]) for name in encoders})} if rows else {}
+    layout = tokenize(parse_prompt(prompt), encoders, placeholder)
     with torch.no_grad():
         return family.condition([layout.splice({"my-dog": rows} if rows else {})], [view or View.whole(32, 32)])
 
@@ -44,7 +44,7 @@ def test_both_encoders_are_read_side_by_side(family):
     tokens = family.encoders["text_encoder"].frame.limit
     assert {name: tuple(tensor.shape) for name, tensor in given.items()} == {
         "hidden": (1, tokens, WIDTH + WIDTH_2),
-        "vector": (1, PROJECTION),
+        "pooled": (1, PROJECTION),
         "sizes": (1, 6),
     }
 
@@ -59,13 +59,13 @@ def test_each_encoder_has_rows_of_its_own(family):
         after = read(family, "a photo of <my-dog>", rows | {name: -rows[name]})
         assert not torch.allclose(before["hidden"][..., changed], after["hidden"][..., changed])
         assert torch.equal(before["hidden"][..., same], after["hidden"][..., same])
-        assert torch.equal(before["vector"], after["vector"]) == (name == "text_encoder")
+        assert torch.equal(before["pooled"], after["pooled"]) == (name == "text_encoder")
 
 
 def test_the_vector_is_that_of_the_end_token_whatever_its_id_is_called(family, legacy):
     for prompt in ("a photo of <my-dog>", "<my-dog> on the beach", "a red cat and <my-dog>"):
         rows = rows_of(family)
-        torch.testing.assert_close(read(family, prompt, rows)["vector"], read(legacy, prompt, rows)["vector"])
+        torch.testing.assert_close(read(family, prompt, rows)["pooled"], read(legacy, prompt, rows)["pooled"])
 
 
 def test_each_encoders_rows_have_that_vocabularys_magnitude(family):
@@ -96,9 +96,9 @@ def test_a_crop_is_learned_with_its_own_place(family, monkeypatch):
 def test_an_empty_prompt_is_all_zeros_only_where_the_checkpoint_says_so(family, legacy):
     for silent in ("", "  "):
         given = read(family, silent)
-        assert given["hidden"].abs().sum() == given["vector"].abs().sum() == 0
+        assert given["hidden"].abs().sum() == given["pooled"].abs().sum() == 0
         assert read(legacy, silent)["hidden"].abs().sum() > 0
-    assert read(family, "a")["vector"].abs().sum() > 0
+    assert read(family, "a")["pooled"].abs().sum() > 0
 
 
 def test_one_prompts_silence_leaves_its_neighbours_as_they_are(family):

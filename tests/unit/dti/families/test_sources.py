@@ -10,7 +10,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from dti.errors import ModelTooLargeError, ModelUnavailableError
-from dti.families import FAMILIES, load
+from dti.families import load
+from dti.spec.registry import FAMILIES
 from tests.checkpoints.stable_diffusion import stable_diffusion
 
 
@@ -29,7 +30,7 @@ def test_the_fingerprint_is_of_the_weights_and_not_of_their_precision(plain, bro
 
 
 def test_a_checkpoint_loads_in_the_precision_that_is_asked_and_decodes_in_full_precision(plain):
-    family = FAMILIES["sd"].load(plain, device=torch.device("cpu"), dtype=torch.bfloat16)
+    family = FAMILIES["sd"].load().load(plain, device=torch.device("cpu"), dtype=torch.bfloat16)
     assert (
         family.dtype == family.networks[1].dtype == family.encoders["text_encoder"].vocabulary.dtype == torch.bfloat16
     )

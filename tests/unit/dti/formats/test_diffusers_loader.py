@@ -13,7 +13,7 @@ from dti.families import load
 from dti.formats import write
 from dti.pictures import View
 from dti.spec.prompts import parse_prompt
-from dti.tokens import StandIn, lay_out
+from dti.tokens import Placeholder, tokenize
 from tests.checkpoints.sdxl import stable_diffusion_xl
 from tests.checkpoints.stable_diffusion import stable_diffusion
 from tests.unit.dti.works import concept, picture_work, rendered
@@ -99,8 +99,8 @@ def ours(family, embedding):
 
 def conditioned(family, embedding):
     vectors = {name: rows.vectors for name, rows in embedding.rows.items()}
-    stand_in = StandIn(embedding.class_word, {name: len(rows) for name, rows in vectors.items()})
-    layout = lay_out(parse_prompt(PROMPT), family.encoders, {"my-dog": stand_in})
+    placeholder = Placeholder(embedding.class_word, {name: len(rows) for name, rows in vectors.items()})
+    layout = tokenize(parse_prompt(PROMPT), family.encoders, {"my-dog": placeholder})
     return family.condition([layout.splice({"my-dog": vectors})], [View.whole(32, 32)])
 
 
@@ -134,10 +134,10 @@ def test_where_the_end_token_is_called_2_diffusers_pools_at_the_concept_and_we_a
     mine = conditioned(family, embedding)
 
     torch.testing.assert_close(mine["hidden"], hidden, atol=1e-5, rtol=0)
-    torch.testing.assert_close(mine["vector"][0], projected[-1], atol=1e-5, rtol=0)
+    torch.testing.assert_close(mine["pooled"][0], projected[-1], atol=1e-5, rtol=0)
     place = pipeline.tokenizer_2.tokenize(PROMPT).index("<my-dog>") + 1
     torch.testing.assert_close(pooled[0], projected[place], atol=1e-5, rtol=0)
-    assert (pooled - mine["vector"]).norm() > 0.1 * pooled.norm()
+    assert (pooled - mine["pooled"]).norm() > 0.1 * pooled.norm()
 
 
 def test_the_documented_setting_makes_diffusers_pool_at_the_end(legacy_sdxl):
@@ -153,6 +153,6 @@ def test_a_prompt_without_new_tokens_is_pooled_alike_by_both(legacy_sdxl):
     family, folder = legacy_sdxl
     pipeline = diffusers.StableDiffusionXLPipeline.from_pretrained(folder, add_watermarker=False)
     _, _, pooled, _ = pipeline.encode_prompt("a photo of the dog", device="cpu", do_classifier_free_guidance=False)
-    layout = lay_out(parse_prompt("a photo of the dog"), family.encoders, {})
-    mine = family.condition([layout.splice({})], [View.whole(32, 32)])["vector"]
+    layout = tokenize(parse_prompt("a photo of the dog"), family.encoders, {})
+    mine = family.condition([layout.splice({})], [View.whole(32, 32)])["pooled"]
     torch.testing.assert_close(mine, pooled, atol=1e-5, rtol=0)

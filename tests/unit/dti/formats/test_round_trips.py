@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dti.embeddings.embedding import Embedding
-from dti.formats import FORMATS, Foreign, detect_and_read, load, write
+from dti.formats import FORMATS, ExternalEmbedding, detect_and_read, load, write
 from dti.formats.splitting import split
 from dti.spec.settings import EmbeddingFormat
 from tests.unit.dti.embeddings import random_embedding, same_rows
@@ -44,7 +44,7 @@ def test_every_format_of_the_spec_is_there():
 def test_the_vectors_in_another_tools_file_are_ours_bit_for_bit(tool, embedding):
     data, _ = write(embedding, tool)
     found = detect_and_read(data)
-    assert isinstance(found, Foreign)
+    assert isinstance(found, ExternalEmbedding)
     one = len(embedding.rows) == 1
     for name, part in embedding.rows.items():
         assert torch.equal(found.vectors[None if one and None in found.vectors else name], part.vectors)

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from dti.embeddings.embedding import Rows
-from dti.methods import METHODS
-from dti.methods.base import class_rows, magnitude_of
+from dti.encoders import class_rows, vocabulary_norm
+from dti.methods import create
 from dti.spec import registry
 from dti.sphere import angle
 from tests.unit.dti.laws import unit
@@ -13,7 +13,7 @@ from tests.unit.dti.methods.test_methods import follow, settings_for, table
 
 
 def start(name, class_word="stuffed animal", initial=None, encoder=None, **given):
-    method = METHODS[name]()
+    method = create(name)
     settings = settings_for(method, **given)
     learned = method.start(encoder or table(), class_word, settings, initial)
     return method, settings, learned
@@ -53,7 +53,7 @@ def test_adamw_decays_what_is_learned_by_a_hundredth_of_the_rate_and_nothing_els
 def test_rescaled_rows_are_learned_freely_and_every_embedding_has_the_norm(choice):
     method, learned = pulled("ti-rescaled", magnitude=choice)
     free, plain = pulled("ti")
-    m = magnitude_of(table().vocabulary, choice)
+    m = vocabulary_norm(table().vocabulary, choice)
     assert torch.equal(method.vectors(learned), free.vectors(plain))
     assert torch.allclose(method.finish(learned).magnitude, torch.full((2, 1), m))
     before = start("ti-rescaled", magnitude=choice)[2]
@@ -63,7 +63,7 @@ def test_rescaled_rows_are_learned_freely_and_every_embedding_has_the_norm(choic
 def test_rows_come_back_to_the_median_norm_after_every_update_and_only_their_directions_move():
     method, settings, learned = start("ti-norm", learning_rate=0.05)
     optimizer = method.optimizer([learned], settings)
-    median = magnitude_of(table().vocabulary, "median")
+    median = vocabulary_norm(table().vocabulary, "median")
     for step in range(3):
         before = method.vectors(learned).detach().clone()
         follow(method, [learned], optimizer, settings, (step, step + 1))
@@ -74,7 +74,7 @@ def test_rows_come_back_to_the_median_norm_after_every_update_and_only_their_dir
 
 def test_rows_of_another_norm_are_gone_on_from_with_their_own_directions():
     initial = Rows(unit(torch.ones(2, 16)), torch.full((2, 1), 9.0))
-    for name, norm in {"ti": 9.0, "crossinit": 9.0, "ti-rescaled": magnitude_of(table().vocabulary, "mean")}.items():
+    for name, norm in {"ti": 9.0, "crossinit": 9.0, "ti-rescaled": vocabulary_norm(table().vocabulary, "mean")}.items():
         method, _, learned = start(name, initial=initial)
         rows = method.finish(learned)
         assert angle(rows.direction, initial.direction).max() < 1e-6
@@ -97,7 +97,7 @@ def test_cross_initialization_starts_at_the_encoders_output_repeated_to_the_numb
     method, _, learned = start("crossinit", num_vectors=3, encoder=shouting())
     outputs = shouting().output([7, 8])
     assert torch.equal(method.vectors(learned), outputs[[0, 1, 0]])
-    assert torch.equal(method.turned(learned), torch.zeros(3))
+    assert torch.equal(method.rotation(learned), torch.zeros(3))
 
 
 def test_the_pull_is_the_mean_distance_from_the_start_times_its_weight_and_harmless_there():

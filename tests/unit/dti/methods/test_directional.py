@@ -6,15 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dti.embeddings.embedding import Rows
-from dti.methods import METHODS
-from dti.methods.base import class_rows, magnitude_of
+from dti.encoders import class_rows, vocabulary_norm
+from dti.methods import create
 from dti.optim import SphereSGD
 from dti.spec.settings import DirectionalTraining
 from dti.sphere import angle
 from tests.unit.dti.laws import law, seeds, unit
 from tests.unit.dti.methods.test_methods import table
 
-DTI = METHODS["dti"]()
+DTI = create("dti")
 kappas = st.floats(1e-6, 1.0)
 phrases = st.sampled_from(["dog", "stuffed animal", "three word thing"])
 
@@ -69,9 +69,9 @@ def test_every_update_turns_every_row_by_atan_of_the_learning_rate_and_keeps_the
     optimizer.step()
     assert isinstance(optimizer, SphereSGD)
     assert torch.allclose(angle(before, learned.parameters["v"].detach()), torch.full((2,), math.atan(0.03)), atol=1e-5)
-    assert torch.allclose(DTI.turned(learned), torch.full((2,), math.atan(0.03)), atol=1e-5)
+    assert torch.allclose(DTI.rotation(learned), torch.full((2,), math.atan(0.03)), atol=1e-5)
     norms = DTI.vectors(learned).norm(dim=-1)
-    assert torch.allclose(norms, torch.full((2,), magnitude_of(table().vocabulary, "mean")), rtol=1e-6)
+    assert torch.allclose(norms, torch.full((2,), vocabulary_norm(table().vocabulary, "mean")), rtol=1e-6)
 
 
 @pytest.mark.parametrize("choice", ["mean", "median", "min", "max"])
@@ -80,9 +80,9 @@ def test_a_magnitude_is_a_statistic_of_the_rows_that_are_not_zero(choice):
     vocabulary = torch.cat([torch.zeros(5, 4), norms.float()[:, None] * torch.eye(4)[0]])
     expected = {"mean": 5.0, "median": 5.0, "min": 1.0, "max": 9.0}[choice]
     for dtype in (torch.float32, torch.bfloat16):
-        assert magnitude_of(vocabulary.to(dtype), choice) == expected
+        assert vocabulary_norm(vocabulary.to(dtype), choice) == expected
     assert float(start(magnitude=choice).constants["magnitude"]) == pytest.approx(
-        magnitude_of(table().vocabulary, choice)
+        vocabulary_norm(table().vocabulary, choice)
     )
 
 
@@ -98,9 +98,9 @@ def test_going_on_keeps_the_prior_of_the_class_word_and_the_settings_magnitude()
     assert torch.equal(learned.parameters["v"], initial.direction)
     assert torch.equal(learned.constants["mu"], start("stuffed animal").constants["mu"])
     assert torch.equal(learned.constants["magnitude"], start("stuffed animal").constants["magnitude"])
-    assert torch.equal(DTI.turned(learned), torch.zeros(2))
+    assert torch.equal(DTI.rotation(learned), torch.zeros(2))
 
 
 def test_half_precision_norms_do_not_overflow():
     vocabulary = torch.full((4, 1024), 300.0, dtype=torch.float16)
-    assert magnitude_of(vocabulary, "mean") == pytest.approx(9600)
+    assert vocabulary_norm(vocabulary, "mean") == pytest.approx(9600)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dti.errors import EmbeddingMismatchError, InvalidSettingError
-from dti.methods import METHODS, Learned
+from dti.methods import Learned, create
 from dti.optim import rate
 from dti.spec import registry
 from dti.sphere import angle
@@ -58,9 +58,9 @@ def follow(method, learned, optimizer, settings, updates):
     return losses
 
 
-@pytest.fixture(params=METHODS)
+@pytest.fixture(params=registry.METHODS)
 def method(request):
-    return METHODS[request.param]()
+    return create(request.param)
 
 
 def settings_for(method, **given):
@@ -68,7 +68,7 @@ def settings_for(method, **given):
 
 
 def test_every_method_has_the_name_that_it_is_listed_under():
-    assert all(method.name == name for name, method in METHODS.items())
+    assert all(create(name).name == name for name in registry.METHODS)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
@@ -81,7 +81,7 @@ def test_rows_start_as_many_as_asked_for_in_float32(method, dtype, class_word, n
     assert (vectors.shape, vectors.dtype) == ((count, 16), torch.float32)
     assert vectors.isfinite().all()
     assert torch.equal(vectors, learned.constants["start"])
-    assert torch.equal(method.turned(learned), torch.zeros(count))
+    assert torch.equal(method.rotation(learned), torch.zeros(count))
     for parameter in learned.parameters.values():
         assert parameter.is_leaf
         assert parameter.requires_grad
@@ -96,7 +96,7 @@ def test_rows_of_several_encoders_learn_under_one_optimizer_and_the_vocabulary_s
     losses = follow(method, learned, method.optimizer(learned, settings), settings, (0, 40))
     assert losses[-1] < 0.9 * losses[0]
     for one, encoder, frozen in zip(learned, encoders, before, strict=True):
-        assert (method.turned(one) > 0.1).all()
+        assert (method.rotation(one) > 0.1).all()
         assert torch.equal(encoder.vocabulary, frozen)
         assert encoder.vocabulary.grad is None
 

@@ -2,14 +2,14 @@ import pytest
 import torch
 
 from dti.embeddings.embedding import Rows
+from dti.encoders import class_rows
 from dti.errors import EmbeddingMismatchError, InvalidSettingError
-from dti.methods import METHODS
-from dti.methods.base import class_rows
+from dti.methods import create
 from dti.sphere import angle
 from tests.unit.dti.laws import unit
 from tests.unit.dti.methods.test_methods import Table, follow, settings_for, table
 
-METHOD = METHODS["subspace"]()
+METHOD = create("subspace")
 
 
 def start(class_word="dog", initial=None, encoder=None, **given):
@@ -55,7 +55,7 @@ def test_learned_rows_stay_in_the_span_of_their_own_words():
     for row, basis in zip(METHOD.vectors(learned).detach(), learned.constants["basis"], strict=True):
         inside = torch.linalg.lstsq(basis.T, row[:, None]).solution
         assert torch.allclose(basis.T @ inside, row[:, None], atol=1e-4)
-    assert (METHOD.turned(learned) > 0.05).all()
+    assert (METHOD.rotation(learned) > 0.05).all()
 
 
 def test_more_rows_than_the_vocabulary_has_cannot_span():

@@ -14,8 +14,8 @@ from dti.families import load
 from dti.models.tiny import CHECKPOINT
 from dti.pictures import prepare
 from dti.spec.settings import Training
-from dti.training.dataset import gather
-from dti.training.selection import judge
+from dti.training.dataset import build
+from dti.training.selection import assess
 from tests.unit.dti.works import pictures
 
 EXAMPLES = Path(__file__).parents[4] / "examples"
@@ -33,7 +33,7 @@ def pictures_of(name):
 
 def gathered(tiny, pictures, name="purple-owl", **settings):
     told = json.loads((EXAMPLES / name / "concept.json").read_text())
-    return gather(
+    return build(
         pictures,
         [str(place) for place in range(len(pictures))],
         tiny,
@@ -45,25 +45,25 @@ def gathered(tiny, pictures, name="purple-owl", **settings):
     )
 
 
-def reasons(material):
-    return [verdict.reason for verdict in material.verdicts]
+def reasons(training_set):
+    return [assessment.reason for assessment in training_set.assessments]
 
 
 @pytest.mark.parametrize("name", CONCEPTS)
 def test_good_pictures_of_one_thing_are_all_kept(tiny, name):
-    material = gathered(tiny, pictures_of(name), name)
-    assert reasons(material) == [None] * 5
-    assert all(0.5 < verdict.score <= 1 for verdict in material.verdicts)
+    training_set = gathered(tiny, pictures_of(name), name)
+    assert reasons(training_set) == [None] * 5
+    assert all(0.5 < assessment.score <= 1 for assessment in training_set.assessments)
 
 
 def test_of_near_duplicates_the_better_one_is_kept(tiny):
     owls = pictures_of("purple-owl")
     twin = owls[0].resize((200, 200)).filter(ImageFilter.GaussianBlur(2))
-    material = gathered(tiny, [twin, *owls])
-    assert reasons(material) == ["near_duplicate", None, None, None, None, None]
-    assert material.verdicts[0].duplicate_of == 1
-    assert list(material.captions) == ["1", "2", "3", "4", "5"]
-    assert len(material.crops) == 5
+    training_set = gathered(tiny, [twin, *owls])
+    assert reasons(training_set) == ["near_duplicate", None, None, None, None, None]
+    assert training_set.assessments[0].duplicate_of == 1
+    assert list(training_set.captions) == ["1", "2", "3", "4", "5"]
+    assert len(training_set.crops) == 5
 
 
 def test_a_blurred_picture_is_left_out(tiny):
@@ -76,9 +76,11 @@ def test_a_blurred_picture_is_left_out(tiny):
     [("purple-owl", "pink-mushroom"), ("blue-penguin", "tuxedo-cat"), ("pink-mushroom", "teal-ghost")],
 )
 def test_a_picture_of_something_else_is_left_out(tiny, name, stranger):
-    material = gathered(tiny, [*pictures_of(name), pictures_of(stranger)[2]], name)
-    assert reasons(material) == [None] * 5 + ["odd_one_out"]
-    assert material.verdicts[-1].agreement == min(verdict.agreement for verdict in material.verdicts)
+    training_set = gathered(tiny, [*pictures_of(name), pictures_of(stranger)[2]], name)
+    assert reasons(training_set) == [None] * 5 + ["odd_one_out"]
+    assert training_set.assessments[-1].agreement == min(
+        assessment.agreement for assessment in training_set.assessments
+    )
 
 
 def test_three_pictures_are_learned_from_whatever_they_show(tiny):
@@ -87,27 +89,27 @@ def test_three_pictures_are_learned_from_whatever_they_show(tiny):
 
 
 def test_a_single_picture_has_nobody_to_agree_with(tiny):
-    material = gathered(tiny, pictures_of("purple-owl")[:1])
-    assert material.verdicts[0].agreement is None
-    assert reasons(material) == [None]
+    training_set = gathered(tiny, pictures_of("purple-owl")[:1])
+    assert training_set.assessments[0].agreement is None
+    assert reasons(training_set) == [None]
 
 
 def test_nobody_judges_where_the_selection_is_turned_off(tiny):
     owls = pictures_of("purple-owl")
-    material = gathered(tiny, [*owls, owls[0]], selection=False)
-    assert material.verdicts == ()
-    assert len(material.crops) == 6
+    training_set = gathered(tiny, [*owls, owls[0]], selection=False)
+    assert training_set.assessments == ()
+    assert len(training_set.crops) == 6
 
 
 def test_the_judgement_is_the_same_every_time(tiny):
     owls = pictures_of("purple-owl")
-    assert gathered(tiny, owls).verdicts == gathered(tiny, owls).verdicts
+    assert gathered(tiny, owls).assessments == gathered(tiny, owls).assessments
 
 
 def test_every_model_can_judge_and_keeps_nothing_of_it(family):
     told = {"class_word": "dog", "learnable_property": "style", "settings": Training(batch_size=8), "resolution": 32}
-    judged = gather(pictures(2), [None, None], family, **told, generator=torch.Generator().manual_seed(0))
-    assert all(-1 <= verdict.agreement <= 1 for verdict in judged.verdicts)
+    judged = build(pictures(2), [None, None], family, **told, generator=torch.Generator().manual_seed(0))
+    assert all(-1 <= assessment.agreement <= 1 for assessment in judged.assessments)
     assert all(weight.grad is None for network in family.networks for weight in network.parameters())
 
 
@@ -116,10 +118,10 @@ def test_a_picture_whose_loss_is_no_number_agrees_with_nobody(tiny, monkeypatch)
     loss, calls = tiny.loss, itertools.count()
     draws = 2 * len(owls)
     monkeypatch.setattr(tiny, "loss", lambda *asked: loss(*asked) * (1 if next(calls) < draws else torch.inf))
-    material = gathered(tiny, [*owls, last])
-    assert reasons(material) == [None] * 4 + ["odd_one_out"]
-    assert material.verdicts[-1].agreement == 0
-    assert all(verdict.agreement > 0.5 for verdict in material.verdicts[:-1])
+    training_set = gathered(tiny, [*owls, last])
+    assert reasons(training_set) == [None] * 4 + ["odd_one_out"]
+    assert training_set.assessments[-1].agreement == 0
+    assert all(assessment.agreement > 0.5 for assessment in training_set.assessments[:-1])
 
 
 @pytest.mark.parametrize("loudness", [1e-6, 3e3])
@@ -127,13 +129,13 @@ def test_float16_holds_what_comes_back_as_in_a_training(tiny, monkeypatch, loudn
     """Without the loss's scale the one would be lost; with the sum over a batch, not the mean, the other too large."""
     owls, loss, condition = pictures_of("purple-owl"), tiny.loss, tiny.condition
     monkeypatch.setattr(tiny, "loss", lambda *asked: loudness * loss(*asked))
-    exact = [verdict.agreement for verdict in gathered(tiny, owls).verdicts]
+    exact = [assessment.agreement for assessment in gathered(tiny, owls).assessments]
 
     def halved(*asked):
         return {name: tensor.half().float() for name, tensor in condition(*asked).items()}
 
     monkeypatch.setattr(tiny, "condition", halved)
-    assert [verdict.agreement for verdict in gathered(tiny, owls).verdicts] == pytest.approx(exact, abs=0.01)
+    assert [assessment.agreement for assessment in gathered(tiny, owls).assessments] == pytest.approx(exact, abs=0.01)
 
 
 def test_pixels_are_given_up_picture_by_picture(tiny, monkeypatch):
@@ -146,10 +148,10 @@ def test_pixels_are_given_up_picture_by_picture(tiny, monkeypatch):
 
     def looking(candidates, *_asked, **_more):
         judged.extend(ref() is None for ref in watched)
-        return judge(candidates, *_asked, **_more)
+        return assess(candidates, *_asked, **_more)
 
     monkeypatch.setattr(dti.training.dataset, "prepare", watching)
-    monkeypatch.setattr(dti.training.dataset, "judge", looking)
+    monkeypatch.setattr(dti.training.dataset, "assess", looking)
     gathered(tiny, pictures_of("purple-owl"))
     assert judged[:-1] == [True] * 4
 

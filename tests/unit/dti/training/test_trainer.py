@@ -74,11 +74,16 @@ def test_pictures_are_judged_once_also_where_a_training_is_stopped(plain_family,
     trainer = Trainer(plain_family)
     stopped = trainer.admit(work)
     trainer.advance()
-    monkeypatch.setattr(dataset, "judge", lambda *_pictures, **_asked: pytest.fail("judged again"))
+    monkeypatch.setattr(dataset, "assess", lambda *_pictures, **_asked: pytest.fail("judged again"))
     resumed = Trainer(plain_family).admit(work, stopped.checkpoint())
-    assert resumed.material.verdicts == stopped.material.verdicts
-    assert [verdict.reason for verdict in resumed.material.verdicts] == [None, None, None, "near_duplicate"]
-    assert len(resumed.material.crops) == 3
+    assert resumed.training_set.assessments == stopped.training_set.assessments
+    assert [assessment.reason for assessment in resumed.training_set.assessments] == [
+        None,
+        None,
+        None,
+        "near_duplicate",
+    ]
+    assert len(resumed.training_set.crops) == 3
 
 
 def test_a_checkpoint_of_a_finished_training_has_nothing_left_to_do(plain_family, work):
@@ -163,7 +168,7 @@ def test_decoded_pictures_are_not_kept_beside_their_latents(plain_family):
     del seen
     gc.collect()
     assert [ref() for ref in watched] == [None] * 3
-    assert len(run.material.crops) == 3
+    assert len(run.training_set.crops) == 3
 
 
 def test_every_picture_comes_once_before_one_comes_again(plain_family, work):
