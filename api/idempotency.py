@@ -10,7 +10,7 @@ form and the order of an object's keys do not matter.
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -44,9 +44,11 @@ class Idempotent:
 
     async def run(self, work: Callable[[], str], limiter: CapacityLimiter | None = None) -> str:
         """The stored reference of an equal request, or else the result of `work`, run in a thread."""
-        if self._stored_reference is not None:
-            return self._stored_reference
-        return await in_thread(work, limiter)
+        return await self.run_async(partial(in_thread, work, limiter))
+
+    async def run_async(self, work: Callable[[], Awaitable[str]]) -> str:
+        """The stored reference of an equal request, or else the result of `work`, awaited."""
+        return await work() if self._stored_reference is None else self._stored_reference
 
     def commit(self, session: Session, reference: str) -> str:
         """Store the reference of the request's result, in the transaction that makes it; returns it.

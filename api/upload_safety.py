@@ -2,20 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from anyio import from_thread
-
-from api.deps import RequestContext
+from api.deps import RequestContext, in_thread
 from api.rpc import call
 from service import rpc
-from service.concepts.concepts import StoredPicture
 from service.errors import ImageRefusedError
 from service.safety import refuses
+from service.uploads.records import StoredPicture
 
 
-def check_pictures(context: RequestContext, model: str, pictures: Sequence[StoredPicture]) -> Sequence[StoredPicture]:
-    """Uploaded pictures with their safety assessments, where the policy asks for any. Called outside of the event loop.
+async def check_pictures(
+    context: RequestContext, model: str, pictures: Sequence[StoredPicture]
+) -> Sequence[StoredPicture]:
+    """Uploaded pictures with their safety assessments, where the policy asks for any.
 
     Args:
         context: the request's.
@@ -30,7 +31,8 @@ def check_pictures(context: RequestContext, model: str, pictures: Sequence[Store
     policy = context.service.settings.safety.policy
     if policy == "allow":
         return pictures
-    assessments = from_thread.run(_assessments, context, _submit(context, model, [picture.key for picture in pictures]))
+    rpc_id = await in_thread(partial(_submit, context, model, [picture.key for picture in pictures]))
+    assessments = await _assessments(context, rpc_id)
     checked = [replace(picture, safety=assessment) for picture, assessment in zip(pictures, assessments, strict=True)]
     refused = [picture.filename for picture in checked if picture.safety and refuses(policy, picture.safety)]
     if refused:

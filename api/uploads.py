@@ -1,17 +1,20 @@
 """Uploaded pictures on their way into the object store; they are deleted again where the request is refused."""
 
 import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 
+from anyio import CancelScope
 from fastapi import Request, UploadFile
 
-from api.deps import RequestContext
-from service.concepts.concepts import StoredPicture
+from api.deps import RequestContext, in_thread
 from service.database.references import unreferenced
 from service.errors import InvalidInputError
 from service.storage import name_for
-from service.uploads import SanitizedPicture, Upload, read_pictures
+from service.uploads.files import Upload
+from service.uploads.reading import read_pictures
+from service.uploads.records import SanitizedPicture, StoredPicture
 
 _PREFIX = "pictures"
 _REPEATABLE = "images"
@@ -41,8 +44,10 @@ def sanitized_pictures(
     return read_pictures(_uploads(images), _uploads(archives), context.service.settings.limits)
 
 
-@contextmanager
-def stored_pictures(context: RequestContext, pictures: Sequence[SanitizedPicture]) -> Iterator[list[StoredPicture]]:
+@asynccontextmanager
+async def stored_pictures(
+    context: RequestContext, pictures: Sequence[SanitizedPicture]
+) -> AsyncIterator[Sequence[StoredPicture]]:
     """The pictures in the object store; deleted again where the block, which commits references to them, fails.
 
     Each request has a prefix of its own, so that no other one can refer to its pictures while it is refused.
@@ -51,13 +56,16 @@ def stored_pictures(context: RequestContext, pictures: Sequence[SanitizedPicture
         StorageUnavailableError: the object store does not answer.
     """
     prefix = f"{_PREFIX}/{secrets.token_hex(16)}"
-    stored = [_stored_picture(context.owner_id, prefix, picture) for picture in pictures]
+    stored = [
+        picture.stored_at(name_for(context.owner_id, prefix, picture.data, picture.extension)) for picture in pictures
+    ]
     try:
-        for picture, target in zip(pictures, stored, strict=True):
-            context.service.storage.put(target.key, picture.data, picture.content_type)
+        await in_thread(partial(_put, context, pictures, stored))
         yield stored
     except BaseException:
-        _delete_unreferenced(context, stored)
+        # Shielded: a request that is cancelled deletes its pictures, too.
+        with CancelScope(shield=True):
+            await in_thread(partial(_delete_unreferenced, context, stored))
         raise
 
 
@@ -65,17 +73,9 @@ def _uploads(files: Sequence[UploadFile]) -> list[Upload]:
     return [Upload(file.filename or "", file.file) for file in files]
 
 
-def _stored_picture(owner_id: str, prefix: str, picture: SanitizedPicture) -> StoredPicture:
-    return StoredPicture(
-        key=name_for(owner_id, prefix, picture.data, picture.extension),
-        sha256=picture.sha256,
-        filename=picture.filename,
-        content_type=picture.content_type,
-        width=picture.width,
-        height=picture.height,
-        bytes=len(picture.data),
-        caption=picture.caption,
-    )
+def _put(context: RequestContext, pictures: Sequence[SanitizedPicture], stored: Sequence[StoredPicture]) -> None:
+    for picture, target in zip(pictures, stored, strict=True):
+        context.service.storage.put(target.key, picture.data, picture.content_type)
 
 
 def _delete_unreferenced(context: RequestContext, stored: Sequence[StoredPicture]) -> None:

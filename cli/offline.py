@@ -27,7 +27,9 @@ from dti.training.trainer import Run, Trainer, TrainingWork
 from service.catalogue.models import Catalogue, ModelEntry, preset
 from service.catalogue.presets import PRESETS
 from service.settings import Settings
-from service.uploads import SanitizedPicture, Upload, read_pictures
+from service.uploads.files import Upload
+from service.uploads.reading import read_pictures
+from service.uploads.records import SanitizedPicture
 from worker.loaded_model import MAX_PICTURES
 from worker.model_cache import load
 from worker.outputs.plans import PicturePlan

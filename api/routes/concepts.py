@@ -1,8 +1,9 @@
 """Concepts: create, list, read, train again, delete."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File
 
@@ -27,6 +28,7 @@ from api.upload_safety import check_pictures
 from api.uploads import reject_repeated_fields, sanitized_pictures, stored_pictures
 from service import jobs
 from service.concepts import concepts
+from service.uploads.records import StoredPicture
 from service.webhooks import endpoints
 
 router = APIRouter(tags=["concepts"])
@@ -46,7 +48,7 @@ async def create_concept(
     context: TrainAccess, form: Annotated[NewConcept, File()], wait: Waiting, idempotent: IdempotentRequest
 ) -> responses.ConceptAndJob:
     """Create a concept and train it on pictures."""
-    job_id = await idempotent.run(partial(_create, context, form, idempotent), context.upload_limiter)
+    job_id = await idempotent.run_async(partial(_create, context, form, idempotent))
     return await _response(context, job_id, wait)
 
 
@@ -98,17 +100,33 @@ async def train_concept(
     return await _response(context, job_id, wait)
 
 
-def _create(context: RequestContext, form: NewConcept, idempotent: Idempotent) -> str:
+async def _create(context: RequestContext, form: NewConcept, idempotent: Idempotent) -> str:
     given = form.given(without={"images", "archive"})
     webhook = endpoints.of_request(context.service.settings, given.pop("webhook", None))
+    new = await in_thread(partial(_check_new, context, given))
+    # The pictures of so many requests are in memory at once, also while a worker checks them.
+    async with context.upload_limiter:
+        pictures = await in_thread(partial(sanitized_pictures, context, form.images, form.archive))
+        async with stored_pictures(context, pictures) as stored:
+            checked = await check_pictures(context, new.model, stored)
+            return await in_thread(partial(_create_and_train, context, new, checked, webhook, idempotent))
+
+
+def _check_new(context: RequestContext, given: Mapping[str, Any]) -> concepts.NewConcept:
     with context.service.database.reading() as session:
-        new = concepts.check_new(context.service, session, context.owner_id, given)
-    pictures = sanitized_pictures(context, form.images, form.archive)
-    with stored_pictures(context, pictures) as stored:
-        checked = check_pictures(context, new.model, stored)
-        with context.service.database.writing() as session:
-            _, job = concepts.create(context.service, session, new, checked, webhook=webhook)
-            return idempotent.commit(session, job.id)
+        return concepts.check_new(context.service, session, context.owner_id, given)
+
+
+def _create_and_train(
+    context: RequestContext,
+    new: concepts.NewConcept,
+    pictures: Sequence[StoredPicture],
+    webhook: Mapping[str, Any] | None,
+    idempotent: Idempotent,
+) -> str:
+    with context.service.database.writing() as session:
+        _, job = concepts.create(context.service, session, new, pictures, webhook=webhook)
+        return idempotent.commit(session, job.id)
 
 
 def _retrain(context: RequestContext, reference: str, request: RetrainRequest, idempotent: Idempotent) -> str:

@@ -30,6 +30,7 @@ from service.errors import (
     NameTakenError,
     NotFoundError,
 )
+from service.uploads.records import StoredPicture
 from service.webhooks import endpoints
 
 CLASS_WORD_CHARACTERS = 100
@@ -46,21 +47,6 @@ class NewConcept:
     model: str
     method: str
     training: Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredPicture:
-    """A cleaned picture that lies in the storage."""
-
-    key: str
-    sha256: str
-    filename: str
-    content_type: str
-    width: int
-    height: int
-    bytes: int
-    caption: str | None
-    safety: Mapping[str, Any] | None = None
 
 
 def check_new(service: Service, session: Session, owner_id: str, fields: Mapping[str, Any]) -> NewConcept:

@@ -8,7 +8,6 @@ import hashlib
 import io
 import struct
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import pillow_heif
 from PIL import Image, ImageChops, ImageCms, UnidentifiedImageError
@@ -23,6 +22,7 @@ from service.errors import (
 )
 from service.settings import Limits
 from service.uploads.files import File
+from service.uploads.records import SanitizedPicture
 
 pillow_heif.register_heif_opener()
 
@@ -65,26 +65,8 @@ _UPRIGHT = {
 """EXIF orientation to what turns the picture upright."""
 
 
-@dataclass(frozen=True, slots=True)
-class SanitizedPicture:
-    """A picture as the service keeps it: upright, sRGB, without metadata, no larger than needed."""
-
-    filename: str
-    data: bytes
-    content_type: str
-    width: int
-    height: int
-    sha256: str
-    caption: str | None
-
-    @property
-    def extension(self) -> str:
-        """The file extension that goes with the bytes."""
-        return "jpg" if self.content_type == "image/jpeg" else "png"
-
-
-def clean(file: File, limits: Limits) -> SanitizedPicture:
-    """A stranger's picture as one of ours.
+def sanitize(file: File, limits: Limits) -> SanitizedPicture:
+    """Decode, normalise and re-encode an uploaded picture.
 
     Raises:
         ImageUnsupportedError: it is not a kind of picture that is read.
@@ -98,8 +80,16 @@ def clean(file: File, limits: Limits) -> SanitizedPicture:
             f"{file.name} is not a picture that is read here. Send JPEG, PNG, WebP, GIF, HEIC, AVIF or TIFF."
         )
     picture, data, content_type = _decoder.submit(_recoded, file, kind, limits).result()
-    digest = hashlib.sha256(data).hexdigest()
-    return SanitizedPicture(file.name, data, content_type, *picture.size, digest, file.caption)
+    return SanitizedPicture(
+        filename=file.name,
+        content_type=content_type,
+        width=picture.width,
+        height=picture.height,
+        bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        caption=file.caption,
+        data=data,
+    )
 
 
 def _kind_of(data: bytes) -> str | None:

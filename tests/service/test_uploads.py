@@ -18,7 +18,8 @@ from service.errors import (
     ServiceError,
 )
 from service.settings import Limits
-from service.uploads import Upload, read_pictures
+from service.uploads.files import Upload
+from service.uploads.reading import read_pictures
 from tests.support import upload_samples
 from tests.support.upload_samples import BLUE, GREEN, RED, WHITE, archive, encoded, jpeg, png, quarters, turned
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from service import jobs
 from service.concepts import concepts, generations
 from service.database.tables import LOCAL_OWNER_ID
+from service.uploads.records import StoredPicture
 from tests.support.queue_driver import QueueDriver
 
 
@@ -70,7 +71,7 @@ def sha256(content):
 
 
 def picture(owner, content):
-    return concepts.StoredPicture(
+    return StoredPicture(
         key=f"{owner}/pictures/{sha256(content)}.png",
         sha256=sha256(content),
         filename=f"{content}.jpg",

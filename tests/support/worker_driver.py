@@ -11,11 +11,12 @@ from PIL import Image
 from dti.embeddings.embedding import Embedding
 from service import jobs
 from service.concepts import concepts, generations
-from service.concepts.concepts import NewConcept, StoredPicture
+from service.concepts.concepts import NewConcept
 from service.concepts.trainings import complete_settings
 from service.database.clock import utc_now
 from service.database.tables import LOCAL_OWNER_ID
 from service.storage import name_for
+from service.uploads.records import StoredPicture
 from service.workers import Presence
 from tests.checkpoints.stable_diffusion import stable_diffusion
 from worker.heartbeat import Heartbeat

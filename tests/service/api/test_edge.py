@@ -270,7 +270,8 @@ import io
 from pathlib import Path
 from PIL import Image
 from api.server import return_large_blocks
-from service.uploads import Upload, read_pictures
+from service.uploads.files import Upload
+from service.uploads.reading import read_pictures
 from service.settings import Limits
 
 def resident_mb():

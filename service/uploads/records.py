@@ -1,0 +1,53 @@
+"""A training picture from its upload to its row in the database; its fields are listed once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureInfo:
+    """The description of a training picture.
+
+    Args:
+        filename: as uploaded, without folders.
+        bytes: size of the encoded file.
+        sha256: of the encoded file.
+    """
+
+    filename: str
+    content_type: str
+    width: int
+    height: int
+    bytes: int
+    sha256: str
+    caption: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredPicture(PictureInfo):
+    """A sanitized picture in the object store.
+
+    Args:
+        key: of the object.
+        safety: the assessment of the safety checker; None where none was asked for.
+    """
+
+    key: str
+    safety: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SanitizedPicture(PictureInfo):
+    """An uploaded picture, re-encoded: upright, sRGB, without metadata, no larger than needed."""
+
+    data: bytes = field(repr=False)
+
+    @property
+    def extension(self) -> str:
+        """The file extension for the content type."""
+        return "jpg" if self.content_type == "image/jpeg" else "png"
+
+    def stored_at(self, key: str) -> StoredPicture:
+        """The same picture in the object store, without its bytes."""
+        return StoredPicture(key=key, **{info.name: getattr(self, info.name) for info in fields(PictureInfo)})
