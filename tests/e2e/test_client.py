@@ -49,7 +49,7 @@ def test_the_main_job_from_a_folder_to_files(dti, folder, tmp_path):
         dti.read_concept("from-folder")
 
 
-def test_waiting_has_an_end_and_so_has_what_was_cancelled(dti, folder):
+def test_waiting_times_out_and_a_cancelled_job_ends(dti, folder):
     job = dti.train_from_folder("endless", "dog", folder, training={**QUICK, "steps": 5000})
     with pytest.raises(WaitTimeoutError):
         dti.wait(job, timeout_s=0.5)
@@ -60,7 +60,7 @@ def test_waiting_has_an_end_and_so_has_what_was_cancelled(dti, folder):
         dti.wait(job)
 
 
-def test_events_are_told_from_any_one_on(dti):
+def test_events_are_streamed_after_any_event(dti):
     job = dti.wait(dti.create_generation("a dog", steps=2))
     events = list(dti.follow_job(job))
     assert [events[0].event, events[-1].event] == ["status", "done"]
@@ -68,7 +68,7 @@ def test_events_are_told_from_any_one_on(dti):
     assert list(dti.follow_job(job, last_event_id=events[-1].id)) == []
 
 
-def test_the_same_without_blocking(stack, folder, tmp_path):
+def test_the_async_client_does_the_same(stack, folder, tmp_path):
     async def main():
         async with AsyncClient(stack.url) as dti:
             await dti.wait(await dti.train_from_folder("async", "dog", folder, training=QUICK))

@@ -54,7 +54,7 @@ def test_every_image_of_ours_is_a_stage_of_the_dockerfile_whose_sources_exist(se
     assert [source for source in sources if not (ROOT / source).exists() or f"!{source}" not in allowed] == []
 
 
-def test_every_service_that_stays_says_whether_it_is_well(services):
+def test_every_long_running_service_has_a_health_check(services):
     staying = services.keys() - {"migrate", "worker", "worker-cpu", "maintenance"}
     assert [name for name in staying if "healthcheck" not in services[name]] == []
 
@@ -160,7 +160,7 @@ def composed(services, tmp_path_factory, postgres_server):
         yield running
 
 
-def test_two_workers_do_the_main_job_each_part_once_and_with_the_same_result(composed, untroubled):
+def test_two_workers_execute_every_job_once_with_the_same_result(composed, untroubled):
     assert composed.is_healthy("api")
     with ApiClient(f"http://localhost:{composed.api_port}", composed.mint()) as client:
         until(lambda: len(composed.steps_by_worker()) == 2)

@@ -74,7 +74,7 @@ def grown(stack):
     watching.join()
 
 
-def test_all_see_the_end_and_the_api_hardly_grows(stack, grown):
+def test_all_listeners_get_the_last_event_and_the_api_hardly_grows(stack, grown):
     job = stack.client.train("followed", drawings("teal", count=2), **BRIEF)
     streams = asyncio.run(everybody(stack.port, job["id"]))
     assert len(streams) == LISTENERS

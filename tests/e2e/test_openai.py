@@ -16,7 +16,7 @@ def openai_client(stack, monkeypatch):
         yield client
 
 
-def test_it_generates_pictures_of_a_concept_by_address_and_whole(stack, untroubled, openai_client):
+def test_pictures_of_a_concept_are_returned_as_urls_and_as_base64(stack, untroubled, openai_client):
     addressed = openai_client.images.generate(prompt="a photo of <ball>", model="tiny", n=2, size="64x64", user="ada")
     assert len(addressed.data) == 2
     for image in addressed.data:
@@ -30,7 +30,7 @@ def test_it_generates_pictures_of_a_concept_by_address_and_whole(stack, untroubl
     assert whole.created > 0
 
 
-def test_its_errors_say_what_was_wrong(stack, openai_client):
+def test_its_errors_have_the_services_detail(stack, openai_client):
     with pytest.raises(openai.UnprocessableEntityError, match="<nobody>") as refused:
         openai_client.images.generate(prompt="a <nobody>", model="tiny")
     assert refused.value.code == "unknown_concept"

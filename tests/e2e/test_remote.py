@@ -54,13 +54,13 @@ def test_the_main_job_by_commands(done, tmp_path):
         done("delete", name)
 
 
-def test_trouble_is_one_line_and_an_exit_code(remote):
+def test_an_error_is_one_line_and_an_exit_code(remote):
     for words, expected in ((("generate", "a <nobody>"), "unknown_concept"), (("show", "job_x"), "not_found")):
         code, output, trouble = remote(*words)
         assert (code, output, trouble.count("\n")) == (1, "", 1)
         assert expected in trouble
 
 
-def test_a_service_that_is_not_there_is_said_so(remote):
+def test_an_unreachable_service_is_reported(remote):
     code, _, trouble = remote("show", "job_x", url=f"http://{LOOPBACK}:{free_port()}")
     assert (code, trouble.count("\n")) == (3, 1)

@@ -43,7 +43,7 @@ def test_the_main_job_from_pictures_to_an_interpolation(stack, untroubled):
     assert client.fetch(walked["output"]["contact_sheet"])
 
 
-def test_what_was_learned_is_taken_home_brought_back_and_blended_while_one_waits(stack, untroubled):
+def test_an_embedding_is_exported_imported_and_blended_synchronously(stack, untroubled):
     client = stack.client
     home = client.get("/v1/concepts/ball/embedding", params={"format": "a1111"}).raise_for_status().content
     said = {"name": "again", "class_word": "dog", "model": "tiny"}
@@ -74,7 +74,7 @@ def test_a_second_stack_on_the_same_folder_is_refused_clearly(stack):
     assert "Traceback" not in second.stderr
 
 
-def test_a_training_whose_worker_is_killed_ends_as_if_nothing_had_happened(stack, untroubled):
+def test_a_training_whose_worker_is_killed_gives_the_same_embedding(stack, untroubled):
     def kill_the_worker():
         worker = stack.children()["worker"]
         worker.kill()
@@ -85,7 +85,7 @@ def test_a_training_whose_worker_is_killed_ends_as_if_nothing_had_happened(stack
     assert job["attempt"] > 1
 
 
-def test_a_training_whose_whole_stack_is_killed_goes_on_after_a_restart(stack, untroubled):
+def test_a_training_continues_after_the_whole_stack_was_killed(stack, untroubled):
     def kill_everything():
         stack.kill()
         stack.start()
@@ -96,7 +96,7 @@ def test_a_training_whose_whole_stack_is_killed_goes_on_after_a_restart(stack, u
 
 
 @pytest.mark.parametrize("name", ["valkey-server", "rclone", "maintenance", "api"])
-def test_any_other_child_that_is_killed_comes_back_and_work_goes_on(stack, untroubled, name):
+def test_any_other_killed_child_is_restarted_and_jobs_continue(stack, untroubled, name):
     child = stack.children()[name]
     child.kill()
     psutil.wait_procs([child], timeout=10)

@@ -30,7 +30,7 @@ def notified_in_s(url):
     return elapsed_s
 
 
-def test_a_wake_up_lies_in_the_queue_of_its_model(valkey_url):
+def test_a_wake_up_is_queued_for_its_model(valkey_url):
     broker = Broker(Settings(broker_url=valkey_url))
     broker.notify("tiny")
     broker.close()
@@ -46,7 +46,7 @@ def test_a_broker_that_is_down_is_logged_and_delays_nothing(caplog):
     assert "tiny" in caplog.text
 
 
-def test_a_broker_that_never_answers_delays_its_caller_for_seconds_at_most(silent_broker, caplog):
+def test_a_broker_that_never_responds_delays_its_caller_for_seconds_at_most(silent_broker, caplog):
     assert notified_in_s(silent_broker) < 2.5
     assert "tiny" in caplog.text
 

@@ -33,7 +33,7 @@ def test_a_key_is_minted_listed_and_revoked(keys, database):
     assert "revoked" in keys("list", "--owner", "ada").stdout
 
 
-def test_a_database_without_tables_is_said_in_a_sentence(keys, monkeypatch, tmp_path):
+def test_a_database_without_tables_is_reported_in_one_sentence(keys, monkeypatch, tmp_path):
     monkeypatch.setenv("DTI_DATABASE_URL", f"sqlite:///{tmp_path / 'new.sqlite3'}")
     with pytest.raises(SettingsError, match="dti migrate"):
         keys("mint")

@@ -37,7 +37,7 @@ def test_a_new_concept_waits_for_its_first_training(driver):
     assert (job.kind, job.status, job.total) == ("train", "queued", 400)
 
 
-def test_the_job_says_every_setting_that_will_be_used(driver):
+def test_the_job_states_every_setting_of_the_training(driver):
     concept = driver.concept("my-dog", ready=False, training={"steps": 100, "learning_rate": 0.01})
     said = driver.job(concept.job_id).input
     assert said["training"].keys() == METHODS["dti"].settings.__dataclass_fields__.keys()
@@ -54,7 +54,7 @@ def test_the_job_says_every_setting_that_will_be_used(driver):
     }
 
 
-def test_a_claim_of_a_training_carries_its_pictures_and_its_words(driver):
+def test_a_claim_of_a_training_holds_its_pictures_and_prompts(driver):
     driver.concept(
         "my-dog", ready=False, pictures=("a", "b"), learnable_property="style", class_word="  oil \n painting "
     )
@@ -88,7 +88,7 @@ def test_a_claim_of_a_training_carries_its_pictures_and_its_words(driver):
         ({"training": {"preview_prompt": "{}" + "x" * 1000}}, "training.preview_prompt"),
     ],
 )
-def test_a_wrong_field_is_refused_by_its_name_and_nothing_is_kept(driver, fields, field):
+def test_an_invalid_field_is_named_and_nothing_is_stored(driver, fields, field):
     with pytest.raises(InvalidInputError) as refusal:
         driver.concept(**{"name": "my-dog", **fields})
     assert refusal.value.field == field
@@ -100,7 +100,7 @@ def test_an_unknown_model_is_refused(driver):
         driver.concept("my-dog", model="dall-e")
 
 
-def test_a_name_is_unique_for_its_owner_alone(driver):
+def test_a_name_is_unique_per_owner(driver):
     other = driver.owner("own_other")
     driver.concept("my-dog", ready=False)
     with pytest.raises(NameTakenError, match="my-dog"):
@@ -108,7 +108,7 @@ def test_a_name_is_unique_for_its_owner_alone(driver):
     assert driver.concept("my-dog", owner=other, ready=False).id != driver.get("my-dog").id
 
 
-def test_of_two_who_take_a_name_at_once_one_gets_it(driver):
+def test_of_two_concurrent_concepts_of_one_name_one_is_created(driver):
     start, outcomes = threading.Barrier(2), []
 
     def take():
@@ -127,7 +127,7 @@ def test_of_two_who_take_a_name_at_once_one_gets_it(driver):
     assert count(driver, Concept) == 1
 
 
-def test_a_concept_over_the_limit_of_jobs_is_not_made(driver):
+def test_a_concept_beyond_the_limit_of_jobs_is_not_created(driver):
     driver.limit(unfinished_jobs=1)
     driver.submit()
     with pytest.raises(TooManyJobsError):
@@ -135,7 +135,7 @@ def test_a_concept_over_the_limit_of_jobs_is_not_made(driver):
     assert count(driver, Concept) == 0
 
 
-def test_what_belongs_to_another_owner_is_not_there(driver):
+def test_concepts_of_another_owner_are_not_found(driver):
     other = driver.owner("own_other")
     concept = driver.concept("my-dog", ready=False)
     for reference in (concept.id, "my-dog", "nobody"):
@@ -145,7 +145,7 @@ def test_what_belongs_to_another_owner_is_not_there(driver):
     assert driver.page(owner=other).items == []
 
 
-def test_a_training_makes_its_result_the_concepts_embedding(driver):
+def test_the_result_of_a_training_becomes_the_concepts_embedding(driver):
     driver.concept("my-dog", ready=False)
     version = driver.finish_training(driver.job(driver.get("my-dog").job_id), vectors=2)
     concept = driver.get("my-dog")
@@ -154,7 +154,7 @@ def test_a_training_makes_its_result_the_concepts_embedding(driver):
     assert driver.job(concept.job_id).status == "succeeded"
 
 
-def test_a_concept_stays_usable_while_it_is_learned_again(driver):
+def test_a_concept_stays_usable_while_it_is_retrained(driver):
     driver.concept("my-dog")
     first = driver.get("my-dog").embedding
     job = driver.retrain("my-dog", training={"steps": 800})
@@ -166,7 +166,7 @@ def test_a_concept_stays_usable_while_it_is_learned_again(driver):
     assert [version.number for version in concept.embeddings] == [1, 2]
 
 
-def test_learning_again_keeps_the_settings_that_are_not_said_but_draws_a_seed(driver):
+def test_retraining_keeps_omitted_settings_and_draws_a_new_seed(driver):
     driver.concept("my-dog", training={"steps": 100, "seed": 5})
     again = driver.retrain("my-dog", training={"kappa": 0.0}).input["training"]
     assert (again["steps"], again["kappa"]) == (100, 0.0)
@@ -174,7 +174,7 @@ def test_learning_again_keeps_the_settings_that_are_not_said_but_draws_a_seed(dr
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_learning_again_by_another_method_starts_from_that_methods_own_settings(driver, method):
+def test_retraining_by_another_method_uses_that_methods_defaults(driver, method):
     driver.concept("my-dog", training={"steps": 100, "seed": 5}, method="dti" if method != "dti" else "ti")
     job = driver.retrain("my-dog", method=method)
     own = METHODS[method].settings()
@@ -186,7 +186,7 @@ def test_learning_again_by_another_method_starts_from_that_methods_own_settings(
     assert (concept.method, concept.training) == (method, job.input["training"])
 
 
-def test_learning_on_starts_from_the_embedding_of_now_and_needs_one(driver):
+def test_continuing_a_training_starts_from_the_current_embedding_and_requires_one(driver):
     driver.concept("my-dog", ready=False)
     with pytest.raises(ConceptNotReadyError, match="<my-dog>"):
         driver.retrain("my-dog", **{"from": "current"})
@@ -223,7 +223,7 @@ def rendered(driver, prompt, *contents):
     return job
 
 
-def test_deleting_a_concept_takes_all_that_came_of_it(driver):
+def test_deleting_a_concept_deletes_its_results(driver):
     driver.concept("my-dog", pictures=("a", "b"))
     embedding = driver.get("my-dog").embedding
     job = rendered(driver, "a photo of <my-dog>", "dog on a beach")
@@ -236,7 +236,7 @@ def test_deleting_a_concept_takes_all_that_came_of_it(driver):
     assert (kept.status, kept.images, kept.concepts[0].name) == ("succeeded", [], "my-dog")
 
 
-def test_what_another_concept_or_job_shares_stays(driver):
+def test_objects_shared_with_another_concept_or_job_stay(driver):
     driver.concept("my-dog", pictures=("a", "shared"))
     driver.concept("my-cat", pictures=("b", "shared"))
     rendered(driver, "a photo of <my-dog>", "the same picture", "a dog")
@@ -248,7 +248,7 @@ def test_what_another_concept_or_job_shares_stays(driver):
     assert image(0, "the same picture").key not in gone
 
 
-def test_deleting_a_concept_ends_its_unfinished_jobs_and_locks_their_workers_out(driver):
+def test_deleting_a_concept_cancels_its_unfinished_jobs_and_fences_their_workers(driver):
     driver.concept("my-dog")
     driver.concept("my-cat")
     training, queued, other = (
@@ -271,7 +271,7 @@ def test_deleting_a_concept_ends_its_unfinished_jobs_and_locks_their_workers_out
     assert driver.beat([claim]) == {training.id}
 
 
-def test_a_training_that_ends_while_its_concept_is_being_deleted_does_not_block_that(driver):
+def test_a_training_that_ends_during_the_deletion_of_its_concept_does_not_block_it(driver):
     driver.concept("my-dog", ready=False)
     (claim,) = driver.claim(pictures=0)
     made = jobs.EmbeddingMade(sha256=sha256("x"), key="k", encoders={}, bytes=9, steps=1)
@@ -287,7 +287,7 @@ def test_a_training_that_ends_while_its_concept_is_being_deleted_does_not_block_
             ending.result(10)
 
 
-def test_a_file_that_an_rpc_brought_back_goes_with_its_concept(driver):
+def test_the_result_file_of_an_rpc_is_deleted_with_its_concept(driver):
     concept = driver.concept("my-dog")
     with driver.database.writing() as session:
         rpc.submit_export(driver.service, session, concepts.hold(session, "own_local", "my-dog"), "a1111")
@@ -296,7 +296,7 @@ def test_a_file_that_an_rpc_brought_back_goes_with_its_concept(driver):
     assert "own_local/rpc/my-dog.pt" in driver.delete(concept.id)
 
 
-def test_an_embedding_that_another_concept_or_a_waiting_job_needs_is_not_deleted(driver):
+def test_an_embedding_used_by_another_concept_or_a_queued_job_is_not_deleted(driver):
     driver.concept("my-dog", content="equal bytes")
     driver.concept("twin", content="equal bytes")
     key = driver.get("twin").embedding.key
@@ -304,7 +304,7 @@ def test_an_embedding_that_another_concept_or_a_waiting_job_needs_is_not_deleted
     assert key in driver.delete("twin")
 
 
-def test_a_name_is_free_again_after_its_concept_is_gone(driver):
+def test_a_name_is_free_again_after_its_concept_is_deleted(driver):
     driver.concept("my-dog")
     driver.delete("my-dog")
     assert driver.concept("my-dog").name == "my-dog"

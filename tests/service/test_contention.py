@@ -58,7 +58,7 @@ def work(number, url, until_idle_s):
     return done
 
 
-def test_every_job_is_done_once_and_its_events_have_no_gaps(queue, database, database_url):
+def test_every_job_is_executed_once_and_its_events_have_no_gaps(queue, database, database_url):
     submitted = [queue.submit("train" if number % 5 == 0 else "generate", slots=1) for number in range(60)]
     done = Counter(job_id for ids in together(work, database_url, 1.0) for job_id in ids)
     assert done == Counter(submitted)

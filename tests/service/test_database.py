@@ -27,7 +27,7 @@ def write_and_fail(database, write):
         raise KeyError
 
 
-def test_what_was_written_is_there_and_can_still_be_read_after_the_transaction(database):
+def test_written_rows_are_stored_and_readable_after_the_transaction(database):
     with database.writing() as session:
         written = owner("own_a")
         session.add(written)
@@ -35,20 +35,20 @@ def test_what_was_written_is_there_and_can_still_be_read_after_the_transaction(d
     assert "own_a" in names(database)
 
 
-def test_an_error_undoes_everything(database):
+def test_an_error_rolls_everything_back(database):
     with pytest.raises(KeyError):
         write_and_fail(database, lambda session: session.add(owner("own_a")))
     assert "own_a" not in names(database)
 
 
-def test_an_error_says_no_value_for_it_may_be_a_secret(database):
+def test_an_error_message_contains_no_values(database):
     with pytest.raises(SQLAlchemyError) as error, database.writing() as session:
         session.add(Owner(id="own_a", name="hush", created_at=NOON.replace(tzinfo=None)))
     assert "INSERT" in str(error.value)
     assert "hush" not in str(error.value)
 
 
-def test_what_follows_a_commit_sees_it_and_never_follows_a_rollback(database):
+def test_after_commit_hooks_see_the_commit_and_never_run_after_a_rollback(database):
     seen = []
     with database.writing() as session:
         session.add(owner("own_a"))
@@ -59,7 +59,7 @@ def test_what_follows_a_commit_sees_it_and_never_follows_a_rollback(database):
     assert seen == [True]
 
 
-def test_times_come_back_aware_and_one_without_a_zone_is_refused(database):
+def test_times_are_read_with_a_zone_and_one_without_is_refused(database):
     with database.writing() as session:
         session.add(Worker(worker_id="w", device="cpu", models=["tiny"], last_heartbeat_at=NOON))
     with database.reading() as session:
@@ -70,7 +70,7 @@ def test_times_come_back_aware_and_one_without_a_zone_is_refused(database):
         session.add(Worker(worker_id="v", device="cpu", models=[], last_heartbeat_at=NOON.replace(tzinfo=None)))
 
 
-def test_a_reading_transaction_sees_one_moment_and_holds_up_no_writer(database):
+def test_a_reading_transaction_sees_one_snapshot_and_blocks_no_writer(database):
     with database.reading() as reader:
         reader.scalars(select(Owner)).all()
         with database.writing() as session:
@@ -78,12 +78,12 @@ def test_a_reading_transaction_sees_one_moment_and_holds_up_no_writer(database):
     assert "own_a" in names(database)
 
 
-def test_the_database_that_answers_passes_its_check(database):
+def test_a_responding_database_passes_its_check(database):
     database.check()
 
 
 @pytest.mark.parametrize("url", ["postgresql://postgres@{address}/dti", "sqlite:////nowhere/at/all/dti.db"])
-def test_a_database_that_is_not_there_is_unavailable(url):
+def test_an_unreachable_database_is_unavailable(url):
     database = Database(url.format(address=f"{LOOPBACK}:{free_port()}"))
     with pytest.raises(DatabaseUnavailableError):
         database.check()
@@ -93,7 +93,7 @@ def test_a_database_that_is_not_there_is_unavailable(url):
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
-def test_every_spelling_of_a_postgresql_address_is_understood(scheme):
+def test_every_form_of_a_postgresql_url_is_accepted(scheme):
     database = Database(f"{scheme}://user:secret@host/dti")
     assert database.url.drivername == "postgresql+psycopg"
     database.close()

@@ -14,7 +14,7 @@ def test_every_class_has_a_code_of_its_own():
     assert [code for code, count in Counter(kind.code for kind in classes()).items() if count > 1] == []
 
 
-def test_every_class_stands_in_the_drawing_under_its_parent():
+def test_every_class_is_drawn_under_its_parent():
     drawn = {}
     path = []
     for line in service.errors.__doc__.splitlines():

@@ -44,7 +44,7 @@ def publish(driver, card):
         workers.publish_card(session, "tiny", card)
 
 
-def test_every_default_is_filled_in_and_a_seed_drawn(driver):
+def test_defaults_are_filled_in_and_a_seed_is_drawn(driver):
     first, second = driver.generate("a cat"), driver.generate("a cat", seed=None)
     assert first.input == {
         "prompt": "a cat",
@@ -63,7 +63,7 @@ def test_every_default_is_filled_in_and_a_seed_drawn(driver):
     assert first.input["seed"] != second.input["seed"]
 
 
-def test_what_was_said_is_what_is_used(driver):
+def test_given_values_are_used(driver):
     said = {"num_images": 3, "width": 128, "height": 32, "steps": 7, "guidance_scale": 1.0, "seed": 0, "format": "webp"}
     job = driver.generate("a cat", negative_prompt="a dog", **said)
     assert {name: job.input[name] for name in said} == said
@@ -71,7 +71,7 @@ def test_what_was_said_is_what_is_used(driver):
     assert (job.total, job.slots) == (21, 3)
 
 
-def test_a_job_pins_the_embeddings_that_its_concepts_have_now(driver):
+def test_a_job_pins_the_current_embeddings_of_its_concepts(driver):
     for name in ("my-dog", "my-cat"):
         driver.concept(name)
     before = driver.get("my-dog").embedding
@@ -99,11 +99,11 @@ def test_another_owners_concept_is_unknown(driver):
         driver.generate("<my-dog>", owner=driver.owner("own_other"))
 
 
-def test_what_is_no_name_stays_plain_text(driver):
+def test_text_in_brackets_that_is_no_name_stays_plain_text(driver):
     assert driver.generate("a <b c> or <A> < 3").concepts == []
 
 
-def test_a_concept_that_is_still_learned_is_not_ready(driver):
+def test_a_concept_in_training_is_not_ready(driver):
     driver.concept("my-dog", ready=False)
     with pytest.raises(ConceptNotReadyError, match="<my-dog>"):
         driver.generate("<my-dog>")
@@ -117,13 +117,13 @@ def two_models(driver, tmp_path):
     return driver
 
 
-def test_the_model_is_that_of_the_concepts(two_models):
+def test_the_model_is_taken_from_the_concepts(two_models):
     two_models.concept("my-dog", model="big")
     assert two_models.generate("<my-dog>").model == "big"
     assert two_models.generate("a dog").model == "tiny"
 
 
-def test_a_concept_of_another_model_is_refused_by_its_name(two_models):
+def test_a_concept_of_another_model_is_refused_and_named(two_models):
     two_models.concept("my-dog", model="big")
     two_models.concept("my-cat", model="tiny")
     for said in ({"prompt": "<my-dog>", "model": "tiny"}, {"prompt": "<my-cat> <my-dog>"}):
@@ -160,14 +160,14 @@ def test_unknown_models_and_schedulers_are_refused(driver):
         ({"colour": "blue"}, "colour"),
     ],
 )
-def test_a_wrong_field_is_refused_by_its_name(driver, said, field):
+def test_an_invalid_field_is_refused_and_named(driver, said, field):
     with pytest.raises(InvalidInputError) as refusal:
         driver.generate(**{"prompt": "a cat", **said})
     assert refusal.value.field == field
     assert driver.claim() == []
 
 
-def test_the_services_own_limits_hold(driver):
+def test_the_limits_of_the_service_apply(driver):
     driver.limit(denoising_steps=10, unfinished_jobs=1)
     with pytest.raises(InvalidInputError, match="at most 10"):
         driver.generate("a cat", steps=11)
@@ -176,7 +176,7 @@ def test_the_services_own_limits_hold(driver):
         driver.generate("a cat", steps=10)
 
 
-def test_a_prompt_counts_with_a_concepts_vectors_and_is_refused_with_its_name(driver, card):
+def test_the_tokens_of_a_prompt_include_a_concepts_vectors_and_too_many_are_refused(driver, card):
     publish(driver, card)
     driver.concept("my-dog", vectors=3)
     driver.generate("one two three four five <my-dog>")
@@ -187,7 +187,7 @@ def test_a_prompt_counts_with_a_concepts_vectors_and_is_refused_with_its_name(dr
         driver.generate("a cat", negative_prompt="one two three four five six seven eight nine")
 
 
-def test_words_that_would_end_a_training_in_the_worker_are_refused_at_the_door(driver, card):
+def test_words_that_would_fail_a_training_in_the_worker_are_refused_at_submission(driver, card):
     driver.concept("early")
     publish(driver, card)
     with pytest.raises(PromptTooLongError):
@@ -201,7 +201,7 @@ def test_words_that_would_end_a_training_in_the_worker_are_refused_at_the_door(d
         assert refusal.value.field == "class_word"
 
 
-def test_the_previews_prompt_is_refused_before_the_training_that_would_fail_at_it(driver, card):
+def test_an_invalid_preview_prompt_is_refused_at_submission(driver, card):
     publish(driver, card)
     fits = driver.concept("my-dog", training={"preview_prompt": "one two three {}", "num_vectors": 5})
     for vectors, class_word in ((6, "dog"), (None, "a very very long haired dog")):
@@ -217,7 +217,7 @@ def test_the_previews_prompt_is_refused_before_the_training_that_would_fail_at_i
     assert driver.retrain(fits.id, training={"preview_prompt": "{} like <my-dog>", "num_vectors": 1}).status == "queued"
 
 
-def test_a_card_that_is_published_anew_counts_at_once(driver, card):
+def test_a_newly_published_model_card_applies_at_once(driver, card):
     publish(driver, card)
     driver.generate("one two three")
     card["encoders"]["text_encoder"]["token_limit"] = 4
@@ -226,18 +226,18 @@ def test_a_card_that_is_published_anew_counts_at_once(driver, card):
         driver.generate("one two three")
 
 
-def test_where_no_worker_has_published_the_model_the_prompt_is_left_to_it(driver):
+def test_without_a_published_model_card_the_worker_checks_the_prompt(driver):
     assert driver.generate("word " * 100).status == "queued"
 
 
-def test_where_a_tokenizer_is_too_large_to_be_published_the_prompt_is_left_to_the_worker(driver, card):
+def test_without_a_published_tokenizer_the_worker_checks_the_prompt(driver, card):
     card["encoders"]["text_encoder"]["tokenizer"] = None
     publish(driver, card)
     assert driver.generate("word " * 100).status == "queued"
     assert driver.concept("my-dog", training={"num_vectors": 6}).name == "my-dog"
 
 
-def test_an_interpolation_fills_in_its_frames_shares_and_prompt(driver):
+def test_an_interpolation_has_default_frames_shares_and_prompt(driver):
     driver.concept("my-dog")
     driver.concept("my-cat")
     job = driver.interpolate("my-dog", driver.get("my-cat").id, frames=5, steps=4)
@@ -250,7 +250,7 @@ def test_an_interpolation_fills_in_its_frames_shares_and_prompt(driver):
     assert [concept.name for concept in job.concepts] == ["my-dog", "my-cat"]
 
 
-def test_shares_decide_how_many_frames_there_are(driver):
+def test_the_number_of_frames_is_the_number_of_shares(driver):
     driver.concept("my-dog", learnable_property="style")
     driver.concept("my-cat")
     job = driver.interpolate("my-dog", "my-cat", shares=[0, 0.5, 0.25])
@@ -282,7 +282,7 @@ def test_an_interpolations_prompt_may_name_further_concepts(driver):
         ({"num_images": 2}, "num_images"),
     ],
 )
-def test_a_wrong_field_of_an_interpolation_is_refused_by_its_name(driver, said, field):
+def test_an_invalid_field_of_an_interpolation_is_refused_and_named(driver, said, field):
     driver.concept("my-dog")
     driver.concept("my-cat")
     with pytest.raises(InvalidInputError) as refusal:
@@ -290,7 +290,7 @@ def test_a_wrong_field_of_an_interpolation_is_refused_by_its_name(driver, said, 
     assert refusal.value.field == field
 
 
-def test_between_unlike_or_unready_concepts_there_is_no_way(driver, card):
+def test_concepts_of_different_kinds_or_not_ready_cannot_be_interpolated(driver, card):
     driver.concept("my-dog")
     driver.concept("my-cat", vectors=2)
     driver.concept("young", ready=False)
@@ -305,7 +305,7 @@ def test_between_unlike_or_unready_concepts_there_is_no_way(driver, card):
         driver.interpolate("my-dog", "my-dog", prompt="one two three four five six seven eight {}")
 
 
-def test_a_concept_cannot_vanish_between_check_and_job(driver):
+def test_a_concept_cannot_be_deleted_between_check_and_submission(driver):
     """Whoever deletes it waits for the submission, and then ends the job that it made."""
     driver.concept("my-dog")
     with driver.database.writing() as session:

@@ -30,7 +30,7 @@ def test_ports_and_keys_are_remembered(home):
     assert len({first.valkey_port, first.s3_port}) == 2
 
 
-def test_a_home_that_cannot_be_a_folder_is_named(tmp_path):
+def test_a_home_that_is_no_folder_is_named(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(HomeUnusableError, match="file cannot be the home folder"), Home(tmp_path / "file").locked("x"):
         pass
@@ -45,14 +45,14 @@ def test_a_port_that_was_taken_meanwhile_is_replaced_and_the_keys_stay(home):
     assert (second.valkey_port, second.s3_secret_key) == (first.valkey_port, first.s3_secret_key)
 
 
-def test_nobody_else_may_read_the_keys(home):
+def test_the_keys_are_readable_by_their_user_alone(home):
     with home.locked("test"):
         home.ensure_config()
     assert stat.S_IMODE((home.folder / "stack.json").stat().st_mode) == 0o600
     assert stat.S_IMODE(home.folder.stat().st_mode) == 0o700
 
 
-def test_a_second_holder_is_told_who_the_first_is(home):
+def test_a_second_holder_is_refused_with_the_process_id_of_the_first(home):
     with home.locked("the stack at http://127.0.0.1:8000"):
         assert home.holder() == "the stack at http://127.0.0.1:8000"
         with pytest.raises(HomeInUseError, match=r"in use by the stack at http://127\.0\.0\.1:8000"), home.locked("me"):
@@ -60,12 +60,12 @@ def test_a_second_holder_is_told_who_the_first_is(home):
     assert home.holder() is None
 
 
-def test_a_holder_that_is_killed_lets_go(home):
+def test_a_killed_holder_releases_the_lock(home):
     assert subprocess.run([sys.executable, "-c", KILLED_HOLDER, home.folder], check=False).returncode == -9
     with home.locked("me"):
         assert home.holder() == "me"
 
 
-def test_a_folder_that_was_never_served_remembers_nothing(home):
+def test_a_folder_that_was_never_served_has_no_configuration(home):
     assert home.config() is None
     assert home.holder() is None

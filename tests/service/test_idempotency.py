@@ -42,13 +42,13 @@ def release(database):
     return write
 
 
-def test_what_the_first_one_made_is_told_for_a_day(reserve, complete):
+def test_the_stored_response_is_returned_for_a_day(reserve, complete):
     complete(reserve())
     assert reserve(at=NOON + KEPT - SECOND) == StoredResponse(202, "job_x")
     assert isinstance(reserve(at=NOON + KEPT), Reservation)
 
 
-def test_while_the_first_one_is_being_accepted_the_others_are_told_so(reserve, complete):
+def test_repetitions_are_refused_while_the_first_request_is_in_progress(reserve, complete):
     first = reserve()
     with pytest.raises(IdempotencyInFlightError):
         reserve()
@@ -56,7 +56,7 @@ def test_while_the_first_one_is_being_accepted_the_others_are_told_so(reserve, c
     assert reserve() == StoredResponse(202, "job_x")
 
 
-def test_a_key_stands_for_one_content(reserve, complete):
+def test_a_key_is_bound_to_one_content(reserve, complete):
     first = reserve(fingerprint="a")
     with pytest.raises(IdempotencyKeyReusedError):
         reserve(fingerprint="b")
@@ -70,19 +70,19 @@ def test_owners_do_not_share_keys(queue, reserve, complete):
     assert isinstance(reserve(owner=queue.owner("own_other")), Reservation)
 
 
-def test_a_request_that_made_nothing_frees_its_key_for_any_content(reserve, release):
+def test_a_failed_request_releases_its_key_for_any_content(reserve, release):
     release(reserve(fingerprint="a"))
     assert isinstance(reserve(fingerprint="b"), Reservation)
 
 
-def test_what_was_made_is_not_released(reserve, complete, release):
+def test_the_key_of_a_completed_request_is_not_released(reserve, complete, release):
     first = reserve()
     complete(first)
     release(first)
     assert reserve() == StoredResponse(202, "job_x")
 
 
-def test_a_request_that_vanished_blocks_its_key_for_a_minute_and_makes_nothing_afterwards(reserve, complete, release):
+def test_an_abandoned_request_holds_its_key_for_a_minute_and_cannot_complete_afterwards(reserve, complete, release):
     vanished = reserve()
     with pytest.raises(IdempotencyInFlightError):
         reserve(at=NOON + LEASE - SECOND)
@@ -94,13 +94,13 @@ def test_a_request_that_vanished_blocks_its_key_for_a_minute_and_makes_nothing_a
     assert reserve() == StoredResponse(202, "job_second")
 
 
-def test_a_slow_request_that_nobody_overtook_is_completed(reserve, complete):
+def test_a_slow_request_completes_if_no_repetition_took_its_key(reserve, complete):
     slow = reserve()
     complete(slow, at=NOON + 10 * LEASE)
     assert reserve(at=NOON + 10 * LEASE) == StoredResponse(202, "job_x")
 
 
-def test_a_slow_request_is_not_swept_away_while_it_is_being_accepted(database, reserve, complete):
+def test_the_key_of_a_request_in_progress_is_not_deleted(database, reserve, complete):
     slow = reserve()
     with seen_at(database, NOON + 10 * LEASE).writing() as session:
         idempotency.sweep(session)
@@ -108,7 +108,7 @@ def test_a_slow_request_is_not_swept_away_while_it_is_being_accepted(database, r
     assert reserve(at=NOON + 11 * LEASE) == StoredResponse(202, "job_x")
 
 
-def test_of_many_who_reserve_at_once_one_may_go_on(reserve):
+def test_of_many_concurrent_reservations_one_succeeds(reserve):
     outcomes, start = [], threading.Barrier(8)
 
     def race():
@@ -126,7 +126,7 @@ def test_of_many_who_reserve_at_once_one_may_go_on(reserve):
     assert sorted(kind.__name__ for kind in outcomes) == ["IdempotencyInFlightError"] * 7 + ["Reservation"]
 
 
-def test_what_is_over_is_swept_and_nothing_else(database, reserve, complete):
+def test_only_expired_keys_are_deleted(database, reserve, complete):
     complete(reserve("old", at=NOON - 2 * KEPT), at=NOON - 2 * KEPT)
     reserve("vanished", at=NOON - 100 * LEASE)
     complete(reserve("kept"))

@@ -13,13 +13,13 @@ def test_ids_of_a_row_are_in_order_and_never_equal():
     assert ids == sorted(set(ids))
 
 
-def test_threads_never_make_the_same_id():
+def test_threads_never_generate_the_same_id():
     with ThreadPoolExecutor(8) as pool:
         ids = list(pool.map(lambda _: new_id("img"), range(2000)))
     assert len(set(ids)) == len(ids)
 
 
-def test_an_id_is_known_by_its_kind():
+def test_the_prefix_of_an_id_is_its_kind():
     assert is_id("job", new_id("job"))
     assert not is_id("con", new_id("job"))
 

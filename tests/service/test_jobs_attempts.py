@@ -64,7 +64,7 @@ def test_nothing_is_written_for_a_job_that_has_ended(queue, write):
         assert session.query(Event).filter_by(job_id=job_id).count() == queue.job(job_id).last_event_number == 4
 
 
-def test_a_beat_keeps_the_lease_and_says_what_was_lost(queue):
+def test_a_heartbeat_extends_the_lease_and_reports_lost_jobs(queue):
     kept, lost, ended = (queue.submit() for _ in range(3))
     claims = {claim.job_id: claim for claim in queue.claim()}
     queue.write(jobs.succeed, claims[ended])
@@ -76,7 +76,7 @@ def test_a_beat_keeps_the_lease_and_says_what_was_lost(queue):
     assert queue.job(kept).status == "queued"
 
 
-def test_a_beat_of_another_worker_keeps_nothing(queue):
+def test_a_heartbeat_of_another_worker_extends_no_lease(queue):
     job_id = queue.submit()
     claims = queue.claim("ada")
     assert queue.beat(claims, "bob", after_s=10) == {job_id}
@@ -84,7 +84,7 @@ def test_a_beat_of_another_worker_keeps_nothing(queue):
     assert queue.job(job_id).status == "queued"
 
 
-def test_a_beat_for_an_earlier_attempt_of_ones_own_keeps_nothing(queue):
+def test_a_heartbeat_for_an_earlier_attempt_extends_no_lease(queue):
     job_id = queue.submit()
     stale = queue.claim()
     queue.expire()
@@ -94,7 +94,7 @@ def test_a_beat_for_an_earlier_attempt_of_ones_own_keeps_nothing(queue):
     assert queue.job(job_id).status == "queued"
 
 
-def test_a_lost_job_goes_back_to_its_old_place_and_its_model_is_rung_for(queue):
+def test_a_lost_job_returns_to_its_old_position_and_its_model_is_notified(queue):
     lost = queue.submit()
     queue.claim()
     later = queue.submit()
@@ -123,14 +123,14 @@ def test_attempts_that_reached_a_new_checkpoint_are_not_counted(queue):
     assert queue.job(job_id).status == "queued"
 
 
-def test_the_same_checkpoint_again_is_no_new_one(queue):
+def test_saving_the_same_checkpoint_again_is_no_progress(queue):
     job_id = queue.submit("train")
     for _ in range(4):
         lose(queue, queue.claim(), checkpoint_step=50)
     assert queue.job(job_id).status == "failed"
 
 
-def test_saving_a_checkpoint_says_which_one_it_replaces(queue):
+def test_saving_a_checkpoint_returns_the_one_it_replaces(queue):
     queue.submit("train")
     (claim,) = queue.claim()
     assert queue.write(jobs.save_checkpoint, claim, key="a", step=50) is None
@@ -138,7 +138,7 @@ def test_saving_a_checkpoint_says_which_one_it_replaces(queue):
     assert queue.write(jobs.save_checkpoint, claim, key="b", step=100) == "a"
 
 
-def test_handing_back_is_free(queue):
+def test_a_released_job_has_no_lost_attempt(queue):
     job_id = queue.submit()
     for attempt in range(1, 8):
         (claim,) = queue.claim()
@@ -147,7 +147,7 @@ def test_handing_back_is_free(queue):
     assert queue.job(job_id).lost_attempts == 0
 
 
-def test_from_the_second_attempt_a_job_runs_alone(queue):
+def test_a_job_runs_isolated_from_its_second_attempt(queue):
     suspects = [queue.submit() for _ in range(2)]
     queue.claim()
     fresh = queue.submit()
@@ -160,7 +160,7 @@ def test_from_the_second_attempt_a_job_runs_alone(queue):
     assert [claim.job_id for claim in queue.claim()] == [fresh]
 
 
-def test_a_busy_worker_leaves_a_job_that_must_be_alone_to_others_but_not_for_ever(queue):
+def test_a_busy_worker_leaves_an_isolated_job_to_others_for_a_limited_time(queue):
     suspect = queue.submit()
     queue.claim("dead")
     queue.submit("train")
@@ -174,7 +174,7 @@ def test_a_busy_worker_leaves_a_job_that_must_be_alone_to_others_but_not_for_eve
     assert [claim.job_id for claim in queue.claim("ada", after_s=100)] == fresh[1:]
 
 
-def test_two_chores_at_once_do_no_harm(queue):
+def test_two_maintenance_processes_do_no_harm(queue):
     submitted = [queue.submit() for _ in range(20)]
     queue.claim()
     with ThreadPoolExecutor(4) as pool:
@@ -183,7 +183,7 @@ def test_two_chores_at_once_do_no_harm(queue):
     assert all(queue.events(job_id)[-1] == (3, "status") for job_id in submitted)
 
 
-def test_cancelling_a_queued_job_ends_it_at_once_and_twice_is_once(queue):
+def test_cancelling_a_queued_job_ends_it_at_once_and_is_idempotent(queue):
     job_id = queue.submit()
     assert queue.write(jobs.request_cancel, job_id).status == "cancelled"
     events = queue.events(job_id)
@@ -201,7 +201,7 @@ def test_cancelling_a_running_job_waits_for_its_worker(queue):
 
 
 @pytest.mark.parametrize("ending", ["lease", "hand_back"])
-def test_a_job_whose_end_was_asked_for_does_not_run_again(queue, ending):
+def test_a_job_with_a_cancellation_request_does_not_run_again(queue, ending):
     job_id = queue.submit()
     (claim,) = queue.claim()
     queue.write(jobs.request_cancel, job_id)
@@ -223,7 +223,7 @@ def test_an_ended_job_cannot_be_cancelled(queue, end):
         queue.write(jobs.request_cancel, "job_nobody")
 
 
-def test_checkpoints_of_ended_jobs_are_forgotten_once(queue):
+def test_checkpoints_of_ended_jobs_are_taken_once(queue):
     queue.submit("train")
     queue.submit("train")
     claims = queue.claim()
@@ -234,7 +234,7 @@ def test_checkpoints_of_ended_jobs_are_forgotten_once(queue):
     assert queue.write(jobs.take_old_checkpoints) == []
 
 
-def test_a_lost_lease_is_told_with_the_moment_it_happened(queue):
+def test_a_lost_lease_is_an_event_with_its_time(queue):
     job_id = queue.submit()
     queue.claim()
     queue.expire(after_s=100)

@@ -29,7 +29,7 @@ def eta_s(queue, job_id, after_s=0.0):
     return expected and expected.eta_s
 
 
-def test_nothing_is_expected_where_nobody_has_measured_it(queue, measured):
+def test_without_a_measurement_there_is_no_eta(queue, measured):
     picture, training = queue.submit(), queue.submit("train")
     assert eta_s(queue, picture) is None
     measured(pictures=False, trainings=False)
@@ -44,7 +44,7 @@ def test_nothing_is_expected_where_nobody_has_measured_it(queue, measured):
     assert eta_s(queue, picture) is None
 
 
-def test_jobs_wait_for_those_before_them_and_for_what_is_left_of_the_running_one(queue, measured):
+def test_the_eta_counts_the_jobs_ahead_and_the_rest_of_the_running_one(queue, measured):
     measured()
     first, second, third = (queue.submit(total=total) for total in (10, 20, 40))
     assert [eta_s(queue, job) for job in (first, second, third)] == pytest.approx([0.2, 0.6, 1.4])
@@ -53,7 +53,7 @@ def test_jobs_wait_for_those_before_them_and_for_what_is_left_of_the_running_one
     assert [eta_s(queue, job) for job in (second, third)] == pytest.approx([0.5, 1.3])
 
 
-def test_two_workers_share_what_is_ahead_and_not_the_job_itself(queue, measured):
+def test_two_workers_share_the_jobs_ahead_but_not_the_job_itself(queue, measured):
     measured("ada")
     measured("bob")
     queue.submit(total=40)
@@ -78,7 +78,7 @@ def test_a_slow_worker_adds_little(queue, measured):
         {"generate": [1000], "train": [60, 20]},
     ],
 )
-def test_a_simulated_worker_needs_what_was_expected(queue, measured, totals):
+def test_the_eta_matches_a_simulated_worker(queue, measured, totals):
     measured()
     owners = [queue.owner(f"own_{number}") for number in range(3)]
     queued = [

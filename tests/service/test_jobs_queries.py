@@ -25,7 +25,7 @@ def test_jobs_are_listed_newest_first_in_pages_without_gaps(queue):
     assert listed == submitted[:7][::-1]
 
 
-def test_a_list_shows_what_was_asked_for(queue):
+def test_a_list_is_filtered(queue):
     training, generation = queue.submit("train"), queue.submit()
     queue.submit(owner=queue.owner("own_other"))
     queue.claim(pictures=0)
@@ -38,7 +38,7 @@ def test_a_list_shows_what_was_asked_for(queue):
         page(queue, "con_1")
 
 
-def test_a_job_is_its_owners_alone(queue):
+def test_a_job_is_visible_to_its_owner_only(queue):
     job_id = queue.submit()
     with queue.database.reading() as session:
         assert jobs.get(session, "own_local", job_id).id == job_id
@@ -47,7 +47,7 @@ def test_a_job_is_its_owners_alone(queue):
                 jobs.get(session, owner, asked)
 
 
-def test_events_are_read_from_where_a_listener_left_off(queue):
+def test_events_are_read_after_a_given_number(queue):
     first, second = queue.submit(), queue.submit()
     (claim, _) = queue.claim()
     queue.write(jobs.progress, claim, step=5, total=20, loss=0.25, eta_s=1.5)
@@ -60,7 +60,7 @@ def test_events_are_read_from_where_a_listener_left_off(queue):
     assert later[2].data == {"status": "succeeded"}
 
 
-def test_a_curve_is_put_together_and_what_was_done_again_counts(queue):
+def test_a_loss_curve_is_assembled_and_repeated_steps_replace_the_first(queue):
     job_id = queue.submit("train")
     (first,) = queue.claim()
     queue.write(jobs.add_metrics, first, [1, 2], [0.5, float("nan")], [0.1, 0.2])
@@ -73,7 +73,7 @@ def test_a_curve_is_put_together_and_what_was_done_again_counts(queue):
     assert curve == jobs.TrainingCurve([1, 2, 3, 4, 5], [0.5, None, 0.31, 0.21, 0.1], [0.1, 0.2, 0.3, 0.4, None])
 
 
-def test_a_stretch_that_is_done_again_within_one_attempt_takes_the_place_of_the_first(queue):
+def test_steps_repeated_within_one_attempt_replace_the_first(queue):
     job_id = queue.submit("train")
     (claim,) = queue.claim()
     queue.write(jobs.add_metrics, claim, [1, 2], [0.5, 0.4], [0.1, 0.2])
@@ -82,7 +82,7 @@ def test_a_stretch_that_is_done_again_within_one_attempt_takes_the_place_of_the_
         assert jobs.curve(session, job_id).loss == [0.51, 0.41, 0.31]
 
 
-def test_an_image_made_again_takes_the_place_of_the_first(queue):
+def test_an_image_rendered_again_replaces_the_first(queue):
     job_id = queue.submit()
     (claim,) = queue.claim()
     for position, content in ((1, "b"), (0, "a"), (1, "c")):
@@ -95,7 +95,7 @@ def test_an_image_made_again_takes_the_place_of_the_first(queue):
     assert (images[0].seed, images[0].share) == (2**53 - 17, 0.5)
 
 
-def test_a_preview_is_told_to_listeners(queue):
+def test_a_preview_is_an_event(queue):
     job_id = queue.submit("train")
     (claim,) = queue.claim()
     preview = jobs.NewImage(**{**vars(image(100, "p")), "role": "preview"})

@@ -17,7 +17,7 @@ def ids(claims):
     return [claim.job_id for claim in claims]
 
 
-def test_jobs_are_claimed_in_the_order_in_which_they_came(queue):
+def test_jobs_are_claimed_in_the_order_of_submission(queue):
     submitted = [queue.submit() for _ in range(5)]
     assert ids(queue.claim()) == submitted
 
@@ -33,7 +33,7 @@ def test_a_claim_takes_each_job_once_and_starts_its_lease(queue):
     assert job.started_at == NOON
 
 
-def test_an_owner_with_many_unfinished_jobs_stands_behind_one_with_few(queue):
+def test_an_owner_with_many_unfinished_jobs_ranks_behind_one_with_few(queue):
     greedy, modest = queue.owner("own_greedy"), queue.owner("own_modest")
     many = [queue.submit(owner=greedy) for _ in range(10)]
     one = queue.submit(owner=modest)
@@ -53,7 +53,7 @@ def test_a_thousand_jobs_of_one_owner_do_not_starve_the_one_of_another(queue):
     assert ids(queue.claim(pictures=1)) == [one]
 
 
-def test_who_waits_is_not_overtaken_for_ever_by_those_who_keep_coming(queue):
+def test_a_waiting_job_is_not_starved_by_new_ones(queue):
     greedy, steady = queue.owner("own_greedy"), queue.owner("own_steady")
     waiting = [queue.submit(owner=greedy) for _ in range(5)]
     served = []
@@ -65,7 +65,7 @@ def test_who_waits_is_not_overtaken_for_ever_by_those_who_keep_coming(queue):
     assert set(waiting) <= set(served)
 
 
-def test_running_jobs_count_as_unfinished_when_the_next_one_is_placed(queue):
+def test_running_jobs_count_as_unfinished_in_the_rank_of_the_next(queue):
     busy, idle = queue.owner("own_busy"), queue.owner("own_idle")
     queue.submit(owner=busy)
     queue.claim()
@@ -74,7 +74,7 @@ def test_running_jobs_count_as_unfinished_when_the_next_one_is_placed(queue):
     assert ids(queue.claim("bob")) == [first, second]
 
 
-def test_pictures_go_before_trainings(queue):
+def test_generations_rank_before_trainings(queue):
     training = queue.submit("train")
     generation = queue.submit("generate")
     interpolation = queue.submit("interpolate")
@@ -82,14 +82,14 @@ def test_pictures_go_before_trainings(queue):
     assert ids(queue.claim()) == [generation, interpolation, training]
 
 
-def test_pictures_are_taken_while_slots_are_left_and_the_last_job_may_be_larger(queue):
+def test_generations_are_claimed_while_slots_are_left_and_the_last_may_be_larger(queue):
     first, second, third = queue.submit(slots=3), queue.submit(slots=16), queue.submit(slots=1)
     assert ids(queue.claim(pictures=4)) == [first, second]
     assert ids(queue.claim(pictures=4)) == [third]
 
 
 @pytest.mark.parametrize(("pictures", "trainings", "kinds"), [(1, 0, {"generate"}), (0, 1, {"train"}), (0, 0, set())])
-def test_only_what_there_is_room_for_is_claimed(queue, pictures, trainings, kinds):
+def test_claims_stay_within_the_capacity(queue, pictures, trainings, kinds):
     for kind in ("generate", "train", "generate", "train"):
         queue.submit(kind)
     claims = queue.claim(pictures=pictures, trainings=trainings)
@@ -97,7 +97,7 @@ def test_only_what_there_is_room_for_is_claimed(queue, pictures, trainings, kind
     assert len(claims) == len(kinds)
 
 
-def test_a_worker_is_given_its_own_models_only(queue):
+def test_a_worker_claims_jobs_of_its_own_models_only(queue):
     queue.submit(model="sd15")
     mine = queue.submit(model="tiny")
     with queue.database.reading() as session:
@@ -107,7 +107,7 @@ def test_a_worker_is_given_its_own_models_only(queue):
     assert ids(queue.claim(models=["tiny"])) == [mine]
 
 
-def test_the_limit_of_unfinished_jobs_holds_and_an_ended_one_makes_room(queue):
+def test_the_limit_of_unfinished_jobs_applies_until_one_ends(queue):
     queue.submit(limit=2)
     queue.submit(limit=2)
     with pytest.raises(TooManyJobsError):
@@ -116,7 +116,7 @@ def test_the_limit_of_unfinished_jobs_holds_and_an_ended_one_makes_room(queue):
     queue.submit(limit=2)
 
 
-def test_a_refused_job_leaves_no_trace_and_rings_for_nobody(queue, broker, valkey_url):
+def test_a_refused_job_leaves_no_row_and_sends_no_wake_up(queue, broker, valkey_url):
     with pytest.raises(TooManyJobsError):
         queue.submit(limit=0)
     with redis.Redis.from_url(valkey_url) as valkey:
@@ -125,7 +125,7 @@ def test_a_refused_job_leaves_no_trace_and_rings_for_nobody(queue, broker, valke
         assert valkey.llen("dti.model.tiny") == 1
 
 
-def test_the_queue_position_counts_those_who_are_served_before(queue):
+def test_the_queue_position_counts_the_jobs_ahead(queue):
     submitted = [queue.submit() for _ in range(3)]
     queue.submit(model="sd15")
     queue.submit("train")

@@ -57,7 +57,7 @@ def test_a_secret_is_shown_once_and_only_its_digest_is_kept(database, mint):
     assert len(kept["prefix"]) <= 12
 
 
-def test_a_key_says_who_calls_and_what_they_may(authenticator, mint):
+def test_a_key_gives_the_owner_and_the_scopes(authenticator, mint):
     key, secret = mint("read", "train", quotas={"stored_bytes": 5})
     identity = authenticator.identify(secret)
     assert (identity.owner_id, identity.key_id, identity.scopes) == (key.owner_id, key.id, {"read", "train"})
@@ -73,13 +73,13 @@ def test_admin_may_do_everything(authenticator, mint):
         authenticator.identify(secret).check([scope])
 
 
-def test_keys_of_one_name_speak_for_one_owner_and_the_local_one_can_be_named(queue, mint):
+def test_keys_of_one_owner_name_share_the_owner_and_the_local_owner_can_be_named(queue, mint):
     (first, _), (second, _), (other, _), (local, _) = mint(), mint(), mint(owner="bob"), mint(owner="local")
     assert first.owner_id == second.owner_id != other.owner_id
     assert local.owner_id == LOCAL_OWNER_ID
 
 
-def test_an_owner_who_is_named_by_many_at_once_is_made_once(database, mint):
+def test_an_owner_named_by_concurrent_requests_is_created_once(database, mint):
     threads = [threading.Thread(target=mint, kwargs={"owner": "crowd"}) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -90,7 +90,7 @@ def test_an_owner_who_is_named_by_many_at_once_is_made_once(database, mint):
         assert session.scalars(select(func.count()).select_from(Key)).one() == 8
 
 
-def test_a_revoked_key_opens_nothing_and_stays_revoked(queue, authenticator, mint):
+def test_a_revoked_key_is_refused_and_stays_revoked(queue, authenticator, mint):
     key, secret = mint()
     queue.write(keys.revoke, key.id)
     assert queue.write(keys.revoke, key.id, at=moment(60)).revoked_at == NOON
@@ -120,7 +120,7 @@ def test_last_use_is_written_once_a_minute(database, authenticator_at, mint):
         assert last_used() == noted
 
 
-def test_nobody_is_refused_because_somebody_else_writes_for_long(sqlite_url, monkeypatch):
+def test_a_long_write_transaction_delays_no_authentication(sqlite_url, monkeypatch):
     monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 50)
     database = engine.Database(sqlite_url)
     with database.writing() as session:
@@ -131,7 +131,7 @@ def test_nobody_is_refused_because_somebody_else_writes_for_long(sqlite_url, mon
     database.close()
 
 
-def test_every_changed_or_missing_letter_is_a_misspelt_key(authenticator):
+def test_every_changed_or_missing_character_makes_a_key_malformed(authenticator):
     secret = new_secret()
     wrong = [secret[:place] + ("a" if secret[place] != "a" else "b") + secret[place + 1 :] for place in range(4, 53)]
     wrong += [secret[:-1], secret + "a", secret[4:], secret.upper(), f" {secret}", "dti_", "x"]
@@ -146,14 +146,14 @@ def test_every_changed_or_missing_letter_is_a_misspelt_key(authenticator):
             authenticator.identify(nothing)
 
 
-def test_secrets_differ_and_have_one_form():
+def test_secrets_differ_and_have_one_format():
     secrets = {new_secret() for _ in range(100)}
     assert len(secrets) == 100
     assert {len(secret) for secret in secrets} == {53}
     assert all(is_whole(secret) for secret in secrets)
 
 
-def test_an_admin_key_from_outside_opens_everything_of_the_local_owner(database, tmp_path):
+def test_an_admin_key_from_the_environment_has_every_scope_of_the_local_owner(database, tmp_path):
     file = tmp_path / "key"
     file.write_text(f"{ADMIN_KEY}\n")
     for settings in (Settings(admin_key=ADMIN_KEY), Settings(admin_key_file=file)):
@@ -166,12 +166,12 @@ def test_an_admin_key_from_outside_opens_everything_of_the_local_owner(database,
     "wrong",
     [{"admin_key": "short"}, {"admin_key": ADMIN_KEY + " x"}, {"admin_key": ADMIN_KEY + "ä"}, {"admin_key": ""}],
 )
-def test_an_admin_key_that_can_be_guessed_or_not_be_sent_is_refused(database, wrong):
+def test_an_admin_key_that_is_weak_or_cannot_be_sent_is_refused(database, wrong):
     with pytest.raises(SettingsError, match="DTI_ADMIN_KEY"):
         Authenticator(database, Settings(**wrong))
 
 
-def test_an_admin_key_stands_in_one_place_that_can_be_read(database, tmp_path):
+def test_an_admin_key_has_one_readable_source(database, tmp_path):
     file = tmp_path / "key"
     with pytest.raises(SettingsError, match="cannot be read"):
         Authenticator(database, Settings(admin_key_file=file))
@@ -180,7 +180,7 @@ def test_an_admin_key_stands_in_one_place_that_can_be_read(database, tmp_path):
         Authenticator(database, Settings(admin_key=ADMIN_KEY, admin_key_file=file))
 
 
-def test_bounds_of_a_key_hold_instead_of_the_service_s_and_zero_is_none(authenticator, mint):
+def test_limits_of_a_key_replace_those_of_the_service_and_zero_is_unlimited(authenticator, mint):
     settings = Settings(limits=Limits(unfinished_jobs=5), quotas=Quotas(requests_per_minute=9, stored_bytes=7))
     _, plain = mint()
     assert authenticator.identify(plain).bounded(settings) == settings
@@ -203,7 +203,7 @@ def test_bounds_of_a_key_hold_instead_of_the_service_s_and_zero_is_none(authenti
         ("quotas.stored_bytes", {"quotas": {"stored_bytes": -1}}),
     ],
 )
-def test_what_cannot_be_a_key_is_refused_and_leaves_nothing(queue, database, field, wrong):
+def test_an_invalid_key_is_refused_and_not_stored(queue, database, field, wrong):
     said = {"owner": "nobody-yet", "name": "laptop", "scopes": ["read"], **wrong}
     with pytest.raises(InvalidInputError) as caught:
         queue.write(keys.mint, NewKey(**said))

@@ -38,14 +38,14 @@ def empty(empty_database_url):
     database.close()
 
 
-def test_the_migrations_make_exactly_the_tables_of_the_models(empty, empty_database_url):
+def test_the_migrations_create_exactly_the_declared_tables(empty, empty_database_url):
     migrations.upgrade(empty_database_url)
     with empty.writing() as session:
         context = MigrationContext.configure(session.connection(), opts={"compare_type": True})
         assert compare_metadata(context, Table.metadata) == []
 
 
-def test_constraints_and_partial_indexes_are_those_of_the_models(empty, empty_database_url):
+def test_constraints_and_partial_indexes_are_the_declared_ones(empty, empty_database_url):
     migrations.upgrade(empty_database_url)
     migrated = _shape(empty)
     with empty.engine.begin() as connection:
@@ -54,7 +54,7 @@ def test_constraints_and_partial_indexes_are_those_of_the_models(empty, empty_da
     assert _shape(empty) == migrated
 
 
-def test_upgrading_twice_changes_nothing_and_everybody_has_an_owner(empty, empty_database_url):
+def test_upgrading_twice_changes_nothing_and_creates_the_local_owner(empty, empty_database_url):
     migrations.upgrade(empty_database_url)
     migrations.upgrade(empty_database_url)
     with empty.reading() as session:
@@ -62,7 +62,7 @@ def test_upgrading_twice_changes_nothing_and_everybody_has_an_owner(empty, empty
         assert session.get(Owner, LOCAL_OWNER_ID).created_at.tzinfo is not None
 
 
-def test_processes_that_upgrade_at_once_wait_for_each_other(empty, empty_database_url):
+def test_concurrent_upgrades_wait_for_each_other(empty, empty_database_url):
     spawn = multiprocessing.get_context("spawn")
     processes = [spawn.Process(target=migrations.upgrade, args=(str(empty_database_url),)) for _ in range(3)]
     for process in processes:
@@ -74,7 +74,7 @@ def test_processes_that_upgrade_at_once_wait_for_each_other(empty, empty_databas
         assert session.scalars(text("SELECT version_num FROM alembic_version")).all() == [_head()]
 
 
-def test_what_is_there_survives_every_migration(empty, empty_database_url):
+def test_rows_survive_every_migration(empty, empty_database_url):
     with empty.writing() as session:
         command.upgrade(migrations.config(connection=session.connection()), "0001")
         for statement in OLD_ROWS:
@@ -88,7 +88,7 @@ def test_what_is_there_survives_every_migration(empty, empty_database_url):
         assert concept.embedding.neighbours is None
 
 
-def test_the_history_has_one_end():
+def test_the_history_has_one_head():
     assert len(ScriptDirectory.from_config(migrations.config()).get_heads()) == 1
 
 

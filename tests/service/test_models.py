@@ -33,7 +33,7 @@ def catalogue_of(tmp_path):
     return load
 
 
-def test_the_bundled_model_is_always_there(catalogue_of):
+def test_the_bundled_model_is_always_in_the_catalogue(catalogue_of):
     assert list(Catalogue.load(None)) == ["tiny"]
     assert list(catalogue_of(SD15)) == ["tiny", "sd15"]
     assert catalogue_of(SD15).default is TINY
@@ -46,14 +46,14 @@ def test_a_file_names_models_and_may_name_the_default(catalogue_of):
     assert catalogue["sd15"].scheduler in catalogue["sd15"].schedulers
 
 
-def test_samplers_are_the_familys_where_an_entry_names_none(catalogue_of):
+def test_an_entry_without_samplers_has_those_of_its_family(catalogue_of):
     entry = catalogue_of(SD15)["sd15"]
     assert entry.schedulers == FAMILIES["sd"].schedulers
     assert entry.scheduler == entry.schedulers[0]
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_is_a_whole_entry_and_is_offered_only_where_the_file_names_it(catalogue_of, name):
+def test_a_preset_is_a_whole_entry_and_is_listed_only_if_the_file_names_it(catalogue_of, name):
     assert name not in Catalogue.load(None)
     entry = catalogue_of(f'[mine]\npreset = "{name}"')["mine"]
     assert entry == replace(preset(name), name="mine")
@@ -79,7 +79,7 @@ def test_the_published_settings_of_sdxl_and_sana_are_their_presets():
         }
 
 
-def test_what_an_entry_says_goes_before_its_preset(catalogue_of):
+def test_an_entry_overrides_its_preset(catalogue_of):
     entry = catalogue_of(
         '[mine]\npreset = "sdxl"\nsource = "/weights/sdxl"\noffload = true\n[mine.training]\nresolution = 512'
     )["mine"]
@@ -88,26 +88,26 @@ def test_what_an_entry_says_goes_before_its_preset(catalogue_of):
     assert entry.training_by("dti")["kappa"] == 1e-4
 
 
-def test_a_methods_table_counts_for_it_alone_and_before_what_counts_for_all_that_have_it(catalogue_of):
+def test_a_methods_table_applies_to_it_alone_and_overrides_the_shared_one(catalogue_of):
     entry = catalogue_of(BY_METHOD)["sd15"]
     assert entry.training_by("dti") == {"resolution": 512, "steps": 500, "kappa": 5e-5}
     assert entry.training_by("ti") == {"resolution": 512, "steps": 450, "learning_rate": 2e-3}
     assert entry.training_by("crossinit") == {"resolution": 512, "steps": 450}
 
 
-def test_a_default_that_a_method_does_not_have_is_left_out(catalogue_of):
+def test_a_default_for_a_setting_that_a_method_lacks_is_left_out(catalogue_of):
     entry = catalogue_of(SD15)["sd15"]
     assert entry.training_by("dti") == {"kappa": 5e-5, "resolution": 512}
     assert entry.training_by("ti") == {"resolution": 512}
 
 
-def test_an_unknown_model_is_refused_with_those_that_there_are():
+def test_an_unknown_model_is_refused_with_the_known_ones():
     with pytest.raises(UnknownModelError, match=r"'dall-e'.*tiny"):
         Catalogue.load(None)["dall-e"]
     assert "dall-e" not in Catalogue.load(None)
 
 
-def test_a_misspelt_or_missing_key_is_named(catalogue_of):
+def test_an_unknown_or_missing_key_is_named(catalogue_of):
     with pytest.raises(SettingsError, match=r"'sd15'.*no 'famly'.*Known: preset, family, source"):
         catalogue_of(SD15.replace("family", "famly"))
     with pytest.raises(SettingsError, match="does not say its source and width and height"):
@@ -136,11 +136,11 @@ def test_a_misspelt_or_missing_key_is_named(catalogue_of):
         "sd15 = 5",
     ],
 )
-def test_a_file_that_says_what_is_not_understood_is_refused(catalogue_of, content):
+def test_a_file_with_invalid_values_is_refused(catalogue_of, content):
     with pytest.raises(SettingsError):
         catalogue_of(content)
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(SettingsError, match="nowhere"):
         Catalogue.load(tmp_path / "nowhere.toml")

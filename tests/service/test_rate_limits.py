@@ -17,7 +17,7 @@ def counted(valkey_url):
     opened.close()
 
 
-def test_a_key_has_its_requests_and_no_more_and_another_one_its_own(counted):
+def test_every_key_has_its_own_requests_per_window(counted):
     assert [counted.count("key_a", 3).remaining for _ in range(3)] == [2, 1, 0]
     with pytest.raises(TooManyRequestsError) as caught:
         counted.count("key_a", 3)
@@ -25,13 +25,13 @@ def test_a_key_has_its_requests_and_no_more_and_another_one_its_own(counted):
     assert counted.count("key_b", 3).remaining == 2
 
 
-def test_processes_count_together(counted, valkey_url):
+def test_processes_share_the_count(counted, valkey_url):
     elsewhere = RateLimiter(Settings(broker_url=valkey_url))
     assert [process.count("key_a", 9).remaining for process in (counted, elsewhere, counted)] == [8, 7, 6]
     elsewhere.close()
 
 
-def test_without_a_broker_everybody_is_let_through_and_it_is_left_alone_for_a_while(caplog, monkeypatch):
+def test_without_a_broker_requests_pass_and_it_is_not_asked_for_a_while(caplog, monkeypatch):
     alone = RateLimiter(Settings(broker_url="redis://127.0.0.1:1/0"))
     with caplog.at_level(logging.WARNING):
         assert [alone.count("key_a", 1) for _ in range(5)] == [None] * 5

@@ -35,14 +35,14 @@ def made(driver, *images):
     return job.id
 
 
-def test_by_default_everything_is_kept_for_ever(driver, forget):
+def test_by_default_nothing_is_deleted(driver, forget):
     driver.concept("my-dog")
     made(driver, image(0, "x"))
     assert forget(after=10_000 * DAY) == []
     assert len(driver.get("my-dog").pictures) == 1
 
 
-def test_pictures_and_previews_go_by_their_own_age_and_their_jobs_stay(driver, forget):
+def test_images_and_previews_expire_by_their_own_age_and_their_jobs_stay(driver, forget):
     job_id = made(driver, image(0, "x"), replace(image(1, "y"), role="preview"))
     assert forget(after=DAY / 2, images_days=1, previews_days=1) == []
     assert forget(after=2 * DAY, previews_days=1) == [image(1, "y").key]
@@ -53,20 +53,20 @@ def test_pictures_and_previews_go_by_their_own_age_and_their_jobs_stay(driver, f
         assert (job.status, job.images) == ("succeeded", [])
 
 
-def test_an_object_that_younger_rows_refer_to_stays(driver, forget):
+def test_an_object_referenced_by_younger_rows_stays(driver, forget):
     made(driver, image(0, "x"), replace(image(1, "x"), role="preview"))
     assert forget(after=2 * DAY, images_days=1) == []
     assert forget(after=2 * DAY, previews_days=1) == [image(0, "x").key]
 
 
-def test_what_an_unfinished_job_has_made_stays(driver, forget):
+def test_images_of_an_unfinished_job_stay(driver, forget):
     driver.generate("a dog")
     (claim,) = driver.claim(trainings=0)
     driver.write(jobs.add_image, claim, image(0, "x"))
     assert forget(after=2 * DAY, images_days=1) == []
 
 
-def test_uploads_go_and_what_was_learned_from_them_stays(driver, forget):
+def test_uploads_expire_and_their_embeddings_stay(driver, forget):
     driver.concept("my-dog", pictures=("a", "b"))
     assert forget(after=DAY / 2, uploads_days=1) == []
     keys = forget(after=2 * DAY, uploads_days=1)
@@ -77,7 +77,7 @@ def test_uploads_go_and_what_was_learned_from_them_stays(driver, forget):
         driver.retrain("my-dog")
 
 
-def test_pictures_that_are_being_learned_from_stay_until_that_has_ended(driver, forget):
+def test_uploads_of_an_unfinished_training_stay(driver, forget):
     concept = driver.concept("my-dog", ready=False)
     assert forget(after=2 * DAY, uploads_days=1) == []
     with driver.database.writing() as session:
@@ -93,13 +93,13 @@ def left_behind(driver):
     return found
 
 
-def test_what_nobody_refers_to_is_left_behind_once_it_is_old(driver, left_behind):
+def test_old_unreferenced_objects_are_orphans(driver, left_behind):
     orphan = f"own_local/pictures/{sha256('orphan')}.png"
     assert left_behind(orphan, age=retention.GRACE / 2) == []
     assert left_behind(orphan, age=retention.GRACE * 2) == [orphan]
 
 
-def test_what_anything_refers_to_is_not_left_behind(driver, left_behind):
+def test_referenced_objects_are_no_orphans(driver, left_behind):
     concept = driver.concept("my-dog")
     made(driver, image(0, "x"))
     driver.concept("other", ready=False)
@@ -116,6 +116,6 @@ def test_what_anything_refers_to_is_not_left_behind(driver, left_behind):
     assert left_behind(*keys, age=2 * DAY) == []
 
 
-def test_what_is_not_named_as_ours_is_none_of_our_business(left_behind):
+def test_objects_with_foreign_keys_are_no_orphans(left_behind):
     foreign = ("backup.tar", "own_local/notes.txt", "photos/images/a.png", "own_/images", "x/own_local/images/a.png")
     assert left_behind(*foreign, age=2 * DAY) == []

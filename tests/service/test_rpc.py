@@ -104,7 +104,7 @@ def names(driver):
     return sorted(concept.name for concept in driver.page().items)
 
 
-def test_rpcs_go_before_pictures_and_trainings_and_need_no_room(driver, bring):
+def test_rpcs_rank_before_generations_and_trainings_and_need_no_slot(driver, bring):
     training, picture, job = driver.submit("train"), driver.submit("generate"), bring()
     assert driver.job(job).rank < driver.job(picture).rank < driver.job(training).rank
     with driver.database.reading() as session:
@@ -115,7 +115,7 @@ def test_rpcs_go_before_pictures_and_trainings_and_need_no_room(driver, bring):
     assert taken(driver, job).file_key == "own_local/rpc/1.upload"
 
 
-def test_nobody_sees_an_rpc(driver, bring):
+def test_rpcs_are_not_listed(driver, bring):
     job = bring()
     with driver.database.reading() as session:
         assert jobs.page(session, LOCAL_OWNER_ID, jobs.Filters(), None, 100).items == []
@@ -123,7 +123,7 @@ def test_nobody_sees_an_rpc(driver, bring):
             jobs.get(session, LOCAL_OWNER_ID, job)
 
 
-def test_unfinished_rpcs_and_unfinished_jobs_are_counted_apart(driver, bring):
+def test_unfinished_rpcs_and_jobs_have_separate_limits(driver, bring):
     driver.limit(unfinished_jobs=1)
     bring("one")
     driver.generate("a photo")
@@ -132,7 +132,7 @@ def test_unfinished_rpcs_and_unfinished_jobs_are_counted_apart(driver, bring):
             too_many()
 
 
-def test_an_import_makes_a_concept_that_is_ready_at_once_and_was_never_trained(driver, bring, close):
+def test_an_import_creates_a_ready_concept_without_a_training(driver, bring, close):
     job = bring()
     claim = taken(driver, job)
     driver.write(rpc.finish_concept, claim, made(), told={"norms": {}})
@@ -147,7 +147,7 @@ def test_an_import_makes_a_concept_that_is_ready_at_once_and_was_never_trained(d
     driver.generate("a photo of <mine>")
 
 
-def test_what_has_no_pictures_cannot_be_learned_again(driver, bring):
+def test_a_concept_without_pictures_cannot_be_retrained(driver, bring):
     claim = taken(driver, bring())
     driver.write(rpc.finish_concept, claim, made(), told={})
     for start in ("current", "class_word"):
@@ -155,7 +155,7 @@ def test_what_has_no_pictures_cannot_be_learned_again(driver, bring):
             driver.retrain("mine", **{"from": start})
 
 
-def test_a_name_is_given_once_also_to_whoever_is_faster(driver, bring, mix):
+def test_a_name_taken_meanwhile_is_refused(driver, bring, mix):
     driver.concept("dog")
     first, second = bring("mine"), bring("mine")
     claims = driver.claim(pictures=0, trainings=0)
@@ -170,7 +170,7 @@ def test_a_name_is_given_once_also_to_whoever_is_faster(driver, bring, mix):
     assert names(driver) == ["dog", "mine"]
 
 
-def test_an_rpc_that_cannot_be_done_says_why_with_the_workers_own_code(driver, bring, close):
+def test_a_failed_rpc_has_the_workers_error_code(driver, bring, close):
     job = bring()
     driver.write(jobs.fail, taken(driver, job), "embedding_unreadable", "It is no embedding.")
     with pytest.raises(RpcFailedError, match=r"It is no embedding\.") as caught:
@@ -179,7 +179,7 @@ def test_an_rpc_that_cannot_be_done_says_why_with_the_workers_own_code(driver, b
 
 
 @pytest.mark.parametrize("parts", [("dog",), ("dog", "cat"), ("dog", "dog")])
-def test_a_blend_pins_its_parts_in_order_and_is_of_the_firsts_kind(driver, mix, parts):
+def test_a_blend_pins_its_parts_in_order_and_takes_the_class_word_of_the_first(driver, mix, parts):
     driver.concept("dog", learnable_property="style", class_word="puppy")
     driver.concept("cat")
     claim = taken(driver, mix(*parts))
@@ -190,7 +190,7 @@ def test_a_blend_pins_its_parts_in_order_and_is_of_the_firsts_kind(driver, mix, 
     assert (concept.method, concept.class_word, concept.learnable_property) == ("blend", "puppy", "style")
 
 
-def test_what_cannot_be_blended_is_refused_before_anything_is_queued(driver, mix):
+def test_an_invalid_blend_is_refused_before_anything_is_queued(driver, mix):
     driver.concept("dog")
     driver.concept("pair", vectors=2)
     driver.concept("raw", ready=False)
@@ -208,7 +208,7 @@ def test_what_cannot_be_blended_is_refused_before_anything_is_queued(driver, mix
         assert session.scalars(select(Job).where(Job.kind == "rpc")).all() == []
 
 
-def test_a_part_that_is_deleted_ends_the_blend_and_nothing_comes_of_it(driver, mix, close):
+def test_deleting_a_part_cancels_the_blend(driver, mix, close):
     driver.concept("dog")
     driver.concept("cat")
     job = mix("dog", "cat")
@@ -221,7 +221,7 @@ def test_a_part_that_is_deleted_ends_the_blend_and_nothing_comes_of_it(driver, m
     assert names(driver) == ["dog"]
 
 
-def test_what_an_rpc_brought_is_forgotten_with_the_concept_that_it_was_about(driver, mix, ask, close):
+def test_results_of_rpcs_are_deleted_with_their_concept(driver, mix, ask, close):
     driver.concept("dog")
     driver.concept("cat")
     blend = mix("dog", "cat")
@@ -234,7 +234,7 @@ def test_what_an_rpc_brought_is_forgotten_with_the_concept_that_it_was_about(dri
             close(job)
 
 
-def test_an_embedding_is_kept_while_an_rpc_is_about_it_and_so_is_an_rpcs_file(driver, ask, bring):
+def test_objects_of_unfinished_rpcs_are_no_orphans(driver, ask, bring):
     concept = driver.concept("dog")
     key = driver.get("dog").embedding.key
     ask(concept.id)
@@ -246,7 +246,7 @@ def test_an_embedding_is_kept_while_an_rpc_is_about_it_and_so_is_an_rpcs_file(dr
 
 
 @pytest.mark.parametrize("running", [False, True])
-def test_an_rpc_that_nobody_waits_for_makes_nothing_whenever_it_is_done(driver, bring, close, running):
+def test_a_cancelled_rpc_creates_nothing(driver, bring, close, running):
     job = bring()
     claim = taken(driver, job) if running else None
     with pytest.raises(WorkerUnavailableError):
@@ -259,7 +259,7 @@ def test_an_rpc_that_nobody_waits_for_makes_nothing_whenever_it_is_done(driver, 
     assert names(driver) == []
 
 
-def test_an_export_brings_back_a_file(driver, ask, close):
+def test_an_export_returns_a_file(driver, ask, close):
     driver.concept("dog")
     job = ask("dog", rpc.submit_export, file_format="a1111")
     claim = taken(driver, job)
@@ -269,7 +269,7 @@ def test_an_export_brings_back_a_file(driver, ask, close):
     assert (brought.result, brought.file_key) == ({"extension": ".pt"}, "own_local/rpc/x.pt")
 
 
-def test_neighbours_are_kept_with_the_embedding_that_they_were_searched_for(driver, ask, close):
+def test_neighbours_are_stored_with_their_embedding(driver, ask, close):
     driver.concept("dog")
     before = driver.get("dog").embedding
     job = ask("dog")
@@ -282,7 +282,7 @@ def test_neighbours_are_kept_with_the_embedding_that_they_were_searched_for(driv
         assert rpc.neighbours_of(session, driver.get("dog").embedding) is None
 
 
-def test_an_rpc_is_about_what_is_there_and_ready_and_whose_model_is_known(driver, ask):
+def test_an_rpc_requires_a_ready_concept_of_a_known_model(driver, ask):
     driver.concept("raw", ready=False)
     driver.concept("dog")
     move(driver, "dog", "gone")
@@ -291,7 +291,7 @@ def test_an_rpc_is_about_what_is_there_and_ready_and_whose_model_is_known(driver
             ask(reference)
 
 
-def test_rpcs_of_lost_requests_are_called_off_and_those_of_yesterday_forgotten(driver, bring, ask):
+def test_orphaned_rpcs_are_cancelled_and_old_ones_deleted(driver, bring, ask):
     driver.concept("dog")
     lost, done = bring("lost"), ask("dog", rpc.submit_export, file_format="a1111")
     claim = next(claim for claim in driver.claim(pictures=0, trainings=0) if claim.job_id == done)

@@ -23,7 +23,7 @@ def served(home):
         return home.ensure_config()
 
 
-def test_a_home_that_was_served_leads_other_commands_to_its_stores(home, served):
+def test_other_commands_find_the_stores_of_a_served_home(home, served):
     settings = Settings.from_environment(embedded_environment({"DTI_HOME": str(home.folder)}))
     assert settings.broker_url == f"redis://127.0.0.1:{served.valkey_port}/0"
     assert settings.s3_endpoint == f"http://127.0.0.1:{served.s3_port}"
@@ -31,7 +31,7 @@ def test_a_home_that_was_served_leads_other_commands_to_its_stores(home, served)
     assert settings.database_address == f"sqlite:///{home.folder / 'dti.db'}"
 
 
-def test_an_address_that_is_given_wins_and_brings_its_own_keys(home, served):
+def test_a_configured_url_takes_precedence_with_its_own_keys(home, served):
     given = {
         "DTI_HOME": str(home.folder),
         "DTI_BROKER_URL": "redis://elsewhere/1",
@@ -55,7 +55,7 @@ def test_a_home_that_was_never_served_adds_nothing(home):
         ("gpu.example.org", "http://gpu.example.org:8000"),
     ],
 )
-def test_the_address_that_is_printed_can_be_called(host, expected):
+def test_the_printed_url_responds(host, expected):
     assert origin(Settings(host=host, port=8000)) == expected
 
 
@@ -80,7 +80,7 @@ def test_a_setting_that_cannot_be_read_is_named(home):
         serve({"DTI_HOME": str(home.folder), "DTI_PORT": "eighty"}, ["false"], print)
 
 
-def test_nobody_is_served_elsewhere_without_keys(tmp_path):
+def test_other_hosts_are_not_served_without_keys(tmp_path):
     home = tmp_path / "home"
     with pytest.raises(SettingsError, match="DTI_AUTH"):
         serve({"DTI_HOME": str(home), "DTI_HOST": "0.0.0.0", "DTI_AUTH": "off"}, ["dti"], print)

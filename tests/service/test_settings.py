@@ -22,7 +22,7 @@ CHOSEN = {
 }
 
 
-def test_every_variable_is_read_and_has_a_sentence():
+def test_every_variable_is_read_and_described():
     raw = {variable.name: "7" for variable in variables()} | CHOSEN
     read, default = Settings.from_environment(raw), Settings()
     rooms = [(getattr(read, name), getattr(default, name)) for name in ("limits", "quotas", "keeping", "safety")]
@@ -54,17 +54,17 @@ def test_values_have_their_types():
         ("DTI_SAFETY_THRESHOLD", "1.5"),
     ],
 )
-def test_a_value_that_cannot_be_meant_is_refused_with_its_name(variable, raw):
+def test_an_invalid_value_is_refused_with_its_name(variable, raw):
     with pytest.raises(SettingsError, match=f"{variable}.*{raw}"):
         Settings.from_environment({variable: raw})
 
 
-def test_without_an_address_the_database_lies_in_the_home_folder():
+def test_without_a_url_the_database_is_in_the_home_folder():
     assert Settings(home=Path("/data")).database_address == "sqlite:////data/dti.db"
     assert Settings(database_url="postgresql://host/dti").database_address == "postgresql://host/dti"
 
 
-def test_zero_is_no_bound_for_a_quota():
+def test_a_quota_of_zero_is_unlimited():
     read = Settings.from_environment({"DTI_QUOTA_REQUESTS_PER_MINUTE": "0"})
     assert read.quotas.requests_per_minute == 0
     with pytest.raises(SettingsError, match="DTI_QUOTA_STORED_BYTES"):

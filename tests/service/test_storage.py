@@ -36,19 +36,19 @@ def objects(s3_settings):
     opened.close()
 
 
-def test_bytes_come_back_as_they_were(objects):
+def test_bytes_are_read_back_unchanged(objects):
     objects.put("own_local/images/a.png", PNG, "image/png")
     assert objects.get("own_local/images/a.png") == PNG
     assert objects.exists("own_local/images/a.png")
 
 
-def test_an_object_that_is_not_there_is_named(objects):
+def test_a_missing_object_is_named(objects):
     with pytest.raises(ObjectMissingError, match="own_local/nothing"):
         objects.get("own_local/nothing.png")
     assert not objects.exists("own_local/nothing.png")
 
 
-def test_a_bucket_that_is_missing_is_no_missing_object(s3_settings):
+def test_a_missing_bucket_is_no_missing_object(s3_settings):
     objects = ObjectStore(s3_settings)
     for ask in (lambda: objects.put("a.png", PNG, "image/png"), lambda: objects.get("a.png")):
         with pytest.raises(StorageUnavailableError, match="dti migrate"):
@@ -56,12 +56,12 @@ def test_a_bucket_that_is_missing_is_no_missing_object(s3_settings):
     objects.close()
 
 
-def test_keys_name_owner_room_and_content():
+def test_keys_hold_owner_prefix_and_digest():
     key = name_for("own_local", "images", PNG, "png")
     assert key == f"own_local/images/{hashlib.sha256(PNG).hexdigest()}.png"
 
 
-def test_deleting_forgets_and_may_be_repeated(objects):
+def test_deleting_is_idempotent(objects):
     keys = [f"own_local/images/{number}.png" for number in range(3)]
     for key in keys:
         objects.put(key, PNG, "image/png")
@@ -70,11 +70,11 @@ def test_deleting_forgets_and_may_be_repeated(objects):
     assert [objects.exists(key) for key in keys] == [False, False, True]
 
 
-def test_deleting_nothing_asks_nobody(s3_settings):
+def test_deleting_nothing_sends_no_request(s3_settings):
     ObjectStore(dataclasses.replace(s3_settings, s3_endpoint=f"http://127.0.0.1:{free_port()}")).delete([])
 
 
-def test_more_keys_than_one_request_takes_are_deleted(objects):
+def test_more_keys_than_fit_one_request_are_deleted(objects):
     objects.put("own_local/images/last.png", PNG, "image/png")
     objects.delete([*(f"own_local/images/{number}.png" for number in range(1000)), "own_local/images/last.png"])
     assert not objects.exists("own_local/images/last.png")
@@ -83,7 +83,7 @@ def test_more_keys_than_one_request_takes_are_deleted(objects):
 @pytest.mark.parametrize(
     ("extension", "content_type"), [("png", "image/png"), ("webp", "image/webp"), ("jpg", "image/jpeg")]
 )
-def test_an_address_is_read_by_a_plain_get_with_the_right_type(objects, extension, content_type):
+def test_a_signed_url_is_read_by_a_plain_get_with_the_right_type(objects, extension, content_type):
     key = name_for("own_local", "images", PNG, extension)
     objects.put(key, PNG, content_type)
     with urllib.request.urlopen(objects.url(key, expires_s=60)) as answer:
@@ -91,7 +91,7 @@ def test_an_address_is_read_by_a_plain_get_with_the_right_type(objects, extensio
         assert answer.headers["Content-Type"] == content_type
 
 
-def test_an_address_without_its_signature_opens_nothing(objects):
+def test_a_url_without_its_signature_is_refused(objects):
     objects.put("own_local/images/a.png", PNG, "image/png")
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(objects.url("own_local/images/a.png", expires_s=60).partition("?")[0])
@@ -99,7 +99,7 @@ def test_an_address_without_its_signature_opens_nothing(objects):
     refused.value.close()
 
 
-def test_an_address_expires(objects):
+def test_a_signed_url_expires(objects):
     objects.put("own_local/images/a.png", PNG, "image/png")
     address = objects.url("own_local/images/a.png", expires_s=1)
     time.sleep(2.1)
@@ -109,12 +109,12 @@ def test_an_address_expires(objects):
     refused.value.close()
 
 
-def test_addresses_are_signed_for_the_public_host(s3_settings):
+def test_urls_are_signed_for_the_public_host(s3_settings):
     public = ObjectStore(dataclasses.replace(s3_settings, s3_public_endpoint="https://pictures.example.org"))
     assert public.url("a.png", expires_s=60).startswith(f"https://pictures.example.org/{s3_settings.s3_bucket}/a.png?")
 
 
-def test_many_threads_make_the_bucket_at_once(s3_settings):
+def test_many_threads_can_create_the_bucket_at_once(s3_settings):
     errors = []
 
     def make():
@@ -136,13 +136,13 @@ def test_a_missing_bucket_is_noticed(s3_settings):
         ObjectStore(s3_settings).check()
 
 
-def test_a_wrong_key_is_a_storage_that_refuses(objects, s3_settings):
+def test_a_wrong_key_is_reported_as_a_refusal(objects, s3_settings):
     stranger = ObjectStore(dataclasses.replace(s3_settings, s3_secret_key="wrong"))
     with pytest.raises(StorageUnavailableError, match="refused"):
         stranger.put("own_local/images/a.png", PNG, "image/png")
 
 
-def test_a_store_that_is_down_is_said_quickly_and_chained(s3_settings):
+def test_a_store_that_is_down_is_reported_quickly_with_its_cause(s3_settings):
     down = ObjectStore(dataclasses.replace(s3_settings, s3_endpoint=f"http://127.0.0.1:{free_port()}"))
     begin = time.monotonic()
     with pytest.raises(StorageUnavailableError, match="cannot be reached") as raised:
@@ -151,12 +151,12 @@ def test_a_store_that_is_down_is_said_quickly_and_chained(s3_settings):
     assert raised.value.__cause__ is not None
 
 
-def test_without_an_address_the_setting_is_named():
+def test_without_a_url_the_setting_is_named():
     with pytest.raises(SettingsError, match="DTI_S3_ENDPOINT"):
         ObjectStore(Settings())
 
 
-def test_a_listing_goes_on_where_it_stopped(objects):
+def test_a_listing_continues_after_a_key(objects):
     keys = [f"own_{owner}/images/job_{n}-1/{n:02}.png" for owner in ("ada", "bob") for n in range(3)]
     for key in keys:
         objects.put(key, PNG, "image/png")

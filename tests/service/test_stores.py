@@ -54,7 +54,7 @@ def test_every_test_gets_an_empty_valkey(valkey_url):
 test_every_test_gets_an_empty_valkey_again = test_every_test_gets_an_empty_valkey
 
 
-def test_a_wrong_key_opens_nothing(s3):
+def test_a_wrong_key_is_refused(s3):
     with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
         client(s3.endpoint, s3.access_key, "wrong" * 6).list_buckets()
 
@@ -71,7 +71,7 @@ def test_acknowledged_objects_survive_kill_9(tmp_path):
         assert bucket.get_object(Bucket="kept", Key="own/picture.png")["Body"].read() == b"bytes"
 
 
-def test_children_die_with_a_parent_that_is_killed(tmp_path):
+def test_children_die_with_a_killed_parent(tmp_path):
     port = free_port()
     command = [sys.executable, "-c", PARENT, str(tmp_path), str(port)]
     parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -84,7 +84,7 @@ def test_children_die_with_a_parent_that_is_killed(tmp_path):
     assert port_is_free(port)
 
 
-def test_a_program_that_ends_at_once_is_reported_with_its_last_words(tmp_path):
+def test_a_program_that_exits_at_once_is_reported_with_its_last_output(tmp_path):
     program = Program(
         name="broken", argv=[sys.executable, "-c", "raise SystemExit('no such thing')"], ready=lambda: False
     )
@@ -92,7 +92,7 @@ def test_a_program_that_ends_at_once_is_reported_with_its_last_words(tmp_path):
         pass
 
 
-def test_last_words_are_those_of_this_start(tmp_path):
+def test_the_last_output_is_of_this_start(tmp_path):
     (tmp_path / "broken.log").write_text("the trouble of yesterday\n")
     program = Program(name="broken", argv=[sys.executable, "-c", "raise SystemExit('today')"], ready=lambda: False)
     with pytest.raises(ProgramFailedError, match="today") as caught, Child(program, tmp_path):
@@ -100,7 +100,7 @@ def test_last_words_are_those_of_this_start(tmp_path):
     assert "yesterday" not in str(caught.value)
 
 
-def test_a_program_that_never_gets_ready_is_ended(tmp_path):
+def test_a_program_that_is_never_ready_is_stopped(tmp_path):
     program = Program(
         name="slow",
         argv=[sys.executable, "-c", "import time; time.sleep(60)"],
@@ -113,7 +113,7 @@ def test_a_program_that_never_gets_ready_is_ended(tmp_path):
     assert not child.running
 
 
-def test_a_program_that_ignores_the_request_to_stop_is_killed(tmp_path):
+def test_a_program_that_ignores_sigterm_is_killed(tmp_path):
     script = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
     )

@@ -54,7 +54,7 @@ def pids(tmp_path):
     return {path.stem: int(path.read_text() or 0) for path in tmp_path.glob("*.pid")}
 
 
-def test_a_killed_program_comes_back_by_itself_and_is_told_about(supervisor, said, tmp_path):
+def test_a_killed_program_is_restarted_and_reported(supervisor, said, tmp_path):
     script = f"import os, pathlib; pathlib.Path({str(tmp_path / 'a.pid')!r}).write_text(str(os.getpid())); {SLEEPS}"
     supervisor.start([program("a", script, ready=lambda: bool(pids(tmp_path).get("a")))])
     first = pids(tmp_path)["a"]
@@ -65,7 +65,7 @@ def test_a_killed_program_comes_back_by_itself_and_is_told_about(supervisor, sai
     assert any("The a ended (-9)" in sentence for sentence in said)
 
 
-def test_a_program_that_keeps_dying_is_started_less_and_less_often(supervisor, said):
+def test_restarts_of_a_failing_program_back_off(supervisor, said):
     supervisor.start([program("broken", "pass")])
     with interrupted_when(lambda: len(said) == 3):
         supervisor.watch()
@@ -96,17 +96,17 @@ def test_nothing_is_left_after_stop(supervisor):
     assert set(psutil.Process().children()) <= before
 
 
-def test_a_run_that_fails_says_why(supervisor):
+def test_a_failed_run_has_its_reason(supervisor):
     with pytest.raises(ProgramFailedError, match=r"(?s)once ended with 3\..*reason"):
         supervisor.run(program("once", "print('reason'); raise SystemExit(3)"))
 
 
-def test_a_run_that_takes_too_long_is_ended(supervisor):
+def test_a_run_beyond_its_timeout_is_stopped(supervisor):
     with pytest.raises(ProgramFailedError, match="took too long"):
         supervisor.run(program("once", start_timeout_s=0.3))
 
 
-def test_a_log_that_has_grown_large_is_put_aside(supervisor, tmp_path):
+def test_a_large_log_is_rotated(supervisor, tmp_path):
     (tmp_path / "a.log").write_bytes(b"x" * 10_000_001)
     supervisor.run(program("a", "print('new')"))
     assert (tmp_path / "a.log").read_text() == "new\n"

@@ -20,7 +20,7 @@ def encoders(request, tmp_path_factory):
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
-def test_a_prompt_has_as_many_tokens_as_the_model_reads(encoders, prompt):
+def test_the_count_of_tokens_is_that_of_the_model(encoders, prompt):
     models, cards = encoders
     tokenized = tokenize(parse_prompt(prompt), models, {"my-dog": Placeholder("dog", dict.fromkeys(models, 3))})
     for ruler in _rulers(cards):

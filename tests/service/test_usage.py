@@ -41,7 +41,7 @@ def test_seconds_add_up_by_owner_and_day(queue):
         assert queue.read(usage.device_s_today, owner, at=when) == device_s
 
 
-def test_a_day_that_is_used_up_ends_at_midnight(queue):
+def test_the_device_quota_of_a_day_is_reset_at_midnight(queue):
     quotas = Quotas(device_s_per_day=10)
     spend(queue, 9.9)
     with queue.database.reading() as session:
@@ -55,7 +55,7 @@ def test_a_day_that_is_used_up_ends_at_midnight(queue):
     queue.read(usage.check, quotas, LOCAL_OWNER_ID, at=NOON + timedelta(seconds=caught.value.retry_after_s))
 
 
-def test_nothing_is_submitted_on_a_day_that_is_used_up(driver):
+def test_nothing_is_submitted_beyond_the_device_quota(driver):
     driver.concept("dog")
     driver.concept("cat")
     spend(driver, 10)
@@ -71,7 +71,7 @@ def test_nothing_is_submitted_on_a_day_that_is_used_up(driver):
             submit()
 
 
-def test_stored_bytes_are_those_of_pictures_images_and_embeddings_each_object_once(driver):
+def test_stored_bytes_count_every_object_once(driver):
     assert stored(driver) == 0
     driver.concept("dog", pictures=("a", "b"))
     assert stored(driver) == 2 * 100 + 900
@@ -87,7 +87,7 @@ def test_stored_bytes_are_those_of_pictures_images_and_embeddings_each_object_on
     assert stored(driver) == 2 * 100 + 900
 
 
-def test_storage_that_is_full_takes_nothing_more_and_what_is_deleted_makes_room(driver):
+def test_uploads_beyond_the_storage_quota_are_refused_until_something_is_deleted(driver):
     def allow(limit):
         settings = replace(driver.service.settings, quotas=Quotas(stored_bytes=limit))
         driver.service = replace(driver.service, settings=settings)
@@ -104,7 +104,7 @@ def test_storage_that_is_full_takes_nothing_more_and_what_is_deleted_makes_room(
     driver.concept("cat", pictures=("c", "d"))
 
 
-def test_many_at_once_do_not_each_take_the_last_room(driver):
+def test_concurrent_uploads_cannot_exceed_the_storage_quota(driver):
     settings = replace(driver.service.settings, quotas=Quotas(stored_bytes=250))
     driver.service = replace(driver.service, settings=settings)
     start, refused = threading.Barrier(6), []
@@ -124,7 +124,7 @@ def test_many_at_once_do_not_each_take_the_last_room(driver):
     assert (stored(driver), len(refused)) == (200, 4)
 
 
-def test_usage_tells_today_and_now(driver):
+def test_usage_reports_today_and_the_present(driver):
     driver.concept("dog")
     driver.generate("a <dog>")
     (claim,) = driver.claim()
@@ -138,7 +138,7 @@ def test_usage_tells_today_and_now(driver):
     assert tomorrow == usage.Used(device_s=0.0, jobs=0, pictures=0, unfinished_jobs=1, stored_bytes=1100)
 
 
-def test_a_picture_that_is_added_counts_before_it_is_there(driver):
+def test_a_picture_counts_before_it_is_stored(driver):
     with driver.database.reading() as session:
         usage.check(session, Quotas(stored_bytes=100), LOCAL_OWNER_ID, adding_bytes=picture("o", "a").bytes)
         with pytest.raises(StorageQuotaExceededError):

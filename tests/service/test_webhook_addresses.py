@@ -55,7 +55,7 @@ def spelled(machine):
 
 
 @pytest.mark.parametrize("machine", PRIVATE_MACHINES)
-def test_a_machine_that_is_not_public_is_refused_as_a_number_and_behind_a_name(machine):
+def test_a_private_address_is_refused_as_an_ip_and_behind_a_name(machine):
     with pytest.raises(InvalidInputError):
         addresses.read(f"https://{spelled(machine)}/hook", "refuse")
     with pytest.raises(ForbiddenAddressError, match="not public"):
@@ -63,7 +63,7 @@ def test_a_machine_that_is_not_public_is_refused_as_a_number_and_behind_a_name(m
 
 
 @pytest.mark.parametrize("machine", PUBLIC_MACHINES)
-def test_a_public_machine_is_allowed(machine):
+def test_a_public_address_is_allowed(machine):
     address = addresses.read(f"https://{spelled(machine)}/hook", "refuse")
     assert addresses.allowed([address.host], "refuse") == [ipaddress.ip_address(machine)]
 
@@ -114,7 +114,7 @@ def test_a_public_machine_is_allowed(machine):
         "example.com#@127.0.0.1",
     ],
 )
-def test_other_spellings_of_numbers_and_what_is_no_host_are_refused(host):
+def test_unusual_ip_notations_and_invalid_hosts_are_refused(host):
     with pytest.raises(InvalidInputError) as refused:
         addresses.read(f"https://{host}/hook", "refuse")
     assert refused.value.field == "webhook.url"
@@ -124,7 +124,7 @@ def test_other_spellings_of_numbers_and_what_is_no_host_are_refused(host):
 @pytest.mark.parametrize(
     "url", ["http://example.com/", "ftp://example.com/", "file:///etc/passwd", "//example.com", "x"]
 )
-def test_only_https_is_spoken(url):
+def test_only_https_is_allowed(url):
     with pytest.raises(InvalidInputError):
         addresses.read(url, "refuse")
 
@@ -141,18 +141,18 @@ def test_only_https_is_spoken(url):
         ("https://[2606:4700::1111]/", "[2606:4700::1111]", "/"),
     ],
 )
-def test_an_address_is_taken_apart(url, authority, target):
+def test_a_url_is_parsed(url, authority, target):
     address = addresses.read(url, "refuse")
     assert (address.authority, address.target) == (authority, target)
 
 
-def test_who_connects_goes_to_the_machine_and_not_to_the_name():
+def test_connections_go_to_the_checked_ip():
     address = addresses.read("https://example.com:8443/a?b=c", "refuse")
     assert address.at(ipaddress.ip_address("8.8.8.8")) == "https://8.8.8.8:8443/a?b=c"
     assert address.at(ipaddress.ip_address("2606:4700::1111")) == "https://[2606:4700::1111]:8443/a?b=c"
 
 
-def test_a_name_for_no_machine_is_refused():
+def test_an_unresolvable_name_is_refused():
     with pytest.raises(ForbiddenAddressError):
         addresses.allowed([], "allow")
 
@@ -160,14 +160,14 @@ def test_a_name_for_no_machine_is_refused():
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:5000/x", "http://localhost/", "https://printer:80/", "http://[::1]:1/"]
 )
-def test_an_operator_can_allow_networks_that_are_not_public(url):
+def test_an_operator_can_allow_private_networks(url):
     address = addresses.read(url, "allow")
     assert addresses.allowed(["127.0.0.1", "::1"], "allow")
     assert address.target in {"/x", "/"}
 
 
 @pytest.mark.parametrize("url", ["http://0x7f.1/", "http://2130706433/", "http://a@localhost/", "ftp://localhost/"])
-def test_unusual_spellings_are_refused_also_then(url):
+def test_unusual_ip_notations_are_refused_on_private_networks_too(url):
     with pytest.raises(InvalidInputError):
         addresses.read(url, "allow")
 
@@ -195,7 +195,7 @@ BYTE = st.integers(0, 255)
 
 
 @given(st.tuples(BYTE, BYTE, BYTE, BYTE), st.sampled_from(sorted(FORMS)))
-def test_a_number_is_refused_or_is_the_public_machine_that_it_looks_like(four, form):
+def test_an_ip_is_refused_or_is_the_public_address_it_reads_as(four, form):
     host = FORMS[form](*four)
     try:
         address = addresses.read(f"https://{host}/", "refuse")
@@ -206,5 +206,5 @@ def test_a_number_is_refused_or_is_the_public_machine_that_it_looks_like(four, f
 
 
 @given(st.ip_addresses(v=4), st.sampled_from(sorted(WITHIN_IPV6)))
-def test_no_number_within_another_is_public(four, form):
+def test_no_embedded_ip_is_public(four, form):
     assert not addresses.is_public(ipaddress.ip_address(WITHIN_IPV6[form](four)))

@@ -33,7 +33,7 @@ def post(url, private="allow", look_up=sending.look_up):
     return sending.post(letter, private, datetime.now(UTC), look_up)
 
 
-def test_the_connection_goes_to_the_machine_that_was_checked_under_the_name_that_was_given(receiver):
+def test_the_connection_goes_to_the_checked_ip_with_the_given_host_name(receiver):
     names = Names([LOOPBACK])
     outcome = post(receiver.url("/a?b=c", HOST), look_up=names)
     assert outcome.delivered
@@ -43,7 +43,7 @@ def test_the_connection_goes_to_the_machine_that_was_checked_under_the_name_that
     assert names.asked == [(HOST, receiver.port)]
 
 
-def test_a_name_that_stands_for_a_machine_that_is_not_public_gets_nothing(receiver):
+def test_a_name_that_resolves_to_a_private_address_gets_no_request(receiver):
     for machines in ([LOOPBACK], ["8.8.8.8", LOOPBACK], ["::ffff:127.0.0.1"], ["169.254.169.254"], []):
         outcome = post(f"https://{HOST}:{receiver.port}/", "refuse", Names(machines))
         assert not outcome.delivered
@@ -52,13 +52,13 @@ def test_a_name_that_stands_for_a_machine_that_is_not_public_gets_nothing(receiv
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:{port}/", "https://2130706433:{port}/", "https://[::1]:{port}/"])
-def test_an_address_that_was_allowed_once_is_checked_again(receiver, url):
+def test_an_address_is_checked_at_every_delivery(receiver, url):
     names = Names()
     assert post(url.format(port=receiver.port), "refuse", names).error.startswith("Nothing is sent there.")
     assert (receiver.got, names.asked) == ([], [])
 
 
-def test_over_tls_the_name_is_asked_for_at_the_machine_that_was_checked():
+def test_tls_verifies_the_name_at_the_checked_ip():
     with socket.create_server((LOOPBACK, 0)) as listener:
         heard = []
 
@@ -75,7 +75,7 @@ def test_over_tls_the_name_is_asked_for_at_the_machine_that_was_checked():
     assert HOST.encode() in heard[0]
 
 
-def test_another_machine_of_the_name_is_tried_where_the_first_does_not_listen(receiver):
+def test_the_next_ip_of_a_name_is_tried_if_the_first_refuses(receiver):
     outcome = post(receiver.url(host=HOST), look_up=Names(["::1", LOOPBACK]))
     assert outcome.delivered
 
@@ -94,7 +94,7 @@ def test_proxies_of_the_environment_are_not_used(receiver, monkeypatch):
     assert post(receiver.url()).delivered
 
 
-def test_little_of_an_answer_is_read_and_kept_as_one_line(receiver):
+def test_little_of_a_response_is_read_and_stored_as_one_line(receiver):
     receiver.body = b"a\0b\r\n\x1b[31m\xff" + b"x" * 50_000_000
     outcome = post(receiver.url())
     assert outcome.delivered
@@ -102,13 +102,13 @@ def test_little_of_an_answer_is_read_and_kept_as_one_line(receiver):
     assert re.fullmatch(r"[ -~\ufffd]+", outcome.response)
 
 
-def test_a_receiver_cannot_hold_a_hand_for_long(receiver, monkeypatch):
+def test_a_slow_receiver_occupies_a_sender_for_a_limited_time(receiver, monkeypatch):
     monkeypatch.setattr(sending, "DEADLINE_S", 0.3)
     receiver.dawdle_s = 1.0
     assert post(receiver.url()).error == "There was no answer within 0.3 seconds."
 
 
-def test_a_receiver_that_sends_its_answer_by_drops_cannot_either(monkeypatch):
+def test_a_slowly_sent_response_occupies_a_sender_for_a_limited_time(monkeypatch):
     monkeypatch.setattr(sending, "DEADLINE_S", 0.5)
     with socket.create_server((LOOPBACK, 0)) as listener:
         over = threading.Event()
@@ -129,7 +129,7 @@ def test_a_receiver_that_sends_its_answer_by_drops_cannot_either(monkeypatch):
     assert outcome.error == "There was no answer within 0.5 seconds."
 
 
-def test_a_name_server_that_does_not_answer_cannot_either(monkeypatch):
+def test_a_silent_name_server_occupies_a_sender_for_a_limited_time(monkeypatch):
     asked, over = threading.Event(), threading.Event()
 
     def silent(*_, **__):
@@ -148,7 +148,7 @@ def test_a_name_server_that_does_not_answer_cannot_either(monkeypatch):
     assert took_s < 4
 
 
-def test_whatever_goes_wrong_is_said_in_a_sentence(receiver):
+def test_every_failure_is_reported_in_a_sentence(receiver):
     nobody = f"http://{LOOPBACK}:{free_port()}/"
     assert post(nobody).error.startswith("It could not be reached:")
     assert post(f"https://{LOOPBACK}:{receiver.port}/").error.startswith("It could not be reached:")
@@ -159,5 +159,5 @@ def test_whatever_goes_wrong_is_said_in_a_sentence(receiver):
     assert "not known" in post("https://nobody.example/", "refuse", no_such_name).error
 
 
-def test_names_are_really_looked_up(receiver):
+def test_names_are_resolved(receiver):
     assert post(receiver.url(host="localhost")).delivered

@@ -95,7 +95,7 @@ def told(office):
 # --- what is told
 
 
-def test_a_webhook_is_told_how_jobs_end_and_little_more(office):
+def test_the_payload_is_the_end_of_a_job_and_little_more(office):
     office.create()
     job_id = office.job()
     (row,) = office.rows()
@@ -116,7 +116,7 @@ def test_a_webhook_is_told_how_jobs_end_and_little_more(office):
     assert (row.job_id, row.status) == (job_id, "pending")
 
 
-def test_a_webhook_is_told_what_it_asked_for_once(office, queue):
+def test_every_subscribed_event_is_delivered_once(office, queue):
     office.create("https://example.com/a", events=["job.running", "job.cancelled"])
     office.create("https://example.com/b", events=["job.failed"])
     office.job(fail=True)
@@ -132,7 +132,7 @@ def test_a_webhook_is_told_what_it_asked_for_once(office, queue):
     ]
 
 
-def test_what_is_undone_was_never_told(office, queue):
+def test_a_rolled_back_event_is_never_delivered(office, queue):
     office.create()
     queue.submit()
     (claim,) = queue.claim()
@@ -147,7 +147,7 @@ def test_what_is_undone_was_never_told(office, queue):
     assert office.rows() == []
 
 
-def test_rpcs_and_the_jobs_of_other_owners_are_nobodys_business(office, queue):
+def test_rpcs_and_jobs_of_other_owners_are_not_delivered(office, queue):
     office.create()
     office.job(owner=queue.owner("own_other"))
     queue.submit("rpc")
@@ -165,7 +165,7 @@ def test_rpcs_and_the_jobs_of_other_owners_are_nobodys_business(office, queue):
     assert told(office) == []
 
 
-def test_a_request_can_name_an_address_of_its_own(office, queue):
+def test_a_request_can_name_its_own_webhook_url(office, queue):
     office.create("https://example.com/standing")
     office.job(webhook={"url": "https://example.com/own", "events": ["job.succeeded"]})
     office.job(webhook={"url": "https://example.com/other", "events": ["job.failed"]})
@@ -185,7 +185,7 @@ def test_a_request_can_name_an_address_of_its_own(office, queue):
     assert letters["https://example.com/theirs"] == (theirs.secret,)
 
 
-def test_an_address_is_checked_when_it_is_given():
+def test_a_webhook_url_is_checked_when_it_is_set():
     strict = Settings()
     assert endpoints.of_request(strict, None) is None
     asked = endpoints.of_request(strict, {"url": "https://example.com"})
@@ -194,7 +194,7 @@ def test_an_address_is_checked_when_it_is_given():
         endpoints.of_request(strict, {"url": "http://example.com"})
 
 
-def test_owners_have_only_so_many_webhooks(office, queue):
+def test_the_number_of_webhooks_per_owner_is_limited(office, queue):
     for _ in range(3):
         office.create()
     with pytest.raises(TooManyWebhooksError):
@@ -203,7 +203,7 @@ def test_owners_have_only_so_many_webhooks(office, queue):
     office.create(owner=queue.owner("own_other"))
 
 
-def test_an_owner_has_nothing_to_do_with_the_webhooks_of_another(office, queue):
+def test_webhooks_of_another_owner_are_not_found(office, queue):
     webhook = office.create()
     office.job()
     (row,) = office.rows()
@@ -231,7 +231,7 @@ def test_an_owner_has_nothing_to_do_with_the_webhooks_of_another(office, queue):
 # --- how it gets there
 
 
-def test_a_receiver_that_fails_five_times_gets_each_message_until_it_answers_and_once_then(office, receiver):
+def test_failed_deliveries_are_retried_until_one_succeeds(office, receiver):
     webhook = office.create(receiver.url())
     job_id = office.job()
     receiver.answers = [500, 503, 302, 404, 500, 200]
@@ -251,7 +251,7 @@ def test_a_receiver_that_fails_five_times_gets_each_message_until_it_answers_and
         assert Verifier(webhook.secret).verify(body, headers)["data"]["job"] == job_id
 
 
-def test_the_waits_grow_over_a_day_and_then_a_message_is_given_up(office):
+def test_retries_back_off_over_a_day_and_then_end(office):
     office.create()
     office.create("https://example.com/other")
     office.job()
@@ -263,7 +263,7 @@ def test_the_waits_grow_over_a_day_and_then_a_message_is_given_up(office):
     assert all(deliveries.delay_s(n + 1) > deliveries.delay_s(n) for n in range(1, ATTEMPTS))
 
 
-def test_a_message_is_one_senders_for_a_minute_and_then_anothers(office):
+def test_a_claimed_delivery_is_leased_for_a_minute(office):
     office.create()
     office.job()
     (lost,) = office.claim()
@@ -277,7 +277,7 @@ def test_a_message_is_one_senders_for_a_minute_and_then_anothers(office):
     assert office.claim(NOON + 10 * LEASE) == []
 
 
-def test_several_who_deliver_at_once_take_each_message_once(office, database_url):
+def test_concurrent_senders_claim_each_delivery_once(office, database_url):
     office.create()
     wanted = [office.job() for _ in range(30)]
     taken, start = [], threading.Barrier(4)
@@ -305,7 +305,7 @@ def test_several_who_deliver_at_once_take_each_message_once(office, database_url
     assert {row.attempts for row in office.rows()} == {1}
 
 
-def test_a_webhook_with_many_messages_does_not_hold_up_the_others(office):
+def test_a_webhook_with_many_deliveries_does_not_delay_others(office):
     busy = office.create("https://example.com/busy", events=["job.succeeded"])
     for _ in range(5):
         office.job()
@@ -316,7 +316,7 @@ def test_a_webhook_with_many_messages_does_not_hold_up_the_others(office):
     assert [letter.webhook_id for letter in office.claim()] == [busy.id] * 4
 
 
-def test_for_a_day_after_a_rotation_messages_are_signed_with_both_secrets(office, receiver):
+def test_for_a_day_after_a_rotation_deliveries_are_signed_with_both_secrets(office, receiver):
     first = office.create(receiver.url())
     second = office.write(endpoints.rotate, LOCAL_OWNER_ID, first.id)
     assert first.secret != second.secret
@@ -337,7 +337,7 @@ def test_for_a_day_after_a_rotation_messages_are_signed_with_both_secrets(office
 
 
 @pytest.mark.parametrize("jitter", [min, max])
-def test_a_webhook_that_fails_for_long_is_disabled_and_says_why(office, monkeypatch, jitter):
+def test_a_webhook_that_keeps_failing_is_disabled_with_a_reason(office, monkeypatch, jitter):
     monkeypatch.setattr("random.uniform", jitter)
     webhook = office.create()
     office.job()
@@ -353,7 +353,7 @@ def test_a_webhook_that_fails_for_long_is_disabled_and_says_why(office, monkeypa
     assert len(office.rows()) == 1
 
 
-def test_one_success_is_enough_to_go_on(office):
+def test_one_success_resets_the_failures(office):
     webhook = office.create()
     for _ in range(3):
         office.job()
@@ -365,7 +365,7 @@ def test_one_success_is_enough_to_go_on(office):
     assert (office.webhook(webhook).failures, office.webhook(webhook).failing_since) == (0, None)
 
 
-def test_a_receiver_that_is_gone_is_believed_at_once(office):
+def test_a_webhook_that_responds_410_is_disabled_at_once(office):
     webhook = office.create()
     office.job()
     (letter,) = office.claim()
@@ -374,7 +374,7 @@ def test_a_receiver_that_is_gone_is_believed_at_once(office):
     assert "410" in office.webhook(webhook).disabled_reason
 
 
-def test_what_waits_for_a_disabled_webhook_goes_on_when_it_is_enabled_again(office):
+def test_pending_deliveries_continue_when_a_webhook_is_enabled_again(office):
     webhook = office.create()
     office.job()
     office.change(webhook, enabled=False)
@@ -386,7 +386,7 @@ def test_what_waits_for_a_disabled_webhook_goes_on_when_it_is_enabled_again(offi
     assert [letter.url for letter in office.claim()] == ["https://example.com/new"]
 
 
-def test_addresses_of_requests_stand_each_for_itself(office):
+def test_urls_of_requests_are_disabled_separately(office):
     for _ in range(3):
         office.job(webhook={"url": "https://example.com/own", "events": ["job.succeeded"]})
     office.fail_until_given_up()
@@ -395,7 +395,7 @@ def test_addresses_of_requests_stand_each_for_itself(office):
     assert {row.status for row in office.rows()} == {"failed"}
 
 
-def test_a_message_can_be_asked_for_again_with_a_schedule_of_its_own(office):
+def test_a_delivery_can_be_requested_again_with_its_own_retries(office):
     webhook = office.create()
     office.job()
     office.fail_until_given_up()
@@ -411,7 +411,7 @@ def test_a_message_can_be_asked_for_again_with_a_schedule_of_its_own(office):
     assert row.due_at - later < timedelta(seconds=10)
 
 
-def test_deleting_a_webhook_deletes_its_messages_also_one_on_its_way(office):
+def test_deleting_a_webhook_deletes_its_deliveries_also_a_claimed_one(office):
     webhook = office.create()
     office.job()
     (letter,) = office.claim()
@@ -420,7 +420,7 @@ def test_deleting_a_webhook_deletes_its_messages_also_one_on_its_way(office):
     assert office.rows() == []
 
 
-def test_old_messages_are_swept(office):
+def test_old_deliveries_are_deleted(office):
     office.create()
     office.job()
     office.write(deliveries.sweep, at=NOON + KEPT)

@@ -15,7 +15,7 @@ def see(queue, presence, after_s=0.0):
     queue.write(workers.seen, presence, at=moment(after_s))
 
 
-def test_a_worker_is_there_until_it_is_silent_or_says_goodbye(queue):
+def test_a_worker_is_active_until_its_heartbeat_stops_or_it_unregisters(queue):
     see(queue, ADA)
     see(queue, workers.Presence(worker_id="bob", device="cpu", models=["tiny", "sd15"]))
     with queue.database.reading() as session:
@@ -26,7 +26,7 @@ def test_a_worker_is_there_until_it_is_silent_or_says_goodbye(queue):
         assert [desk.worker_id for desk in workers.present(session)] == ["ada"]
 
 
-def test_rows_of_workers_that_are_long_gone_are_removed(queue):
+def test_rows_of_inactive_workers_are_deleted(queue):
     see(queue, ADA)
     see(queue, workers.Presence(worker_id="bob", device="cpu", models=[]), timedelta(days=2).total_seconds())
     with queue.database.reading() as session:
@@ -49,7 +49,7 @@ def samples(queue, after_s=0.0):
     }
 
 
-def test_prometheus_reads_jobs_the_queues_age_and_the_workers_steps(queue):
+def test_metrics_have_jobs_the_age_of_the_queue_and_the_steps_of_workers(queue):
     queue.submit("train")
     queue.submit()
     queue.submit()

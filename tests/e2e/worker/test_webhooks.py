@@ -41,7 +41,7 @@ def two_maintenance_processes(environment, tmp_path):
             process.wait()
 
 
-def test_two_maintenance_processes_processes_deliver_each_message_once_and_log_no_address(
+def test_two_maintenance_processes_deliver_each_message_once_and_log_no_url(
     service, two_maintenance_processes, receiver, tmp_path
 ):
     with service.database.writing() as session:

@@ -43,7 +43,7 @@ def test_a_concept_is_accepted_with_its_training(post_concept):
     assert [set(image) for image in concept["images"]] == [IMAGE, IMAGE]
 
 
-def test_uploaded_pictures_can_be_fetched_by_their_addresses_alone(post_concept):
+def test_uploaded_pictures_are_fetched_by_their_signed_urls(post_concept):
     images = post_concept(images=[png()]).json()["concept"]["images"]
     answer = httpx.get(images[0]["url"])
     assert answer.status_code == 200
@@ -52,13 +52,13 @@ def test_uploaded_pictures_can_be_fetched_by_their_addresses_alone(post_concept)
     assert Image.open(io.BytesIO(answer.content)).size == (images[0]["width"], images[0]["height"])
 
 
-def test_pictures_come_from_an_archive_too(post_concept):
+def test_pictures_can_be_uploaded_in_an_archive(post_concept):
     answer = post_concept(images=[png()], archive=archive({"a.png": png((70, 70)), "a.txt": "a {} in the sun"}))
     assert [image["width"] for image in answer.json()["concept"]["images"]] == [64, 70]
 
 
 @both_databases
-def test_a_learned_concept_is_ready_and_its_file_can_be_taken_home(client, create_trained):
+def test_a_trained_concept_is_ready_and_its_embedding_can_be_downloaded(client, create_trained):
     create_trained("my-dog")
     concept = client.get("/v1/concepts/my-dog").json()
     assert concept["ready"]
@@ -69,7 +69,7 @@ def test_a_learned_concept_is_ready_and_its_file_can_be_taken_home(client, creat
     assert client.get("/v1/concepts/my-dog/embedding", params={"format": "docx"}).status_code == 422
 
 
-def test_a_concept_without_an_embedding_has_no_file(client, post_concept):
+def test_an_untrained_concept_has_no_embedding_file(client, post_concept):
     post_concept("my-dog")
     answer = client.get("/v1/concepts/my-dog/embedding")
     assert (answer.status_code, answer.json()["code"]) == (409, "concept_not_ready")
@@ -82,13 +82,13 @@ def test_a_concept_is_found_by_id_and_by_name(client, post_concept):
 
 
 @pytest.mark.parametrize("call", ["", "/embedding"])
-def test_a_concept_that_is_not_there_is_not_found(client, call):
+def test_an_unknown_concept_is_not_found(client, call):
     answer = client.get(f"/v1/concepts/nobody{call}")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
 @both_databases
-def test_concepts_are_listed_in_pages_newest_first_without_addresses(client, post_concept, worker):
+def test_concepts_are_listed_in_pages_newest_first_without_urls(client, post_concept, worker):
     for name in ("one", "two", "three"):
         post_concept(name)
     first = client.get("/v1/concepts", params={"limit": 2}).json()
@@ -103,14 +103,14 @@ def test_concepts_are_listed_in_pages_newest_first_without_addresses(client, pos
     assert client.get("/v1/concepts", params={"model": "other"}).json() == {"items": [], "next": None}
 
 
-def test_a_name_is_given_once(post_concept):
+def test_a_taken_name_is_refused(post_concept):
     post_concept("my-dog")
     answer = post_concept("my-dog")
     assert (answer.status_code, answer.json()["code"]) == (409, "name_taken")
 
 
 @both_databases
-def test_a_concept_is_learned_again(client, create_trained, worker):
+def test_a_concept_is_retrained(client, create_trained, worker):
     concept_id = create_trained("my-dog", training={"steps": 5})
     answer = client.post("/v1/concepts/my-dog/train", json={"training": {"steps": 9}, "from": "current"})
     assert answer.status_code == 202
@@ -122,14 +122,14 @@ def test_a_concept_is_learned_again(client, create_trained, worker):
     assert (concept["job"], concept["training"]["steps"]) == (job["id"], 9)
 
 
-def test_a_concept_cannot_go_on_from_an_embedding_that_is_not_there(client, post_concept):
+def test_a_training_cannot_continue_from_a_missing_embedding(client, post_concept):
     post_concept("my-dog")
     answer = client.post("/v1/concepts/my-dog/train", json={"from": "current"})
     assert (answer.status_code, answer.json()["code"]) == (409, "concept_not_ready")
 
 
 @both_databases
-def test_a_deleted_concept_is_gone_with_its_pictures_and_what_was_made_with_it(client, create_trained, worker, service):
+def test_a_concept_is_deleted_with_its_pictures_and_generations(client, create_trained, worker, service):
     create_trained("my-dog")
     made = client.post("/v1/generations", json={"prompt": "a photo of <my-dog>"}).json()
     worker.work()
@@ -143,7 +143,7 @@ def test_a_deleted_concept_is_gone_with_its_pictures_and_what_was_made_with_it(c
     assert stored(service) == []
 
 
-def test_deleting_a_concept_cancels_its_jobs_and_leaves_its_twins_pictures(client, post_concept):
+def test_deleting_a_concept_cancels_its_jobs_and_keeps_shared_pictures(client, post_concept):
     one, other = post_concept("one").json(), post_concept("other").json()
     client.delete("/v1/concepts/one")
     assert client.get(f"/v1/jobs/{one['job']['id']}").json()["status"] == "cancelled"
@@ -180,7 +180,7 @@ REFUSED = {
 
 
 @both_databases
-def test_a_concept_that_cannot_be_made_is_refused_and_nothing_is_stored(post_concept, service, subtests):
+def test_an_invalid_concept_is_refused_and_nothing_is_stored(post_concept, service, subtests):
     for kind, (fields, status, code) in REFUSED.items():
         with subtests.test(kind):
             answer = post_concept(**fields)
@@ -189,7 +189,7 @@ def test_a_concept_that_cannot_be_made_is_refused_and_nothing_is_stored(post_con
             assert nothing_is_stored(service)
 
 
-def test_a_field_that_is_said_twice_is_refused_and_none_of_it_is_dropped(client, service):
+def test_a_repeated_field_is_refused(client, service):
     packed = archive({"a.png": png()})
     said = {"name": ["my-dog"], "class_word": ["dog"]}
     for fields, files, field in (
@@ -209,7 +209,7 @@ def test_a_refused_picture_is_named(client):
 
 
 @pytest.mark.parametrize("more_settings", [{"DTI_LIMIT_UNFINISHED_JOBS": "1"}])
-def test_one_job_too_many_is_refused_and_its_pictures_are_not_kept(client, post_concept, service):
+def test_a_job_beyond_the_limit_is_refused_and_its_pictures_are_not_stored(client, post_concept, service):
     kept = post_concept("one", images=[png()]).json()["concept"]["images"][0]
     answer = post_concept("two", images=[png(), png((70, 70))])
     assert (answer.status_code, answer.json()["code"]) == (429, "too_many_jobs")

@@ -18,7 +18,7 @@ from tests.support.upload_samples import png
 # --- who may call
 
 
-def test_only_names_of_this_machine_are_answered(client, settings):
+def test_only_host_names_of_this_machine_are_served(client, settings):
     for host in ("localhost", "127.0.0.1", f"LOCALHOST:{settings.port}", "[::1]:80"):
         assert client.get("/health/live", headers={"Host": host}).status_code == 200
     for host in ("evil.example", f"127.0.0.1.evil.example:{settings.port}", "", "localhost.evil.example", "[::1"):
@@ -28,7 +28,7 @@ def test_only_names_of_this_machine_are_answered(client, settings):
     assert (answer.status_code, answer.json()["code"]) == (403, "foreign_host")
 
 
-def test_a_page_of_another_origin_is_refused_and_our_own_is_not(client, settings):
+def test_another_origin_is_refused_and_the_services_own_is_not(client, settings):
     own = f"http://127.0.0.1:{settings.port}"
     for origin in ("https://evil.example", "null", "http://127.0.0.1:1", f"http://localhost:{settings.port}", "x"):
         for call in (client.get, client.post, client.options):
@@ -37,7 +37,7 @@ def test_a_page_of_another_origin_is_refused_and_our_own_is_not(client, settings
     assert client.get("/v1/jobs", headers={"Origin": own}).status_code == 200
 
 
-def test_an_authorization_header_is_ignored_while_nobody_needs_a_key(client):
+def test_an_authorization_header_is_ignored_without_authentication(client):
     assert client.get("/v1/jobs", headers={"Authorization": "Bearer nonsense"}).status_code == 200
 
 
@@ -45,7 +45,7 @@ def test_an_authorization_header_is_ignored_while_nobody_needs_a_key(client):
 
 
 @pytest.mark.parametrize("more_settings", [{"DTI_LIMIT_BODY_BYTES": "100000"}])
-def test_a_body_over_the_limit_is_refused_whether_it_says_so_or_not(client, settings):
+def test_a_body_over_the_limit_is_refused_with_and_without_content_length(client, settings):
     # A form up to its limit, or the parser may refuse it first.
     big = b'--b\r\nContent-Disposition: form-data; name="images"; filename="a"\r\n\r\n' + b"x" * 150_000
     form = {"Content-Type": "multipart/form-data; boundary=b"}
@@ -56,7 +56,7 @@ def test_a_body_over_the_limit_is_refused_whether_it_says_so_or_not(client, sett
             assert answer.headers["Content-Type"] == "application/problem+json"
 
 
-def test_what_is_no_form_has_a_limit_of_its_own_because_parsing_it_takes_memory(client):
+def test_a_json_body_has_its_own_lower_limit(client):
     body = b"[" + b"{}," * 400_000 + b"1]"
     for content in (body, iter([body[:500_000], body[500_000:]])):
         answer = client.post("/v1/generations", content=content, headers={"Content-Type": "application/json"})
@@ -67,14 +67,14 @@ def test_what_is_no_form_has_a_limit_of_its_own_because_parsing_it_takes_memory(
 
 
 @pytest.mark.parametrize("more_settings", [{"DTI_LIMIT_BODY_BYTES": "100000"}])
-def test_an_announced_length_is_refused_before_a_byte_is_sent(running, settings):
+def test_a_content_length_over_the_limit_is_refused_before_the_body_is_sent(running, settings):
     with socket.create_connection((settings.host, settings.port), timeout=10) as connection:
         head = "POST /v1/concepts HTTP/1.1\r\nHost: localhost\r\nContent-Length: 200000\r\n\r\n"
         connection.sendall(head.encode())
         assert connection.recv(100).startswith(b"HTTP/1.1 413")
 
 
-def test_a_broken_form_is_a_broken_body(client):
+def test_a_malformed_form_is_a_malformed_body(client):
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
     for body in (b"--b\r\nnonsense", b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--\r\n", b"\0" * 100):
         answer = client.post("/v1/concepts", content=body, headers=headers)
@@ -83,7 +83,7 @@ def test_a_broken_form_is_a_broken_body(client):
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed_body")
 
 
-def test_a_form_that_is_cut_off_is_refused_and_not_taken_for_its_beginning(client):
+def test_a_truncated_form_is_refused(client):
     def part(name, value):
         return b'--b\r\nContent-Disposition: form-data; name="' + name + b'"\r\n\r\n' + value + b"\r\n"
 
@@ -116,12 +116,12 @@ def test_every_refusal_is_a_problem(client):
         assert set(said) >= {"type", "title", "status", "code", "detail"}
 
 
-def test_a_wrong_value_is_not_repeated(client):
+def test_an_invalid_value_is_not_repeated_in_the_response(client):
     answer = client.post("/v1/generations", json={"prompt": "x", "format": "secret-value"})
     assert "secret-value" not in answer.text
 
 
-def test_a_refusal_stays_small_however_large_the_wrong_value_is(client):
+def test_a_refusal_is_small_for_any_size_of_the_invalid_value(client):
     long = "x" * 900_000
     for path, said in (
         ("/v1/generations", {"prompt": "a dog", "model": long}),
@@ -135,7 +135,7 @@ def test_a_refusal_stays_small_however_large_the_wrong_value_is(client):
 
 
 @pytest.mark.parametrize("more_settings", [{"DTI_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}])
-def test_a_database_that_is_down_is_said_with_when_to_come_back(client):
+def test_a_database_that_is_down_is_a_503_with_retry_after(client):
     for answer in (client.get("/v1/jobs"), client.post("/v1/generations", json={"prompt": "a dog"})):
         assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
         assert int(answer.headers["Retry-After"]) > 0
@@ -147,7 +147,7 @@ def test_a_database_that_is_down_is_said_with_when_to_come_back(client):
 # --- health and documents
 
 
-def test_a_service_that_stands_says_so(client):
+def test_a_running_service_is_live_and_ready(client):
     assert client.get("/health/live").json() == {"status": "ok"}
     assert client.get("/health/ready").json() == {"status": "ok", "database": "up", "storage": "up"}
 
@@ -161,28 +161,28 @@ def test_a_broker_that_is_down_is_no_error(client):
     assert client.get("/health/ready").status_code == 200
 
 
-def test_prometheus_reads_how_many_jobs_there_are(client):
+def test_metrics_have_the_number_of_jobs(client):
     client.post("/v1/generations", json={"prompt": "a dog"})
     answer = client.get("/metrics")
     assert answer.headers["Content-Type"].startswith("text/plain")
     assert 'dti_jobs{kind="generate",status="queued"} 1.0' in answer.text
 
 
-def test_the_catalogue_says_what_can_be_asked_of_a_model(client):
+def test_the_catalogue_lists_the_options_of_a_model(client):
     (tiny,) = client.get("/v1/models").json()["items"]
     assert (tiny["name"], tiny["default"], tiny["loaded"]) == ("tiny", True, False)
     assert tiny["defaults"]["scheduler"] in tiny["schedulers"]
     assert (tiny["encoders"], tiny["token_limit"]) == (None, None)
 
 
-def test_the_catalogue_says_every_methods_settings_as_a_request_would_get_them(client):
+def test_the_catalogue_lists_the_default_settings_of_every_method(client):
     (tiny,) = client.get("/v1/models").json()["items"]
     assert tiny["methods"] == list(METHODS) == list(tiny["defaults"]["training"])
     for method, listing in METHODS.items():
         assert tiny["defaults"]["training"][method] == {**asdict(listing.settings()), "resolution": 64}
 
 
-def test_the_documentation_asks_nobody_outside(client):
+def test_the_documentation_requests_no_foreign_host(client):
     page = client.get("/docs").text
     links = re.findall(r"(?:src|href)=\"([^\"]+)\"", page) + re.findall(r"url: '([^']+)'", page)
     assert {"/openapi.json", "/docs/assets/swagger-ui-bundle.js", "/docs/assets/swagger-ui.css"} <= set(links)
@@ -192,7 +192,7 @@ def test_the_documentation_asks_nobody_outside(client):
         assert client.get(link).status_code == 200
 
 
-def test_the_document_describes_every_route_and_problems_as_they_are(client):
+def test_the_document_describes_every_route_and_its_problems(client):
     document = client.get("/openapi.json").json()
     assert all(path.startswith(("/v1/", "/health/", "/metrics")) for path in document["paths"])
     operations = [operation for path in document["paths"].values() for operation in path.values()]
@@ -218,7 +218,7 @@ def test_every_route_has_a_test(client):
 # --- signed addresses under the API's own origin
 
 
-def test_a_signed_address_works_and_a_changed_or_unsigned_one_does_not(client, post_concept, settings):
+def test_a_signed_url_works_and_a_changed_or_unsigned_one_does_not(client, post_concept, settings):
     url = post_concept().json()["concept"]["images"][0]["url"]
     assert url.startswith(f"http://127.0.0.1:{settings.port}/{settings.s3_bucket}/{LOCAL_OWNER_ID}/")
     assert httpx.get(url).headers["X-Content-Type-Options"] == "nosniff"
@@ -245,7 +245,7 @@ def test_a_signed_address_works_and_a_changed_or_unsigned_one_does_not(client, p
     assert httpx.get(url).status_code == 200
 
 
-def test_a_part_that_is_not_there_is_said_and_ranges_that_storages_do_not_know_mean_the_whole(post_concept):
+def test_an_unsatisfiable_range_is_refused_and_an_unknown_one_ignored(post_concept):
     url = post_concept().json()["concept"]["images"][0]["url"]
     whole = httpx.get(url).content
     beyond = httpx.get(url, headers={"Range": "bytes=999999-"})
@@ -255,7 +255,7 @@ def test_a_part_that_is_not_there_is_said_and_ranges_that_storages_do_not_know_m
 
 
 @pytest.mark.parametrize("more_settings", [{"DTI_URL_EXPIRES_S": "3"}])
-def test_an_address_ends_and_a_fresh_one_comes_with_every_reading(client, post_concept):
+def test_a_signed_url_expires_and_every_response_has_a_new_one(client, post_concept):
     url = post_concept().json()["concept"]["images"][0]["url"]
     time.sleep(4.1)
     assert httpx.get(url).status_code == 403
@@ -289,7 +289,7 @@ print(resident_mb() - before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the kernel's own figures, and concerns its C library")
-def test_the_memory_of_decoded_pictures_is_given_back():
+def test_the_memory_of_decoded_pictures_is_released():
     done = subprocess.run([sys.executable, "-c", REMEMBERS], check=True, timeout=120, capture_output=True, text=True)
     assert int(done.stdout) < 60
 

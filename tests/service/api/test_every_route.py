@@ -61,7 +61,7 @@ def keyed(document):
 # --- closed
 
 
-def test_every_route_but_health_names_the_scopes_that_open_it(document):
+def test_every_route_but_health_names_its_scopes(document):
     for path, method, operation in keyed(document):
         named = [scope for needed in operation.get("security", []) for scope in needed["key"]]
         assert named, f"{method} {path} names no scope: ask for ReadCaller, TrainCaller, … of api/deps.py"
@@ -130,7 +130,7 @@ def nobodys(thing):
     return f"{thing.partition('_')[0]}_{'0' * 26}" if "_" in thing else "nobodys"
 
 
-def test_what_belongs_to_another_is_answered_like_what_is_not_there(client, document, ada, theirs, things):
+def test_resources_of_another_owner_are_answered_like_missing_ones(client, document, ada, theirs, things):
     before = everything(theirs)
     asked = 0
     for path, method, operation in keyed(document):
@@ -147,9 +147,7 @@ def test_what_belongs_to_another_is_answered_like_what_is_not_there(client, docu
     assert everything(theirs) == before
 
 
-def test_a_field_or_question_that_names_what_belongs_to_another_says_nothing_of_it(
-    client, document, ada, theirs, things
-):
+def test_fields_and_queries_that_name_resources_of_another_owner_reveal_nothing(client, document, ada, theirs, things):
     before = everything(theirs)
     asked = 0
     for path, method, operation in keyed(document):
@@ -169,7 +167,7 @@ def test_a_field_or_question_that_names_what_belongs_to_another_says_nothing_of_
     assert everything(theirs) == before
 
 
-def test_lists_hold_nothing_of_others(client, document, ada, theirs, things):
+def test_lists_contain_nothing_of_other_owners(client, document, ada, theirs, things):
     for path, method, operation in keyed(document):
         if method == "get" and "{" not in path and path not in {"/metrics", "/v1/models"}:
             answer = client.get(path, headers=ada)

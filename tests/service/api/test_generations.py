@@ -9,7 +9,7 @@ both_databases = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"
 
 
 @both_databases
-def test_a_generation_is_accepted_with_every_default_filled_in(client, create_trained, worker):
+def test_a_generation_is_accepted_with_its_defaults(client, create_trained, worker):
     create_trained("my-dog")
     answer = client.post("/v1/generations", json={"prompt": "a photo of <my-dog> on the beach", "num_images": 2})
     assert answer.status_code == 202
@@ -87,7 +87,7 @@ REFUSED = [
 ]
 
 
-def test_a_wrong_field_is_refused_with_its_place_and_nothing_is_queued(client):
+def test_an_invalid_field_is_refused_with_its_path_and_nothing_is_queued(client):
     for said, field in REFUSED:
         answer = client.post("/v1/generations", json=said)
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input"), said
@@ -95,7 +95,7 @@ def test_a_wrong_field_is_refused_with_its_place_and_nothing_is_queued(client):
     assert client.get("/v1/jobs").json()["items"] == []
 
 
-def test_models_and_schedulers_that_are_not_there_have_codes_of_their_own(client):
+def test_unknown_models_and_schedulers_have_their_own_codes(client):
     for said, code in (({"model": "nobody"}, "unknown_model"), ({"scheduler": "magic"}, "unknown_scheduler")):
         answer = client.post("/v1/generations", json={"prompt": "x", **said})
         assert (answer.status_code, answer.json()["code"]) == (422, code)
@@ -120,7 +120,7 @@ BODIES = [
 
 
 @both_databases
-def test_no_body_breaks_anything(client):
+def test_no_body_causes_a_server_error(client):
     for body, status in BODIES:
         answer = client.post("/v1/generations", content=body, headers={"Content-Type": "application/json"})
         assert answer.status_code == status, body[:50]
@@ -129,7 +129,7 @@ def test_no_body_breaks_anything(client):
 
 
 @both_databases
-def test_no_path_and_no_query_breaks_anything(client):
+def test_no_path_and_no_query_causes_a_server_error(client):
     texts = ("%00", "%ED%A0%80", "%FF", "a%2Fb", "..", "%20", "x" * 5000, "%F0%9F%90%B6")
     for text in texts:
         for place in ("/v1/concepts/", "/v1/jobs/", "/v1/jobs?concept=", "/v1/concepts?cursor=", "/v1/jobs?limit="):

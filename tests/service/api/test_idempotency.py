@@ -22,7 +22,7 @@ def both_databases(test):
     return pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)(test)
 
 
-def test_every_route_that_makes_something_can_be_asked_again(client):
+def test_every_creating_route_can_be_repeated(client):
     paths = client.get("/openapi.json").json()["paths"]
     named = {
         path: [parameter["name"] for parameter in operations["post"].get("parameters", ())]
@@ -34,7 +34,7 @@ def test_every_route_that_makes_something_can_be_asked_again(client):
 
 
 @both_databases
-def test_twenty_equal_requests_at_once_make_one_job(client):
+def test_twenty_concurrent_equal_requests_create_one_job(client):
     def post(_):
         return httpx.post(client.base_url.join("/v1/generations"), json={"prompt": "a dog"}, headers=KEY, timeout=30)
 
@@ -51,7 +51,7 @@ def test_twenty_equal_requests_at_once_make_one_job(client):
     assert post(0).json() == accepted[0].json()
 
 
-def test_the_order_of_keys_and_white_space_do_not_matter_and_values_do(client):
+def test_order_and_white_space_of_a_body_are_irrelevant_and_values_are_not(client):
     headers = {**KEY, "Content-Type": "application/json"}
     first = client.post("/v1/generations", content=b'{"prompt": "a dog", "steps": 5}', headers=headers)
     same = client.post("/v1/generations", content=b'{ "steps":5,\n"prompt":"a d\\u006fg" }', headers=headers)
@@ -62,14 +62,14 @@ def test_the_order_of_keys_and_white_space_do_not_matter_and_values_do(client):
     assert len(client.get("/v1/jobs").json()["items"]) == 1
 
 
-def test_a_key_is_for_one_path(client, create_trained):
+def test_a_key_is_bound_to_one_path(client, create_trained):
     create_trained()
     assert client.post("/v1/concepts/my-dog/train", json={}, headers=KEY).status_code == 202
     for path in ("/v1/generations", "/v1/concepts/other/train"):
         assert client.post(path, json={}, headers=KEY).status_code == 422
 
 
-def test_a_form_is_known_again_whatever_its_boundaries_and_spelling(client, post_concept):
+def test_a_repeated_form_is_recognized_by_content(client, post_concept):
     first = post_concept(images=[png(), jpeg()], training={"steps": 5, "seed": 1}, headers=KEY)
     assert first.status_code == 202
     # The fields in another order, another boundary, the settings spelled otherwise.
@@ -81,7 +81,7 @@ def test_a_form_is_known_again_whatever_its_boundaries_and_spelling(client, post
     assert (swapped.status_code, swapped.json()["code"]) == (422, "idempotency_key_reused")
 
 
-def test_the_answer_is_the_thing_as_it_is_now(client, post_concept, worker):
+def test_a_repetition_returns_the_current_resource(client, post_concept, worker):
     post_concept(headers=KEY)
     worker.work()
     answer = post_concept(headers=KEY)
@@ -92,7 +92,7 @@ def test_the_answer_is_the_thing_as_it_is_now(client, post_concept, worker):
     assert post_concept(headers=KEY).status_code == 404
 
 
-def test_who_waits_counts_as_accepted(client, worker):
+def test_a_request_that_waits_for_its_job_is_accepted(client, worker):
     def post(prefer=None):
         headers = KEY | ({"Prefer": prefer} if prefer else {})
         return client.post("/v1/generations", json={"prompt": "a dog"}, headers=headers)
@@ -110,7 +110,7 @@ def test_who_waits_counts_as_accepted(client, worker):
     assert (late.status_code, late.json()["output"]["images"][0]["seed"]) == (201, 0)
 
 
-def test_a_refused_request_frees_its_key(client, post_concept):
+def test_a_refused_request_releases_its_key(client, post_concept):
     assert client.post("/v1/generations", json={"prompt": "a <cat>"}, headers=KEY).status_code == 422
     assert client.post("/v1/generations", json={"nonsense": 1}, headers=KEY).status_code == 422
     assert client.post("/v1/generations", content=b"{", headers=KEY).status_code == 422
@@ -118,7 +118,7 @@ def test_a_refused_request_frees_its_key(client, post_concept):
     assert post_concept(headers=KEY).status_code == 202
 
 
-def test_a_key_that_is_none_is_refused(client):
+def test_an_invalid_key_is_refused(client):
     for key in ("", "x" * 256, "two\twords", "caf\u00e9".encode()):
         answer = client.post("/v1/generations", json={"prompt": "a dog"}, headers={"Idempotency-Key": key})
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "Idempotency-Key"), key
@@ -130,7 +130,7 @@ def test_keys_may_be_any_printable_text(client):
         assert answers[0].json()["id"] == answers[1].json()["id"]
 
 
-def test_a_body_that_is_not_understood_is_refused_under_a_key_as_without_one(client):
+def test_a_malformed_body_is_refused_with_a_key_as_without(client):
     headers = KEY | {"Content-Type": "application/json"}
     for content in (b"[" * 100_000, b'{"prompt":' * 900 + b"1" + b"}" * 900, b'"\\ud800"', b"NaN", b""):
         assert client.post("/v1/generations", content=content, headers=headers).status_code in {400, 422}

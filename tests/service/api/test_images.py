@@ -37,7 +37,7 @@ def queued(client):
     return found[0]["id"]
 
 
-def test_pictures_come_by_address_or_whole(client, create_trained, serve):
+def test_pictures_are_returned_as_urls_or_base64(client, create_trained, serve):
     create_trained("my-dog")
     said = {"prompt": "a <my-dog>", "n": 2, "size": "32x32", "quality": "hd", "style": "vivid", "user": "ada"}
     by_address = client.post(PLACE, json=said)
@@ -53,7 +53,7 @@ def test_pictures_come_by_address_or_whole(client, create_trained, serve):
     assert (job["input"]["width"], job["input"]["num_images"], job["input"]["format"]) == (32, 2, "png")
 
 
-def test_what_is_null_takes_its_default(client, serve):
+def test_null_means_the_default(client, serve):
     nothing = dict.fromkeys(("model", "n", "size", "response_format", "output_format", "user", "stream"))
     answer = client.post(PLACE, json={"prompt": "a dog", **nothing}).raise_for_status().json()
     assert answer["size"] == "64x64"
@@ -75,7 +75,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("said", "status", "code", "field"), REFUSED)
-def test_a_refusal_says_the_same_in_our_words_and_in_openais(client, said, status, code, field):
+def test_a_refusal_has_the_services_and_openais_format(client, said, status, code, field):
     answer = client.post(PLACE, json=said)
     problem = answer.json()
     assert (answer.status_code, problem["code"]) == (status, code)
@@ -85,17 +85,17 @@ def test_a_refusal_says_the_same_in_our_words_and_in_openais(client, said, statu
     assert client.get("/v1/jobs").json()["items"] == []
 
 
-def test_only_this_place_speaks_so(client):
+def test_only_this_route_has_openais_format(client):
     assert "error" not in client.post("/v1/generations", json={}).json()
 
 
 @pytest.mark.parametrize("more_settings", [KEYED])
-def test_who_shows_no_key_is_told_so_in_openais_words(client):
+def test_a_missing_key_is_refused_in_openais_format(client):
     assert client.post(PLACE, json={"prompt": "x"}).json()["error"]["code"] == "key_missing"
 
 
 @pytest.mark.parametrize("more_settings", [{"DTI_OPENAI_TIMEOUT_S": "0.3"}])
-def test_pictures_that_do_not_come_in_time_are_called_off(client, worker):
+def test_a_generation_beyond_the_timeout_is_cancelled(client, worker):
     answer = client.post(PLACE, json={"prompt": "a dog"}, headers={"Idempotency-Key": "once"})
     assert (answer.status_code, answer.json()["code"]) == (503, "worker_unavailable")
     assert [job["status"] for job in client.get("/v1/jobs").json()["items"]] == ["cancelled"]
@@ -109,7 +109,7 @@ def asked(client, result):
     return thread
 
 
-def test_a_job_that_fails_or_is_cancelled_is_answered_with_why(client, worker):
+def test_a_failed_or_cancelled_job_is_answered_with_its_reason(client, worker):
     result = []
     thread = asked(client, result)
     queued(client)

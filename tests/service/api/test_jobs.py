@@ -34,7 +34,7 @@ def events(lines):
 
 
 @both_databases
-def test_jobs_are_listed_in_pages_and_by_what_they_are(client, post_concept, worker):
+def test_jobs_are_listed_in_pages_and_by_filters(client, post_concept, worker):
     trained = post_concept("my-dog").json()["job"]["id"]
     worker.work()
     made = [client.post("/v1/generations", json={"prompt": "<my-dog>"}).json()["id"] for _ in range(3)]
@@ -51,13 +51,13 @@ def test_jobs_are_listed_in_pages_and_by_what_they_are(client, post_concept, wor
     assert urls == [None, None, None]
 
 
-def test_lists_refuse_what_they_do_not_know(client):
+def test_lists_refuse_unknown_filters(client):
     for query in ("kind=dream", "status=happy", "limit=0", "limit=101", "limit=" + "9" * 30, "cursor=nonsense"):
         answer = client.get(f"/v1/jobs?{query}")
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input"), query
 
 
-def test_a_list_asks_as_little_of_a_long_queue_as_of_a_short_one(client, service):
+def test_a_list_costs_the_same_for_a_long_queue_as_for_a_short_one(client, service):
     asked = []
     sqlalchemy.event.listen(service.database.engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
     questions = []
@@ -69,20 +69,20 @@ def test_a_list_asks_as_little_of_a_long_queue_as_of_a_short_one(client, service
     assert questions[0] == questions[2]
 
 
-def test_a_job_knows_how_many_are_before_it(client):
+def test_a_job_has_its_queue_position(client):
     made = [generate(client).json()["id"] for _ in range(3)]
     assert [client.get(f"/v1/jobs/{one}").json()["progress"]["queue_position"] for one in made] == [0, 1, 2]
 
 
 @both_databases
-def test_a_queued_job_is_cancelled_at_once_and_asking_again_changes_nothing(client):
+def test_a_queued_job_is_cancelled_at_once_and_cancelling_is_idempotent(client):
     job_id = generate(client).json()["id"]
     for _ in range(2):
         answer = client.post(f"/v1/jobs/{job_id}/cancel")
         assert (answer.status_code, answer.json()["status"]) == (202, "cancelled")
 
 
-def test_a_running_job_is_asked_to_end_and_one_that_has_ended_refuses(client, worker):
+def test_a_running_job_gets_a_cancellation_request_and_an_ended_one_refuses(client, worker):
     job_id = generate(client).json()["id"]
     (claim,) = worker.claim()
     answer = client.post(f"/v1/jobs/{job_id}/cancel")
@@ -93,7 +93,7 @@ def test_a_running_job_is_asked_to_end_and_one_that_has_ended_refuses(client, wo
     assert (answer.status_code, answer.json()["code"]) == (409, "job_ended")
 
 
-def test_a_training_shows_its_curve(client, post_concept, worker):
+def test_a_training_has_its_loss_curve(client, post_concept, worker):
     job_id = post_concept("my-dog").json()["job"]["id"]
     (claim,) = worker.claim()
     worker.write(jobs.add_metrics, claim, [1, 2], [0.5, float("nan")], [0.04, 0.08])
@@ -101,7 +101,7 @@ def test_a_training_shows_its_curve(client, post_concept, worker):
     assert curve == {"step": [1, 2], "loss": [0.5, None], "angle": [0.04, 0.08]}
 
 
-def test_a_failed_job_says_why(client, worker):
+def test_a_failed_job_has_its_error(client, worker):
     job_id = generate(client).json()["id"]
     (claim,) = worker.claim()
     worker.write(jobs.fail, claim, "training_diverged", "The loss was nan.")
@@ -110,14 +110,14 @@ def test_a_failed_job_says_why(client, worker):
 
 
 @pytest.mark.parametrize("call", ["", "/events", "/metrics"])
-def test_a_job_that_is_not_there_is_not_found(client, call):
+def test_an_unknown_job_is_not_found(client, call):
     assert client.get(f"/v1/jobs/job_nobody{call}").status_code == 404
 
 
 # --- waiting
 
 
-def test_an_answer_is_held_until_the_job_ends(client, worker):
+def test_prefer_wait_delays_the_response_until_the_job_ends(client, worker):
     answers = []
     asking = threading.Thread(target=lambda: answers.append(generate(client, Prefer="wait=30")))
     asking.start()
@@ -131,13 +131,13 @@ def test_an_answer_is_held_until_the_job_ends(client, worker):
     assert answers[0].json()["output"]["images"][0]["url"]
 
 
-def test_at_the_time_limit_the_job_is_answered_as_it_is(client):
+def test_after_the_wait_the_current_job_is_returned(client):
     answer = generate(client, Prefer="wait=1")
     assert (answer.status_code, answer.json()["status"]) == (202, "queued")
     assert answer.headers["Preference-Applied"] == "wait=1"
 
 
-def test_a_training_can_be_waited_for_too(client, post_concept, worker):
+def test_prefer_wait_works_for_trainings(client, post_concept, worker):
     answers = []
     asking = threading.Thread(target=lambda: answers.append(post_concept("my-dog", headers={"Prefer": "wait"})))
     asking.start()
@@ -153,7 +153,7 @@ def test_a_training_can_be_waited_for_too(client, post_concept, worker):
 
 
 @both_databases
-def test_a_stream_tells_everything_that_happened_and_ends_with_the_job(client, post_concept, worker):
+def test_a_stream_has_every_event_and_ends_with_the_job(client, post_concept, worker):
     job_id = post_concept("my-dog").json()["job"]["id"]
     (claim,) = worker.claim()
     worker.progress(claim, 1, loss=float("nan"))
@@ -197,7 +197,7 @@ def test_a_late_listener_gets_the_states_that_were_stored(client, worker):
     assert told[-1] == client.get(f"/v1/jobs/{job_id}").json()
 
 
-def test_the_place_in_the_queue_belongs_to_the_newest_event_alone(client, worker):
+def test_only_the_newest_event_has_the_queue_position(client, worker):
     first, second = generate(client).json()["id"], generate(client).json()["id"]
     with client.stream("GET", f"/v1/jobs/{second}/events") as stream:
         assert next(events(stream.iter_lines()))[2]["progress"]["queue_position"] == 1
@@ -208,7 +208,7 @@ def test_the_place_in_the_queue_belongs_to_the_newest_event_alone(client, worker
         assert positions == [None] * 4
 
 
-def test_a_stream_goes_on_after_the_event_that_was_seen_last(client, worker):
+def test_a_stream_resumes_after_the_last_event_id(client, worker):
     job_id = generate(client).json()["id"]
     worker.work()
     for seen in (0, 1, 3):
@@ -217,7 +217,7 @@ def test_a_stream_goes_on_after_the_event_that_was_seen_last(client, worker):
         assert told == list(range(seen + 1, 5))
 
 
-def test_who_has_seen_the_end_is_told_to_stop_asking(client, worker):
+def test_a_listener_that_has_the_last_event_gets_204(client, worker):
     job_id = generate(client).json()["id"]
     worker.work()
     for number in ("4", "999999999999999999999"):
@@ -226,7 +226,7 @@ def test_who_has_seen_the_end_is_told_to_stop_asking(client, worker):
 
 
 @pytest.mark.parametrize("number", ["nonsense", "-1", "²", ""])
-def test_a_number_that_is_none_of_ours_means_the_beginning(client, worker, number):
+def test_an_unknown_last_event_id_means_the_beginning(client, worker, number):
     job_id = generate(client).json()["id"]
     worker.work()
     headers = {"Last-Event-ID": number.encode()}
@@ -234,7 +234,7 @@ def test_a_number_that_is_none_of_ours_means_the_beginning(client, worker, numbe
         assert [number for number, _, _ in events(stream.iter_lines())] == [1, 2, 3, 4]
 
 
-def test_many_listeners_hear_the_same_as_it_happens(client, worker, settings):
+def test_many_listeners_get_the_same_live_events(client, worker, settings):
     job_id = generate(client).json()["id"]
     heard, joined = [], threading.Barrier(21)
 
@@ -258,7 +258,7 @@ def test_many_listeners_hear_the_same_as_it_happens(client, worker, settings):
     assert heard == [list(range(1, 10))] * 20
 
 
-def test_a_job_that_disappears_ends_its_own_listeners_and_nobody_elses(client, worker, service, monkeypatch):
+def test_a_deleted_job_ends_its_own_streams_only(client, worker, service, monkeypatch):
     monkeypatch.setattr("api.routes.jobs._KEEPALIVE_INTERVAL_S", 0.1)
     lost, kept = generate(client).json()["id"], generate(client).json()["id"]
     with (
@@ -274,7 +274,7 @@ def test_a_job_that_disappears_ends_its_own_listeners_and_nobody_elses(client, w
         assert [name for _, name, _ in heard_of_kept][-1] == "done"
 
 
-def test_a_quiet_stream_says_that_it_is_there(client, monkeypatch):
+def test_a_quiet_stream_sends_keep_alives(client, monkeypatch):
     monkeypatch.setattr("api.routes.jobs._KEEPALIVE_INTERVAL_S", 0.1)
     job_id = generate(client).json()["id"]
     with client.stream("GET", f"/v1/jobs/{job_id}/events") as stream:
@@ -283,7 +283,7 @@ def test_a_quiet_stream_says_that_it_is_there(client, monkeypatch):
         assert next(comments)
 
 
-def test_listeners_are_let_go_when_the_server_ends(client, running):
+def test_streams_are_closed_when_the_server_stops(client, running):
     job_id = generate(client).json()["id"]
     with client.stream("GET", f"/v1/jobs/{job_id}/events") as stream:
         lines = stream.iter_lines()

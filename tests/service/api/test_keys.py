@@ -42,7 +42,7 @@ def mint(client):
     return minted
 
 
-def test_without_a_key_nothing_of_the_service_answers_but_its_health_and_documents(client):
+def test_without_a_key_only_health_and_documents_are_served(client):
     for path in ("/health/live", "/health/ready", "/docs", "/openapi.json"):
         assert client.get(path).status_code == 200, path
     for path in ("/v1/jobs", "/v1/nowhere", "/metrics"):
@@ -52,7 +52,7 @@ def test_without_a_key_nothing_of_the_service_answers_but_its_health_and_documen
         assert answer.headers["Content-Type"] == "application/problem+json"
 
 
-def test_a_key_opens_until_it_is_revoked_and_says_who_it_speaks_for(client, mint):
+def test_a_key_is_valid_until_it_is_revoked_and_names_its_owner(client, mint):
     minted = mint("read")
     key, headers = minted["key"], bearer(minted["secret"])
     assert client.get("/v1/jobs", headers=headers).status_code == 200
@@ -68,7 +68,7 @@ def test_a_key_opens_until_it_is_revoked_and_says_who_it_speaks_for(client, mint
     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
 
 
-def test_a_typing_error_is_told_from_a_key_that_nobody_has(client, mint):
+def test_a_malformed_key_is_distinguished_from_an_unknown_one(client, mint):
     secret = mint("read")["secret"]
     for wrong, code in (
         (secret[:-1], "key_malformed"),
@@ -82,14 +82,14 @@ def test_a_typing_error_is_told_from_a_key_that_nobody_has(client, mint):
     assert client.get("/v1/jobs", headers={"Authorization": f"Basic {secret}"}).json()["code"] == "key_missing"
 
 
-def test_a_lacking_scope_is_named(client, mint):
+def test_a_missing_scope_is_named(client, mint):
     answer = client.post("/v1/generations", json={"prompt": "a dog"}, headers=bearer(mint("read")["secret"]))
     assert (answer.status_code, answer.json()["code"]) == (403, "scope_missing")
     assert answer.json()["scopes"] == ["generate"]
     assert 'scope="generate"' in answer.headers["WWW-Authenticate"]
 
 
-def test_a_key_ends_when_it_is_to_end(client, mint):
+def test_a_key_expires(client, mint):
     soon = datetime.now(UTC) + timedelta(seconds=1)
     headers = bearer(mint("read", expires_at=soon.isoformat())["secret"])
     while datetime.now(UTC) < soon:
@@ -110,13 +110,13 @@ def test_a_key_ends_when_it_is_to_end(client, mint):
         ("quotas.pictures", {"quotas": {"pictures": 1}}),
     ],
 )
-def test_what_cannot_be_a_key_is_refused_with_its_field(admin, field, said):
+def test_an_invalid_key_is_refused_with_its_field(admin, field, said):
     answer = admin.post("/v1/keys", json={"owner": "ada", "name": "laptop", "scopes": ["read"], **said})
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["field"] == field
 
 
-def test_keys_come_in_pages_newest_first(admin, mint):
+def test_keys_are_listed_in_pages_newest_first(admin, mint):
     minted = [mint("read", owner=owner)["key"]["id"] for owner in ("ada", "bob", "ada")]
     first = admin.get("/v1/keys", params={"limit": 2}).json()
     rest = admin.get("/v1/keys", params={"cursor": first["next"]}).json()
@@ -126,7 +126,7 @@ def test_keys_come_in_pages_newest_first(admin, mint):
 
 
 @pytest.mark.parametrize("more_settings", [KEYED | {"DTI_CORS_ORIGINS": "https://app.example"}])
-def test_a_page_that_the_operator_names_may_call_with_a_key_and_no_other(client, mint):
+def test_only_allowed_origins_may_call_with_a_key(client, mint):
     asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
     preflight = client.options("/v1/generations", headers={"Origin": "https://app.example", **asks})
     assert preflight.headers["Access-Control-Allow-Origin"] == "https://app.example"
@@ -142,7 +142,7 @@ def test_a_page_that_the_operator_names_may_call_with_a_key_and_no_other(client,
 # --- quotas
 
 
-def test_every_answer_says_what_is_left_of_the_minute_and_when_to_come_back(client, mint):
+def test_every_response_has_the_rate_limit_headers(client, mint):
     headers = bearer(mint("read", quotas={"requests_per_minute": 3})["secret"])
     for left in (2, 1, 0):
         answer = client.get("/v1/jobs" if left else "/v1/jobs/job_nobodys", headers=headers)
@@ -154,7 +154,7 @@ def test_every_answer_says_what_is_left_of_the_minute_and_when_to_come_back(clie
     assert refused.headers["RateLimit"] == f'"requests";r=0;t={refused.headers["Retry-After"]}'
 
 
-def test_bounds_of_a_key_hold_for_what_is_submitted_with_it(client, mint, service):
+def test_limits_of_a_key_apply_to_its_submissions(client, mint, service):
     def submit(**quotas):
         headers = bearer(mint("generate", "read", quotas=quotas)["secret"])
         return client.post("/v1/generations", json={"prompt": "a dog"}, headers=headers)
@@ -172,7 +172,7 @@ def test_bounds_of_a_key_hold_for_what_is_submitted_with_it(client, mint, servic
     assert submit(device_s_per_day=0).status_code == 202
 
 
-def test_a_full_storage_is_said_and_nothing_is_kept_of_the_request(client, mint):
+def test_a_request_beyond_the_storage_quota_is_refused_and_nothing_is_stored(client, mint):
     headers = bearer(mint("train", "read", quotas={"stored_bytes": 10})["secret"])
     files, form = [("images", ("a.png", png()))], {"name": "my-dog", "class_word": "dog"}
     refused = client.post("/v1/concepts", data=form, files=files, headers=headers)
@@ -180,7 +180,7 @@ def test_a_full_storage_is_said_and_nothing_is_kept_of_the_request(client, mint)
     assert client.get("/v1/usage", headers=headers).json()["stored_bytes"] == 0
 
 
-def test_usage_is_told_to_its_owner_and_to_whoever_may_do_everything(client, mint):
+def test_usage_is_visible_to_its_owner_and_to_admins(client, mint):
     headers = bearer(mint("read", "generate", quotas={"stored_bytes": 10, "unfinished_jobs": 0})["secret"])
     client.post("/v1/generations", json={"prompt": "a dog"}, headers=headers)
     mine = client.get("/v1/usage", headers=headers).json()
@@ -197,7 +197,7 @@ def test_usage_is_told_to_its_owner_and_to_whoever_may_do_everything(client, min
     assert client.get("/v1/usage?owner=nobody", headers=bearer(ADMIN_KEY)).status_code == 404
 
 
-def test_a_signed_address_that_is_asked_for_under_no_name_is_refused(admin, settings):
+def test_a_signed_url_requires_a_host_header(admin, settings):
     files = {"images": ("a.png", png())}
     answer = admin.post("/v1/concepts", data={"name": "my-dog", "class_word": "dog"}, files=files)
     address = httpx.URL(answer.json()["concept"]["images"][0]["url"])

@@ -45,7 +45,7 @@ def two_pictures():
 
 
 @pytest.mark.parametrize("more_settings", [LOOKING | {"DTI_SAFETY_POLICY": "tag"}])
-def test_what_is_thought_of_uploads_is_told_with_them(client, post_concept, judge, service):
+def test_verdicts_on_uploads_are_in_the_response(client, post_concept, judge, service):
     answer = post_concept(images=two_pictures())
     assert answer.status_code == 202, answer.text
     told = [image["safety"] for image in answer.json()["concept"]["images"]]
@@ -57,7 +57,7 @@ def test_what_is_thought_of_uploads_is_told_with_them(client, post_concept, judg
 
 
 @pytest.mark.parametrize("more_settings", [LOOKING | {"DTI_SAFETY_POLICY": p} for p in ("blur", "refuse")])
-def test_flagged_uploads_are_refused_by_name_and_nothing_is_kept(client, post_concept, judge, service):
+def test_flagged_uploads_are_refused_and_named_and_nothing_is_stored(client, post_concept, judge, service):
     answer = post_concept(images=two_pictures())
     assert (answer.status_code, answer.json()["code"]) == (422, "image_refused")
     assert answer.json()["names"] == ["1.png"]
@@ -66,12 +66,12 @@ def test_flagged_uploads_are_refused_by_name_and_nothing_is_kept(client, post_co
 
 
 @pytest.mark.parametrize("more_settings", [LOOKING | {"DTI_SAFETY_POLICY": "refuse", "DTI_RPC_TIMEOUT_S": "0.3"}])
-def test_without_a_worker_that_looks_nothing_is_taken(client, post_concept):
+def test_uploads_are_refused_without_a_worker_that_checks(client, post_concept):
     answer = post_concept(images=two_pictures())
     assert (answer.status_code, answer.json()["code"]) == (503, "worker_unavailable")
 
 
-def test_by_default_nobody_looks(client, post_concept):
+def test_by_default_uploads_are_not_checked(client, post_concept):
     assert [image["safety"] for image in post_concept(images=two_pictures()).json()["concept"]["images"]] == [None] * 2
 
 
@@ -81,7 +81,7 @@ def minted(client, **said):
 
 
 @pytest.mark.parametrize("more_settings", [KEYED | LOOKING])
-def test_a_key_may_have_a_policy_of_its_own(client, post_concept, judge):
+def test_a_key_can_have_its_own_policy(client, post_concept, judge):
     strict, lax = minted(client, safety="refuse"), minted(client)
     assert (strict.json()["key"]["safety"], lax.json()["key"]["safety"]) == ("refuse", None)
     sent = {"images": two_pictures()}
@@ -90,7 +90,7 @@ def test_a_key_may_have_a_policy_of_its_own(client, post_concept, judge):
 
 
 @pytest.mark.parametrize("more_settings", [KEYED])
-def test_a_policy_that_nobody_can_follow_is_not_given_to_a_key(client):
+def test_a_policy_without_a_checker_is_refused_for_a_key(client):
     answer = minted(client, safety="refuse")
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "safety")
     assert minted(client, safety="allow").status_code == 201

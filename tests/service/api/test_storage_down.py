@@ -26,7 +26,7 @@ def s3(storage):
     return storage[1]
 
 
-def test_a_storage_that_is_down_is_said_and_nothing_is_kept(client, post_concept, create_trained, storage):
+def test_a_storage_that_is_down_is_reported_and_nothing_is_stored(client, post_concept, create_trained, storage):
     create_trained("my-dog")
     url = client.get("/v1/concepts/my-dog").json()["images"][0]["url"]
     storage[0].stop()
@@ -44,7 +44,7 @@ def test_a_storage_that_is_down_is_said_and_nothing_is_kept(client, post_concept
     assert [concept["name"] for concept in client.get("/v1/concepts").json()["items"]] == ["my-dog"]
 
 
-def test_a_storage_that_hangs_is_noticed_before_those_who_ask_give_up(client, storage):
+def test_a_hanging_storage_is_noticed_before_probes_time_out(client, storage):
     os.kill(storage[0].pid, signal.SIGSTOP)
     try:
         begin = time.monotonic()

@@ -39,7 +39,7 @@ def deliver(webhook_sender):
     return bring
 
 
-def test_a_webhook_is_made_read_changed_and_deleted(client, create):
+def test_a_webhook_is_created_read_updated_and_deleted(client, create):
     answer = create(events=["job.failed"])
     assert (answer.status_code, answer.headers["Cache-Control"]) == (201, "no-store")
     made = answer.json()["webhook"]
@@ -54,14 +54,14 @@ def test_a_webhook_is_made_read_changed_and_deleted(client, create):
     assert client.get("/v1/webhooks").json()["items"] == []
 
 
-def test_pages_of_webhooks_follow_each_other(client, create):
+def test_webhooks_are_listed_in_pages(client, create):
     made = [create().json()["webhook"]["id"] for _ in range(3)]
     first = client.get("/v1/webhooks", params={"limit": 2}).json()
     second = client.get("/v1/webhooks", params={"limit": 2, "cursor": first["next"]}).json()
     assert [one["id"] for one in first["items"] + second["items"]] == made[::-1]
 
 
-def test_a_secret_is_told_when_it_is_made_and_never_again(client, create):
+def test_a_secret_is_shown_at_creation_only(client, create):
     made = create(headers=KEY).json()
     assert made["secret"].startswith("whsec_")
     place = f"/v1/webhooks/{made['webhook']['id']}"
@@ -72,7 +72,7 @@ def test_a_secret_is_told_when_it_is_made_and_never_again(client, create):
     assert create(headers=KEY).json() == made
 
 
-def test_a_secret_is_made_anew_once_under_a_key(client, create):
+def test_a_rotation_is_idempotent_under_a_key(client, create):
     made = create().json()
     place = f"/v1/webhooks/{made['webhook']['id']}/rotate"
     rotated = client.post(place, headers=KEY)
@@ -83,7 +83,7 @@ def test_a_secret_is_made_anew_once_under_a_key(client, create):
     assert client.post(place).json()["secret"] != rotated.json()["secret"]
 
 
-def test_the_secret_of_addresses_in_requests_can_be_read_and_made_anew(client):
+def test_the_secret_of_urls_in_requests_can_be_read_and_rotated(client):
     first = client.get("/v1/webhooks/default/secret")
     assert first.headers["Cache-Control"] == "no-store"
     assert client.get("/v1/webhooks/default/secret").json() == first.json()
@@ -101,7 +101,7 @@ def test_the_secret_of_addresses_in_requests_can_be_read_and_made_anew(client):
 
 
 @pytest.mark.parametrize("more_settings", [{"DTI_WEBHOOK_PRIVATE_NETWORKS": "allow"}])
-def test_a_message_arrives_signed_and_can_be_asked_for_again(client, create, receiver, deliver):
+def test_a_delivery_is_signed_and_can_be_requested_again(client, create, receiver, deliver):
     made = create(receiver.url()).json()
     place = f"/v1/webhooks/{made['webhook']['id']}"
     asked = client.post(f"{place}/test")
@@ -118,7 +118,7 @@ def test_a_message_arrives_signed_and_can_be_asked_for_again(client, create, rec
 
 
 @pytest.mark.parametrize("more_settings", [{"DTI_WEBHOOK_PRIVATE_NETWORKS": "allow"}])
-def test_every_kind_of_job_can_be_told_of(client, post_concept, worker, receiver, deliver):
+def test_every_kind_of_job_can_name_a_webhook(client, post_concept, worker, receiver, deliver):
     hook = {"url": receiver.url()}
     jobs = [post_concept(webhook=hook).json()["job"]]
     worker.work()
@@ -139,7 +139,7 @@ def test_every_kind_of_job_can_be_told_of(client, post_concept, worker, receiver
     assert again.status_code == 202
 
 
-def test_an_address_that_is_not_public_is_refused_wherever_it_is_said(client, create, post_concept):
+def test_a_private_url_is_refused_everywhere(client, create, post_concept):
     made = create().json()["webhook"]["id"]
     for url in ("http://example.com", "https://127.0.0.1/", "https://[::1]/", "https://2130706433/", "https://a/", ""):
         hook = {"url": url}
@@ -153,7 +153,7 @@ def test_an_address_that_is_not_public_is_refused_wherever_it_is_said(client, cr
     assert client.get("/v1/jobs").json()["items"] == client.get("/v1/concepts").json()["items"] == []
 
 
-def test_a_webhook_that_is_said_wrongly_is_refused(client, post_concept):
+def test_an_invalid_webhook_is_refused(client, post_concept):
     for wrong in ({"url": None}, {"url": 5}, {"events": []}, {"events": ["job.exploded"]}, {"secret": "x"}):
         hook = {"url": URL, **wrong}
         for answer in (
@@ -172,7 +172,7 @@ def test_too_many_webhooks_are_refused(create):
     assert (answer.status_code, answer.json()["code"], answer.json()["limit"]) == (409, "too_many_webhooks", 1)
 
 
-def test_what_is_not_there_is_not_found(client, create):
+def test_unknown_webhooks_and_deliveries_are_not_found(client, create):
     made = create().json()["webhook"]["id"]
     for method, path in (
         ("GET", "/v1/webhooks/whk_none"),
@@ -188,7 +188,7 @@ def test_what_is_not_there_is_not_found(client, create):
 
 
 @pytest.mark.parametrize("more_settings", [{"DTI_WEBHOOK_PRIVATE_NETWORKS": "allow"}])
-def test_slow_receivers_occupy_the_senders_threads_and_nothing_else(client, create, receiver, webhook_sender):
+def test_slow_receivers_occupy_only_the_threads_of_the_sender(client, create, receiver, webhook_sender):
     receiver.dawdle_s = 0.5
     made = create(receiver.url()).json()["webhook"]["id"]
     for _ in range(CONCURRENCY + 1):
@@ -202,7 +202,7 @@ def test_slow_receivers_occupy_the_senders_threads_and_nothing_else(client, crea
 
 
 @pytest.mark.parametrize("more_settings", [{"DTI_WEBHOOK_PRIVATE_NETWORKS": "allow"}])
-def test_no_secret_and_no_address_is_logged(client, create, receiver, deliver, caplog):
+def test_no_secret_and_no_url_is_logged(client, create, receiver, deliver, caplog):
     caplog.set_level("DEBUG")
     receiver.answers = [500]
     made = create(receiver.url("/hook-for-hush")).json()

@@ -9,19 +9,19 @@ from service.settings import Settings
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost", "::1"])
-def test_on_loopback_nobody_needs_a_key_unless_the_operator_wants_it(host):
+def test_on_loopback_keys_are_required_only_if_configured(host):
     assert [Settings(host=host, auth=auth).keyed for auth in ("auto", "off", "on")] == [False, False, True]
     assert authentication.trusted_hosts(Settings(host=host)) == {"localhost", "127.0.0.1", "::1", host}
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "dti.example"])
-def test_elsewhere_everybody_needs_a_key_and_off_is_refused(host):
+def test_on_other_hosts_keys_are_required_and_off_is_refused(host):
     assert Settings(host=host, auth="auto").keyed
     assert Settings(host=host, auth="on").keyed
     with pytest.raises(SettingsError, match=f"DTI_AUTH is off and DTI_HOST is {host}"):
         _ = Settings(host=host, auth="off").keyed
 
 
-def test_pages_of_other_origins_cannot_be_let_in_where_nobody_needs_a_key():
+def test_other_origins_cannot_be_allowed_without_authentication():
     with pytest.raises(SettingsError, match="DTI_CORS_ORIGINS"):
         authentication.install(FastAPI(), SimpleNamespace(settings=Settings(cors_origins="https://app.example")), None)

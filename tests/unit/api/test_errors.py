@@ -22,14 +22,14 @@ def test_every_error_has_a_status():
     assert set(STATUSES) == family(ServiceError) | family(DTIError)
 
 
-def test_every_error_has_a_code_of_its_own_within_its_tree():
+def test_codes_are_unique_within_each_tree():
     for root in (ServiceError, DTIError):
         codes = [kind.code for kind in family(root)]
         assert len(codes) == len(set(codes))
 
 
 @pytest.mark.parametrize("error", [TooManyJobsError(3), DatabaseUnavailableError("down")])
-def test_who_may_come_back_later_is_told_when(error):
+def test_retryable_errors_have_retry_after(error):
     assert int(error_response(error).headers["Retry-After"]) > 0
 
 
@@ -45,7 +45,7 @@ def test_who_may_come_back_later_is_told_when(error):
         ("internal_error", 500),
     ],
 )
-def test_what_a_worker_could_not_do_has_the_status_of_its_own_code(code, status):
+def test_errors_of_workers_have_the_status_of_their_code(code, status):
     response = error_response(RpcFailedError(code, "It did not work."))
     assert (response.status_code, json.loads(response.body)["code"]) == (status, code)
     assert ("Retry-After" in response.headers) == (status == HTTPStatus.SERVICE_UNAVAILABLE)

@@ -21,14 +21,14 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("request_kind", "settings", "rest"), KINDS)
-def test_every_setting_stands_in_its_request_with_its_sentence_and_default(request_kind, settings, rest):
+def test_every_setting_is_in_its_request_with_description_and_default(request_kind, settings, rest):
     for name, (spec, default) in settings.items():
         field = request_kind.model_fields[name]
         assert (field.description, field.default) == (spec.description, default)
 
 
 @pytest.mark.parametrize(("request_kind", "settings", "rest"), KINDS)
-def test_bounds_are_those_of_the_algorithm(request_kind, settings, rest):
+def test_bounds_are_the_algorithms(request_kind, settings, rest):
     for name, (spec, _) in settings.items():
         for bound, outside in ((spec.minimum, -math.inf), (spec.maximum, math.inf)):
             if bound is None:
@@ -40,5 +40,5 @@ def test_bounds_are_those_of_the_algorithm(request_kind, settings, rest):
                 request_kind.model_validate({**rest, name: beyond})
 
 
-def test_what_was_not_said_is_left_to_the_model():
+def test_omitted_settings_are_left_to_the_model():
     assert GenerationRequest.model_validate({"prompt": "x", "seed": None}).given() == {"prompt": "x", "seed": None}

@@ -24,10 +24,10 @@ from api.deps import wait_s
         ("", None),
     ],
 )
-def test_what_a_header_prefers(prefer, seconds):
+def test_the_wait_of_a_prefer_header(prefer, seconds):
     assert wait_s(prefer) == seconds
 
 
 @given(st.text())
-def test_no_header_breaks_anything_and_no_wait_is_too_long(prefer):
+def test_malformed_headers_are_ignored_and_waits_are_limited(prefer):
     assert wait_s(prefer) is None or 1 <= wait_s(prefer) <= 60

@@ -55,7 +55,7 @@ def test_an_invalid_setting_is_an_error_message(tmp_path):
     assert "Traceback" not in result.stderr
 
 
-def test_a_missing_address_is_named(tmp_path):
+def test_a_missing_url_is_named(tmp_path):
     result = run("migrate", DTI_HOME=str(tmp_path))
     assert result.returncode == 1
     assert "DTI_S3_ENDPOINT" in result.stderr
