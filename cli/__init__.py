@@ -1,1 +1,1 @@
-"""The command line: every `dti` command, for a running service and for folders without one."""
+"""The command line: all `dti` commands, for a running service and for local files."""

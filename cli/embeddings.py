@@ -1,6 +1,6 @@
-"""The command line's work on embedding files: `dti explain` and `dti convert`, of our own format and of other tools'.
+"""`dti explain` and `dti convert`: embedding files of this and other tools.
 
-What is heavy is imported inside, so that the other commands never load it.
+Heavy modules are imported inside, so that other commands never load them.
 """
 
 import os
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
-from cli.terminal import console, load_model, make_way, write_file
+from cli.terminal import console, load_model, prepare_output, write_file
 from dti.errors import InvalidSettingError
 from dti.spec.prompts import NAME_PATTERN
 from dti.spec.settings import EmbeddingFormat
@@ -30,7 +30,7 @@ _FORMATS = ", ".join(get_args(EmbeddingFormat))
 _File = Annotated[
     Path, typer.Argument(exists=True, dir_okay=False, help=f"An embedding in any of the formats {_FORMATS}.")
 ]
-_FamilyName = Annotated[str, typer.Option(help="What a checkpoint is that the catalogue does not know.")]
+_FamilyName = Annotated[str, typer.Option(help="Family of a checkpoint that is not in the catalogue.")]
 
 
 def explain(
@@ -38,60 +38,61 @@ def explain(
     *,
     model: Annotated[
         str | None,
-        typer.Option(help="Hold it against a model too: a name of the catalogue, a folder, or a Hub id."),
+        typer.Option(help="Compare with a model: a name of the catalogue, a folder, or a Hub id."),
     ] = None,
     family: _FamilyName = "sd",
-    words: Annotated[int, typer.Option(min=1, max=50, help="Nearest words that are named for each vector.")] = 8,
+    words: Annotated[int, typer.Option(min=1, max=50, help="Nearest words per vector.")] = 8,
 ) -> None:
-    """Say what is in an embedding's file and, for a model, which words its vectors are nearest to."""
+    """Print the contents of an embedding file and, for a model, the words nearest to its vectors."""
     from dti.embeddings.embedding import Embedding
     from dti.formats import load, rows_by_encoder
 
-    found = load(file)
-    lines = [f"{file.name}: {_history(found) if isinstance(found, Embedding) else _origin(found)}"]
+    source = load(file)
+    lines = [f"{file.name}: {_describe(source) if isinstance(source, Embedding) else _describe_external(source)}"]
     if model is None:
-        lines += _contents(found)
+        lines += _norms(source)
     else:
         loaded = load_model(model, family, Settings.from_environment(os.environ)).family
-        for name, rows in rows_by_encoder(found, loaded).items():
-            lines += _compared(name, rows, loaded.encoders[name], words)
+        for name, rows in rows_by_encoder(source, loaded).items():
+            lines += _compare(name, rows, loaded.encoders[name], words)
     typer.echo("\n".join(lines))
 
 
 def convert(
     file: _File,
-    out: Annotated[Path, typer.Argument(help="The new file; the format's ending is added where it is missing.")],
+    output: Annotated[Path, typer.Argument(help="The new file; the format's suffix is added if missing.")],
     *,
-    to: Annotated[str, typer.Option("--format", help=f"What to write: {_FORMATS}.")],
+    to: Annotated[str, typer.Option("--format", help=f"Format to write: {_FORMATS}.")],
     model: Annotated[
-        str | None, typer.Option(help="The model that it is for; a file of another tool, or --normalize, needs one.")
+        str | None,
+        typer.Option(help="The model of the embedding; required for a file of another tool and for --normalize."),
     ] = None,
     family: _FamilyName = "sd",
-    name: Annotated[str | None, typer.Option(help="What prompts call it; the file's own name for it.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name in prompts; default: the name in the file.")] = None,
     class_word: Annotated[
-        str | None, typer.Option(help="What kind of thing it is; another tool's file needs it.")
+        str | None, typer.Option(help="Word for the concept's class; required for a file of another tool.")
     ] = None,
     normalize: Annotated[
-        bool, typer.Option("--normalize", help="Give every vector the vocabulary's mean norm: repairs inflated ones.")
+        bool, typer.Option("--normalize", help="Rescale vectors to the vocabulary's mean norm: repairs inflated ones.")
     ] = False,
 ) -> None:
-    """Write an embedding in another format."""
+    """Convert an embedding file to another format."""
     from dti.formats import load, write
 
     if to not in get_args(EmbeddingFormat):
         raise InvalidSettingError("format", f"{to!r} is unknown. Choose one of: {_FORMATS}.")
-    found = load(file)
-    called = _name(found, name)
-    embedding = _made_for(found, called, class_word, model, family, normalize=normalize)
-    data, ending = write(embedding, cast("EmbeddingFormat", to))
-    path = out if out.suffix == ending else out.with_name(out.name + ending)
-    make_way(path)
+    source = load(file)
+    trigger = _checked_name(source, name)
+    embedding = _to_embedding(source, trigger, class_word, model, family, normalize=normalize)
+    data, suffix = write(embedding, cast("EmbeddingFormat", to))
+    path = output if output.suffix == suffix else output.with_name(output.name + suffix)
+    prepare_output(path)
     write_file(path, data)
-    console.print(f"<{called}> lies in {path}.", markup=False)
+    console.print(f"<{trigger}> is saved as {path}.", markup=False)
 
 
-def _made_for(
-    found: "ExternalEmbedding | Embedding",
+def _to_embedding(
+    source: "ExternalEmbedding | Embedding",
     name: str,
     class_word: str | None,
     model: str | None,
@@ -99,75 +100,77 @@ def _made_for(
     *,
     normalize: bool,
 ) -> "Embedding":
-    """A file's concept as an embedding, for a model where one is named."""
+    """The embedding in a file, converted for a model if one is given."""
     from dti.embeddings.embedding import Embedding
     from dti.formats import convert
 
-    kind = class_word or (found.class_word if isinstance(found, Embedding) else None)
-    if kind is None:
-        raise InvalidSettingError("class_word", "another tool's file does not say what kind of thing it is. Say it.")
-    if isinstance(found, Embedding) and model is None and not normalize:
-        return replace(found, trigger=name, class_word=kind)
+    word = class_word or (source.class_word if isinstance(source, Embedding) else None)
+    if word is None:
+        raise InvalidSettingError("class_word", "a file of another tool has none. Set it.")
+    if isinstance(source, Embedding) and model is None and not normalize:
+        return replace(source, trigger=name, class_word=word)
     if model is None:
-        raise InvalidSettingError("model", "a file of another tool, or --normalize, needs the model that it is for.")
+        raise InvalidSettingError("model", "a file of another tool, and --normalize, need the model of the embedding.")
     loaded = load_model(model, family, Settings.from_environment(os.environ)).family
-    converted = convert(found, family=loaded, trigger=name, class_word=kind, normalize=normalize)
+    converted = convert(source, family=loaded, trigger=name, class_word=word, normalize=normalize)
     if normalize:
         for encoder, before in converted.norms_before.items():
-            console.print(f"{encoder}: norms {_listed(before)} became {_listed(converted.norms_after[encoder])}.")
+            console.print(
+                f"{encoder}: norms {_format_numbers(before)} → {_format_numbers(converted.norms_after[encoder])}."
+            )
     return converted.embedding
 
 
-def _name(found: "ExternalEmbedding | Embedding", name: str | None) -> str:
-    called = name or found.trigger or ""
-    if re.fullmatch(NAME_PATTERN, called) is None:
-        raise InvalidSettingError("name", f"{called!r} cannot be a name: use a-z, 0-9 and -, such as my-dog.")
-    return called
+def _checked_name(source: "ExternalEmbedding | Embedding", name: str | None) -> str:
+    trigger = name or source.trigger or ""
+    if re.fullmatch(NAME_PATTERN, trigger) is None:
+        raise InvalidSettingError("name", f"{trigger!r} cannot be a name: use a-z, 0-9 and -, such as my-dog.")
+    return trigger
 
 
-def _history(embedding: "Embedding") -> str:
+def _describe(embedding: "Embedding") -> str:
     return (
         f"dti, <{embedding.trigger}> of class {embedding.class_word!r}, made by {embedding.method} in "
         f"{embedding.steps} steps for {embedding.family} {embedding.fingerprint}."
     )
 
 
-def _origin(found: "ExternalEmbedding") -> str:
-    return f"{found.format}, {'without a name' if found.trigger is None else f'called {found.trigger}'}."
+def _describe_external(source: "ExternalEmbedding") -> str:
+    return f"{source.format}, {'without a name' if source.trigger is None else f'called {source.trigger}'}."
 
 
-def _contents(found: "ExternalEmbedding | Embedding") -> Iterator[str]:
-    """Encoders, vectors and norms, as the file has them."""
-    for name, vectors in _vectors(found).items():
-        norms = _listed(vectors.norm(dim=-1).tolist())
-        yield f"{name or 'an encoder without a name'}: {_counted(*vectors.shape)}, norms {norms}"
+def _norms(source: "ExternalEmbedding | Embedding") -> Iterator[str]:
+    """Encoders, vectors and norms in the file."""
+    for name, vectors in _vectors(source).items():
+        norms = _format_numbers(vectors.norm(dim=-1).tolist())
+        yield f"{name or 'an encoder without a name'}: {_shape(*vectors.shape)}, norms {norms}"
 
 
-def _vectors(found: "ExternalEmbedding | Embedding") -> "Mapping[str | None, Tensor]":
+def _vectors(source: "ExternalEmbedding | Embedding") -> "Mapping[str | None, Tensor]":
     from dti.embeddings.embedding import Embedding
 
-    if isinstance(found, Embedding):
-        return {name: rows.vectors for name, rows in found.rows.items()}
-    return found.vectors
+    if isinstance(source, Embedding):
+        return {name: rows.vectors for name, rows in source.rows.items()}
+    return source.vectors
 
 
-def _compared(name: str, rows: "Rows", encoder: "TextEncoder", words: int) -> Iterator[str]:
-    """Norms against the vocabulary's, and the nearest words, vector by vector."""
+def _compare(name: str, rows: "Rows", encoder: "TextEncoder", words: int) -> Iterator[str]:
+    """Norms relative to the vocabulary's, and the nearest words of each vector."""
     from dti.encoders import vocabulary_norm
     from dti.neighbours import nearest
 
-    usual = vocabulary_norm(encoder.vocabulary, "mean")
-    yield f"{name}: {_counted(*rows.vectors.shape)}; a word's norm is {usual:.3g} on average"
-    for number, (magnitude, near) in enumerate(
+    mean_norm = vocabulary_norm(encoder.vocabulary, "mean")
+    yield f"{name}: {_shape(*rows.vectors.shape)}; a word's norm is {mean_norm:.3g} on average"
+    for number, (magnitude, neighbours) in enumerate(
         zip(rows.magnitude.flatten().tolist(), nearest(rows.direction, encoder, words), strict=True), start=1
     ):
-        named = ", ".join(f"{one['token']} {one['cosine']:.2f}" for one in near)
-        yield f"  {number}. norm {magnitude:.3g}, {magnitude / usual:.2f} times a word's; nearest: {named}"
+        nearest_words = ", ".join(f"{neighbour['token']} {neighbour['cosine']:.2f}" for neighbour in neighbours)
+        yield f"  {number}. norm {magnitude:.3g}, {magnitude / mean_norm:.2f} times a word's; nearest: {nearest_words}"
 
 
-def _counted(vectors: int, width: int) -> str:
+def _shape(vectors: int, width: int) -> str:
     return f"{vectors} vector{'s' * (vectors > 1)} of {width} numbers"
 
 
-def _listed(numbers: Iterable[float]) -> str:
+def _format_numbers(numbers: Iterable[float]) -> str:
     return ", ".join(f"{number:.3g}" for number in numbers)

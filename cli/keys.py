@@ -1,7 +1,4 @@
-"""`dti keys`: mints, lists and revokes keys in the database itself, so that the first one needs no other.
-
-What a key is, and what may be said of one, stands in service.accounts.keys.
-"""
+"""`dti keys`: mint, list and revoke keys directly in the database, so that the first key needs no other."""
 
 import os
 from collections.abc import Iterator
@@ -22,28 +19,28 @@ from service.settings import Settings
 from stack.serve import embedded_environment
 
 _PAGE = 100
-_BOUND = "Bound of this key's own; 0 for none."
+_QUOTA_HELP = "Quota of this key; 0 for no limit."
 
-app = typer.Typer(help="Keys: who may call the service, and what with.", no_args_is_help=True)
+app = typer.Typer(help="Manage API keys in the database.", no_args_is_help=True)
 
 
 @app.command()
 def mint(
     *,
-    owner: Annotated[str, typer.Option(help="Whom the key speaks for; made where nobody is called so.")] = "local",
-    name: Annotated[str, typer.Option(help="What people call the key.")] = "command line",
+    owner: Annotated[str, typer.Option(help="Name of the key's owner; an unknown owner is created.")] = "local",
+    name: Annotated[str, typer.Option(help="Name of the key.")] = "command line",
     scopes: Annotated[
-        str, typer.Option(help=f"What it allows, by commas: {', '.join(keys.SCOPES)} (which allows everything).")
+        str, typer.Option(help=f"Scopes, separated by commas: {', '.join(keys.SCOPES)} (which includes all).")
     ] = "read,train,generate",
-    expires_days: Annotated[int | None, typer.Option(min=1, help="Days until it ends; never where not said.")] = None,
-    requests_per_minute: Annotated[int | None, typer.Option(min=0, help=_BOUND)] = None,
-    unfinished_jobs: Annotated[int | None, typer.Option(min=0, help=_BOUND)] = None,
-    device_s_per_day: Annotated[int | None, typer.Option(min=0, help=_BOUND)] = None,
-    stored_bytes: Annotated[int | None, typer.Option(min=0, help=_BOUND)] = None,
-    safety: Annotated[Policy | None, typer.Option(help="What is done about this key's flagged pictures.")] = None,
+    expires_days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; default: never.")] = None,
+    requests_per_minute: Annotated[int | None, typer.Option(min=0, help=_QUOTA_HELP)] = None,
+    unfinished_jobs: Annotated[int | None, typer.Option(min=0, help=_QUOTA_HELP)] = None,
+    device_s_per_day: Annotated[int | None, typer.Option(min=0, help=_QUOTA_HELP)] = None,
+    stored_bytes: Annotated[int | None, typer.Option(min=0, help=_QUOTA_HELP)] = None,
+    safety: Annotated[Policy | None, typer.Option(help="Policy for flagged pictures; default: the service's.")] = None,
 ) -> None:
-    """Mint a key. Its secret is printed, alone on standard output, this once."""
-    bounds = (requests_per_minute, unfinished_jobs, device_s_per_day, stored_bytes)
+    """Mint a key and print its secret, once, alone on standard output."""
+    quotas = (requests_per_minute, unfinished_jobs, device_s_per_day, stored_bytes)
     check_policy(safety, Settings.from_environment(os.environ).safety.checker)
     with _database() as database, database.writing() as session:
         new = NewKey(
@@ -51,23 +48,23 @@ def mint(
             name=name,
             scopes=[cast("Scope", scope.strip()) for scope in scopes.split(",") if scope.strip()],
             expires_at=database.clock() + timedelta(days=expires_days) if expires_days else None,
-            quotas={quota: bound for quota, bound in zip(keys.QUOTAS, bounds, strict=True) if bound is not None},
+            quotas={quota: limit for quota, limit in zip(keys.QUOTAS, quotas, strict=True) if limit is not None},
             safety=safety,
         )
         key, secret = keys.mint(session, new)
-    typer.echo(f"{key.id} of {key.owner.name}: {', '.join(key.scopes)}. This is shown once:", err=True)
+    typer.echo(f"{key.id} of {key.owner.name}: {', '.join(key.scopes)}. Its secret is shown only once:", err=True)
     typer.echo(secret)
 
 
 @app.command(name="list")
-def list_keys(owner: Annotated[str | None, typer.Option(help="Of this owner alone.")] = None) -> None:
+def list_keys(owner: Annotated[str | None, typer.Option(help="Only keys of this owner.")] = None) -> None:
     """List keys, newest first."""
     with _database() as database, database.reading() as session:
         cursor = None
         while True:
             page = keys.page(session, cursor, _PAGE, owner=owner)
             for key in page.items:
-                typer.echo(_line(key))
+                typer.echo(_row(key))
             cursor = page.next
             if cursor is None:
                 return
@@ -75,10 +72,10 @@ def list_keys(owner: Annotated[str | None, typer.Option(help="Of this owner alon
 
 @app.command()
 def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, key_….")]) -> None:
-    """Take a key back for good."""
+    """Revoke a key for good."""
     with _database() as database, database.writing() as session:
         key = keys.revoke(session, key_id)
-    typer.echo(f"{key.id} of {key.owner.name} opens nothing any more.")
+    typer.echo(f"{key.id} of {key.owner.name} is revoked.")
 
 
 @contextmanager
@@ -93,10 +90,10 @@ def _database() -> Iterator[Database]:
         database.close()
 
 
-def _line(key: Key) -> str:
-    ends = f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else _expiry(key)
+def _row(key: Key) -> str:
+    expiry = f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else _expiry(key)
     used = f"used {key.last_used_at:%Y-%m-%d %H:%M}" if key.last_used_at else "never used"
-    return "  ".join([key.id, f"{key.prefix}…", key.owner.name, key.name, ",".join(key.scopes), used, ends])
+    return "  ".join([key.id, f"{key.prefix}…", key.owner.name, key.name, ",".join(key.scopes), used, expiry])
 
 
 def _expiry(key: Key) -> str:

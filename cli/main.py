@@ -1,6 +1,6 @@
-"""The command line: builds the parts, starts them, hands over. No rule lives here.
+"""The command line: declares the commands and starts their processes.
 
-What is heavy is imported inside the commands that need it: `dti serve` and `dti api` never load torch.
+Heavy modules are imported inside the commands that need them: `dti serve` and `dti api` never load torch.
 """
 
 import importlib.util
@@ -19,15 +19,15 @@ from stack.processes import StartError
 if TYPE_CHECKING:
     from stack.doctor import Finding
 
-_OWN_COMMAND = (sys.executable, "-P", "-m", "cli")
+_COMMAND_PREFIX = (sys.executable, "-P", "-m", "cli")
 """Command prefix of child processes; -P keeps folders of the working directory off the import path."""
 
-# Threads of a computation wait for each other by spinning unless they are told to sleep. Beside any other work for the
-# cores that costs a hundredfold: 11.8 s instead of 0.09 s an update of `tiny` was measured on two busy cores.
+# By default OpenMP threads spin while they wait for each other. On two busy cores an update of `tiny` then took 11.8 s
+# instead of 0.09 s.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 app = typer.Typer(
-    help="Teach text-to-image models a concept from a few pictures.",
+    help="Train concepts of text-to-image models from a few pictures.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -35,7 +35,7 @@ app = typer.Typer(
 
 
 def _settings() -> Settings:
-    """The settings of this process; a home folder that was served before leads to its own stores."""
+    """The settings of this process, including the stores of a home folder that was served before."""
     from stack.serve import embedded_environment
 
     return Settings.from_environment(embedded_environment(os.environ))
@@ -43,15 +43,15 @@ def _settings() -> Settings:
 
 @app.command()
 def serve() -> None:
-    """Start everything on this machine and keep it running until Ctrl-C."""
+    """Run the whole service on this machine until Ctrl-C."""
     from stack import serve
 
-    serve.serve(os.environ, _OWN_COMMAND, typer.echo)
+    serve.serve(os.environ, _COMMAND_PREFIX, typer.echo)
 
 
 @app.command()
 def api() -> None:
-    """Answer HTTP requests."""
+    """Run the HTTP API."""
     from api import server
 
     server.run(_settings())
@@ -61,10 +61,10 @@ def api() -> None:
 def worker(
     *,
     maintenance: Annotated[
-        bool, typer.Option("--maintenance", help="Look after the queue instead; needs no device.")
+        bool, typer.Option("--maintenance", help="Run only the maintenance of the queue, without a device.")
     ] = False,
 ) -> None:
-    """Train concepts and render pictures on this machine's device."""
+    """Run a worker: train concepts and render images on this machine's device."""
     if maintenance:
         from worker.maintenance import run
     else:
@@ -88,26 +88,26 @@ app.add_typer(remote.app, name="remote")
 
 @app.command()
 def migrate() -> None:
-    """Bring the database's tables up to date, and make the bucket where it is missing."""
+    """Migrate the database to the present schema, and create a missing bucket."""
     from migrations import upgrade
     from service.storage import ObjectStore
 
     settings = _settings()
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     upgrade(settings.database_address)
-    objects = ObjectStore(settings)
-    objects.ensure_bucket()
-    objects.close()
+    object_store = ObjectStore(settings)
+    object_store.ensure_bucket()
+    object_store.close()
 
 
 @app.command()
 def doctor() -> None:
-    """Say what is right and wrong with this machine; ends with 1 where something is wrong."""
+    """Check this machine and its settings; exits with 1 on an error."""
     from stack.doctor import examine
     from stack.home import Home
 
     settings = Settings.from_environment(os.environ)
-    # The home's own stores have an address only while somebody serves it.
+    # The stores of the home folder have an address only while it is served.
     served = Home(settings.home).holder() is not None
     findings = [*examine(_settings() if served else settings), _device()]
     for finding in findings:
@@ -117,7 +117,7 @@ def doctor() -> None:
 
 
 def _device() -> "Finding":
-    """Which device this machine would train on, and in which dtype."""
+    """The device and dtype of workers on this machine."""
     from stack.doctor import Finding
 
     if importlib.util.find_spec("torch") is None:
@@ -133,7 +133,7 @@ def _device() -> "Finding":
 
 
 def main() -> None:
-    """Run a command; what went wrong on purpose is said in its own sentence, without a traceback."""
+    """Run a command; an expected error prints its message, without a traceback."""
     try:
         app()
     except (ServiceError, StartError, DTIError) as error:

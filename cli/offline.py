@@ -1,7 +1,6 @@
-"""Training and rendering on files, without any server: what the command line offers to researchers.
+"""Offline training and rendering on local files, without a server, for the command line and for researchers.
 
-The engines are those of the service, and so are the checks of pictures. It prints nothing; whoever calls advances it
-step by step and sees how far it is.
+Engines and upload checks are those of the service. Nothing is printed; the caller advances the work step by step.
 """
 
 import hashlib
@@ -35,34 +34,34 @@ from worker.model_cache import load
 from worker.outputs.plans import PicturePlan
 from worker.outputs.provenance import Provenance
 
-_READ = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".heic", ".heif", ".avif", ".tif", ".tiff", ".txt"})
-"""Pictures and their captions; other files of a folder are none of ours."""
+_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".heic", ".heif", ".avif", ".tif", ".tiff", ".txt"})
+"""Suffixes of pictures and captions; other files of a folder are ignored."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model on this machine's device, and what is used of it where nothing is said."""
+    """A model on this machine's device, with its defaults."""
 
     entry: ModelEntry
     family: Family
 
 
 def open_model(name: str, family: str, settings: Settings) -> Model:
-    """A model of the catalogue, or a checkpoint of one's own.
+    """A model of the catalogue, or another checkpoint.
 
     Args:
         name: a model of the catalogue, a preset, a folder in the diffusers layout, or a Hub id.
-        family: what a checkpoint is that the catalogue does not know.
-        settings: name the catalogue.
+        family: of a checkpoint that is not in the catalogue.
+        settings: with the path of the catalogue.
 
     Raises:
-        InvalidSettingError: there is no such family.
+        InvalidSettingError: the family is unknown.
         ModelUnavailableError: it cannot be loaded.
     """
     catalogue = Catalogue.load(settings.models)
     if name in catalogue or name in PRESETS:
-        known = catalogue[name] if name in catalogue else preset(name)
-        return Model(known, load(known))
+        entry = catalogue[name] if name in catalogue else preset(name)
+        return Model(entry, load(entry))
     if family not in FAMILIES:
         raise InvalidSettingError("family", f"{family!r} is unknown. Choose one of: {', '.join(FAMILIES)}.")
     schedulers = FAMILIES[family].schedulers
@@ -75,20 +74,22 @@ def open_model(name: str, family: str, settings: Settings) -> Model:
 
 
 def read_folder(folder: Path, settings: Settings) -> list[SanitizedPicture]:
-    """The pictures of a folder as the service would keep them; `NAME.txt` beside a picture is its caption.
+    """The sanitized pictures of a folder; `NAME.txt` beside a picture is its caption.
 
     Raises:
-        NoPicturesError: there are none.
+        NoPicturesError: the folder has no pictures.
         ServiceError: one of them cannot be used; the message names it.
     """
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in _READ and not path.name.startswith("."))
+    files = sorted(
+        path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
+    )
     if not files:
         raise NoPicturesError(f"There are no pictures in {folder}.")
     archive = io.BytesIO()
-    # Files without a date count as from 1970, which zip cannot say.
-    with zipfile.ZipFile(archive, "w", strict_timestamps=False) as writing:
+    # A file without a date counts as from 1970, which the ZIP format cannot store.
+    with zipfile.ZipFile(archive, "w", strict_timestamps=False) as zip_file:
         for path in files:
-            writing.write(path, path.name)
+            zip_file.write(path, path.name)
     archive.seek(0)
     return read_pictures([], [Upload(f"{folder.name}.zip", archive)], settings.limits)
 
@@ -103,16 +104,16 @@ def start_training(
     method: str,
     given: Mapping[str, Any],
 ) -> tuple[Trainer, Run]:
-    """A trainer with one run in it, to be advanced until the run has finished.
+    """A trainer with one run, to be advanced until the run has finished.
 
     Args:
-        model: what to learn it for.
+        model: to train for.
         pictures: of the concept.
-        name: what prompts will call it.
-        class_word: what kind of thing it is.
+        name: of the concept in prompts.
+        class_word: the word for its class.
         learnable_property: an object or a style.
-        method: how it is learned.
-        given: settings of the method; the model's own defaults count where nothing is given.
+        method: of training.
+        given: settings of the method; the others have the model's defaults.
 
     Raises:
         InvalidSettingError: the name, a setting or the method is unknown or out of bounds.
@@ -133,7 +134,7 @@ def start_training(
         learnable_property=learnable_property,
         settings=replace(
             settings,
-            seed=drawn(settings.seed),
+            seed=seed_or_random(settings.seed),
             resolution=settings.resolution or min(model.entry.width, model.entry.height),
         ),
     )
@@ -141,49 +142,49 @@ def start_training(
 
 
 def rendering(model: Model, given: Mapping[str, Any]) -> dict[str, Any]:
-    """How pictures are made: what is given, the model's own values for the rest, a seed.
+    """The rendering settings: the given ones, the model's defaults for the others, and a seed.
 
     Raises:
         InvalidSettingError: a setting is unknown or out of bounds.
     """
     entry = model.entry
-    own = {name: getattr(entry, name) for name in ("width", "height", "steps", "guidance_scale", "scheduler")}
-    settings = asdict(complete(Rendering, given, own))
-    return {**settings, "seed": drawn(settings["seed"])}
+    defaults = {name: getattr(entry, name) for name in ("width", "height", "steps", "guidance_scale", "scheduler")}
+    settings = asdict(complete(Rendering, given, defaults))
+    return {**settings, "seed": seed_or_random(settings["seed"])}
 
 
-def render(model: Model, frames: Sequence[PicturePlan], advanced: Callable[[int], None]) -> Iterator[Image.Image]:
-    """The pictures of frames, in their order.
+def render(model: Model, plans: Sequence[PicturePlan], on_steps: Callable[[int], None]) -> Iterator[Image.Image]:
+    """The pictures of plans, in order.
 
     Args:
-        model: what renders them.
-        frames: as many as one likes; some at a time are in the making.
-        advanced: told how many denoising steps were just made.
+        model: renders them.
+        plans: any number; a batch at a time is rendered.
+        on_steps: called with the number of denoising steps just made.
 
     Raises:
-        DTIError: as for `Renderer.admit`, or why a picture could not be finished.
+        DTIError: as for `Renderer.admit`, or the error of a picture.
     """
     renderer = Renderer(model.family)
-    for start in range(0, len(frames), MAX_PICTURES):
-        slots = [renderer.admit(frame.work) for frame in frames[start : start + MAX_PICTURES]]
+    for start in range(0, len(plans), MAX_PICTURES):
+        slots = [renderer.admit(plan.work) for plan in plans[start : start + MAX_PICTURES]]
         while renderer.slots:
-            company = len(renderer.slots)
+            batch_size = len(renderer.slots)
             renderer.advance()
-            advanced(company)
+            on_steps(batch_size)
         for slot in slots:
             if slot.picture is None:
                 raise slot.error or AssertionError("A finished slot has a picture or an error.")
             yield slot.picture
 
 
-def provenance(model: Model, frame: PicturePlan, prompt: str, concepts: Mapping[str, Embedding]) -> Provenance:
-    """What the file of a picture says of it; `prompt` as it was asked."""
+def provenance(model: Model, plan: PicturePlan, prompt: str, concepts: Mapping[str, Embedding]) -> Provenance:
+    """The provenance for a picture's file; `prompt` as requested."""
     digests = {name: hashlib.sha256(embedding.to_bytes()).hexdigest() for name, embedding in concepts.items()}
-    return frame.provenance(
+    return plan.provenance(
         prompt=prompt, model=model.entry.name, fingerprint=model.family.fingerprint, concepts=digests
     )
 
 
-def drawn(seed: int | None) -> int:
-    """A seed, drawn where none was given."""
+def seed_or_random(seed: int | None) -> int:
+    """The seed, or a random one."""
     return secrets.randbelow(SEED_LIMIT + 1) if seed is None else seed

@@ -1,6 +1,6 @@
-"""The command line's work on files: `dti train`, `dti render` and `dti interpolate`, with progress bars and sentences.
+"""The offline commands on local files: `dti train`, `dti render` and `dti interpolate`, with progress bars.
 
-What is heavy is imported inside, so that the other commands never load it.
+Heavy modules are imported inside, so that other commands never load them.
 """
 
 import os
@@ -13,7 +13,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cli.options import setting, with_training_settings
-from cli.terminal import console, load_model, make_way, write_file
+from cli.terminal import console, load_model, prepare_output, write_file
 from dti.errors import DTIError, InvalidSettingError
 from dti.spec.registry import METHODS
 from dti.spec.settings import Interpolation, Rendering, complete
@@ -31,58 +31,57 @@ if TYPE_CHECKING:
 _ModelName = Annotated[
     str, typer.Option(help="A model of the catalogue, a folder in the diffusers layout, or a Hub id.")
 ]
-_FamilyName = Annotated[str, typer.Option(help="What a checkpoint is that the catalogue does not know.")]
+_FamilyName = Annotated[str, typer.Option(help="Family of a checkpoint that is not in the catalogue.")]
 _Seed = Annotated[int | None, setting(Rendering, "seed")]
 _Width = Annotated[int | None, setting(Rendering, "width")]
 _Height = Annotated[int | None, setting(Rendering, "height")]
 _RenderingSteps = Annotated[int | None, setting(Rendering, "steps")]
 _Guidance = Annotated[float | None, setting(Rendering, "guidance_scale")]
 _Scheduler = Annotated[str | None, setting(Rendering, "scheduler")]
-_NegativePrompt = Annotated[str, typer.Option(help="What pictures are led away from; may name concepts too.")]
-_CONCEPT = "An embedding made by `dti train`."
-_ConceptFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help=_CONCEPT)]
-_OutFolder = Annotated[Path, typer.Option(help="Folder for the pictures; made where it is missing.")]
+_NegativePrompt = Annotated[str, typer.Option(help="Prompt to steer away from; may contain concepts too.")]
+_ConceptFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="An embedding made by `dti train`.")]
+_OutFolder = Annotated[Path, typer.Option(help="Folder for the images; created if missing.")]
 
 
 @with_training_settings
 def train(
     folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Pictures; NAME.txt is a caption.")],
-    class_word: Annotated[str, typer.Option(help="What kind of thing it is, such as dog.")],
-    name: Annotated[str, typer.Option(help="What prompts call the concept, as <name>.")],
-    out: Annotated[Path | None, typer.Option(help="The embedding's file; NAME.safetensors where not said.")] = None,
+    class_word: Annotated[str, typer.Option(help="Word for the concept's class, such as dog.")],
+    name: Annotated[str, typer.Option(help="Name of the concept; prompts contain it as <name>.")],
+    out: Annotated[Path | None, typer.Option(help="File of the embedding; default: NAME.safetensors.")] = None,
     *,
     model: _ModelName = "tiny",
     family: _FamilyName = "sd",
-    method: Annotated[str, typer.Option(help=f"How the concept is learned: {', '.join(METHODS)}.")] = "dti",
-    style: Annotated[bool, typer.Option("--style", help="Learn the pictures' style, not an object in them.")] = False,
-    **given: Any,  # noqa: ANN401 - a setting's type is its own
+    method: Annotated[str, typer.Option(help=f"Training method: {', '.join(METHODS)}.")] = "dti",
+    style: Annotated[bool, typer.Option("--style", help="Learn the style of the pictures, not an object.")] = False,
+    **settings: Any,  # noqa: ANN401 - a setting's type is its own
 ) -> None:
-    """Learn a concept from a folder of pictures."""
-    from cli import offline as work
+    """Train a concept on a folder of pictures."""
+    from cli import offline
 
     path = out or Path(f"{name}.safetensors")
-    settings = Settings.from_environment(os.environ)
-    pictures = work.read_folder(folder, settings)
-    trainer, run = work.start_training(
-        load_model(model, family, settings),
+    service_settings = Settings.from_environment(os.environ)
+    pictures = offline.read_folder(folder, service_settings)
+    trainer, run = offline.start_training(
+        load_model(model, family, service_settings),
         pictures,
         name=name,
         class_word=class_word,
         learnable_property="style" if style else "object",
         method=method,
-        given=given,
+        given=settings,
     )
-    _tell([picture.filename for picture in pictures], run.training_set.assessments)
-    make_way(path)
-    error = _learn(trainer, run)
+    _print_left_out([picture.filename for picture in pictures], run.training_set.assessments)
+    prepare_output(path)
+    error = _advance_until_done(trainer, run)
     write_file(path, run.embedding().to_bytes())
     if error is not None:
         raise error
-    console.print(f"<{name}> lies in {path}.", markup=False)
+    console.print(f"<{name}> is saved as {path}.", markup=False)
 
 
 def render(
-    prompt: Annotated[str, typer.Argument(help="What the pictures show, with concepts as <name>.")],
+    prompt: Annotated[str, typer.Argument(help="The prompt, with concepts as <name>.")],
     concept: Annotated[
         list[Path] | None,
         typer.Option(exists=True, dir_okay=False, help="An embedding made by `dti train`; repeatable."),
@@ -103,24 +102,17 @@ def render(
         str | None, typer.Option("--format", help="png, webp or jpeg.", show_default=False)
     ] = None,
 ) -> None:
-    """Make pictures of a prompt."""
-    from cli import offline as work
-    from worker.outputs import plans as picture_plans
+    """Render images of a prompt."""
+    from cli import offline
+    from worker.outputs import plans
 
-    given = {
-        "num_images": num_images,
-        "width": width,
-        "height": height,
-        "steps": steps,
-        "guidance_scale": guidance_scale,
-        "scheduler": scheduler,
-        "seed": seed,
-        "format": picture_format,
-    }
+    size = {"width": width, "height": height}
+    given = {"steps": steps, "guidance_scale": guidance_scale, "scheduler": scheduler, "seed": seed, **size}
+    given |= {"num_images": num_images, "format": picture_format}
     opened = load_model(model, family, Settings.from_environment(os.environ))
-    asked = {"prompt": prompt, "negative_prompt": negative_prompt, **work.rendering(opened, _said(given))}
-    concepts = _concepts(concept or [])
-    _draw(opened, picture_plans.generation(asked, concepts), asked, concepts, out)
+    request = {"prompt": prompt, "negative_prompt": negative_prompt, **offline.rendering(opened, _without_none(given))}
+    concepts = _load_concepts(concept or [])
+    _render(opened, plans.generation(request, concepts), request, concepts, out)
 
 
 def interpolate(
@@ -130,7 +122,7 @@ def interpolate(
     *,
     model: _ModelName = "tiny",
     family: _FamilyName = "sd",
-    prompt: Annotated[str, typer.Option(help="With {} where the concept stands.")] = "a photo of {}",
+    prompt: Annotated[str, typer.Option(help="Prompt with {} in place of the concept.")] = "a photo of {}",
     negative_prompt: _NegativePrompt = "",
     frames: Annotated[int | None, setting(Interpolation, "frames")] = None,
     method: Annotated[str | None, setting(Interpolation, "method")] = None,
@@ -143,74 +135,73 @@ def interpolate(
     scheduler: _Scheduler = None,
     seed: _Seed = None,
 ) -> None:
-    """Make pictures on the way from one concept to another."""
-    from cli import offline as work
-    from dti.embeddings.embedding import Embedding
-    from dti.pictures import contact_sheet as sheet_of
-    from dti.pictures import to_animation
-    from worker.outputs import plans as picture_plans
-    from worker.outputs.encoding import encode
+    """Render images between two concepts."""
+    from cli import offline
 
     if prompt.count("{}") != 1:
-        raise InvalidSettingError("prompt", "it needs exactly one {}, where the concept stands.")
-    given = {
-        "width": width,
-        "height": height,
-        "steps": steps,
-        "guidance_scale": guidance_scale,
-        "scheduler": scheduler,
-        "seed": seed,
-    }
-    between = complete(Interpolation, _said({"frames": frames, "method": method, "animation": animation}))
-    shares = [number / (between.frames - 1) for number in range(between.frames)]
+        raise InvalidSettingError("prompt", "it needs exactly one {}, in place of the concept.")
+    size = {"width": width, "height": height}
+    given = {"steps": steps, "guidance_scale": guidance_scale, "scheduler": scheduler, "seed": seed, **size}
+    chosen = {"frames": frames, "method": method, "animation": animation}
+    settings = complete(Interpolation, {**_without_none(chosen), "contact_sheet": contact_sheet})
     opened = load_model(model, family, Settings.from_environment(os.environ))
-    asked = {
-        "prompt": prompt,
-        "negative_prompt": negative_prompt,
-        "method": between.method,
-        "shares": shares,
-        **work.rendering(opened, _said(given)),
-    }
-    ends = [Embedding.load(path) for path in (start, end)]
+    rendering = offline.rendering(opened, _without_none(given))
+    request = {"prompt": prompt, "negative_prompt": negative_prompt, "method": settings.method, **rendering}
+    _interpolate(opened, request, settings, (start, end), out)
+
+
+def _interpolate(
+    model: "Model", request: Mapping[str, Any], settings: Interpolation, files: tuple[Path, Path], out: Path
+) -> None:
+    """Render the images between two embeddings, and their animation and contact sheet, into a folder."""
+    from cli import offline
+    from dti.embeddings.embedding import Embedding
+    from dti.pictures import contact_sheet, to_animation
+    from worker.outputs import plans
+    from worker.outputs.encoding import encode
+
+    shares = [number / (settings.frames - 1) for number in range(settings.frames)]
+    ends = [Embedding.load(path) for path in files]
     concepts = {embedding.trigger: embedding for embedding in ends}
-    walk = picture_plans.interpolation(asked, ends, concepts)
-    pictures = _draw(opened, walk, asked, concepts, out)
-    provenance = picture_plans.sequence_provenance(work.provenance(opened, walk[0], prompt, concepts), shares)
-    if between.animation is not None:
-        data = to_animation(pictures, between.animation, provenance.infotext())
-        write_file(out / f"animation.{between.animation}", data)
-    if contact_sheet:
-        sheet = sheet_of(pictures, len(pictures), [f"{share:.2f}" for share in shares])
+    sequence = plans.interpolation({**request, "shares": shares}, ends, concepts)
+    pictures = _render(model, sequence, request, concepts, out)
+    first = offline.provenance(model, sequence[0], request["prompt"], concepts)
+    provenance = plans.sequence_provenance(first, shares)
+    if settings.animation is not None:
+        data = to_animation(pictures, settings.animation, provenance.infotext())
+        write_file(out / f"animation.{settings.animation}", data)
+    if settings.contact_sheet:
+        sheet = contact_sheet(pictures, len(pictures), [f"{share:.2f}" for share in shares])
         write_file(out / "contact_sheet.png", encode(sheet, "png", provenance).data)
 
 
-def _tell(names: Sequence[str], verdicts: "Sequence[PictureAssessment]") -> None:
-    """Say which pictures are left out, and how not to."""
-    for name, verdict in zip(names, verdicts, strict=bool(verdicts)):
-        if verdict.reason is not None:
-            like = "" if verdict.duplicate_of is None else f" of {names[verdict.duplicate_of]}"
-            said = verdict.reason.replace("_", " ")
-            console.print(f"{name} is left out: {said}{like} (--no-selection keeps it).", markup=False, soft_wrap=True)
+def _print_left_out(names: Sequence[str], assessments: "Sequence[PictureAssessment]") -> None:
+    """Print which pictures the selection leaves out, and why."""
+    for name, assessment in zip(names, assessments, strict=bool(assessments)):
+        if assessment.reason is not None:
+            original = "" if assessment.duplicate_of is None else f" of {names[assessment.duplicate_of]}"
+            reason = assessment.reason.replace("_", " ") + original
+            console.print(f"{name} is left out: {reason} (--no-selection keeps it).", markup=False, soft_wrap=True)
 
 
-def _learn(trainer: "Trainer", run: "Run") -> DTIError | None:
-    """Make all updates of the only run; returns why it ended early, where it did."""
+def _advance_until_done(trainer: "Trainer", run: "Run") -> DTIError | None:
+    """Make all updates of the trainer's only run; returns the error that ended it early, if any."""
     error = None
-    with _bar(f"Learning <{run.work.trigger}>", run.total) as bar:
+    with _progress_bar(f"Training <{run.work.trigger}>", run.total) as bar:
         while trainer.runs:
             (update,) = trainer.advance()
             error = update.error
-            note = f"loss {update.loss:.3f}, turned by {run.angle_rad:.2f} rad"
+            note = f"loss {update.loss:.3f}, rotated by {run.angle_rad:.2f} rad"
             bar.update(bar.task_ids[0], completed=run.step, note=note)
     return error
 
 
-def _said(given: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if value is not None}
+def _without_none(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
-def _concepts(paths: Sequence[Path]) -> "dict[str, Embedding]":
-    """Embeddings by the names that prompts call them."""
+def _load_concepts(paths: Sequence[Path]) -> "dict[str, Embedding]":
+    """Embeddings by their names in prompts."""
     from dti.embeddings.embedding import Embedding
 
     concepts: dict[str, Embedding] = {}
@@ -222,32 +213,33 @@ def _concepts(paths: Sequence[Path]) -> "dict[str, Embedding]":
     return concepts
 
 
-def _draw(
+def _render(
     model: "Model",
-    plans: "Sequence[PicturePlan]",
-    asked: Mapping[str, Any],
+    sequence: "Sequence[PicturePlan]",
+    request: Mapping[str, Any],
     concepts: "Mapping[str, Embedding]",
     out: Path,
 ) -> "list[Image.Image]":
-    """Render frames into a folder, numbered in their order; returns the pictures."""
-    from cli import offline as work
+    """Render images into a folder, numbered in order; returns them."""
+    from cli import offline
     from worker.outputs.encoding import encode
 
-    make_way(out / f"00.{asked['format']}")
+    prepare_output(out / f"00.{request['format']}")
     pictures = []
-    with _bar("Rendering", sum(frame.work.steps for frame in plans)) as bar:
-        made = work.render(model, plans, lambda steps: bar.advance(bar.task_ids[0], steps))
-        for number, (frame, picture) in enumerate(zip(plans, made, strict=True)):
-            file = encode(picture, asked["format"], work.provenance(model, frame, asked["prompt"], concepts))
+    with _progress_bar("Rendering", sum(plan.work.steps for plan in sequence)) as bar:
+        rendered = offline.render(model, sequence, lambda steps: bar.advance(bar.task_ids[0], steps))
+        for number, (plan, picture) in enumerate(zip(sequence, rendered, strict=True)):
+            provenance = offline.provenance(model, plan, request["prompt"], concepts)
+            file = encode(picture, request["format"], provenance)
             write_file(out / f"{number:02}.{file.format}", file.data)
             pictures.append(picture)
-    console.print(f"Pictures in {out}: {len(pictures)}, with seed {asked['seed']}.", markup=False)
+    console.print(f"{len(pictures)} images in {out}, with seed {request['seed']}.", markup=False)
     return pictures
 
 
 @contextmanager
-def _bar(what: str, total: int) -> Iterator[Progress]:
-    """A progress bar with one task, on the error output, so that nothing is mixed into what a command prints."""
+def _progress_bar(title: str, total: int) -> Iterator[Progress]:
+    """A progress bar with one task, on standard error."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -256,5 +248,5 @@ def _bar(what: str, total: int) -> Iterator[Progress]:
         TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=console) as bar:
-        bar.add_task(what, total=total, note="")
+        bar.add_task(title, total=total, note="")
         yield bar

@@ -1,6 +1,6 @@
-"""The algorithm's settings as options of the command line, each with its sentence and bounds.
+"""The algorithm's settings as options of the command line, with descriptions and bounds from `dti.spec`.
 
-What can be asked of a training stands in `dti.spec`, method by method; a new setting there is an option here.
+A new setting in `dti.spec` is an option here without further code.
 """
 
 import functools
@@ -13,37 +13,39 @@ import typer
 from dti.spec.merged import merged_settings
 from dti.spec.settings import SettingSpec, setting_specs
 
-_SHOWN_ONLY_BY_THE_SERVICE = frozenset({"preview_prompt", "preview_every"})
+_ONLINE_ONLY = frozenset({"preview_prompt", "preview_every"})
 
 
 def setting(kind: type[Any], name: str) -> Any:  # noqa: ANN401 - typer's own annotation
-    """An option for a setting of one kind."""
+    """An option for a setting of a dataclass of `dti.spec`."""
     return _option(setting_specs(kind)[name][1])
 
 
 def with_training_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """A command whose `**given` becomes an option for each setting of any method; it gets those that were said."""
-    offered = {name: offer for name, offer in merged_settings().items() if name not in _SHOWN_ONLY_BY_THE_SERVICE}
+    """A command with `**settings` replaced by one option for each setting of any method; it receives the given ones."""
+    offered = {name: merged for name, merged in merged_settings().items() if name not in _ONLINE_ONLY}
 
     @functools.wraps(command)
-    def taking(**said: Any) -> None:  # noqa: ANN401 - whatever the options are
-        unsaid = [name for name in offered if said[name] is None]
-        worded = {name: _number_or_word(said[name]) for name in offered if _takes_words(offered[name].hint)}
-        command(**{name: value for name, value in {**said, **worded}.items() if name not in unsaid})
+    def wrapper(**options: Any) -> None:  # noqa: ANN401 - any type of an option
+        given = {name: value for name, value in options.items() if name not in offered or value is not None}
+        numbers = {
+            name: _number_or_text(given[name]) for name in offered.keys() & given if _is_text(offered[name].hint)
+        }
+        command(**{**given, **numbers})
 
-    own = inspect.signature(command, eval_str=True)
+    signature = inspect.signature(command, eval_str=True)
     options = [
         inspect.Parameter(
             name,
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
-            annotation=Annotated[_typed(offer.hint), _option(offer.spec)],
+            annotation=Annotated[_option_type(merged.hint), _option(merged.spec)],
         )
-        for name, offer in offered.items()
+        for name, merged in offered.items()
     ]
-    kept = [one for one in own.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
-    taking.__signature__ = own.replace(parameters=[*kept, *options])  # type: ignore[attr-defined]
-    return taking
+    own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
+    wrapper.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
+    return wrapper
 
 
 def _option(spec: SettingSpec) -> Any:  # noqa: ANN401 - typer's own annotation
@@ -51,19 +53,17 @@ def _option(spec: SettingSpec) -> Any:  # noqa: ANN401 - typer's own annotation
     return typer.Option(help=spec.description + bounds, show_default=False)
 
 
-def _typed(hint: object) -> Any:  # noqa: ANN401 - a type hint has no type
-    """The type that typer is to read; words and numbers in one are words to it."""
-    if _takes_words(hint):
-        return str | None
-    return hint | None  # type: ignore[operator]
+def _option_type(hint: object) -> Any:  # noqa: ANN401 - a type hint has no type
+    """The type of the option; a setting of words or numbers is parsed from text."""
+    return str | None if _is_text(hint) else hint | None  # type: ignore[operator]
 
 
-def _takes_words(hint: object) -> bool:
-    return hint is str or any(isinstance(leaf, str) or _takes_words(leaf) for leaf in get_args(hint))
+def _is_text(hint: object) -> bool:
+    return hint is str or any(isinstance(argument, str) or _is_text(argument) for argument in get_args(hint))
 
 
-def _number_or_word(text: str | None) -> str | float | None:
+def _number_or_text(text: str) -> str | float:
     try:
-        return None if text is None else float(text)
+        return float(text)
     except ValueError:
         return text

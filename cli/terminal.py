@@ -1,6 +1,6 @@
-"""What the command line's work on files shares: where it speaks, how it opens a model, how it writes a file.
+"""Shared by the offline commands: the console, loading a model, writing files.
 
-What is heavy is imported inside, so that commands without a model never load it.
+Heavy modules are imported inside, so that commands without a model never load them.
 """
 
 import errno
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from cli.offline import Model
 
 console = Console(stderr=True)
-"""Progress and remarks go to the error output, so that nothing is mixed into what a command prints."""
+"""Progress and messages go to standard error, apart from a command's output."""
 
 
 def load_model(name: str, family: str, settings: Settings) -> "Model":
-    """A model, while a line says that it is being loaded; see `cli.offline.open_model`."""
+    """A model, with a status line while it is loaded; see `cli.offline.open_model`."""
     with console.status(f"Loading {name} …"):
         from cli.offline import open_model
 
         return open_model(name, family, settings)
 
 
-def make_way(path: Path) -> None:
-    """Make the folders that lead to a file; a place that cannot be written is refused before any work is done."""
+def prepare_output(path: Path) -> None:
+    """Create the parent folders of a file; a path that cannot be written is refused before any work."""
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
@@ -41,7 +41,7 @@ def make_way(path: Path) -> None:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file, or say in a sentence that it cannot be written, and end."""
+    """Write a file, or print an error message and exit."""
     with _writing(path):
         path.write_bytes(data)
 

@@ -68,7 +68,7 @@ def test_an_inflated_embedding_is_repaired(shelf, usual_norm):
     asked = ("--format", "dti", "--model", "tiny", "--class-word", "dog", "--name", "repaired", "--normalize")
     made = run(shelf, "convert", "pet.pt", "repaired.safetensors", *asked)
     assert made.returncode == 0, made.stderr
-    assert f"became {usual_norm:.3g}" in made.stderr
+    assert f"→ {usual_norm:.3g}" in made.stderr
     lengths = Embedding.load(shelf / "repaired.safetensors").rows["text_encoder"].vectors.norm(dim=-1)
     assert lengths.tolist() == pytest.approx([usual_norm] * 2, abs=1e-6)
 

@@ -135,7 +135,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_training(studio):
     answer = run(studio, *training, "--out", "pictures")
     assert answer.returncode == 1
     assert "pictures cannot be written: Is a directory" in answer.stderr
-    assert "Learning" not in answer.stderr
+    assert "Training" not in answer.stderr
 
 
 def test_a_picture_without_a_date_is_read(tmp_path):
