@@ -132,7 +132,7 @@ def error_response(error: service.ServiceError | dti.DTIError) -> JSONResponse:
     """The problem response of an error of the service or the algorithm."""
     status = _RPC_STATUSES.get(error.code) if isinstance(error, service.RpcFailedError) else None
     status = status or STATUSES[type(error)]
-    return problem(status, error.code, str(error), _headers(status, error), **_members(error))
+    return problem(status, error.code, str(error), _headers(status, error), **error.details())
 
 
 async def _on_own_error(_: Request, error: Exception) -> JSONResponse:
@@ -198,14 +198,6 @@ def _quota_headers(error: service.QuotaError) -> dict[str, str]:
         "RateLimit-Policy": f'"{error.policy}";q={error.limit}{window}',
         "RateLimit": f'"{error.policy}";r=0;t={error.retry_after_s}',
     }
-
-
-def _members(error: Exception) -> dict[str, object]:
-    """The members of a problem that belong to its code."""
-    if isinstance(error, service.InvalidInputError | dti.InvalidSettingError):
-        return {"errors": [{"field": error.field, "message": str(error)}]}
-    names = ("names", "name", "tokens", "limit", "encoder", "scopes")
-    return {name: getattr(error, name) for name in names if hasattr(error, name)}
 
 
 def _field(location: Iterable[int | str]) -> str:

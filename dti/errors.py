@@ -21,11 +21,18 @@
 Every message says what happened, with the value, and what to do. This module imports nothing.
 """
 
+from typing import ClassVar
+
 
 class DTIError(Exception):
     """The root: catch this to catch everything that the algorithm raises on purpose."""
 
     code = "dti_error"
+    detail_names: ClassVar[tuple[str, ...]] = ()
+
+    def details(self) -> dict[str, object]:
+        """The values in the message, by name."""
+        return {name: getattr(self, name) for name in self.detail_names}
 
 
 class InvalidSettingError(DTIError):
@@ -41,6 +48,10 @@ class InvalidSettingError(DTIError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
         self.field = field
+
+    def details(self) -> dict[str, object]:
+        """The field and its message, as one entry of a list."""
+        return {"errors": [{"field": self.field, "message": str(self)}]}
 
 
 class PromptError(DTIError):
@@ -59,6 +70,7 @@ class PromptTooLongError(PromptError):
     """
 
     code = "prompt_too_long"
+    detail_names = ("tokens", "limit")
 
     def __init__(self, encoder: str, tokens: int, limit: int) -> None:
         super().__init__(
@@ -73,6 +85,7 @@ class UnknownTriggerError(PromptError):
     """The prompt names a concept for which no rows were given."""
 
     code = "unknown_concept"
+    detail_names = ("name",)
 
     def __init__(self, name: str) -> None:
         super().__init__(

@@ -1,76 +1,82 @@
-"""The service's errors: one tree, a stable code and a sentence each.
+"""The errors of the service: one tree, a stable code and a message each. A flat table of classes, one per code.
 
     ServiceError
-    ├── InvalidInputError           a field of a request is wrong
-    ├── UnauthenticatedError        who calls is not known
-    │   ├── KeyMissingError         no key was sent
-    │   ├── KeyMalformedError        what was sent is no key of ours, whole and unchanged
-    │   ├── KeyUnknownError         there is no such key
-    │   ├── KeyExpiredError         the key's time is over
-    │   └── KeyRevokedError         the key was taken back
-    ├── ScopeMissingError           the key does not allow this
-    ├── NotFoundError               there is no such thing, or it belongs to somebody else
-    ├── ConflictError               the request and the state of things do not agree
+    ├── InvalidInputError           a field of a request is invalid
+    ├── UnauthenticatedError        the caller is not authenticated
+    │   ├── KeyMissingError         the request has no key
+    │   ├── KeyMalformedError       the key is mistyped or cut off
+    │   ├── KeyUnknownError         no such key exists
+    │   ├── KeyExpiredError         the key has expired
+    │   └── KeyRevokedError         the key was revoked
+    ├── ScopeMissingError           the key lacks the scope
+    ├── NotFoundError               the resource does not exist, or belongs to another owner
+    ├── ConflictError               the request does not fit the present state
     │   ├── NameTakenError          the owner already has a concept of that name
     │   ├── ConceptNotReadyError    the concept has no embedding yet
     │   ├── ModelMismatchError      concept and request belong to different models
     │   ├── EmbeddingsDifferError   two concepts have different numbers of vectors
-    │   ├── ConceptWithoutPicturesError  the concept has no pictures to learn from
-    │   ├── ConceptDeletedError     the concept that a request is about was deleted meanwhile
+    │   ├── ConceptWithoutPicturesError  the concept has no pictures to train on
+    │   ├── ConceptDeletedError     the concept was deleted during the request
     │   ├── IdempotencyInFlightError  the first of equal requests is still being accepted
-    │   ├── StorageQuotaExceededError        the owner's things fill the storage that they may fill
-    │   ├── TooManyWebhooksError    the owner has as many standing webhooks as are allowed
-    │   ├── JobCancelledError       the job that a request waited for was cancelled meanwhile
+    │   ├── StorageQuotaExceededError  the owner's storage quota is full
+    │   ├── TooManyWebhooksError    the owner has the allowed number of webhooks
+    │   ├── JobCancelledError       the job of the request was cancelled meanwhile
     │   └── JobEndedError           the job has ended and cannot be cancelled
-    ├── UnprocessableError          a well-formed request names or says what cannot be done
-    │   ├── IdempotencyKeyReusedError  an Idempotency-Key stands for another request
+    ├── UnprocessableError          a well-formed request cannot be carried out
+    │   ├── IdempotencyKeyReusedError  the Idempotency-Key belongs to another request
     │   ├── UnknownConceptError     a prompt or the body names a concept that does not exist
     │   ├── UnknownModelError       the catalogue has no model of that name
     │   ├── UnknownSchedulerError   the model has no scheduler of that name
-    │   ├── PromptTooLongError      the prompt's tokens do not fit the text encoder
+    │   ├── PromptTooLongError      the prompt has too many tokens for a text encoder
     │   ├── ImageUnreadableError    a file is damaged
-    │   ├── ImageRefusedError       a picture is none that may be learned from here
-    │   ├── OutputRefusedError      what was made is nothing that may be shown here
+    │   ├── ImageRefusedError       the safety check refuses uploaded pictures
+    │   ├── OutputRefusedError      the safety check refuses generated pictures
     │   ├── ImageTooLargeError      a picture has too many bytes or pixels
     │   └── ImageTooSmallError      a picture's shorter side is too small
-    ├── ImageUnsupportedError       a file is not a kind of picture or archive that is read
+    ├── ImageUnsupportedError       a file has no supported picture or archive format
     ├── BodyTooLargeError           a request's body is over the limit
-    ├── QuotaError                  the caller has used up what there is for now
-    │   ├── TooManyRequestsError    too many requests with one key
+    ├── QuotaError                  a quota of the caller is used up for now
+    │   ├── TooManyRequestsError    the key has made too many requests in this minute
     │   ├── TooManyJobsError        the owner has too many unfinished jobs
-    │   └── DeviceQuotaExceededError    the owner's jobs had the device for as long as they may today
-    ├── RpcFailedError           what a worker was asked to do for a request cannot be done
-    ├── LeaseLostError              a worker writes for an attempt that is no longer its own
-    ├── SettingsError               an environment variable or the model catalogue is wrong
-    ├── ObjectMissingError          the storage holds no object under a key
-    └── UnavailableError            something that the service stands on is down
+    │   └── DeviceQuotaExceededError  the owner's device time of the day is used up
+    ├── RpcFailedError              a worker could not carry out an RPC
+    ├── LeaseLostError              a write of an attempt that has lost its job
+    ├── SettingsError               an environment variable or the model catalogue is invalid
+    ├── ObjectMissingError          the object store has no object under a key
+    └── UnavailableError            a dependency of the service is down
         ├── DatabaseUnavailableError
         ├── StorageUnavailableError
-        └── WorkerUnavailableError  no worker did in time what a request waits for
+        └── WorkerUnavailableError  no worker has answered an RPC in time
 
-Every message says what happened, with the value, and what to do. This module knows no HTTP status; api/errors.py does.
+A message states the problem, with the value, and what to do. HTTP statuses are in api/errors.py.
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 
 class ServiceError(Exception):
-    """The root: catch this to catch everything that the service raises on purpose."""
+    """The root of all errors that the service raises on purpose."""
 
     code = "service_error"
+    detail_names: ClassVar[tuple[str, ...]] = ()
 
     @property
     def message(self) -> str:
-        """The sentence for people."""
+        """The message for people."""
         return str(self)
+
+    def details(self) -> dict[str, object]:
+        """The members of a response beside code and message."""
+        return {name: getattr(self, name) for name in self.detail_names}
 
 
 class InvalidInputError(ServiceError):
-    """A field of a request is wrong.
+    """A field of a request is invalid.
 
     Args:
-        field: where it stands, "training.steps".
-        message: what is wrong with the value, and what is allowed.
+        field: its path, such as "training.steps".
+        message: the value, the problem, and the allowed values.
     """
 
     code = "invalid_input"
@@ -79,62 +85,67 @@ class InvalidInputError(ServiceError):
         super().__init__(message)
         self.field = field
 
+    def details(self) -> dict[str, object]:
+        """The field and its message, as one entry of a list."""
+        return {"errors": [{"field": self.field, "message": str(self)}]}
+
 
 class UnauthenticatedError(ServiceError):
-    """Who calls is not known."""
+    """The caller is not authenticated."""
 
     code = "unauthenticated"
 
 
 class KeyMissingError(UnauthenticatedError):
-    """No key was sent."""
+    """The request has no key."""
 
     code = "key_missing"
 
     def __init__(self) -> None:
-        super().__init__("This needs a key. Send it as `Authorization: Bearer dti_…`.")
+        super().__init__("This request needs a key. Send it as `Authorization: Bearer dti_…`.")
 
 
 class KeyMalformedError(UnauthenticatedError):
-    """What was sent is no key of ours, whole and unchanged."""
+    """The key is mistyped or cut off: its check digits do not fit."""
 
     code = "key_malformed"
 
     def __init__(self) -> None:
-        super().__init__("This is no whole key: a part is missing or was changed. Copy it again.")
+        super().__init__("The key is malformed: a part is missing or was changed. Copy it again.")
 
 
 class KeyUnknownError(UnauthenticatedError):
-    """There is no such key."""
+    """No such key exists."""
 
     code = "key_unknown"
 
     def __init__(self) -> None:
-        super().__init__("There is no such key here. Ask whoever runs this service for one.")
+        super().__init__("There is no such key here. Ask the operator of this service for one.")
 
 
 class KeyExpiredError(UnauthenticatedError):
-    """The key's time is over."""
+    """The key has expired."""
 
     code = "key_expired"
 
     def __init__(self) -> None:
-        super().__init__("The key has expired. Ask whoever runs this service for another.")
+        super().__init__("The key has expired. Ask the operator of this service for another.")
 
 
 class KeyRevokedError(UnauthenticatedError):
-    """The key was taken back."""
+    """The key was revoked."""
 
     code = "key_revoked"
 
     def __init__(self) -> None:
-        super().__init__("The key was revoked. Ask whoever runs this service for another.")
+        super().__init__("The key was revoked. Ask the operator of this service for another.")
 
 
 class ScopeMissingError(ServiceError):
-    """The key does not allow this; any one of the scopes would."""
+    """The key lacks the scope; any one of the scopes is enough."""
 
     code = "scope_missing"
+    detail_names = ("scopes",)
 
     def __init__(self, scopes: Sequence[str]) -> None:
         super().__init__(f"The key does not allow this: it lacks the scope {' or '.join(scopes)}.")
@@ -142,7 +153,7 @@ class ScopeMissingError(ServiceError):
 
 
 class NotFoundError(ServiceError):
-    """There is no such thing, or it belongs to somebody else; which of the two is not said."""
+    """The resource does not exist, or belongs to another owner; the two are not told apart."""
 
     code = "not_found"
 
@@ -151,7 +162,7 @@ class NotFoundError(ServiceError):
 
 
 class ConflictError(ServiceError):
-    """The request and the state of things do not agree."""
+    """The request does not fit the present state."""
 
     code = "conflict"
 
@@ -169,6 +180,7 @@ class ConceptNotReadyError(ConflictError):
     """The concept has no embedding yet."""
 
     code = "concept_not_ready"
+    detail_names = ("names",)
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__(f"{_triggers(names)} has no embedding yet. Wait until its training has succeeded.")
@@ -176,9 +188,10 @@ class ConceptNotReadyError(ConflictError):
 
 
 class ModelMismatchError(ConflictError):
-    """Concept and request belong to different models; the message names the concept."""
+    """Concept and request belong to different models."""
 
     code = "model_mismatch"
+    detail_names = ("names",)
 
     def __init__(self, name: str, concept_model: str, wanted_model: str) -> None:
         super().__init__(
@@ -201,9 +214,10 @@ class EmbeddingsDifferError(ConflictError):
 
 
 class ConceptWithoutPicturesError(ConflictError):
-    """The concept was imported or blended, or its pictures were kept long enough: there is nothing to learn from."""
+    """The concept has no pictures to train on: it was imported or blended, or its pictures have expired."""
 
     code = "no_pictures"
+    detail_names = ("names",)
 
     def __init__(self, name: str) -> None:
         super().__init__(
@@ -214,12 +228,12 @@ class ConceptWithoutPicturesError(ConflictError):
 
 
 class ConceptDeletedError(ConflictError):
-    """The concept that a request is about was deleted meanwhile."""
+    """The concept was deleted during the request."""
 
     code = "concept_deleted"
 
     def __init__(self) -> None:
-        super().__init__("A concept that this request is about was deleted meanwhile.")
+        super().__init__("A concept of this request was deleted meanwhile.")
 
 
 class IdempotencyInFlightError(ConflictError):
@@ -232,9 +246,10 @@ class IdempotencyInFlightError(ConflictError):
 
 
 class StorageQuotaExceededError(ConflictError):
-    """The owner's things fill the storage that they may fill."""
+    """The owner's storage quota is full."""
 
     code = "storage_quota_exceeded"
+    detail_names = ("limit",)
 
     def __init__(self, stored_bytes: int, limit_bytes: int) -> None:
         super().__init__(
@@ -244,22 +259,23 @@ class StorageQuotaExceededError(ConflictError):
 
 
 class TooManyWebhooksError(ConflictError):
-    """The owner has as many standing webhooks as are allowed."""
+    """The owner has the allowed number of webhooks."""
 
     code = "too_many_webhooks"
+    detail_names = ("limit",)
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"There are already {limit} webhooks. Delete one, or have one tell more.")
+        super().__init__(f"There are already {limit} webhooks. Delete one, or subscribe one to more events.")
         self.limit = limit
 
 
 class JobCancelledError(ConflictError):
-    """The job that a request waited for was cancelled meanwhile."""
+    """The job of the request was cancelled meanwhile."""
 
     code = "job_cancelled"
 
     def __init__(self, job_id: str) -> None:
-        super().__init__(f"{job_id} was cancelled while its pictures were waited for. Ask again.")
+        super().__init__(f"{job_id} was cancelled before its pictures were finished. Send the request again.")
 
 
 class JobEndedError(ConflictError):
@@ -272,13 +288,13 @@ class JobEndedError(ConflictError):
 
 
 class UnprocessableError(ServiceError):
-    """A well-formed request names or says what cannot be done."""
+    """A well-formed request cannot be carried out."""
 
     code = "unprocessable"
 
 
 class IdempotencyKeyReusedError(UnprocessableError):
-    """An Idempotency-Key stands for a request of other content."""
+    """The Idempotency-Key belongs to a request of other content."""
 
     code = "idempotency_key_reused"
 
@@ -287,9 +303,10 @@ class IdempotencyKeyReusedError(UnprocessableError):
 
 
 class UnknownConceptError(UnprocessableError):
-    """A prompt or the body names a concept that does not exist; all such names are said."""
+    """A prompt or the body names concepts that do not exist; all of them are listed."""
 
     code = "unknown_concept"
+    detail_names = ("names",)
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__(f"There is no concept {_triggers(names)}. Create it first, or leave it out.")
@@ -315,9 +332,10 @@ class UnknownSchedulerError(UnprocessableError):
 
 
 class PromptTooLongError(UnprocessableError):
-    """The prompt's tokens do not fit the text encoder; a concept is never cut off silently."""
+    """The prompt has too many tokens for a text encoder; a concept is never cut off silently."""
 
     code = "prompt_too_long"
+    detail_names = ("names", "tokens", "limit")
 
     def __init__(self, names: Sequence[str], encoder: str, tokens: int, limit: int) -> None:
         concerning = f" with {_triggers(names)}" if names else ""
@@ -331,15 +349,16 @@ class PromptTooLongError(UnprocessableError):
 
 
 class ImageUnreadableError(UnprocessableError):
-    """A file is damaged, or is not the picture that it says it is."""
+    """A file is damaged, or has another format than it claims."""
 
     code = "image_unreadable"
 
 
 class ImageRefusedError(UnprocessableError):
-    """Pictures are none that may be learned from here; the safety check says so."""
+    """The safety check refuses uploaded pictures."""
 
     code = "image_refused"
+    detail_names = ("names",)
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__(f"The safety check refuses {', '.join(names)}. Send other pictures.")
@@ -347,12 +366,12 @@ class ImageRefusedError(UnprocessableError):
 
 
 class OutputRefusedError(UnprocessableError):
-    """What was made is nothing that may be shown here; the safety check says so."""
+    """The safety check refuses generated pictures."""
 
     code = "output_refused"
 
     def __init__(self, refused: int, made: int) -> None:
-        super().__init__(f"The safety check refuses {refused} of {made} pictures. Say something else, or another seed.")
+        super().__init__(f"The safety check refuses {refused} of {made} pictures. Change the prompt or the seed.")
 
 
 class ImageTooLargeError(UnprocessableError):
@@ -368,7 +387,7 @@ class ImageTooSmallError(UnprocessableError):
 
 
 class ImageUnsupportedError(ServiceError):
-    """A file is not a kind of picture or archive that is read here."""
+    """A file has no supported picture or archive format."""
 
     code = "image_unsupported"
 
@@ -383,17 +402,18 @@ class BodyTooLargeError(ServiceError):
 
 
 class QuotaError(ServiceError):
-    """The caller has used up what there is for now.
+    """A quota of the caller is used up for now.
 
     Args:
-        limit: how much there is.
-        retry_after_s: when to come back.
-        window_s: for how long it is; None for what is given back and not used up.
+        limit: size of the quota.
+        retry_after_s: seconds until there is some of it again.
+        window_s: seconds for which it is granted; None for a limit of things that exist at once.
     """
 
     code = "quota_exceeded"
     policy = "quota"
-    """What the quota is called in the answer's headers."""
+    """Name of the quota in the RateLimit headers."""
+    detail_names = ("limit",)
 
     def __init__(self, message: str, *, limit: int, retry_after_s: int, window_s: int | None = None) -> None:
         super().__init__(message)
@@ -403,13 +423,13 @@ class QuotaError(ServiceError):
 
 
 class TooManyRequestsError(QuotaError):
-    """Too many requests with one key."""
+    """The key has made too many requests in this minute."""
 
     code = "too_many_requests"
     policy = "requests"
 
     def __init__(self, limit: int, retry_after_s: int) -> None:
-        message = f"More than {limit} requests a minute. Come back in {retry_after_s} s."
+        message = f"More than {limit} requests a minute. Retry in {retry_after_s} s."
         super().__init__(message, limit=limit, retry_after_s=retry_after_s, window_s=60)
 
 
@@ -425,18 +445,18 @@ class TooManyJobsError(QuotaError):
 
 
 class DeviceQuotaExceededError(QuotaError):
-    """The owner's jobs had the device for as long as they may today."""
+    """The owner's device time of the day is used up."""
 
     code = "device_quota_exceeded"
     policy = "device-seconds"
 
     def __init__(self, limit_s: int, retry_after_s: int) -> None:
-        message = f"The {limit_s} s of the device that there are for a day are used up. A new day begins at 0:00 UTC."
+        message = f"The quota of {limit_s} s of device time a day is used up. It is renewed at 0:00 UTC."
         super().__init__(message, limit=limit_s, retry_after_s=retry_after_s, window_s=86_400)
 
 
 class RpcFailedError(ServiceError):
-    """What a worker was asked to do for a request cannot be done; code and sentence are those of the worker's error."""
+    """A worker could not carry out an RPC; code and message are those of its error."""
 
     code = "rpc_failed"
 
@@ -446,9 +466,9 @@ class RpcFailedError(ServiceError):
 
 
 class LeaseLostError(ServiceError):
-    """A worker writes for an attempt that is no longer its own: its lease ended, or the job did.
+    """A write of an attempt that has lost its job: the lease expired, or the job has ended.
 
-    Nothing was written. What the worker holds of the job is to be dropped.
+    Nothing was written; the worker drops the job.
     """
 
     code = "lease_lost"
@@ -458,23 +478,23 @@ class LeaseLostError(ServiceError):
 
 
 class SettingsError(ServiceError):
-    """An environment variable or the model catalogue is wrong."""
+    """An environment variable or the model catalogue is invalid."""
 
     code = "settings_invalid"
 
 
 class ObjectMissingError(ServiceError):
-    """The storage holds no object under a key."""
+    """The object store has no object under a key."""
 
     code = "object_missing"
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"The storage holds no object {key!r}.")
+        super().__init__(f"The object store has no object {key!r}.")
         self.key = key
 
 
 class UnavailableError(ServiceError):
-    """Something that the service stands on is down; the same request may succeed later."""
+    """A dependency of the service is down; the same request may succeed later."""
 
     code = "unavailable"
 
@@ -486,20 +506,20 @@ class DatabaseUnavailableError(UnavailableError):
 
 
 class StorageUnavailableError(UnavailableError):
-    """The object storage does not answer."""
+    """The object store does not answer."""
 
     code = "storage_unavailable"
 
 
 class WorkerUnavailableError(UnavailableError):
-    """No worker did in time what a request waits for; it was called off."""
+    """No worker has answered an RPC in time; it was cancelled."""
 
     code = "worker_unavailable"
 
     def __init__(self, waited_s: float) -> None:
         super().__init__(
-            f"No worker could do this within {waited_s:g} s: none is there, or it is loading a model. Nothing was "
-            "made. Try again in a moment."
+            f"No worker answered within {waited_s:g} s: none is running, or it is loading a model. Nothing was "
+            "created. Try again in a moment."
         )
 
 
