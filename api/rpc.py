@@ -4,6 +4,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import TypeVar
 
 from api.deps import RequestContext, in_thread
 from api.idempotency import Idempotent
@@ -12,17 +13,22 @@ from service import jobs, rpc
 from service.database.tables import Job
 from service.errors import StorageUnavailableError
 from service.jobs import RpcResult
+from service.kinds import Versioned
 
+ResultT = TypeVar("ResultT", bound=Versioned)
 _log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def call(context: RequestContext, rpc_id: str, idempotent: Idempotent | None = None) -> AsyncIterator[RpcResult]:
+async def call(
+    context: RequestContext, rpc_id: str, result: type[ResultT], idempotent: Idempotent | None = None
+) -> AsyncIterator[RpcResult[ResultT]]:
     """The result of a submitted RPC; its file is deleted from the object store when the block ends.
 
     Args:
         context: the request's.
         rpc_id: of an RPC that is committed.
+        result: the class of its task's result.
         idempotent: the request, where a success is to be replayed under its key.
 
     Raises:
@@ -34,7 +40,7 @@ async def call(context: RequestContext, rpc_id: str, idempotent: Idempotent | No
     await context.event_poller.wait_until_done(JobRef(context.owner_id, rpc_id), timeout_s)
     job, in_time = await in_thread(partial(_finish, context, rpc_id, idempotent))
     try:
-        yield rpc.brought(job, in_time=in_time, waited_s=timeout_s)
+        yield rpc.brought(job, result, in_time=in_time, waited_s=timeout_s)
     finally:
         if job.file_key is not None:
             await in_thread(partial(delete_file, context, job.file_key))

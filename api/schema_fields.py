@@ -23,9 +23,14 @@ class RequestModel(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)
 
-    def given(self, without: AbstractSet[str] = frozenset()) -> dict[str, Any]:
-        """The fields that the client has sent, by their JSON names."""
-        return self.model_dump(by_alias=True, exclude_unset=True, exclude=set(without))
+    def given(self) -> dict[str, object]:
+        """The fields that the client has sent, null included."""
+        return {name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set}
+
+    def given_settings(self, kind: type) -> dict[str, object]:
+        """The settings of a dataclass of `dti.spec` that the client has sent; null stands for the default."""
+        names = {setting.name for setting in fields(kind)}
+        return {name: value for name, value in self.given().items() if name in names and value is not None}
 
 
 def _storable(text: str) -> str:

@@ -1,7 +1,6 @@
 """Serializers: rows of the database as response models. Images get a signed URL in reads, and none in lists."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
@@ -9,6 +8,7 @@ from api.schemas import responses
 from service import jobs
 from service.context import Service
 from service.database import tables
+from service.kinds import TrainResult, without_version
 
 
 def image(service: Service, row: tables.Image | tables.Picture, *, with_url: bool) -> responses.Image:
@@ -92,14 +92,14 @@ def concept(service: Service, row: tables.Concept, *, with_urls: bool) -> respon
 def _job(service: Service, row: tables.Job, estimate: jobs.Expectation | None, *, with_urls: bool) -> responses.Job:
     return responses.Job(
         id=row.id,
-        kind=_listed(row.kind),
+        kind=row.kind,
         status=row.status,
         model=row.model,
         concepts=[
             responses.JobConcept(id=item.concept_id, name=item.name, embedding_sha256=item.embedding_sha256)
             for item in row.concepts
         ],
-        input=row.input,
+        input=without_version(row.input),
         output=_output(service, row, with_urls=with_urls),
         progress=responses.Progress(
             step=row.step,
@@ -118,19 +118,13 @@ def _job(service: Service, row: tables.Job, estimate: jobs.Expectation | None, *
     )
 
 
-def _listed(kind: tables.Kind) -> tables.ListedKind:
-    if kind == "rpc":
-        raise AssertionError("RPCs are not listed.")
-    return kind
-
-
 def _output(service: Service, row: tables.Job, *, with_urls: bool) -> responses.Output:
     generated = [(item.role, image(service, item, with_url=with_urls)) for item in row.images]
     return responses.Output(
         images=[item for role, item in generated if role in {"image", "preview"}],
         animation=next((item for role, item in generated if role == "animation"), None),
         contact_sheet=next((item for role, item in generated if role == "contact_sheet"), None),
-        training_images=_training_images(row.result),
+        training_images=_training_images(row),
     )
 
 
@@ -152,6 +146,8 @@ def _embedding(row: tables.EmbeddingVersion | None) -> responses.Embedding | Non
     return responses.Embedding(sha256=row.sha256, encoders=rows)
 
 
-def _training_images(result: Mapping[str, Any] | None) -> list[responses.TrainingImage] | None:
+def _training_images(row: tables.Job) -> list[responses.TrainingImage] | None:
     """The assessment of each training image; None before a training has started and for other kinds."""
-    return None if result is None else [responses.TrainingImage(**image) for image in result["training_images"]]
+    if row.result is None:
+        return None
+    return [responses.TrainingImage(**vars(image)) for image in TrainResult.from_json(row.result).training_images]

@@ -1,15 +1,15 @@
 """The safety check of uploaded pictures: a worker scores them while the request waits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from api.deps import RequestContext, in_thread
 from api.rpc import call
 from service import rpc
 from service.errors import ImageRefusedError
-from service.safety import refuses
+from service.kinds import InspectResult
+from service.safety import SafetyVerdict, refuses
 from service.uploads.records import StoredPicture
 
 
@@ -46,6 +46,6 @@ def _submit(context: RequestContext, model: str, keys: Sequence[str]) -> str:
         return rpc.submit_inspection(context.service, session, owner_id=owner_id, model=model, picture_keys=keys).id
 
 
-async def _assessments(context: RequestContext, rpc_id: str) -> list[Mapping[str, Any]]:
-    async with call(context, rpc_id) as reply:
-        return list(reply.result["verdicts"])
+async def _assessments(context: RequestContext, rpc_id: str) -> Sequence[SafetyVerdict]:
+    async with call(context, rpc_id, InspectResult) as reply:
+        return reply.result.verdicts

@@ -11,7 +11,6 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
@@ -21,7 +20,7 @@ from dti.families import Family
 from dti.render import Renderer
 from dti.spec.prompts import NAME_PATTERN
 from dti.spec.registry import FAMILIES, METHODS, training_settings
-from dti.spec.settings import SEED_LIMIT, LearnableProperty, Rendering, complete
+from dti.spec.settings import SEED_LIMIT, CompleteRendering, LearnableProperty, Rendering, complete
 from dti.training.trainer import Run, Trainer, TrainingWork
 from service.catalogue.models import Catalogue, ModelEntry, preset
 from service.catalogue.presets import PRESETS
@@ -102,7 +101,7 @@ def start_training(
     class_word: str,
     learnable_property: LearnableProperty,
     method: str,
-    given: Mapping[str, Any],
+    given: Mapping[str, object],
 ) -> tuple[Trainer, Run]:
     """A trainer with one run, to be advanced until the run has finished.
 
@@ -141,7 +140,7 @@ def start_training(
     return trainer, trainer.admit(work)
 
 
-def rendering(model: Model, given: Mapping[str, Any]) -> dict[str, Any]:
+def rendering(model: Model, given: Mapping[str, object]) -> CompleteRendering:
     """The rendering settings: the given ones, the model's defaults for the others, and a seed.
 
     Raises:
@@ -149,8 +148,8 @@ def rendering(model: Model, given: Mapping[str, Any]) -> dict[str, Any]:
     """
     entry = model.entry
     defaults = {name: getattr(entry, name) for name in ("width", "height", "steps", "guidance_scale", "scheduler")}
-    settings = asdict(complete(Rendering, given, defaults))
-    return {**settings, "seed": seed_or_random(settings["seed"])}
+    settings = complete(Rendering, given, defaults)
+    return CompleteRendering(**{**asdict(settings), "seed": seed_or_random(settings.seed)})
 
 
 def render(model: Model, plans: Sequence[PicturePlan], on_steps: Callable[[int], None]) -> Iterator[Image.Image]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dti.embeddings.embedding import Embedding
     from dti.training.selection import PictureAssessment
     from dti.training.trainer import Run, Trainer
+    from service.kinds import InterpolateInput, PicturesInput
     from worker.outputs.plans import PicturePlan
 
 _ModelName = Annotated[
@@ -104,13 +105,15 @@ def render(
 ) -> None:
     """Render images of a prompt."""
     from cli import offline
+    from service.kinds import GenerateInput
     from worker.outputs import plans
 
     size = {"width": width, "height": height}
     given = {"steps": steps, "guidance_scale": guidance_scale, "scheduler": scheduler, "seed": seed, **size}
     given |= {"num_images": num_images, "format": picture_format}
     opened = load_model(model, family, Settings.from_environment(os.environ))
-    request = {"prompt": prompt, "negative_prompt": negative_prompt, **offline.rendering(opened, _without_none(given))}
+    rendering = offline.rendering(opened, _without_none(given))
+    request = GenerateInput(prompt=prompt, negative_prompt=negative_prompt, model=model, rendering=rendering)
     concepts = _load_concepts(concept or [])
     _render(opened, plans.generation(request, concepts), request, concepts, out)
 
@@ -137,6 +140,7 @@ def interpolate(
 ) -> None:
     """Render images between two concepts."""
     from cli import offline
+    from service.kinds import InterpolateInput
 
     if prompt.count("{}") != 1:
         raise InvalidSettingError("prompt", "it needs exactly one {}, in place of the concept.")
@@ -146,13 +150,20 @@ def interpolate(
     settings = complete(Interpolation, {**_without_none(chosen), "contact_sheet": contact_sheet})
     opened = load_model(model, family, Settings.from_environment(os.environ))
     rendering = offline.rendering(opened, _without_none(given))
-    request = {"prompt": prompt, "negative_prompt": negative_prompt, "method": settings.method, **rendering}
-    _interpolate(opened, request, settings, (start, end), out)
+    request = InterpolateInput(
+        start=str(start),
+        end=str(end),
+        prompt=prompt,
+        negative_prompt=negative_prompt,
+        model=model,
+        interpolation=settings,
+        shares=tuple(number / (settings.frames - 1) for number in range(settings.frames)),
+        rendering=rendering,
+    )
+    _interpolate(opened, request, out)
 
 
-def _interpolate(
-    model: "Model", request: Mapping[str, Any], settings: Interpolation, files: tuple[Path, Path], out: Path
-) -> None:
+def _interpolate(model: "Model", request: "InterpolateInput", out: Path) -> None:
     """Render the images between two embeddings, and their animation and contact sheet, into a folder."""
     from cli import offline
     from dti.embeddings.embedding import Embedding
@@ -160,12 +171,12 @@ def _interpolate(
     from worker.outputs import plans
     from worker.outputs.encoding import encode
 
-    shares = [number / (settings.frames - 1) for number in range(settings.frames)]
-    ends = [Embedding.load(path) for path in files]
+    settings, shares = request.interpolation, request.shares
+    ends = [Embedding.load(Path(path)) for path in (request.start, request.end)]
     concepts = {embedding.trigger: embedding for embedding in ends}
-    sequence = plans.interpolation({**request, "shares": shares}, ends, concepts)
+    sequence = plans.interpolation(request, ends, concepts)
     pictures = _render(model, sequence, request, concepts, out)
-    first = offline.provenance(model, sequence[0], request["prompt"], concepts)
+    first = offline.provenance(model, sequence[0], request.prompt, concepts)
     provenance = plans.sequence_provenance(first, shares)
     if settings.animation is not None:
         data = to_animation(pictures, settings.animation, provenance.infotext())
@@ -196,7 +207,7 @@ def _advance_until_done(trainer: "Trainer", run: "Run") -> DTIError | None:
     return error
 
 
-def _without_none(options: Mapping[str, Any]) -> dict[str, Any]:
+def _without_none(options: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in options.items() if value is not None}
 
 
@@ -216,7 +227,7 @@ def _load_concepts(paths: Sequence[Path]) -> "dict[str, Embedding]":
 def _render(
     model: "Model",
     sequence: "Sequence[PicturePlan]",
-    request: Mapping[str, Any],
+    request: "PicturesInput",
     concepts: "Mapping[str, Embedding]",
     out: Path,
 ) -> "list[Image.Image]":
@@ -224,16 +235,16 @@ def _render(
     from cli import offline
     from worker.outputs.encoding import encode
 
-    prepare_output(out / f"00.{request['format']}")
+    prepare_output(out / f"00.{request.rendering.format}")
     pictures = []
     with _progress_bar("Rendering", sum(plan.work.steps for plan in sequence)) as bar:
         rendered = offline.render(model, sequence, lambda steps: bar.advance(bar.task_ids[0], steps))
         for number, (plan, picture) in enumerate(zip(sequence, rendered, strict=True)):
-            provenance = offline.provenance(model, plan, request["prompt"], concepts)
-            file = encode(picture, request["format"], provenance)
+            provenance = offline.provenance(model, plan, request.prompt, concepts)
+            file = encode(picture, request.rendering.format, provenance)
             write_file(out / f"{number:02}.{file.format}", file.data)
             pictures.append(picture)
-    console.print(f"{len(pictures)} images in {out}, with seed {request['seed']}.", markup=False)
+    console.print(f"{len(pictures)} images in {out}, with seed {request.rendering.seed}.", markup=False)
     return pictures
 
 

@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 
 from service import workers
 from service.database.clock import now
-from service.database.tables import Job, Kind, Status
+from service.database.tables import Job, Status
+from service.kinds import KINDS
 
 
 def exposition(session: Session) -> bytes:
@@ -40,7 +41,7 @@ def _jobs(session: Session) -> Metric:
     counted = session.execute(select(Job.kind, Job.status, func.count()).group_by(Job.kind, Job.status))
     counts = {(kind, status): count for kind, status, count in counted}
     family = GaugeMetricFamily("dti_jobs", "Jobs by kind and state.", labels=("kind", "status"))
-    for kind, status in product(get_args(Kind), get_args(Status)):
+    for kind, status in product(KINDS, get_args(Status)):
         family.add_metric((kind, status), counts.get((kind, status), 0))
     return family
 
@@ -51,7 +52,7 @@ def _queue_age(session: Session) -> Metric:
     family = GaugeMetricFamily(
         "dti_queue_age_seconds", "How long the oldest queued job of a kind has waited.", labels=("kind",)
     )
-    for kind in get_args(Kind):
+    for kind in KINDS:
         family.add_metric((kind,), (now(session) - since[kind]).total_seconds() if kind in since else 0.0)
     return family
 

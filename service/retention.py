@@ -16,6 +16,7 @@ from service.database.clock import now
 from service.database.references import unreferenced
 from service.database.tables import Concept, Image, Job, JobConcept, Picture, Role
 from service.jobs import ENDED, UNFINISHED
+from service.kinds import TrainInput, kind_of
 from service.settings import Keeping
 from service.storage import StoredObject
 
@@ -57,7 +58,7 @@ def left_behind(session: Session, listed: Sequence[StoredObject]) -> list[str]:
 
 def _forget_uploads(session: Session, before: datetime) -> set[str]:
     """The pictures of concepts that are made before a moment, and that no training is learning from."""
-    learned = select(JobConcept.concept_id).join(Job).where(Job.kind == "train", Job.status.in_(UNFINISHED))
+    learned = select(JobConcept.concept_id).join(Job).where(Job.kind == kind_of(TrainInput), Job.status.in_(UNFINISHED))
     # Whoever queues a training locks the concept first: what is locked here is either seen as in training or skipped.
     old = select(Concept.id).where(Concept.created_at < before, Concept.pictures.any()).order_by(Concept.id)
     held = session.scalars(old.limit(_BATCH).with_for_update(skip_locked=True)).all()

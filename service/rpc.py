@@ -6,8 +6,8 @@ nobody waits for any more. It knows neither HTTP nor how an RPC is done.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import TypeVar, cast
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -17,19 +17,37 @@ from service import jobs
 from service.accounts import usage
 from service.concepts import concepts, lookup, trainings
 from service.concepts.concepts import NewConcept
+from service.concepts.params import BlendParams, ImportParams
 from service.context import Service
 from service.database.tables import Concept, EmbeddingVersion, Job
 from service.errors import ConceptDeletedError, RpcFailedError, UnknownModelError, WorkerUnavailableError
 from service.jobs import Claim, EmbeddingMade, NewJob, RpcResult
-
-Task = Literal["import", "blend", "export", "neighbours", "inspect"]
+from service.kinds import (
+    BlendInput,
+    BlendResult,
+    ExportInput,
+    ExportResult,
+    ImportInput,
+    ImportResult,
+    InspectInput,
+    InspectResult,
+    NeighboursByEncoder,
+    NeighboursInput,
+    NeighboursResult,
+    Norms,
+    RpcInput,
+    Versioned,
+)
+from service.safety import SafetyVerdict
 
 KEPT_NEIGHBOURS = 50
 """Words that are kept a vector: as many as can be asked for."""
 
+ResultT = TypeVar("ResultT", bound=Versioned)
 
-def check_import(service: Service, session: Session, owner_id: str, fields: Mapping[str, Any]) -> NewConcept:
-    """Check what a client said of a concept that is to be imported, before its file is stored.
+
+def check_import(service: Service, session: Session, owner_id: str, params: ImportParams) -> NewJob[ImportInput]:
+    """Check a concept that is to be imported, before its file is stored; returns the RPC that makes it.
 
     Raises:
         InvalidInputError: the name or the class word cannot be one, or the model does not know the class word.
@@ -38,32 +56,27 @@ def check_import(service: Service, session: Session, owner_id: str, fields: Mapp
         QuotaError, StorageQuotaExceededError: the owner has nothing left.
     """
     usage.check(session, service.settings.quotas, owner_id)
-    new = NewConcept(
-        owner_id=owner_id,
-        name=concepts.check_name(fields["name"]),
-        class_word=concepts.check_class_word(fields["class_word"]),
-        learnable_property="object",
-        model=service.catalogue[fields["model"]].name,
-        method="import",
-        training={},
+    asked = ImportInput(
+        name=concepts.check_name(params.name),
+        class_word=concepts.check_class_word(params.class_word),
+        normalize=params.normalize,
     )
-    concepts.check_free(session, owner_id, new.name)
-    service.token_limits.check_class_word(session, new.model, new.class_word)
-    return new
+    model = service.catalogue[params.model].name
+    concepts.check_free(session, owner_id, asked.name)
+    service.token_limits.check_class_word(session, model, asked.class_word)
+    return NewJob(owner_id=owner_id, model=model, input=asked)
 
 
-def submit_import(service: Service, session: Session, new: NewConcept, file_key: str, *, normalize: bool) -> Job:
+def submit_import(service: Service, session: Session, new: NewJob[ImportInput], file_key: str) -> Job:
     """Queue the making of a concept from a file, which lies in the storage.
 
     Raises:
         TooManyJobsError: the owner has too many unfinished RPCs.
     """
-    asked = {"concept": asdict(new), "normalize": normalize}
-    rpc = replace(_rpc("import", new.owner_id, new.model, asked), file_key=file_key)
-    return _submit(service, session, rpc)
+    return _submit(service, session, replace(new, file_key=file_key))
 
 
-def submit_blend(service: Service, session: Session, owner_id: str, fields: Mapping[str, Any]) -> Job:
+def submit_blend(service: Service, session: Session, owner_id: str, params: BlendParams) -> Job:
     """Queue the making of a concept as the mean of others; model and words are those of the first part.
 
     Raises:
@@ -77,24 +90,21 @@ def submit_blend(service: Service, session: Session, owner_id: str, fields: Mapp
         TooManyJobsError: the owner has too many unfinished RPCs.
     """
     usage.check(session, service.settings.quotas, owner_id)
-    name = concepts.check_name(fields["name"])
+    name = concepts.check_name(params.name)
     concepts.check_free(session, owner_id, name)
-    parts = lookup.find(session, owner_id, [part["concept"] for part in fields["parts"]])
+    parts = lookup.find(session, owner_id, [part.concept for part in params.parts])
     model = lookup.model_for(service.catalogue, None, parts).name
-    encoders = lookup.encoders_of(parts)
+    vectors = lookup.vectors_of(parts)
     for other in parts[1:]:
-        lookup.check_alike(parts[0].name, other.name, encoders)
-    new = NewConcept(
-        owner_id=owner_id,
+        lookup.check_alike(parts[0].name, other.name, vectors)
+    asked = BlendInput(
         name=name,
         class_word=parts[0].class_word,
         learnable_property=parts[0].learnable_property,
-        model=model,
-        method="blend",
-        training={},
+        weights=tuple(part.weight for part in params.parts),
     )
-    asked = {"concept": asdict(new), "weights": [part["weight"] for part in fields["parts"]]}
-    return _submit(service, session, _rpc("blend", owner_id, model, asked, about=parts))
+    pins = [trainings.pinned(part) for part in parts]
+    return _submit(service, session, NewJob(owner_id=owner_id, model=model, input=asked, concepts=pins))
 
 
 def submit_export(service: Service, session: Session, concept: Concept, file_format: EmbeddingFormat) -> Job:
@@ -110,48 +120,54 @@ def submit_export(service: Service, session: Session, concept: Concept, file_for
         UnknownModelError: the catalogue no longer has the concept's model.
         TooManyJobsError: the owner has too many unfinished RPCs.
     """
-    asked = {"format": file_format}
-    rpc = _rpc("export", concept.owner_id, concept.model, asked, about=[concept])
-    return _submit(service, session, rpc)
+    return _submit(service, session, _about(concept, ExportInput(format=file_format)))
 
 
 def submit_neighbours(service: Service, session: Session, concept: Concept) -> Job:
     """Queue the search for the words next to what a concept learned; raises and takes what `submit_export` does."""
-    rpc = _rpc("neighbours", concept.owner_id, concept.model, {}, about=[concept])
-    return _submit(service, session, rpc)
+    return _submit(service, session, _about(concept, NeighboursInput()))
 
 
-def finish_concept(session: Session, claim: Claim, made: EmbeddingMade, *, told: Mapping[str, Any]) -> None:
-    """End an import or a blend: what it made is a concept, in the same transaction.
-
-    Args:
-        session: writes.
-        claim: the RPC.
-        made: lies in the storage.
-        told: what the answer says beside the concept.
+def finish_import(session: Session, claim: Claim[ImportInput], made: EmbeddingMade, norms: Mapping[str, Norms]) -> None:
+    """End an import: its embedding becomes a concept, in the same transaction.
 
     Raises:
         NameTakenError: somebody was faster.
-        LeaseLostError: the attempt is over; so it is when a part of a blend was deleted.
+        LeaseLostError: the attempt is over.
     """
 
-    def write() -> RpcResult:
-        concept = concepts.adopt(session, NewConcept(**claim.input["concept"]), made)
-        return RpcResult(result={**told, "concept": concept.id})
+    def write() -> RpcResult[ImportResult]:
+        concept = concepts.adopt(session, _new_concept(claim, "import"), made)
+        return RpcResult(result=ImportResult(concept_id=concept.id, norms=norms))
 
     jobs.finish_rpc(session, claim, write)
 
 
-def finish_export(session: Session, claim: Claim, file_key: str, extension: str) -> None:
+def finish_blend(session: Session, claim: Claim[BlendInput], made: EmbeddingMade) -> None:
+    """End a blend: its embedding becomes a concept, in the same transaction.
+
+    Raises:
+        NameTakenError: somebody was faster.
+        LeaseLostError: the attempt is over; so it is when a part of the blend was deleted.
+    """
+
+    def write() -> RpcResult[BlendResult]:
+        concept = concepts.adopt(session, _new_concept(claim, "blend"), made)
+        return RpcResult(result=BlendResult(concept_id=concept.id))
+
+    jobs.finish_rpc(session, claim, write)
+
+
+def finish_export(session: Session, claim: Claim[ExportInput], file_key: str, extension: str) -> None:
     """End an export, whose file lies in the storage.
 
     Raises:
         LeaseLostError: the attempt is over; so it is when the concept was deleted.
     """
-    jobs.finish_rpc(session, claim, lambda: RpcResult(result={"extension": extension}, file_key=file_key))
+    jobs.finish_rpc(session, claim, lambda: RpcResult(result=ExportResult(extension=extension), file_key=file_key))
 
 
-def finish_neighbours(session: Session, claim: Claim, found: Mapping[str, Any]) -> None:
+def finish_neighbours(session: Session, claim: Claim[NeighboursInput], found: NeighboursByEncoder) -> None:
     """End a search for neighbours: they are kept with the embedding.
 
     Raises:
@@ -159,10 +175,10 @@ def finish_neighbours(session: Session, claim: Claim, found: Mapping[str, Any]) 
     """
     about = claim.concepts[0]
 
-    def write() -> RpcResult:
+    def write() -> RpcResult[NeighboursResult]:
         mine = (EmbeddingVersion.concept_id == about.id) & (EmbeddingVersion.key == about.embedding_key)
         session.execute(update(EmbeddingVersion).where(mine).values(neighbours=dict(found)))
-        return RpcResult(result=found)
+        return RpcResult(result=NeighboursResult(encoders=found))
 
     jobs.finish_rpc(session, claim, write)
 
@@ -175,26 +191,27 @@ def submit_inspection(
     Raises:
         TooManyJobsError: the owner has too many unfinished RPCs.
     """
-    return _submit(service, session, _rpc("inspect", owner_id, model, {"pictures": list(picture_keys)}))
+    asked = InspectInput(picture_keys=tuple(picture_keys))
+    return _submit(service, session, NewJob(owner_id=owner_id, model=model, input=asked))
 
 
-def finish_inspection(session: Session, claim: Claim, verdicts: Sequence[Mapping[str, Any]]) -> None:
+def finish_inspection(session: Session, claim: Claim[InspectInput], verdicts: Sequence[SafetyVerdict]) -> None:
     """End a look at pictures with what is thought of each, in their order.
 
     Raises:
         LeaseLostError: the attempt is over.
     """
-    jobs.finish_rpc(session, claim, lambda: RpcResult(result={"verdicts": list(verdicts)}))
+    jobs.finish_rpc(session, claim, lambda: RpcResult(result=InspectResult(verdicts=tuple(verdicts))))
 
 
-def neighbours_of(session: Session, version: EmbeddingVersion) -> Mapping[str, Any] | None:
+def neighbours_of(session: Session, version: EmbeddingVersion) -> NeighboursByEncoder | None:
     """The words next to what was learned, per encoder and vector; None where nobody has asked yet."""
     kept = select(EmbeddingVersion.neighbours).where(EmbeddingVersion.id == version.id)
-    return session.scalars(kept).one_or_none()
+    return cast("NeighboursByEncoder | None", session.scalars(kept).one_or_none())
 
 
-def brought(job: Job, *, in_time: bool, waited_s: float) -> RpcResult:
-    """What an RPC that was closed brings back.
+def brought(job: Job, kind: type[ResultT], *, in_time: bool, waited_s: float) -> RpcResult[ResultT]:
+    """What an RPC that was closed brings back, read as the result of its task.
 
     Raises:
         WorkerUnavailableError: it had not ended after `waited_s`.
@@ -208,15 +225,26 @@ def brought(job: Job, *, in_time: bool, waited_s: float) -> RpcResult:
     if job.result is None:
         # Called off, or done and then forgotten with the concept.
         raise ConceptDeletedError
-    return RpcResult(result=job.result, file_key=job.file_key)
+    return RpcResult(result=kind.from_json(job.result), file_key=job.file_key)
 
 
-def _rpc(task: Task, owner_id: str, model: str, asked: Mapping[str, Any], *, about: Sequence[Concept] = ()) -> NewJob:
-    pins = [trainings.pinned(concept) for concept in about]
-    return NewJob(owner_id=owner_id, kind="rpc", model=model, input={"task": task, **asked}, total=1, concepts=pins)
+def _about(concept: Concept, asked: RpcInput) -> NewJob[RpcInput]:
+    pins = [trainings.pinned(concept)]
+    return NewJob(owner_id=concept.owner_id, model=concept.model, input=asked, concepts=pins)
 
 
-def _submit(service: Service, session: Session, rpc: NewJob) -> Job:
+def _new_concept(claim: Claim[ImportInput] | Claim[BlendInput], method: str) -> NewConcept:
+    return NewConcept(
+        owner_id=claim.owner_id,
+        name=claim.input.name,
+        class_word=claim.input.class_word,
+        learnable_property=claim.input.learnable_property,
+        model=claim.model,
+        method=method,
+    )
+
+
+def _submit(service: Service, session: Session, rpc: NewJob[RpcInput]) -> Job:
     if rpc.model not in service.catalogue:
         raise UnknownModelError(rpc.model, tuple(service.catalogue))
     return jobs.submit(service, session, rpc)

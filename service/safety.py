@@ -4,9 +4,8 @@ A policy belongs to a key, or else to the service; a job has the one that held w
 nothing can be learned that is blurred, so that a policy that blurs refuses it.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from service.errors import InvalidInputError
 
@@ -32,7 +31,7 @@ class SafetyVerdict:
     score: float
     flagged: bool
 
-    def told(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """As JSON values."""
         return asdict(self)
 
@@ -47,6 +46,6 @@ def check_policy(policy: Policy | None, checker: Checker) -> None:
         raise InvalidInputError("safety", f"Nobody looks at pictures here, so {policy!r} cannot be followed.")
 
 
-def refuses(policy: Policy, verdict: Mapping[str, Any]) -> bool:
+def refuses(policy: Policy, verdict: SafetyVerdict) -> bool:
     """Whether a picture that was uploaded is not taken."""
-    return policy in {"blur", "refuse"} and bool(verdict["flagged"])
+    return policy in {"blur", "refuse"} and verdict.flagged

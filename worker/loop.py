@@ -13,11 +13,10 @@ alone has failed.
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import NamedTuple
 
 import torch
 from sqlalchemy import select
@@ -30,9 +29,10 @@ from service.context import Service
 from service.database.tables import Job
 from service.errors import LeaseLostError
 from service.jobs import Claim
+from service.kinds import KINDS, PRIORITY_CLASSES
 from worker.device_time import DeviceTimeMeter
 from worker.errors import OUT_OF_MEMORY, failure_of, outcome_of
-from worker.handlers import HANDLERS, Handler
+from worker.handlers import Handler, handler_class
 from worker.heartbeat import Heartbeat
 from worker.loaded_model import LoadedModel
 from worker.model_cache import ModelCache
@@ -41,21 +41,10 @@ from worker.persistence import Persistence
 POLL_INTERVAL_S = 0.02
 """Short beside a noticeable delay, long beside the query that it costs."""
 
-RPCS_PER_STEP = 4
-"""RPCs done between two steps, which delay all other jobs."""
-
 USAGE_INTERVAL_S = 5.0
 """The delay with which device time appears in an owner's usage."""
 
 log = logging.getLogger(__name__)
-
-
-class Capacity(NamedTuple):
-    """Pictures, trainings and RPCs that a worker can take in addition."""
-
-    pictures: int
-    trainings: int
-    rpcs: int
 
 
 class WorkerLoop:
@@ -139,26 +128,22 @@ class WorkerLoop:
     def _read_queue(self, session: Session) -> tuple[list[str], bool]:
         """The running jobs with a requested cancellation, and whether a claim could find a job."""
         cancelled = select(Job.id).where(Job.id.in_(self._handlers), Job.cancel_requested)
-        capacity = self._capacity()
-        claimable = jobs.has_claimable(
-            session,
-            models=self._service.catalogue,
-            pictures=capacity.pictures > 0,
-            trainings=capacity.trainings > 0,
-            rpcs=capacity.rpcs > 0,
-        )
+        claimable = jobs.has_claimable(session, models=self._service.catalogue, slots=self._capacity())
         return list(session.scalars(cancelled)), claimable
 
-    def _capacity(self) -> Capacity:
-        """The free capacity; none beside an isolated job, nor while quarantined jobs wait for an empty worker."""
+    def _capacity(self) -> Mapping[str, int]:
+        """Free slots by priority class; none beside an isolated job, nor while quarantined jobs wait for their turn."""
         handlers = self._handlers.values()
         if self._quarantined or any(handler.claim.isolated for handler in handlers):
-            return Capacity(0, 0, 0)
-        return Capacity(
-            self._model_cache.max_pictures - sum(handler.pictures for handler in handlers),
-            self._model_cache.max_trainings - sum(handler.trainings for handler in handlers),
-            RPCS_PER_STEP,
-        )
+            return {}
+        limits = {"renderer": self._model_cache.max_pictures, "trainer": self._model_cache.max_trainings}
+        used: Counter[str] = Counter()
+        for handler in handlers:
+            used[KINDS[handler.claim.kind].priority_class] += handler.slots
+        return {
+            name: (limits[priority_class.engine] if priority_class.engine else priority_class.at_once) - used[name]
+            for name, priority_class in PRIORITY_CLASSES.items()
+        }
 
     def _claim_next(self, *, claimable: bool) -> Sequence[Claim]:
         """The jobs to start now: a quarantined job once the worker is empty, otherwise jobs from the queue."""
@@ -171,20 +156,17 @@ class WorkerLoop:
         return claims
 
     def _claim(self, session: Session) -> list[Claim]:
-        capacity = self._capacity()
         return jobs.claim(
             session,
             worker_id=self._worker_id,
             models=self._service.catalogue,
-            picture_slots=capacity.pictures,
-            training_slots=capacity.trainings,
-            rpc_slots=capacity.rpcs,
+            slots=self._capacity(),
             lease_s=self._service.settings.lease_s,
         )
 
     def _start(self, claim: Claim) -> None:
         try:
-            handler = HANDLERS[claim.kind](claim, self._model_cache.get(claim.model), self._persistence)
+            handler = handler_class(claim.kind)(claim, self._model_cache.get(claim.model), self._persistence)
             self._handlers[claim.job_id] = handler
             handler.start()
         except torch.AcceleratorError:

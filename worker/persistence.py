@@ -110,7 +110,7 @@ class Persistence:
             seed=seed,
             prompt=prompt,
             share=share,
-            safety=verdict.told() if verdict else None,
+            safety=verdict,
         )
 
     def fetch(self, key: str) -> bytes:

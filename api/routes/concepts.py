@@ -1,9 +1,9 @@
 """Concepts: create, list, read, train again, delete."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, File
 
@@ -28,8 +28,8 @@ from api.upload_safety import check_pictures
 from api.uploads import reject_repeated_fields, sanitized_pictures, stored_pictures
 from service import jobs
 from service.concepts import concepts
+from service.concepts.params import ConceptParams
 from service.uploads.records import StoredPicture
-from service.webhooks import endpoints
 
 router = APIRouter(tags=["concepts"])
 
@@ -101,37 +101,36 @@ async def train_concept(
 
 
 async def _create(context: RequestContext, form: NewConcept, idempotent: Idempotent) -> str:
-    given = form.given(without={"images", "archive"})
-    webhook = endpoints.of_request(context.service.settings, given.pop("webhook", None))
-    new = await in_thread(partial(_check_new, context, given))
+    params = form.params()
+    new = await in_thread(partial(_check_new, context, params))
     # The pictures of so many requests are in memory at once, also while a worker checks them.
     async with context.upload_limiter:
         pictures = await in_thread(partial(sanitized_pictures, context, form.images, form.archive))
         async with stored_pictures(context, pictures) as stored:
             checked = await check_pictures(context, new.model, stored)
-            return await in_thread(partial(_create_and_train, context, new, checked, webhook, idempotent))
+            return await in_thread(partial(_create_and_train, context, new, checked, params, idempotent))
 
 
-def _check_new(context: RequestContext, given: Mapping[str, Any]) -> concepts.NewConcept:
+def _check_new(context: RequestContext, params: ConceptParams) -> concepts.NewConcept:
     with context.service.database.reading() as session:
-        return concepts.check_new(context.service, session, context.owner_id, given)
+        return concepts.check_new(context.service, session, context.owner_id, params)
 
 
 def _create_and_train(
     context: RequestContext,
     new: concepts.NewConcept,
     pictures: Sequence[StoredPicture],
-    webhook: Mapping[str, Any] | None,
+    params: ConceptParams,
     idempotent: Idempotent,
 ) -> str:
     with context.service.database.writing() as session:
-        _, job = concepts.create(context.service, session, new, pictures, webhook=webhook)
+        _, job = concepts.create(context.service, session, new, pictures, webhook=params.webhook)
         return idempotent.commit(session, job.id)
 
 
 def _retrain(context: RequestContext, reference: str, request: RetrainRequest, idempotent: Idempotent) -> str:
     with context.service.database.writing() as session:
-        job = concepts.retrain(context.service, session, context.owner_id, reference, request.given())
+        job = concepts.retrain(context.service, session, context.owner_id, reference, request.params())
         return idempotent.commit(session, job.id)
 
 

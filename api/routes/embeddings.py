@@ -1,10 +1,10 @@
 """Embeddings: import, blend, export, nearest neighbours."""
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, File, Query, Response
 
@@ -20,6 +20,7 @@ from service import rpc
 from service.concepts import concepts
 from service.database.tables import Concept, EmbeddingVersion, Job
 from service.errors import BodyTooLargeError, ConceptNotReadyError
+from service.kinds import BlendResult, ExportResult, ImportResult, NeighboursByEncoder, NeighboursResult
 
 router = APIRouter(tags=["concepts"])
 
@@ -36,10 +37,10 @@ async def import_concept(
 ) -> responses.ImportedConcept:
     """Create a concept from an embedding file of this or another tool; it is ready at once."""
     rpc_id = await idempotent.run(partial(_submit_import, context, form), context.upload_limiter)
-    async with call(context, rpc_id, idempotent) as reply:
-        concept = await in_thread(partial(_concept, context, reply.result["concept"]))
+    async with call(context, rpc_id, ImportResult, idempotent) as reply:
+        concept = await in_thread(partial(_concept, context, reply.result.concept_id))
     response.headers["Location"] = f"/v1/concepts/{concept.id}"
-    return responses.ImportedConcept(**vars(concept), norms=reply.result["norms"])
+    return responses.ImportedConcept(**vars(concept), norms=_norms(reply.result))
 
 
 @router.post("/concepts/blend", status_code=HTTPStatus.CREATED)
@@ -48,8 +49,8 @@ async def blend_concepts(
 ) -> responses.Concept:
     """Create a concept as the weighted spherical mean of others; it is ready at once."""
     rpc_id = await idempotent.run(partial(_submit_blend, context, request))
-    async with call(context, rpc_id, idempotent) as reply:
-        concept = await in_thread(partial(_concept, context, reply.result["concept"]))
+    async with call(context, rpc_id, BlendResult, idempotent) as reply:
+        concept = await in_thread(partial(_concept, context, reply.result.concept_id))
     response.headers["Location"] = f"/v1/concepts/{concept.id}"
     return concept
 
@@ -67,9 +68,9 @@ async def read_embedding(
         return _file(concept, version, data, ".safetensors", format)
     submit = partial(rpc.submit_export, file_format=format)
     concept, version, rpc_id = await in_thread(partial(_submit_about, context, reference, submit))
-    async with call(context, rpc_id) as reply:
+    async with call(context, rpc_id, ExportResult) as reply:
         data = await in_thread(partial(result_file, context, reply))
-    return _file(concept, version, data, reply.result["extension"], format)
+    return _file(concept, version, data, reply.result.extension, format)
 
 
 @router.get("/concepts/{reference}/neighbours")
@@ -82,20 +83,19 @@ async def read_neighbours(
     version, neighbours = await in_thread(partial(_stored_neighbours, context, reference))
     if neighbours is None:
         _, version, rpc_id = await in_thread(partial(_submit_about, context, reference, rpc.submit_neighbours))
-        async with call(context, rpc_id) as reply:
-            neighbours = reply.result
+        async with call(context, rpc_id, NeighboursResult) as reply:
+            neighbours = reply.result.encoders
     encoders = {encoder: [words[:k] for words in vectors] for encoder, vectors in neighbours.items()}
     return responses.Neighbours.model_validate({"embedding_sha256": version.sha256, "encoders": encoders})
 
 
 def _submit_import(context: RequestContext, form: NewImport) -> str:
-    given = form.given(without={"file"})
     with context.service.database.reading() as session:
-        new = rpc.check_import(context.service, session, context.owner_id, given)
+        new = rpc.check_import(context.service, session, context.owner_id, form.params())
     key = _upload(context, form)
     try:
         with context.service.database.writing() as session:
-            return rpc.submit_import(context.service, session, new, key, normalize=form.normalize).id
+            return rpc.submit_import(context.service, session, new, key).id
     except BaseException:
         delete_file(context, key)
         raise
@@ -114,7 +114,7 @@ def _upload(context: RequestContext, form: NewImport) -> str:
 
 def _submit_blend(context: RequestContext, request: BlendRequest) -> str:
     with context.service.database.writing() as session:
-        return rpc.submit_blend(context.service, session, context.owner_id, request.given()).id
+        return rpc.submit_blend(context.service, session, context.owner_id, request.params()).id
 
 
 def _submit_about(
@@ -133,10 +133,14 @@ def _ready(context: RequestContext, reference: str) -> tuple[Concept, EmbeddingV
         return concept, _version(concept)
 
 
-def _stored_neighbours(context: RequestContext, reference: str) -> tuple[EmbeddingVersion, Mapping[str, Any] | None]:
+def _stored_neighbours(context: RequestContext, reference: str) -> tuple[EmbeddingVersion, NeighboursByEncoder | None]:
     with context.service.database.reading() as session:
         version = _version(concepts.get(session, context.owner_id, reference))
         return version, rpc.neighbours_of(session, version)
+
+
+def _norms(result: ImportResult) -> dict[str, responses.Norms]:
+    return {encoder: responses.Norms(before=norms.before, after=norms.after) for encoder, norms in result.norms.items()}
 
 
 def _version(concept: Concept) -> EmbeddingVersion:

@@ -14,6 +14,7 @@ from service import jobs
 from service.concepts import generations
 from service.database.tables import Image, Job
 from service.errors import JobCancelledError, RpcFailedError, WorkerUnavailableError
+from service.kinds import GenerateInput
 
 router = APIRouter(tags=["generations"])
 
@@ -30,7 +31,7 @@ async def create_images(context: GenerateAccess, request: ImagesRequest, idempot
 
 def _submit(context: RequestContext, request: ImagesRequest, idempotent: Idempotent) -> str:
     with context.service.database.writing() as session:
-        job = generations.generation(context.service, session, context.owner_id, request.generation())
+        job = generations.generation(context.service, session, context.owner_id, request.params())
         return idempotent.commit(session, job.id)
 
 
@@ -51,11 +52,12 @@ def _finish(context: RequestContext, job_id: str, idempotent: Idempotent, timeou
 def _response(context: RequestContext, job_id: str, *, embedded: bool) -> ImagesAnswer:
     with context.service.database.reading() as session:
         job = jobs.get(session, context.owner_id, job_id)
+    rendering = GenerateInput.from_json(job.input).rendering
     to_openai = _embedded if embedded else _linked
     return ImagesAnswer(
         created=int(_ended_at(job)),
-        size=f"{job.input['width']}x{job.input['height']}",
-        output_format=job.input["format"],
+        size=f"{rendering.width}x{rendering.height}",
+        output_format=rendering.format,
         data=[to_openai(context, image) for image in job.images],
     )
 

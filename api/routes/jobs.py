@@ -13,7 +13,7 @@ from api.job_events import EventPoller, JobRef
 from api.schema_fields import Text
 from api.schemas import responses
 from service import jobs
-from service.database.tables import ListedKind, Status
+from service.database.tables import Status
 
 router = APIRouter(tags=["jobs"])
 
@@ -33,7 +33,7 @@ _ENDED = {"description": "The job has ended, and the client has all of its event
 def list_jobs(
     context: ReadAccess,
     *,
-    kind: ListedKind | None = None,
+    kind: responses.ListedKind | None = None,
     status: Status | None = None,
     concept: Annotated[Text | None, Query(description="A concept's id or name.")] = None,
     cursor: Cursor = None,

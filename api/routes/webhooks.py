@@ -63,7 +63,7 @@ def change_webhook(context: JobAccess, webhook_id: WebhookId, request: schemas.W
     """Change a webhook's URL or events, disable or enable it. Pending deliveries go to the new URL."""
     settings = context.service.settings
     with context.service.database.writing() as session:
-        return _webhook(endpoints.change(settings, session, context.owner_id, webhook_id, request.given()))
+        return _webhook(endpoints.change(settings, session, context.owner_id, webhook_id, request.params()))
 
 
 @router.delete("/webhooks/{webhook_id}", status_code=HTTPStatus.NO_CONTENT)
@@ -111,7 +111,7 @@ async def redeliver(
 
 def _create(context: RequestContext, request: schemas.WebhookRequest, idempotent: Idempotent) -> str:
     with context.service.database.writing() as session:
-        webhook = endpoints.create(context.service.settings, session, context.owner_id, request.given())
+        webhook = endpoints.create(context.service.settings, session, context.owner_id, request.params())
         return idempotent.commit(session, webhook.id)
 
 

@@ -8,6 +8,7 @@ from api.schema_fields import RequestModel, Text
 from api.schemas.requests import Webhook
 from api.schemas.responses import ResponseModel
 from dti.spec.settings import PictureFormat
+from service.concepts.params import GenerateParams
 
 Size = Annotated[str, Field(pattern=r"^(auto|[0-9]{1,5}x[0-9]{1,5})$", description="WIDTHxHEIGHT, or `auto`.")]
 
@@ -31,18 +32,16 @@ class ImagesRequest(RequestModel):
     ] = None
     webhook: Webhook = None
 
-    def generation(self) -> dict[str, object]:
-        """The same as a request of /v1/generations; null for its defaults."""
+    def params(self) -> GenerateParams:
+        """The request as the service takes it."""
         width, height = (None, None) if self.size in {None, "auto"} else map(int, str(self.size).split("x"))
-        return {
-            "prompt": self.prompt,
-            "model": self.model,
-            "num_images": self.n,
-            "width": width,
-            "height": height,
-            "format": self.output_format,
-            "webhook": self.webhook.given() if self.webhook else None,
-        }
+        rendering = {"num_images": self.n, "width": width, "height": height, "format": self.output_format}
+        return GenerateParams(
+            prompt=self.prompt,
+            model=self.model,
+            rendering={name: value for name, value in rendering.items() if value is not None},
+            webhook=self.webhook.params() if self.webhook else None,
+        )
 
 
 class OpenAIImage(ResponseModel):

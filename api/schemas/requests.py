@@ -10,6 +10,16 @@ from api.schemas.webhooks import WebhookRequest
 from dti.spec.prompts import NAME_PATTERN
 from dti.spec.registry import METHODS
 from dti.spec.settings import Interpolation, LearnableProperty, Rendering
+from service.concepts import params
+from service.concepts.params import (
+    BlendParams,
+    ConceptParams,
+    GenerateParams,
+    ImportParams,
+    InterpolateParams,
+    RetrainParams,
+)
+from service.webhooks.endpoints import WebhookParams
 
 # The pattern excludes unstorable text, and appears in the OpenAPI document only as the first annotation.
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$", description="In prompts it is written as <name>.")]
@@ -31,6 +41,16 @@ class GenerationRequest(RequestModel):
     model: Annotated[Text | None, Field(description="Default: the model of the prompt's concepts.")] = None
     webhook: Webhook = None
 
+    def params(self) -> GenerateParams:
+        """The request as the service takes it."""
+        return GenerateParams(
+            prompt=self.prompt,
+            negative_prompt=self.negative_prompt,
+            model=self.model,
+            rendering=self.given_settings(Rendering),
+            webhook=_webhook(self.webhook),
+        )
+
 
 class InterpolationRequest(RequestModel):
     """Images between two concepts, all from the same noise."""
@@ -49,6 +69,20 @@ class InterpolationRequest(RequestModel):
     negative_prompt: Text = ""
     model: Text | None = None
     webhook: Webhook = None
+
+    def params(self) -> InterpolateParams:
+        """The request as the service takes it."""
+        return InterpolateParams(
+            start=self.start,
+            end=self.end,
+            shares=self.shares,
+            prompt=self.prompt,
+            negative_prompt=self.negative_prompt,
+            model=self.model,
+            interpolation=self.given_settings(Interpolation),
+            rendering=self.given_settings(Rendering),
+            webhook=_webhook(self.webhook),
+        )
 
 
 if not TYPE_CHECKING:
@@ -82,6 +116,18 @@ class NewConcept(RequestModel):
         Json[WebhookRequest] | None, Field(description="A webhook for the events of the job, as a JSON object.")
     ] = None
 
+    def params(self) -> ConceptParams:
+        """The request as the service takes it, without the pictures."""
+        return ConceptParams(
+            name=self.name,
+            class_word=self.class_word,
+            model=self.model,
+            method=self.method,
+            learnable_property=self.learnable_property,
+            training=self.training.given() if self.training else {},
+            webhook=_webhook(self.webhook),
+        )
+
 
 class NewImport(RequestModel):
     """A concept to import from an embedding file of this or another tool."""
@@ -100,6 +146,10 @@ class NewImport(RequestModel):
         ),
     ] = False
 
+    def params(self) -> ImportParams:
+        """The request as the service takes it, without the file."""
+        return ImportParams(name=self.name, class_word=self.class_word, model=self.model, normalize=self.normalize)
+
 
 class BlendPart(RequestModel):
     """A concept in a blend."""
@@ -113,6 +163,12 @@ class BlendRequest(RequestModel):
 
     name: Name
     parts: Annotated[list[BlendPart], Field(min_length=1, max_length=16)]
+
+    def params(self) -> BlendParams:
+        """The request as the service takes it."""
+        return BlendParams(
+            name=self.name, parts=[params.BlendPart(concept=part.concept, weight=part.weight) for part in self.parts]
+        )
 
 
 class RetrainRequest(RequestModel):
@@ -128,3 +184,16 @@ class RetrainRequest(RequestModel):
         Literal["current", "class_word"],
         Field(alias="from", description="Start from the present embedding, or from the class word."),
     ] = "class_word"
+
+    def params(self) -> RetrainParams:
+        """The request as the service takes it."""
+        return RetrainParams(
+            training=self.training.given() if self.training else {},
+            method=self.method,
+            start=self.start,
+            webhook=_webhook(self.webhook),
+        )
+
+
+def _webhook(request: WebhookRequest | None) -> WebhookParams | None:
+    return request.params() if request else None

@@ -1,12 +1,18 @@
 """Schemas of responses. Every key is always present, null where the value is unknown: no field has a default."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from dti.spec.settings import LearnableProperty
 from service.database.tables import EventName
+from service.kinds import LISTED
+
+if TYPE_CHECKING:
+    ListedKind = str
+else:
+    ListedKind = Literal[LISTED]
 
 
 class ResponseModel(BaseModel):
@@ -99,7 +105,7 @@ class Job(ResponseModel):
     """A job: one envelope for trainings, generations and interpolations."""
 
     id: str
-    kind: Literal["train", "generate", "interpolate"]
+    kind: ListedKind
     status: Literal["queued", "running", "succeeded", "failed", "cancelled"]
     model: str
     concepts: list[JobConcept]

@@ -8,6 +8,7 @@ from pydantic import Field
 from api.schema_fields import RequestModel, Text
 from api.schemas.responses import ResponseModel
 from service.database.tables import DeliveryStatus
+from service.webhooks.endpoints import WebhookChange, WebhookParams
 from service.webhooks.events import ENDS, EventType
 
 Url = Annotated[Text, Field(description="An https:// URL of a public host, at port 443 or from 1024 up.")]
@@ -23,6 +24,10 @@ class WebhookRequest(RequestModel):
     url: Url
     events: Events = Field(default_factory=lambda: list(ENDS))
 
+    def params(self) -> WebhookParams:
+        """The request as the service takes it."""
+        return WebhookParams(url=self.url, events=self.events)
+
 
 class WebhookChangeRequest(RequestModel):
     """Changes of a webhook; fields left out stay as they are."""
@@ -30,6 +35,10 @@ class WebhookChangeRequest(RequestModel):
     url: Url | None = None
     events: Events | None = None
     enabled: bool | None = None
+
+    def params(self) -> WebhookChange:
+        """The request as the service takes it."""
+        return WebhookChange(url=self.url, events=self.events, enabled=self.enabled)
 
 
 class Webhook(ResponseModel):

@@ -191,6 +191,18 @@ class Rendering:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CompleteRendering(Rendering):
+    """A rendering whose every setting is filled in."""
+
+    width: int
+    height: int
+    steps: int
+    guidance_scale: float
+    scheduler: str
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Interpolation:
     """Settings of an interpolation between two concepts and of its assembled outputs."""
 

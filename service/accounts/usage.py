@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from service.database.clock import now
 from service.database.tables import UNFINISHED, Concept, EmbeddingVersion, Image, Job, Picture, Usage
 from service.errors import DeviceQuotaExceededError, StorageQuotaExceededError
+from service.kinds import LISTED
 from service.settings import Quotas
 
 
@@ -55,7 +56,7 @@ def today(session: Session) -> date:
 def used(session: Session, owner_id: str) -> Used:
     """What an owner has used until now."""
     midnight = _midnight(now(session))
-    mine = select(func.count()).select_from(Job).where(Job.owner_id == owner_id, Job.kind != "rpc")
+    mine = select(func.count()).select_from(Job).where(Job.owner_id == owner_id, Job.kind.in_(LISTED))
     made = select(func.count()).select_from(Image).join(Job, Job.id == Image.job_id)
     return Used(
         device_s=device_s_today(session, owner_id),

@@ -16,8 +16,8 @@ from dti.spec.prompts import Text, parse_prompt, with_lead
 from service.database.tables import ModelCard
 from service.errors import InvalidInputError, PromptTooLongError
 
-EncoderShapes = Mapping[str, Mapping[str, Any]]
-"""An embedding's encoders as its row holds them."""
+Vectors = Mapping[str, int]
+"""How many rows a concept has, by encoder."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class EncoderTokenizer:
     unknown: frozenset[int]
     tokenizer: Tokenizer
 
-    def tokens(self, prompt: str, concepts: Mapping[str, EncoderShapes]) -> int:
+    def tokens(self, prompt: str, concepts: Mapping[str, Vectors]) -> int:
         """How many tokens a prompt has where each concept takes as many as it has vectors for this encoder."""
         return self.frame + sum(
-            self.count(piece.words) if isinstance(piece, Text) else int(concepts[piece.name][self.encoder]["vectors"])
+            self.count(piece.words) if isinstance(piece, Text) else concepts[piece.name][self.encoder]
             for piece in with_lead(parse_prompt(prompt), self.lead)
         )
 
@@ -56,7 +56,7 @@ class EncoderTokenizer:
         ids = self._ids(f" {words.strip()}")
         return bool(ids) and self.unknown.isdisjoint(ids)
 
-    def check(self, prompt: str, concepts: Mapping[str, EncoderShapes]) -> None:
+    def check(self, prompt: str, concepts: Mapping[str, Vectors]) -> None:
         """Refuse a prompt that does not fit."""
         tokens = self.tokens(prompt, concepts)
         if tokens > self.limit:
@@ -82,7 +82,7 @@ class TokenLimits:
     def __init__(self) -> None:
         self._kept: dict[str, _Set] = {}
 
-    def check(self, session: Session, model: str, prompt: str, concepts: Mapping[str, EncoderShapes]) -> None:
+    def check(self, session: Session, model: str, prompt: str, concepts: Mapping[str, Vectors]) -> None:
         """Refuse a prompt that does not fit; where no worker has published the model yet, the worker will.
 
         Raises:
@@ -121,7 +121,7 @@ class TokenLimits:
         """
         for ruler in self._of(session, model):
             rows = vectors or ruler.count(f" {class_word.strip()}")
-            ruler.check(prompt, {name: {ruler.encoder: {"vectors": rows}}})
+            ruler.check(prompt, {name: {ruler.encoder: rows}})
 
     def _of(self, session: Session, model: str) -> Sequence[EncoderTokenizer]:
         published_at = session.scalars(select(ModelCard.published_at).where(ModelCard.name == model)).one_or_none()

@@ -5,18 +5,20 @@ here say which.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, cast, get_args
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import cast, get_args
 
 from sqlalchemy import Select, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, selectinload
 
 from dti.spec.prompts import NAME_PATTERN
-from dti.spec.settings import LearnableProperty
+from dti.spec.settings import LearnableProperty, Training
 from service import jobs
 from service.concepts import trainings
+from service.concepts.params import ConceptParams, RetrainParams
 from service.context import Service
 from service.database.clock import now
 from service.database.ids import is_id, new_id
@@ -30,15 +32,17 @@ from service.errors import (
     NameTakenError,
     NotFoundError,
 )
+from service.kinds import Start
 from service.uploads.records import StoredPicture
 from service.webhooks import endpoints
+from service.webhooks.endpoints import WebhookParams
 
 CLASS_WORD_CHARACTERS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewConcept:
-    """A concept that was checked and can be made."""
+    """A concept that was checked and can be made; one that is not learned here has no training."""
 
     owner_id: str
     name: str
@@ -46,10 +50,15 @@ class NewConcept:
     learnable_property: LearnableProperty
     model: str
     method: str
-    training: Mapping[str, Any]
+    training: Training | None = None
+
+    def row(self, now: datetime) -> Concept:
+        """Its row, with an id, to be added to a session."""
+        training = {} if self.training is None else asdict(self.training)
+        return Concept(id=new_id("con"), **{**vars(self), "training": training}, created_at=now, updated_at=now)
 
 
-def check_new(service: Service, session: Session, owner_id: str, fields: Mapping[str, Any]) -> NewConcept:
+def check_new(service: Service, session: Session, owner_id: str, params: ConceptParams) -> NewConcept:
     """Check all that a client said of a new concept, before anything of it is stored.
 
     Raises:
@@ -58,21 +67,24 @@ def check_new(service: Service, session: Session, owner_id: str, fields: Mapping
         PromptTooLongError: the previews' prompt, or any with so many vectors, does not fit the model's text encoders.
         NameTakenError: the owner already has a concept of that name.
     """
-    said = {name: value for name, value in fields.items() if value is not None}
-    name = check_name(said["name"])
-    entry = service.catalogue[said["model"]] if "model" in said else service.catalogue.default
-    method = trainings.check_method(said.get("method", "dti"))
+    endpoints.check(service.settings, params.webhook)
+    name = check_name(params.name)
+    entry = service.catalogue.default if params.model is None else service.catalogue[params.model]
+    method = trainings.check_method(params.method)
+    class_word = check_class_word(params.class_word)
+    learnable_property = _check_learnable_property(params.learnable_property)
+    training = trainings.complete_settings(entry, method, params.training, service.settings.limits)
     new = NewConcept(
         owner_id=owner_id,
         name=name,
-        class_word=check_class_word(said["class_word"]),
-        learnable_property=_check_learnable_property(said.get("learnable_property", "object")),
+        class_word=class_word,
+        learnable_property=learnable_property,
         model=entry.name,
         method=method,
-        training=trainings.complete_settings(entry, method, said.get("training", {}), service.settings.limits),
+        training=training,
     )
     check_free(session, owner_id, name)
-    _check_words(service, session, new, settings=new.training)
+    _check_words(service, session, new, settings=training)
     return new
 
 
@@ -82,7 +94,7 @@ def create(
     new: NewConcept,
     pictures: Sequence[StoredPicture],
     *,
-    webhook: Mapping[str, Any] | None = None,
+    webhook: WebhookParams | None = None,
 ) -> tuple[Concept, Job]:
     """Make a concept and queue its first training; `webhook` is whom to tell of that, checked.
 
@@ -92,16 +104,11 @@ def create(
         DeviceQuotaExceededError: the owner's jobs had the devices long enough today.
         StorageQuotaExceededError: the owner's things fill the storage.
     """
-    concept = Concept(
-        id=new_id("con"),
-        **vars(new),
-        created_at=now(session),
-        updated_at=now(session),
-        pictures=[
-            Picture(id=new_id("img"), position=position, **vars(picture)) for position, picture in enumerate(pictures)
-        ],
-        embeddings=[],
-    )
+    if new.training is None:
+        raise AssertionError("A concept that is learned has settings of its training.")
+    concept = new.row(now(session))
+    concept.pictures = [_picture(position, picture) for position, picture in enumerate(pictures)]
+    concept.embeddings = []
     job = trainings.submit(
         service,
         session,
@@ -123,7 +130,8 @@ def adopt(session: Session, new: NewConcept, made: jobs.EmbeddingMade) -> Concep
     Raises:
         NameTakenError: somebody was faster.
     """
-    concept = Concept(id=new_id("con"), **vars(new), created_at=now(session), updated_at=now(session), pictures=[])
+    concept = new.row(now(session))
+    concept.pictures = []
     concept.embeddings = [made.version(concept.id, 1, now(session))]
     _add(session, concept)
     return concept
@@ -173,7 +181,7 @@ def page(
     return keyset(session, query, Concept.id, "con", cursor=cursor, limit=limit)
 
 
-def retrain(service: Service, session: Session, owner_id: str, reference: str, fields: Mapping[str, Any]) -> Job:
+def retrain(service: Service, session: Session, owner_id: str, reference: str, params: RetrainParams) -> Job:
     """Queue another training; the concept stays usable as it is until that has succeeded.
 
     What is not said of the training stays as it was, except that the seed is drawn anew; by another method it is as
@@ -189,23 +197,22 @@ def retrain(service: Service, session: Session, owner_id: str, reference: str, f
         DeviceQuotaExceededError: the owner's jobs had the devices long enough today.
         StorageQuotaExceededError: the owner's things fill the storage.
     """
-    said = {name: value for name, value in fields.items() if value is not None}
     concept = _one(session, _owned(owner_id, reference).with_for_update(), reference)
     if not concept.pictures:
         raise ConceptWithoutPicturesError(concept.name)
-    start = said.get("from", "class_word")
-    if start not in get_args(trainings.Start):
-        raise InvalidInputError("from", f"{start!r} is not allowed. Choose one of: current, class_word.")
+    start = _check_start(params.start)
     if start == "current" and concept.embedding is None:
         raise ConceptNotReadyError([concept.name])
-    method = trainings.check_method(said.get("method", concept.method))
+    method = trainings.check_method(concept.method if params.method is None else params.method)
     before = {**concept.training, "seed": None} if method == concept.method else {}
     settings = trainings.complete_settings(
-        service.catalogue[concept.model], method, said.get("training", {}), service.settings.limits, before
+        service.catalogue[concept.model], method, params.training, service.settings.limits, before
     )
     _check_words(service, session, concept, settings=settings)
-    webhook = endpoints.of_request(service.settings, said.get("webhook"))
-    job = trainings.submit(service, session, concept, method=method, settings=settings, start=start, webhook=webhook)
+    endpoints.check(service.settings, params.webhook)
+    job = trainings.submit(
+        service, session, concept, method=method, settings=settings, start=start, webhook=params.webhook
+    )
     concept.job_id = job.id
     return job
 
@@ -233,9 +240,7 @@ def delete(session: Session, owner_id: str, reference: str) -> list[str]:
     return unreferenced(session, keys)
 
 
-def _check_words(
-    service: Service, session: Session, concept: NewConcept | Concept, settings: Mapping[str, Any]
-) -> None:
+def _check_words(service: Service, session: Session, concept: NewConcept | Concept, settings: Training) -> None:
     trainings.check_words(
         service,
         session,
@@ -245,6 +250,11 @@ def _check_words(
         learnable_property=concept.learnable_property,
         settings=settings,
     )
+
+
+def _picture(position: int, stored: StoredPicture) -> Picture:
+    safety = stored.safety.to_json() if stored.safety else None
+    return Picture(id=new_id("img"), position=position, **{**vars(stored), "safety": safety})
 
 
 def _add(session: Session, concept: Concept) -> None:
@@ -313,6 +323,12 @@ def check_class_word(word: str) -> str:
             "class_word", f"{word!r} cannot be a class word: 1 to {CLASS_WORD_CHARACTERS} characters, such as 'dog'."
         )
     return stripped
+
+
+def _check_start(start: str) -> Start:
+    if start not in get_args(Start):
+        raise InvalidInputError("from", f"{start!r} is not allowed. Choose one of: current, class_word.")
+    return cast("Start", start)
 
 
 def _check_learnable_property(said: str) -> LearnableProperty:

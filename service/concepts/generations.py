@@ -4,36 +4,35 @@ A prompt is refused here when it could not be rendered as it stands; what it nam
 """
 
 import secrets
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
 from dti.errors import InvalidSettingError
 from dti.spec.prompts import PLAIN_PROMPTS, triggers
-from dti.spec.settings import SEED_LIMIT, Interpolation, Rendering, complete
+from dti.spec.settings import SEED_LIMIT, CompleteRendering, Interpolation, Rendering, complete
 from service import jobs
 from service.catalogue.models import ModelEntry
-from service.catalogue.token_limits import EncoderShapes
+from service.catalogue.token_limits import Vectors
 from service.concepts import lookup
+from service.concepts.params import GenerateParams, Given, InterpolateParams
 from service.concepts.trainings import pinned
 from service.context import Service
 from service.database.tables import Concept, Job
 from service.errors import InvalidInputError, UnknownSchedulerError
+from service.kinds import GenerateInput, InterpolateInput
 from service.settings import Limits
 from service.webhooks import endpoints
 
-_INTERPOLATION = frozenset(setting.name for setting in fields(Interpolation))
-_ELSEWHERE = _INTERPOLATION | {"prompt", "negative_prompt", "model", "from", "to", "shares"}
-"""What a request may hold beside its rendering."""
 _SHARES_LIMIT = 64
 
 S = TypeVar("S")
 
 
-def generation(service: Service, session: Session, owner_id: str, said: Mapping[str, Any]) -> Job:
-    """Queue pictures of a prompt. What `said` does not name, or names null, takes its default.
+def generation(service: Service, session: Session, owner_id: str, params: GenerateParams) -> Job:
+    """Queue pictures of a prompt.
 
     Raises:
         UnknownConceptError: the prompt names concepts that do not exist.
@@ -47,76 +46,75 @@ def generation(service: Service, session: Session, owner_id: str, said: Mapping[
         DeviceQuotaExceededError: the owner's jobs had the devices long enough today.
         StorageQuotaExceededError: the owner's things fill the storage.
     """
-    given = _without_nulls(said)
-    webhook = endpoints.of_request(service.settings, given.pop("webhook", None))
-    prompts = _prompts(given, service.settings.limits)
+    endpoints.check(service.settings, params.webhook)
+    prompts = _prompts(params.prompt, params.negative_prompt, service.settings.limits)
     concepts = lookup.find(session, owner_id, _named(prompts))
-    entry = lookup.model_for(service.catalogue, given.pop("model", None), concepts)
-    encoders = lookup.encoders_of(concepts)
-    rendering = _rendering(entry, given, service.settings.limits)
-    _check_lengths(service, session, entry, prompts.values(), encoders)
+    entry = lookup.model_for(service.catalogue, params.model, concepts)
+    vectors = lookup.vectors_of(concepts)
+    rendering = _rendering(entry, params.rendering, service.settings.limits)
+    _check_lengths(service, session, entry, prompts, vectors)
     new = jobs.NewJob(
         owner_id=owner_id,
-        kind="generate",
         model=entry.name,
-        input={**prompts, "model": entry.name, **rendering},
-        total=rendering["steps"] * rendering["num_images"],
-        slots=rendering["num_images"],
+        input=GenerateInput(
+            prompt=params.prompt, negative_prompt=params.negative_prompt, model=entry.name, rendering=rendering
+        ),
         concepts=[pinned(concept) for concept in concepts],
-        webhook=webhook,
+        webhook=params.webhook,
     )
     return jobs.submit(service, session, new)
 
 
-def interpolation(service: Service, session: Session, owner_id: str, said: Mapping[str, Any]) -> Job:
-    """Queue the pictures between two concepts. What `said` does not name, or names null, takes its default.
+def interpolation(service: Service, session: Session, owner_id: str, params: InterpolateParams) -> Job:
+    """Queue the pictures between two concepts.
 
     Raises:
         EmbeddingsDifferError: the two have different numbers of vectors.
         ServiceError: as for a generation.
     """
-    given = _without_nulls(said)
-    webhook = endpoints.of_request(service.settings, given.pop("webhook", None))
-    first, last = lookup.find(session, owner_id, (given.pop("from"), given.pop("to")))
-    prompts = _prompts({"prompt": PLAIN_PROMPTS[first.learnable_property]} | given, service.settings.limits)
-    spelled = _spell(prompts["prompt"], first, last)
-    between = _between(given)
+    endpoints.check(service.settings, params.webhook)
+    first, last = lookup.find(session, owner_id, (params.start, params.end))
+    prompt = PLAIN_PROMPTS[first.learnable_property] if params.prompt is None else params.prompt
+    prompts = _prompts(prompt, params.negative_prompt, service.settings.limits)
+    spelled = _spell(prompt, first, last)
+    between, shares = _between(params)
     concepts = [first, last, *lookup.find(session, owner_id, _named(prompts))]
-    entry = lookup.model_for(service.catalogue, given.pop("model", None), concepts)
-    encoders = lookup.encoders_of(concepts)
-    lookup.check_alike(first.name, last.name, encoders)
-    rendering = _rendering(entry, given, service.settings.limits)
-    del rendering["num_images"]
-    _check_lengths(service, session, entry, [*spelled, prompts["negative_prompt"]], encoders)
+    entry = lookup.model_for(service.catalogue, params.model, concepts)
+    vectors = lookup.vectors_of(concepts)
+    lookup.check_alike(first.name, last.name, vectors)
+    rendering = _rendering(entry, params.rendering, service.settings.limits)
+    _check_lengths(service, session, entry, [*spelled, params.negative_prompt], vectors)
     new = jobs.NewJob(
         owner_id=owner_id,
-        kind="interpolate",
         model=entry.name,
-        input={"from": first.name, "to": last.name, **prompts, "model": entry.name, **between, **rendering},
-        total=rendering["steps"] * between["frames"],
-        slots=between["frames"],
+        input=InterpolateInput(
+            start=first.name,
+            end=last.name,
+            prompt=prompt,
+            negative_prompt=params.negative_prompt,
+            model=entry.name,
+            interpolation=between,
+            shares=shares,
+            rendering=rendering,
+        ),
         concepts=[pinned(concept) for concept in concepts],
-        webhook=webhook,
+        webhook=params.webhook,
     )
     return jobs.submit(service, session, new)
 
 
-def _without_nulls(said: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in said.items() if value is not None}
+def _named(prompts: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(name for prompt in prompts for name in triggers(prompt)))
 
 
-def _named(prompts: Mapping[str, str]) -> list[str]:
-    return list(dict.fromkeys(name for prompt in prompts.values() for name in triggers(prompt)))
-
-
-def _prompts(given: Mapping[str, Any], limits: Limits) -> dict[str, str]:
-    prompts = {"prompt": given["prompt"], "negative_prompt": given.get("negative_prompt", "")}
-    for name, prompt in prompts.items():
-        if len(prompt) > limits.prompt_characters:
-            raise InvalidInputError(name, f"{len(prompt)} characters are too many: at most {limits.prompt_characters}.")
-    if not prompts["prompt"].strip():
+def _prompts(prompt: str, negative_prompt: str, limits: Limits) -> Sequence[str]:
+    prompts = {"prompt": prompt, "negative_prompt": negative_prompt}
+    for name, text in prompts.items():
+        if len(text) > limits.prompt_characters:
+            raise InvalidInputError(name, f"{len(text)} characters are too many: at most {limits.prompt_characters}.")
+    if not prompt.strip():
         raise InvalidInputError("prompt", "The prompt is empty. Say what the picture shows.")
-    return prompts
+    return tuple(prompts.values())
 
 
 def _spell(prompt: str, first: Concept, last: Concept) -> list[str]:
@@ -127,40 +125,39 @@ def _spell(prompt: str, first: Concept, last: Concept) -> list[str]:
 
 
 def _check_lengths(
-    service: Service, session: Session, entry: ModelEntry, prompts: Iterable[str], encoders: Mapping[str, EncoderShapes]
+    service: Service, session: Session, entry: ModelEntry, prompts: Iterable[str], vectors: Mapping[str, Vectors]
 ) -> None:
     for prompt in prompts:
-        service.token_limits.check(session, entry.name, prompt, encoders)
+        service.token_limits.check(session, entry.name, prompt, vectors)
 
 
-def _between(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Which points are rendered, and how; `num_images` has no meaning here."""
-    if "num_images" in given:
+def _between(params: InterpolateParams) -> tuple[Interpolation, tuple[float, ...]]:
+    """How points are rendered, and which; `num_images` has no meaning here."""
+    if "num_images" in params.rendering:
         raise InvalidInputError("num_images", "An interpolation has one picture a frame. Say frames or shares.")
-    shares = given.get("shares")
-    chosen = asdict(_complete(Interpolation, {name: given[name] for name in _INTERPOLATION & given.keys()}, {}))
+    chosen = _complete(Interpolation, params.interpolation, {})
+    shares = params.shares
     if shares is None:
-        shares = [place / (chosen["frames"] - 1) for place in range(chosen["frames"])]
+        shares = [position / (chosen.frames - 1) for position in range(chosen.frames)]
     if not 1 <= len(shares) <= _SHARES_LIMIT:
         raise InvalidInputError("shares", f"{len(shares)} shares are not possible: 1 to {_SHARES_LIMIT}.")
     if not all(0 <= share <= 1 for share in shares):
         raise InvalidInputError("shares", f"{shares} are not all numbers from 0 to 1.")
-    return {**chosen, "frames": len(shares), "shares": [float(share) for share in shares]}
+    return replace(chosen, frames=len(shares)), tuple(float(share) for share in shares)
 
 
-def _rendering(entry: ModelEntry, given: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
+def _rendering(entry: ModelEntry, given: Given, limits: Limits) -> CompleteRendering:
     """All settings of the pictures: those given, else the model's; a seed is drawn."""
     own = {name: getattr(entry, name) for name in ("width", "height", "steps", "guidance_scale", "scheduler")}
-    rest = {name: value for name, value in given.items() if name not in _ELSEWHERE}
-    rendering = asdict(_complete(Rendering, rest, own))
-    if rendering["scheduler"] not in entry.schedulers:
-        raise UnknownSchedulerError(rendering["scheduler"], entry.schedulers)
-    for side in ("width", "height"):
-        _check_side(side, rendering[side], entry)
-    if rendering["steps"] > limits.denoising_steps:
-        raise InvalidInputError("steps", f"{rendering['steps']} steps are too many: at most {limits.denoising_steps}.")
-    if rendering["seed"] is None:
-        rendering["seed"] = secrets.randbelow(SEED_LIMIT + 1)
+    chosen = _complete(Rendering, given, own)
+    seed = secrets.randbelow(SEED_LIMIT + 1) if chosen.seed is None else chosen.seed
+    rendering = CompleteRendering(**{**asdict(chosen), "seed": seed})
+    if rendering.scheduler not in entry.schedulers:
+        raise UnknownSchedulerError(rendering.scheduler, entry.schedulers)
+    for side, size_px in (("width", rendering.width), ("height", rendering.height)):
+        _check_side(side, size_px, entry)
+    if rendering.steps > limits.denoising_steps:
+        raise InvalidInputError("steps", f"{rendering.steps} steps are too many: at most {limits.denoising_steps}.")
     return rendering
 
 
@@ -173,7 +170,7 @@ def _check_side(side: str, size_px: int, entry: ModelEntry) -> None:
         )
 
 
-def _complete(kind: type[S], given: Mapping[str, Any], defaults: Mapping[str, Any]) -> S:
+def _complete(kind: type[S], given: Given, defaults: Given) -> S:
     try:
         return complete(kind, given, defaults)
     except InvalidSettingError as error:

@@ -6,7 +6,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, selectinload
 
 from service.catalogue.models import Catalogue, ModelEntry
-from service.catalogue.token_limits import EncoderShapes
+from service.catalogue.token_limits import Vectors
 from service.database.tables import Concept
 from service.errors import ConceptNotReadyError, EmbeddingsDifferError, ModelMismatchError, UnknownConceptError
 
@@ -47,8 +47,8 @@ def model_for(catalogue: Catalogue, wanted: str | None, concepts: Sequence[Conce
     return entry
 
 
-def encoders_of(concepts: Sequence[Concept]) -> dict[str, EncoderShapes]:
-    """The encoders of the embedding that each concept has now, by the concept's name.
+def vectors_of(concepts: Sequence[Concept]) -> dict[str, Vectors]:
+    """The numbers of vectors of the embedding that each concept has now, by the concept's name.
 
     Raises:
         ConceptNotReadyError: some have none; all such are said.
@@ -56,16 +56,20 @@ def encoders_of(concepts: Sequence[Concept]) -> dict[str, EncoderShapes]:
     unready = [concept.name for concept in concepts if concept.embedding is None]
     if unready:
         raise ConceptNotReadyError(list(dict.fromkeys(unready)))
-    return {concept.name: concept.embedding.encoders for concept in concepts if concept.embedding}
+    return {
+        concept.name: {encoder: int(rows["vectors"]) for encoder, rows in concept.embedding.encoders.items()}
+        for concept in concepts
+        if concept.embedding
+    }
 
 
-def check_alike(first: str, second: str, encoders: Mapping[str, EncoderShapes]) -> None:
+def check_alike(first: str, second: str, vectors: Mapping[str, Vectors]) -> None:
     """Refuse two concepts between which there is no way, because their numbers of vectors differ.
 
     Raises:
         EmbeddingsDifferError: they do for some encoder.
     """
-    for encoder in encoders[first]:
-        vectors = (encoders[first][encoder]["vectors"], encoders[second][encoder]["vectors"])
-        if vectors[0] != vectors[1]:
-            raise EmbeddingsDifferError(first, second, encoder, vectors)
+    for encoder in vectors[first]:
+        counts = (vectors[first][encoder], vectors[second][encoder])
+        if counts[0] != counts[1]:
+            raise EmbeddingsDifferError(first, second, encoder, counts)

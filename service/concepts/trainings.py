@@ -1,24 +1,23 @@
 """What a training is asked to do: its settings completed and checked, and the job that does it."""
 
 import secrets
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any, Literal
+from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
 from dti.errors import InvalidSettingError
 from dti.spec.prompts import PLAIN_PROMPTS, triggers
 from dti.spec.registry import METHODS, training_settings
-from dti.spec.settings import SEED_LIMIT, LearnableProperty
+from dti.spec.settings import SEED_LIMIT, LearnableProperty, Training
 from service import jobs
 from service.catalogue.models import ModelEntry
+from service.concepts.params import Given
 from service.context import Service
 from service.database.tables import Concept, Job
 from service.errors import InvalidInputError
+from service.kinds import Start, TrainInput
 from service.settings import Limits
-
-Start = Literal["class_word", "current"]
+from service.webhooks.endpoints import WebhookParams
 
 
 def check_method(method: str) -> str:
@@ -33,8 +32,8 @@ def check_method(method: str) -> str:
 
 
 def complete_settings(
-    entry: ModelEntry, method: str, given: Mapping[str, Any], limits: Limits, before: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+    entry: ModelEntry, method: str, given: Given, limits: Limits, before: Given | None = None
+) -> Training:
     """All settings of a training: those given, those from before, the model's, the method's; a seed is drawn.
 
     Args:
@@ -48,17 +47,15 @@ def complete_settings(
         InvalidInputError: a setting is unknown, of the wrong type, out of bounds, or does not suit the model.
     """
     try:
-        settings = asdict(training_settings(method, given, {**entry.training_by(method), **(before or {})}))
+        settings = training_settings(method, given, {**entry.training_by(method), **(before or {})})
     except InvalidSettingError as error:
         raise InvalidInputError(f"training.{error.field}", str(error)) from error
-    if settings["resolution"] is None:
-        settings["resolution"] = min(entry.width, entry.height)
-    if settings["seed"] is None:
-        settings["seed"] = secrets.randbelow(SEED_LIMIT + 1)
-    _check_steps(settings["steps"], limits)
-    _check_resolution(settings["resolution"], entry)
-    _check_preview(settings["preview_prompt"], limits)
-    return settings
+    resolution = min(entry.width, entry.height) if settings.resolution is None else settings.resolution
+    seed = secrets.randbelow(SEED_LIMIT + 1) if settings.seed is None else settings.seed
+    _check_steps(settings.steps, limits)
+    _check_resolution(resolution, entry)
+    _check_preview(settings.preview_prompt, limits)
+    return replace(settings, resolution=resolution, seed=seed)
 
 
 def check_words(
@@ -69,7 +66,7 @@ def check_words(
     name: str,
     class_word: str,
     learnable_property: LearnableProperty,
-    settings: Mapping[str, Any],
+    settings: Training,
 ) -> None:
     """Check the words of a training, which would otherwise end it when a worker reads them.
 
@@ -78,13 +75,13 @@ def check_words(
         PromptTooLongError: the previews' prompt, or any with so many vectors, does not fit the model's text encoders.
     """
     service.token_limits.check_class_word(session, model, class_word)
-    prompt = (settings["preview_prompt"] or PLAIN_PROMPTS[learnable_property]).replace("{}", f"<{name}>")
+    prompt = (settings.preview_prompt or PLAIN_PROMPTS[learnable_property]).replace("{}", f"<{name}>")
     others = [other for other in triggers(prompt) if other != name]
     if others:
         raise InvalidInputError(
             "training.preview_prompt", f"It can hold no concept but the one that is learned, and names <{others[0]}>."
         )
-    vectors = settings["num_vectors"]
+    vectors = settings.num_vectors
     service.token_limits.check_unlearned(session, model, prompt, name=name, class_word=class_word, vectors=vectors)
 
 
@@ -94,9 +91,9 @@ def submit(
     concept: Concept,
     *,
     method: str,
-    settings: Mapping[str, Any],
+    settings: Training,
     start: Start,
-    webhook: Mapping[str, Any] | None,
+    webhook: WebhookParams | None,
     adding_bytes: int = 0,
 ) -> Job:
     """Queue a training of a concept.
@@ -108,18 +105,16 @@ def submit(
     """
     new = jobs.NewJob(
         owner_id=concept.owner_id,
-        kind="train",
         model=concept.model,
-        input={
-            "concept": concept.id,
-            "name": concept.name,
-            "class_word": concept.class_word,
-            "learnable_property": concept.learnable_property,
-            "method": method,
-            "from": start,
-            "training": dict(settings),
-        },
-        total=settings["steps"],
+        input=TrainInput(
+            concept_id=concept.id,
+            name=concept.name,
+            class_word=concept.class_word,
+            learnable_property=concept.learnable_property,
+            method=method,
+            start=start,
+            training=settings,
+        ),
         concepts=[pinned(concept)],
         webhook=webhook,
         adding_bytes=adding_bytes,

@@ -4,7 +4,7 @@ Times are UTC and aware in Python on both databases. JSON is stored as text, so 
 """
 
 from datetime import UTC, date, datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from sqlalchemy import (
     JSON,
@@ -24,17 +24,12 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from dti.spec.settings import LearnableProperty
+from service.kinds import KINDS
 from service.safety import Policy
 
 LOCAL_OWNER_ID = "own_local"
 """Whom everything belongs to where nobody has to say who they are; the first migration makes this row."""
 
-ListedKind = Literal["train", "generate", "interpolate"]
-"""The jobs that clients ask for and see."""
-
-LISTED_KINDS: tuple[ListedKind, ...] = get_args(ListedKind)
-
-Kind = Literal["train", "generate", "interpolate", "rpc"]
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 UNFINISHED: tuple[Status, ...] = ("queued", "running")
 ENDED: tuple[Status, ...] = ("succeeded", "failed", "cancelled")
@@ -82,7 +77,6 @@ class Table(DeclarativeBase):
         float: Double(),
         dict[str, Any]: JSON(),
         list[Any]: JSON(),
-        Kind: String(16),
         Status: String(16),
         Role: String(16),
         EventName: String(16),
@@ -220,7 +214,7 @@ class Job(Table):
     __tablename__ = "jobs"
     __table_args__ = (
         CheckConstraint("status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="status"),
-        CheckConstraint("kind IN ('train', 'generate', 'interpolate', 'rpc')", name="kind"),
+        CheckConstraint(f"kind IN ({', '.join(map(repr, KINDS))})", name="kind"),
         # The queue, in the order in which it is claimed. Not partial: a bound status would keep it from being used.
         Index("ix_jobs_queue", "status", "rank", "id"),
         Index("ix_jobs_lease", "status", "lease_expires_at"),
@@ -230,10 +224,12 @@ class Job(Table):
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
-    kind: Mapped[Kind]
+    kind: Mapped[str] = mapped_column(String(16))
+    """One of service.KINDS; its check constraint stands in the migrations alone."""
     status: Mapped[Status]
     model: Mapped[str] = mapped_column(String(100))
     input: Mapped[dict[str, Any]]
+    """Read and written through the input class of its kind."""
     slots: Mapped[int]
     """How many pictures are rendered at once for it when there is room; 1 for a training."""
     priority_class: Mapped[int]

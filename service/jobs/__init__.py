@@ -26,6 +26,7 @@ from service.jobs.states import JobState
 from service.jobs.submitting import NewJob, PinnedConcept, submit
 from service.jobs.transitions import (
     EmbeddingMade,
+    EncoderRows,
     RpcResult,
     cancel_if_unfinished,
     confirm_cancel,
@@ -43,6 +44,7 @@ __all__ = [
     "UNFINISHED",
     "Claim",
     "EmbeddingMade",
+    "EncoderRows",
     "Expectation",
     "Filters",
     "JobState",

@@ -8,27 +8,29 @@ nobody along: an idle worker takes such a job first and nothing beside it, and a
 job has waited too long, so that it will be idle.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, cast
+from typing import Generic
 
 from sqlalchemy import ColumnElement, func, literal, select, update
 from sqlalchemy.orm import Session, selectinload
 
-from dti.spec.settings import LearnableProperty
 from service.database.clock import now
-from service.database.tables import Job, Kind, Picture, Utc
-from service.jobs.states import record_status
-from service.jobs.submitting import PRIORITY_CLASSES, PinnedConcept
+from service.database.tables import Job, Picture, Utc
+from service.jobs.states import move, record_status
+from service.jobs.submitting import InputT_co, PinnedConcept
+from service.kinds import PRIORITY_CLASSES, Input, TrainInput, read_input
 from service.safety import Policy
 
 ALONE_PATIENCE_S = 60.0
 """How long a job that must run alone waits for a worker to fall idle before busy ones make room for it."""
 
-_RPCS = PRIORITY_CLASSES["rpc"]
-_PICTURES = PRIORITY_CLASSES["generate"]
-_TRAININGS = PRIORITY_CLASSES["train"]
+Slots = Mapping[str, int]
+"""How many more slots of each priority class a worker has; of a class that is left out none."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,7 @@ class TrainingPicture:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class Claim(Generic[InputT_co]):
     """A job in a worker's hands: all that it needs to know, without a session.
 
     Args:
@@ -57,10 +59,10 @@ class Claim:
     job_id: str
     attempt: int
     isolated: bool
-    kind: Kind
+    kind: str
     model: str
     owner_id: str
-    input: dict[str, Any]
+    input: InputT_co
     total: int
     concepts: tuple[PinnedConcept, ...]
     checkpoint_key: str | None
@@ -73,33 +75,12 @@ class Claim:
         """The prefix of the object keys that belong to this attempt alone."""
         return f"{name}/{self.job_id}-{self.attempt}"
 
-    @property
-    def class_word(self) -> str:
-        """What kind of thing a training's concept is."""
-        return str(self.input["class_word"])
 
-    @property
-    def method(self) -> str:
-        """How a training learns."""
-        return str(self.input["method"])
-
-    @property
-    def initial_embedding_key(self) -> str | None:
-        """The embedding that a training starts from; None for the class word."""
-        return self.concepts[0].embedding_key if self.input["from"] == "current" else None
-
-    @property
-    def learnable_property(self) -> LearnableProperty:
-        """Whether a training's concept is an object or a style."""
-        return cast("LearnableProperty", self.input["learnable_property"])
-
-
-def has_claimable(session: Session, *, models: Collection[str], pictures: bool, trainings: bool, rpcs: bool) -> bool:
+def has_claimable(session: Session, *, models: Collection[str], slots: Slots) -> bool:
     """Whether a claim could find anything; a read, so that looking often disturbs nobody."""
-    wanted = {_RPCS: rpcs, _PICTURES: pictures, _TRAININGS: trainings}
-    lanes = [priority_class for priority_class in wanted if wanted[priority_class]]
-    queued = select(Job.id).where(Job.status == "queued", Job.model.in_(models), Job.priority_class.in_(lanes)).limit(1)
-    return session.scalars(queued).first() is not None
+    classes = [PRIORITY_CLASSES[name].number for name, count in slots.items() if count > 0]
+    queued = select(Job.id).where(Job.status == "queued", Job.model.in_(models), Job.priority_class.in_(classes))
+    return session.scalars(queued.limit(1)).first() is not None
 
 
 def claim(
@@ -107,16 +88,13 @@ def claim(
     *,
     worker_id: str,
     models: Collection[str],
-    picture_slots: int,
-    training_slots: int,
-    rpc_slots: int,
+    slots: Slots,
     lease_s: float,
 ) -> list[Claim]:
-    """Take queued jobs for a worker that has room, in the order of their rank.
+    """Take queued jobs for a worker that has room, class by class and in the order of their rank.
 
-    Pictures are taken while slots are left, so that the last job may be larger than the room for it: its pictures wait
-    within the worker. `picture_slots` and `training_slots` are how many more the worker can render and train at once,
-    `rpc_slots` how many RPCs it does before its next step.
+    Jobs are taken while slots are left, so that the last one may be larger than the room for it: its pictures wait
+    within the worker. A job whose input cannot be read fails.
     """
     taking = _Taking(session, worker_id, frozenset(models), lease_s)
     if taking.idle():
@@ -125,9 +103,11 @@ def claim(
     elif taking.must_make_room():
         return []
     fresh = [
-        *taking.take(Job.lost_attempts == 0, Job.priority_class == _RPCS, limit=rpc_slots),
-        *taking.take(Job.lost_attempts == 0, Job.priority_class == _PICTURES, limit=picture_slots),
-        *taking.take(Job.lost_attempts == 0, Job.priority_class == _TRAININGS, limit=training_slots),
+        job
+        for name, priority_class in PRIORITY_CLASSES.items()
+        for job in taking.take(
+            Job.lost_attempts == 0, Job.priority_class == priority_class.number, limit=slots.get(name, 0)
+        )
     ]
     return _claims(session, fresh)
 
@@ -213,9 +193,26 @@ class _Taking:
 
 
 def _claims(session: Session, jobs: Sequence[Job]) -> list[Claim]:
-    learned = [job.concepts[0].concept_id for job in jobs if job.kind == "train"]
+    inputs = {job.id: _input(session, job) for job in jobs}
+    learned = [job.concepts[0].concept_id for job in jobs if isinstance(inputs[job.id], TrainInput)]
     pictures = _pictures(session, learned) if learned else {}
-    return [_claim(job, pictures.get(job.concepts[0].concept_id, ()) if job.kind == "train" else ()) for job in jobs]
+    return [
+        _claim(job, job_input, pictures.get(job.concepts[0].concept_id, ()) if job.concepts else ())
+        for job in jobs
+        if (job_input := inputs[job.id]) is not None
+    ]
+
+
+def _input(session: Session, job: Job) -> Input | None:
+    """The input of a job that was just claimed; None where it cannot be read, which fails the job and no other."""
+    try:
+        return read_input(job.kind, job.input)
+    except ValueError as error:
+        log.exception("%s cannot be read", job.id)
+        job.error_code = "internal_error"
+        job.error_message = f"Another version of the service wrote this job: {error} Submit it again."
+        move(session, job, "failed")
+        return None
 
 
 def _pictures(session: Session, concept_ids: Sequence[str]) -> dict[str, tuple[TrainingPicture, ...]]:
@@ -230,7 +227,7 @@ def _pictures(session: Session, concept_ids: Sequence[str]) -> dict[str, tuple[T
     }
 
 
-def _claim(job: Job, pictures: tuple[TrainingPicture, ...]) -> Claim:
+def _claim(job: Job, job_input: Input, pictures: tuple[TrainingPicture, ...]) -> Claim:
     return Claim(
         job_id=job.id,
         attempt=job.attempt,
@@ -238,12 +235,12 @@ def _claim(job: Job, pictures: tuple[TrainingPicture, ...]) -> Claim:
         kind=job.kind,
         model=job.model,
         owner_id=job.owner_id,
-        input=job.input,
+        input=job_input,
         total=job.total,
         concepts=tuple(PinnedConcept.of(concept) for concept in job.concepts),
         checkpoint_key=job.checkpoint_key,
         checkpoint_step=job.checkpoint_step,
         file_key=job.file_key,
         safety=job.safety,
-        pictures=pictures,
+        pictures=pictures if isinstance(job_input, TrainInput) else (),
     )

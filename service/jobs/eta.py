@@ -13,14 +13,14 @@ from sqlalchemy.orm import Session
 
 from service import workers
 from service.database.tables import UNFINISHED, Job, Worker
-from service.jobs.submitting import PRIORITY_CLASSES
+from service.kinds import PRIORITY_CLASSES, Engine
 
 TRAINING_SHARE = 0.25
 """Of the device's time, what training keeps while pictures are being made: enough that it never starves, and so little
 that a picture takes a third longer than on a free device."""
 
-_PICTURES = PRIORITY_CLASSES["generate"]
-_TRAININGS = PRIORITY_CLASSES["train"]
+_ENGINES: Mapping[int, Engine | None] = {one.number: one.engine for one in PRIORITY_CLASSES.values()}
+"""The engine of each priority class, by the class's number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +50,18 @@ def estimate(session: Session, jobs: Collection[Job]) -> dict[str, Expectation]:
 
 def _eta_s(place: Row[Any], unfinished: Mapping[str, Mapping[int, int]], there: Sequence[Worker]) -> float | None:
     """Pictures and trainings share the device while there are both."""
-    pictures, trainings = _picture_rates(there), _training_rates(there)
-    other = _PICTURES if place.priority_class == _TRAININGS else _TRAININGS
-    rates, others_rates = (trainings, pictures) if place.priority_class == _TRAININGS else (pictures, trainings)
-    share = TRAINING_SHARE if place.priority_class == _TRAININGS else 1.0 - TRAINING_SHARE
+    engine = _ENGINES[place.priority_class]
+    if engine is None:
+        return None
+    other: Engine = "renderer" if engine == "trainer" else "trainer"
+    engine_rates = {"renderer": _picture_rates(there), "trainer": _training_rates(there)}
+    rates = engine_rates[engine]
+    share = TRAINING_SHARE if engine == "trainer" else 1.0 - TRAINING_SHARE
     ahead_s = _together_s(unfinished["running"].get(place.priority_class, 0) + place.ahead, rates)
-    others_s = _together_s(sum(steps.get(other, 0) for steps in unfinished.values()), others_rates)
+    others_steps = sum(
+        count for steps in unfinished.values() for number, count in steps.items() if _ENGINES.get(number) == other
+    )
+    others_s = _together_s(others_steps, engine_rates[other])
     return _beside_s(_sum(ahead_s, _alone_s(place.own, rates)), share, others_s)
 
 

@@ -9,6 +9,7 @@ from service.database.clock import now
 from service.database.tables import ENDED, Job
 from service.jobs.states import move
 from service.jobs.transitions import request_cancel
+from service.kinds import LISTED
 
 _BATCH = 100
 """Rows that one transaction works through."""
@@ -61,7 +62,7 @@ def take_old_checkpoints(session: Session) -> list[str]:
 def cancel_orphaned_rpcs(session: Session, *, after_s: float) -> int:
     """Call off RPCs that nobody waits for any more, because the API that did was lost; returns how many."""
     old = Job.created_at < now(session) - timedelta(seconds=after_s)
-    left = select(Job.id).where(Job.status == "queued", Job.kind == "rpc", old).order_by(Job.id).limit(_BATCH)
+    left = select(Job.id).where(Job.status == "queued", Job.kind.not_in(LISTED), old).order_by(Job.id).limit(_BATCH)
     ids = session.scalars(left.with_for_update(skip_locked=True)).all()
     for job_id in ids:
         request_cancel(session, job_id)
@@ -74,7 +75,9 @@ def delete_old_rpcs(session: Session) -> list[str]:
     Returns:
         The keys of their files, to be deleted from the storage once this is committed.
     """
-    spent = select(Job).where(Job.kind == "rpc", Job.status.in_(ENDED), Job.finished_at < now(session) - _RPC_KEPT)
+    spent = select(Job).where(
+        Job.kind.not_in(LISTED), Job.status.in_(ENDED), Job.finished_at < now(session) - _RPC_KEPT
+    )
     jobs = session.scalars(spent.order_by(Job.id).limit(_BATCH).with_for_update(skip_locked=True)).all()
     for job in jobs:
         session.delete(job)

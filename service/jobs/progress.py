@@ -1,9 +1,8 @@
 """What a worker writes of a job while it runs. Every write is fenced: LeaseLostError where the attempt is over."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -13,6 +12,8 @@ from service.database.ids import new_id
 from service.database.tables import Image, MetricChunk, Role
 from service.jobs.fencing import Attempt, fenced
 from service.jobs.states import append
+from service.kinds import Versioned
+from service.safety import SafetyVerdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,7 @@ class NewImage:
     seed: int | None = None
     prompt: str | None = None
     share: float | None = None
-    safety: Mapping[str, Any] | None = None
+    safety: SafetyVerdict | None = None
 
 
 def progress(
@@ -51,13 +52,13 @@ def progress(
     append(session, job, "progress", {"step": step, "total": total, "loss": job.loss, "eta_s": job.eta_s})
 
 
-def set_result(session: Session, claim: Attempt, result: Mapping[str, Any]) -> None:
+def set_result(session: Session, claim: Attempt, result: Versioned) -> None:
     """Say what a job has brought besides pictures and numbers of every step.
 
     Raises:
         LeaseLostError: the attempt is over.
     """
-    fenced(session, claim).result = dict(result)
+    fenced(session, claim).result = result.to_json()
 
 
 def add_metrics(
@@ -115,6 +116,7 @@ def add_image(session: Session, claim: Attempt, new: NewImage) -> Image:
     image = session.scalars(same).one_or_none() or Image(id=new_id("img"), job_id=job.id)
     for name, value in vars(new).items():
         setattr(image, name, value)
+    image.safety = new.safety.to_json() if new.safety else None
     image.created_at = now(session)
     session.add(image)
     if new.role == "preview":

@@ -7,15 +7,16 @@ from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session, selectinload
 
 from service.database.paging import Page, keyset
-from service.database.tables import Event, Job, JobConcept, ListedKind, MetricChunk, Status
+from service.database.tables import Event, Job, JobConcept, MetricChunk, Status
 from service.errors import NotFoundError
+from service.kinds import LISTED
 
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
     """Which jobs of a list; None for all. A concept is meant by its id or its name."""
 
-    kind: ListedKind | None = None
+    kind: str | None = None
     status: Status | None = None
     concept: str | None = None
 
@@ -79,7 +80,7 @@ def curve(session: Session, job_id: str) -> TrainingCurve:
 
 
 def _listed(owner_id: str) -> Select[Job]:
-    return select(Job).where(Job.owner_id == owner_id, Job.kind != "rpc")
+    return select(Job).where(Job.owner_id == owner_id, Job.kind.in_(LISTED))
 
 
 def _whole(query: Select[Job]) -> Select[Job]:

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy.orm import Session
 
 from service.database.clock import now
 from service.database.tables import ENDED, Event, EventName, Job, Status
+from service.kinds import LISTED
 from service.webhooks import outbox
 
 MOVES: Mapping[Status, tuple[Status, ...]] = {
@@ -49,7 +49,7 @@ class JobState:
         times = {name: datetime.fromisoformat(event.data[name]) for name in _TIMES if event.data.get(name)}
         return cls(**{**vars(cls.of(job)), **event.data, **times})
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The state as JSON values; times in ISO 8601."""
         return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in vars(self).items()}
 
@@ -69,7 +69,8 @@ def move(session: Session, job: Job, status: Status) -> None:
 
 def record_status(session: Session, job: Job) -> None:
     """Record a job's new state for event streams and webhooks; `done` is the last event of a job that has ended."""
-    outbox.tell(session, job)
+    if job.kind in LISTED:
+        outbox.tell(session, job)
     append_status(session, job)
     if job.status in ENDED:
         append(session, job, "done", JobState.of(job).to_json())
@@ -80,7 +81,7 @@ def append_status(session: Session, job: Job) -> None:
     append(session, job, "status", JobState.of(job).to_json())
 
 
-def append(session: Session, job: Job, name: EventName, data: Mapping[str, Any]) -> None:
+def append(session: Session, job: Job, name: EventName, data: Mapping[str, object]) -> None:
     """Add the next event of a job whose row the caller has locked."""
     job.last_event_number += 1
     session.add(Event(job_id=job.id, number=job.last_event_number, name=name, data=dict(data), created_at=now(session)))

@@ -5,26 +5,29 @@ model, an owner's next job takes the turn after all unfinished jobs of that owne
 An owner with a thousand jobs therefore gets one turn per round, like every other owner (fair queueing).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Generic
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
+from typing_extensions import TypeVar
 
 from service.accounts import owners, usage
 from service.context import Service
 from service.database.clock import now
 from service.database.engine import after_commit
 from service.database.ids import new_id
-from service.database.tables import LISTED_KINDS, UNFINISHED, Job, JobConcept, Kind
+from service.database.tables import UNFINISHED, Job, JobConcept
 from service.errors import TooManyJobsError
 from service.jobs.states import record_status
+from service.kinds import KINDS, LISTED, Input, kind_of
 from service.settings import Settings
 from service.webhooks import endpoints
+from service.webhooks.endpoints import WebhookParams
 
-PRIORITY_CLASSES: Mapping[Kind, int] = {"rpc": -1, "generate": 0, "interpolate": 0, "train": 1}
+InputT_co = TypeVar("InputT_co", bound=Input, covariant=True, default=Input)
 
 _LANE_WIDTH = 2**40
 """More turns than a priority class will ever serve."""
@@ -51,26 +54,21 @@ class PinnedConcept:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NewJob:
-    """What is to be done, with every default filled in.
+class NewJob(Generic[InputT_co]):
+    """What is to be done; its kind is that of its input.
 
     Args:
-        total: how many steps the progress counts.
-        slots: how many pictures it can use at once; 1 for a training.
         file_key: what an RPC is given beside its input.
-        webhook: whom to tell of it, {"url", "events"}; checked.
+        webhook: whom to tell of it; checked.
         adding_bytes: stored together with the job, such as a new concept's pictures.
     """
 
     owner_id: str
-    kind: Kind
     model: str
-    input: Mapping[str, Any]
-    total: int
-    slots: int = 1
+    input: InputT_co
     concepts: Sequence[PinnedConcept] = field(default=())
     file_key: str | None = None
-    webhook: Mapping[str, Any] | None = None
+    webhook: WebhookParams | None = None
     adding_bytes: int = 0
 
 
@@ -87,24 +85,25 @@ def submit(service: Service, session: Session, new: NewJob) -> Job:
         StorageQuotaExceededError: the owner's storage is, or would be with what the job stores.
         TooManyJobsError: the owner has too many unfinished jobs; RPCs are counted apart.
     """
+    kind = kind_of(new.input)
     owners.lock(session, new.owner_id)
-    _check_limits(service.settings, session, new)
+    _check_limits(service.settings, session, new, listed=KINDS[kind].listed)
     if new.webhook:
         endpoints.ensure_default(session, new.owner_id)
     job = Job(
         id=new_id("job"),
         owner_id=new.owner_id,
-        kind=new.kind,
+        kind=kind,
         status="queued",
         model=new.model,
-        input=dict(new.input),
+        input=new.input.to_json(),
         file_key=new.file_key,
-        webhook=dict(new.webhook) if new.webhook else None,
-        safety=service.settings.safety.policy if new.kind in LISTED_KINDS else "allow",
-        slots=new.slots,
-        priority_class=PRIORITY_CLASSES[new.kind],
-        rank=_rank(session, new),
-        total=new.total,
+        webhook=new.webhook.to_json() if new.webhook else None,
+        safety=service.settings.safety.policy if KINDS[kind].listed else "allow",
+        slots=new.input.slots,
+        priority_class=KINDS[kind].number,
+        rank=_rank(session, new, KINDS[kind].number),
+        total=new.input.total,
         last_event_number=0,
         created_at=now(session),
         queued_at=now(session),
@@ -118,13 +117,12 @@ def submit(service: Service, session: Session, new: NewJob) -> Job:
     return job
 
 
-def _check_limits(settings: Settings, session: Session, new: NewJob) -> None:
+def _check_limits(settings: Settings, session: Session, new: NewJob, *, listed: bool) -> None:
     """An RPC is free: those that make a concept check the quotas themselves, before its file is stored."""
-    listed = new.kind in LISTED_KINDS
     if listed:
         usage.check(session, settings.quotas, new.owner_id, adding_bytes=new.adding_bytes)
     limit = settings.limits.unfinished_jobs
-    if _unfinished(session, Job.owner_id == new.owner_id, (Job.kind != "rpc") == listed) >= limit:
+    if _unfinished(session, Job.owner_id == new.owner_id, Job.kind.in_(LISTED) == listed) >= limit:
         raise TooManyJobsError(limit)
 
 
@@ -133,8 +131,7 @@ def _unfinished(session: Session, *conditions: ColumnElement[bool]) -> int:
     return session.scalars(counted).one()
 
 
-def _rank(session: Session, new: NewJob) -> int:
-    priority_class = PRIORITY_CLASSES[new.kind]
+def _rank(session: Session, new: NewJob, priority_class: int) -> int:
     same = (Job.priority_class == priority_class, Job.model == new.model)
     running = session.scalars(select(func.max(Job.rank)).where(Job.status == "running", *same)).one()
     next_one = session.scalars(select(func.min(Job.rank)).where(Job.status == "queued", *same)).one()

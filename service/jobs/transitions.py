@@ -1,12 +1,13 @@
 """How a job leaves its worker: done, failed, cancelled, or handed back; and how its end is asked for."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Generic
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
+from typing_extensions import TypeVar
 
 from service.database.clock import now
 from service.database.ids import new_id
@@ -14,6 +15,22 @@ from service.database.tables import ENDED, UNFINISHED, Concept, EmbeddingVersion
 from service.errors import JobEndedError, LeaseLostError, NotFoundError
 from service.jobs.fencing import Attempt, fenced
 from service.jobs.states import append_status, move
+from service.kinds import NeighboursByEncoder, TrainInput, Versioned
+
+ResultT_co = TypeVar("ResultT_co", bound=Versioned, covariant=True, default=Versioned)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderRows:
+    """An embedding's rows for one encoder, in figures.
+
+    Args:
+        magnitude: the mean of their norms.
+    """
+
+    vectors: int
+    dim: int
+    magnitude: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,18 +38,18 @@ class EmbeddingMade:
     """What a training made, as it lies in the storage.
 
     Args:
-        encoders: per encoder {"vectors": n, "dim": d, "magnitude": mean of the rows' norms}.
+        encoders: the rows of each encoder, in figures.
         bytes: the size of its file.
         steps: updates that it took.
-        neighbours: per encoder and vector [{"token": "dog", "cosine": 0.9}, …]; None where nobody asked.
+        neighbours: the words nearest to its rows; None where nobody asked.
     """
 
     sha256: str
     key: str
-    encoders: Mapping[str, Mapping[str, Any]]
+    encoders: Mapping[str, EncoderRows]
     bytes: int
     steps: int
-    neighbours: Mapping[str, Any] | None = None
+    neighbours: NeighboursByEncoder | None = None
 
     def version(self, concept_id: str, number: int, moment: datetime, *, job_id: str | None = None) -> EmbeddingVersion:
         """The row of a concept's embedding, to be added to a session."""
@@ -43,7 +60,7 @@ class EmbeddingMade:
             job_id=job_id,
             key=self.key,
             sha256=self.sha256,
-            encoders={name: dict(encoder) for name, encoder in self.encoders.items()},
+            encoders={name: asdict(rows) for name, rows in self.encoders.items()},
             bytes=self.bytes,
             steps=self.steps,
             neighbours=dict(self.neighbours) if self.neighbours is not None else None,
@@ -52,15 +69,15 @@ class EmbeddingMade:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RpcResult:
+class RpcResult(Generic[ResultT_co]):
     """What an RPC brings back.
 
     Args:
-        result: JSON values.
+        result: of its task.
         file_key: a file beside it, in the storage.
     """
 
-    result: Mapping[str, Any]
+    result: ResultT_co
     file_key: str | None = None
 
 
@@ -123,7 +140,8 @@ def finish_training(session: Session, claim: Attempt, made: EmbeddingMade) -> Em
     number = (session.scalars(newest).one() or 0) + 1
     version = made.version(concept.id, number, now(session), job_id=job.id)
     session.add(version)
-    concept.method, concept.training, concept.updated_at = job.input["method"], job.input["training"], now(session)
+    asked = TrainInput.from_json(job.input)
+    concept.method, concept.training, concept.updated_at = asked.method, asdict(asked.training), now(session)
     job.step = job.total
     move(session, job, "succeeded")
     return version
@@ -145,7 +163,7 @@ def finish_rpc(session: Session, claim: Attempt, write: Callable[[], RpcResult])
         move(session, job, "cancelled")
         return
     brought = write()
-    job.result = dict(brought.result)
+    job.result = brought.result.to_json()
     job.file_key = brought.file_key or job.file_key
     job.step = job.total
     move(session, job, "succeeded")

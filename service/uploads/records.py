@@ -1,8 +1,8 @@
 """A training picture from its upload to its row in the database; its fields are listed once."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+
+from service.safety import SafetyVerdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class StoredPicture(PictureInfo):
     """
 
     key: str
-    safety: Mapping[str, Any] | None = None
+    safety: SafetyVerdict | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

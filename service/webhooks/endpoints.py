@@ -4,9 +4,9 @@ That one is called "default", has no address, and is made when it is first neede
 that a test may be asked for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -18,7 +18,8 @@ from service.database.paging import Page, keyset
 from service.database.tables import Delivery, Webhook
 from service.errors import NotFoundError, TooManyWebhooksError
 from service.settings import Settings
-from service.webhooks import addresses, events
+from service.webhooks import addresses
+from service.webhooks.events import ENDS, EventType
 from service.webhooks.outbox import default_id, tell_test
 from service.webhooks.signatures import new_secret
 
@@ -27,32 +28,51 @@ DEFAULT = "default"
 OLD_SECRET_KEPT = timedelta(hours=24)
 
 
-def of_request(settings: Settings, said: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Whom to tell of one job, as its request says, with what is told filled in.
+@dataclass(frozen=True, kw_only=True)
+class WebhookParams:
+    """An address and the events that are sent there: of one job, or of all where the webhook stands by itself."""
+
+    url: str
+    events: Sequence[EventType] = ENDS
+
+    def to_json(self) -> dict[str, object]:
+        """As it stands in a job's row."""
+        return {"url": self.url, "events": list(self.events)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookChange:
+    """What shall be otherwise with a standing webhook; None stays."""
+
+    url: str | None = None
+    events: Sequence[EventType] | None = None
+    enabled: bool | None = None
+
+
+def check(settings: Settings, webhook: WebhookParams | None) -> None:
+    """Refuse the webhook of a job's request where nothing may be sent to its address.
 
     Raises:
-        InvalidInputError: nothing may be sent there.
+        InvalidInputError: nothing may.
     """
-    if said is None:
-        return None
-    addresses.read(said["url"], settings.webhook_private_networks)
-    return {"url": said["url"], "events": list(said.get("events", events.ENDS))}
+    if webhook is not None:
+        addresses.read(webhook.url, settings.webhook_private_networks)
 
 
-def create(settings: Settings, session: Session, owner_id: str, said: Mapping[str, Any]) -> Webhook:
+def create(settings: Settings, session: Session, owner_id: str, new: WebhookParams) -> Webhook:
     """Make a standing webhook with a secret of its own.
 
     Raises:
         InvalidInputError: nothing may be sent there.
         TooManyWebhooksError: the owner has as many as are allowed.
     """
-    asked = of_request(settings, said)
+    check(settings, new)
     owners.lock(session, owner_id)
     limit = settings.limits.webhooks
     standing = select(func.count()).select_from(Webhook).where(Webhook.owner_id == owner_id, Webhook.url.is_not(None))
     if session.scalars(standing).one() >= limit:
         raise TooManyWebhooksError(limit)
-    return _add(session, new_id("whk"), owner_id, **(asked or {}))
+    return _add(session, new_id("whk"), owner_id, url=new.url, events=list(new.events))
 
 
 def get(session: Session, owner_id: str, webhook_id: str) -> Webhook:
@@ -86,20 +106,20 @@ def page(session: Session, owner_id: str, cursor: str | None, limit: int) -> Pag
     return keyset(session, query, Webhook.id, "whk", cursor=cursor, limit=limit)
 
 
-def change(settings: Settings, session: Session, owner_id: str, webhook_id: str, said: Mapping[str, Any]) -> Webhook:
+def change(settings: Settings, session: Session, owner_id: str, webhook_id: str, change: WebhookChange) -> Webhook:
     """Change what is said of a standing webhook. What waits for it goes to its new address.
 
     Raises:
         NotFoundError: there is none.
         InvalidInputError: nothing may be sent there.
     """
-    given = {name: value for name, value in said.items() if value is not None}
+    given = {name: value for name, value in asdict(change).items() if value is not None}
     webhook = _one(session, owner_id, webhook_id, lock=True)
-    if "url" in given:
-        addresses.read(given["url"], settings.webhook_private_networks)
+    if change.url is not None:
+        addresses.read(change.url, settings.webhook_private_networks)
     for name, value in given.items():
         setattr(webhook, name, value)
-    if given.get("enabled"):
+    if change.enabled:
         webhook.disabled_reason = webhook.failing_since = None
         webhook.failures = 0
     webhook.updated_at = now(session)
@@ -152,7 +172,7 @@ def ensure_default(session: Session, owner_id: str) -> Webhook:
     return found or _add(session, default_id(owner_id), owner_id, url=None, events=[])
 
 
-def _add(session: Session, webhook_id: str, owner_id: str, **fields: Any) -> Webhook:  # noqa: ANN401
+def _add(session: Session, webhook_id: str, owner_id: str, **fields: object) -> Webhook:
     made = Webhook(
         id=webhook_id,
         owner_id=owner_id,

@@ -22,7 +22,7 @@ TEST = "webhook.test"
 def type_of(job: Job) -> str | None:
     """What a job's present state is called; None where nobody can be told of it."""
     found = f"job.{job.status}"
-    return found if found in EVENT_TYPES and job.kind != "rpc" else None
+    return found if found in EVENT_TYPES else None
 
 
 def about(job: Job) -> dict[str, Any]:

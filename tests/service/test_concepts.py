@@ -61,8 +61,9 @@ def test_a_claim_of_a_training_holds_its_pictures_and_prompts(driver):
     (claim,) = driver.claim()
     assert [shown.caption for shown in claim.pictures] == ["a photo of a", "a photo of b"]
     assert [shown.key for shown in claim.pictures] == [picture("own_local", content).key for content in "ab"]
-    assert (claim.class_word, claim.learnable_property, claim.method) == ("oil painting", "style", "dti")
-    assert claim.initial_embedding_key is None
+    asked = claim.input
+    assert (asked.class_word, asked.learnable_property, asked.method) == ("oil painting", "style", "dti")
+    assert (asked.start, claim.concepts[0].embedding_key) == ("class_word", None)
     assert claim.concepts[0].name == "my-dog"
 
 
@@ -189,13 +190,13 @@ def test_retraining_by_another_method_uses_that_methods_defaults(driver, method)
 def test_continuing_a_training_starts_from_the_current_embedding_and_requires_one(driver):
     driver.concept("my-dog", ready=False)
     with pytest.raises(ConceptNotReadyError, match="<my-dog>"):
-        driver.retrain("my-dog", **{"from": "current"})
+        driver.retrain("my-dog", start="current")
     driver.finish_training(driver.job(driver.get("my-dog").job_id))
-    driver.retrain("my-dog", **{"from": "current"})
+    driver.retrain("my-dog", start="current")
     (claim,) = driver.claim()
-    assert claim.initial_embedding_key == driver.get("my-dog").embedding.key
+    assert (claim.input.start, claim.concepts[0].embedding_key) == ("current", driver.get("my-dog").embedding.key)
     with pytest.raises(InvalidInputError, match="yesterday"):
-        driver.retrain("my-dog", **{"from": "yesterday"})
+        driver.retrain("my-dog", start="yesterday")
 
 
 def test_concepts_are_listed_newest_first_in_pages(driver):

@@ -46,7 +46,7 @@ def test_without_a_measurement_there_is_no_eta(queue, measured):
 
 def test_the_eta_counts_the_jobs_ahead_and_the_rest_of_the_running_one(queue, measured):
     measured()
-    first, second, third = (queue.submit(total=total) for total in (10, 20, 40))
+    first, second, third = (queue.submit(steps=steps) for steps in (10, 20, 40))
     assert [eta_s(queue, job) for job in (first, second, third)] == pytest.approx([0.2, 0.6, 1.4])
     (claim,) = queue.claim(pictures=1)
     queue.write(jobs.progress, claim, step=5, total=10, loss=None, eta_s=None)
@@ -56,17 +56,17 @@ def test_the_eta_counts_the_jobs_ahead_and_the_rest_of_the_running_one(queue, me
 def test_two_workers_share_the_jobs_ahead_but_not_the_job_itself(queue, measured):
     measured("ada")
     measured("bob")
-    queue.submit(total=40)
-    assert eta_s(queue, queue.submit(total=10)) == pytest.approx(40 * PICTURE_STEP_S / 2 + 10 * PICTURE_STEP_S)
+    queue.submit(steps=40)
+    assert eta_s(queue, queue.submit(steps=10)) == pytest.approx(40 * PICTURE_STEP_S / 2 + 10 * PICTURE_STEP_S)
 
 
 def test_a_slow_worker_adds_little(queue, measured):
     measured("ada")
     measured("bob", slower=3.0)
-    queue.submit(total=40)
+    queue.submit(steps=40)
     ahead_s = 40 / (1 / PICTURE_STEP_S + 1 / (3 * PICTURE_STEP_S))
     own_s = 10 * 2 / (1 / PICTURE_STEP_S + 1 / (3 * PICTURE_STEP_S))
-    assert eta_s(queue, queue.submit(total=10)) == pytest.approx(ahead_s + own_s)
+    assert eta_s(queue, queue.submit(steps=10)) == pytest.approx(ahead_s + own_s)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_the_eta_matches_a_simulated_worker(queue, measured, totals):
     measured()
     owners = [queue.owner(f"own_{number}") for number in range(3)]
     queued = [
-        queue.submit(kind, owner=owner, total=total)
+        queue.submit(kind, owner=owner, steps=total)
         for kind in totals
         for owner, total in zip(owners, totals[kind], strict=False)
     ]

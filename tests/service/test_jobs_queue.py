@@ -101,9 +101,9 @@ def test_a_worker_claims_jobs_of_its_own_models_only(queue):
     queue.submit(model="sd15")
     mine = queue.submit(model="tiny")
     with queue.database.reading() as session:
-        assert not jobs.has_claimable(session, models=["other"], pictures=True, trainings=True, rpcs=False)
-        assert jobs.has_claimable(session, models=["sd15"], pictures=True, trainings=False, rpcs=False)
-        assert not jobs.has_claimable(session, models=["sd15"], pictures=False, trainings=True, rpcs=False)
+        assert not jobs.has_claimable(session, models=["other"], slots={"pictures": 1, "trainings": 1})
+        assert jobs.has_claimable(session, models=["sd15"], slots={"pictures": 1, "trainings": 0})
+        assert not jobs.has_claimable(session, models=["sd15"], slots={"pictures": 0, "trainings": 1})
     assert ids(queue.claim(models=["tiny"])) == [mine]
 
 

@@ -1,6 +1,7 @@
 """The migrations make exactly the tables that the code speaks of."""
 
 import multiprocessing
+import re
 
 import pytest
 from alembic import command
@@ -12,6 +13,7 @@ from sqlalchemy import inspect, select, text
 import migrations
 from service.database.engine import Database
 from service.database.tables import LOCAL_OWNER_ID, Concept, Job, Owner, Table
+from service.kinds import KINDS
 
 NOON = "'2026-01-01 12:00:00'"
 OLD_ROWS = (
@@ -52,6 +54,12 @@ def test_constraints_and_partial_indexes_are_the_declared_ones(empty, empty_data
         Table.metadata.drop_all(connection)
         Table.metadata.create_all(connection)
     assert _shape(empty) == migrated
+
+
+def test_the_database_takes_the_kinds_of_the_list_and_no_other(empty, empty_database_url):
+    migrations.upgrade(empty_database_url)
+    checks = {check["name"]: check["sqltext"] for check in inspect(empty.engine).get_check_constraints("jobs")}
+    assert set(re.findall(r"'(\w+)'", checks["ck_jobs_kind"])) == set(KINDS)
 
 
 def test_upgrading_twice_changes_nothing_and_creates_the_local_owner(empty, empty_database_url):

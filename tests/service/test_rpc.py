@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from service import jobs, rpc
 from service.concepts import concepts
+from service.concepts.params import BlendParams, BlendPart, ImportParams
 from service.database.references import unreferenced
 from service.database.tables import LOCAL_OWNER_ID, Concept, EmbeddingVersion, Event, Job
 from service.errors import (
@@ -24,13 +25,14 @@ from service.errors import (
     UnknownModelError,
     WorkerUnavailableError,
 )
+from service.kinds import TASKS, ExportInput, ExportResult
 from tests.support.queue_driver import NOON, moment
 
 FOUND = {"text_encoder": [[{"token": "dog", "cosine": 0.9}]]}
 
 
 def made(content="rows", neighbours=None):
-    encoders = {"text_encoder": {"vectors": 1, "dim": 4, "magnitude": 0.4}}
+    encoders = {"text_encoder": jobs.EncoderRows(vectors=1, dim=4, magnitude=0.4)}
     key = f"own_local/embeddings/{content}.safetensors"
     return jobs.EmbeddingMade(
         sha256="5" * 64, key=key, encoders=encoders, bytes=9, steps=0, neighbours=neighbours or FOUND
@@ -42,10 +44,10 @@ def bring(driver):
     """Submits an import; returns its id."""
 
     def submit(name="mine", *, model="tiny", key="own_local/rpc/1.upload"):
-        fields = {"name": name, "class_word": "dog", "model": model}
+        params = ImportParams(name=name, class_word="dog", model=model)
         with driver.database.writing() as session:
-            new = rpc.check_import(driver.service, session, LOCAL_OWNER_ID, fields)
-            return rpc.submit_import(driver.service, session, new, key, normalize=False).id
+            new = rpc.check_import(driver.service, session, LOCAL_OWNER_ID, params)
+            return rpc.submit_import(driver.service, session, new, key).id
 
     return submit
 
@@ -55,10 +57,9 @@ def mix(driver):
     """Submits a blend of concepts in equal parts; returns its id."""
 
     def submit(*names, name="mixed"):
-        parts = [{"concept": part, "weight": 1.0} for part in names]
+        params = BlendParams(name=name, parts=[BlendPart(concept=part, weight=1.0) for part in names])
         with driver.database.writing() as session:
-            fields = {"name": name, "parts": parts}
-            return rpc.submit_blend(driver.service, session, LOCAL_OWNER_ID, fields).id
+            return rpc.submit_blend(driver.service, session, LOCAL_OWNER_ID, params).id
 
     return submit
 
@@ -82,7 +83,8 @@ def close(driver):
     def brought(rpc_id):
         with driver.database.writing() as session:
             job, in_time = jobs.cancel_if_unfinished(session, rpc_id)
-        return rpc.brought(job, in_time=in_time, waited_s=30)
+        result = TASKS[job.input["task"]].result
+        return rpc.brought(job, result, in_time=in_time, waited_s=30)
 
     return brought
 
@@ -108,9 +110,8 @@ def test_rpcs_rank_before_generations_and_trainings_and_need_no_slot(driver, bri
     training, picture, job = driver.submit("train"), driver.submit("generate"), bring()
     assert driver.job(job).rank < driver.job(picture).rank < driver.job(training).rank
     with driver.database.reading() as session:
-        wanted = {"models": ["tiny"], "pictures": False, "trainings": False}
-        assert jobs.has_claimable(session, **wanted, rpcs=True)
-        assert not jobs.has_claimable(session, **wanted, rpcs=False)
+        assert jobs.has_claimable(session, models=["tiny"], slots={"rpcs": 1})
+        assert not jobs.has_claimable(session, models=["tiny"], slots={"rpcs": 0})
     assert driver.claim(pictures=0, trainings=0, rpcs=0) == []
     assert taken(driver, job).file_key == "own_local/rpc/1.upload"
 
@@ -135,10 +136,10 @@ def test_unfinished_rpcs_and_jobs_have_separate_limits(driver, bring):
 def test_an_import_creates_a_ready_concept_without_a_training(driver, bring, close):
     job = bring()
     claim = taken(driver, job)
-    driver.write(rpc.finish_concept, claim, made(), told={"norms": {}})
+    driver.write(rpc.finish_import, claim, made(), {})
     brought = close(job)
-    concept = driver.get(brought.result["concept"])
-    assert brought.result["norms"] == {}
+    concept = driver.get(brought.result.concept_id)
+    assert brought.result.norms == {}
     assert (concept.name, concept.method, concept.model) == ("mine", "import", "tiny")
     assert (concept.job_id, concept.pictures, concept.training) == (None, [], {})
     assert (concept.embedding.key, concept.embedding.job_id) == (made().key, None)
@@ -149,10 +150,10 @@ def test_an_import_creates_a_ready_concept_without_a_training(driver, bring, clo
 
 def test_a_concept_without_pictures_cannot_be_retrained(driver, bring):
     claim = taken(driver, bring())
-    driver.write(rpc.finish_concept, claim, made(), told={})
+    driver.write(rpc.finish_import, claim, made(), {})
     for start in ("current", "class_word"):
         with pytest.raises(ConceptWithoutPicturesError):
-            driver.retrain("mine", **{"from": start})
+            driver.retrain("mine", start=start)
 
 
 def test_a_name_taken_meanwhile_is_refused(driver, bring, mix):
@@ -160,9 +161,9 @@ def test_a_name_taken_meanwhile_is_refused(driver, bring, mix):
     first, second = bring("mine"), bring("mine")
     claims = driver.claim(pictures=0, trainings=0)
     assert [claim.job_id for claim in claims] == [first, second]
-    driver.write(rpc.finish_concept, claims[0], made(), told={})
+    driver.write(rpc.finish_import, claims[0], made(), {})
     with pytest.raises(NameTakenError):
-        driver.write(rpc.finish_concept, claims[1], made("other"), told={})
+        driver.write(rpc.finish_import, claims[1], made("other"), {})
     assert driver.job(second).status == "running"
     for again in (lambda: bring("mine"), lambda: mix("dog", name="mine"), lambda: driver.concept("mine")):
         with pytest.raises(NameTakenError):
@@ -184,8 +185,8 @@ def test_a_blend_pins_its_parts_in_order_and_takes_the_class_word_of_the_first(d
     driver.concept("cat")
     claim = taken(driver, mix(*parts))
     assert [pin.name for pin in claim.concepts] == list(parts)
-    assert claim.input["weights"] == [1.0] * len(parts)
-    driver.write(rpc.finish_concept, claim, made(), told={})
+    assert claim.input.weights == (1.0,) * len(parts)
+    driver.write(rpc.finish_blend, claim, made())
     concept = driver.get("mixed")
     assert (concept.method, concept.class_word, concept.learnable_property) == ("blend", "puppy", "style")
 
@@ -215,7 +216,7 @@ def test_deleting_a_part_cancels_the_blend(driver, mix, close):
     claim = taken(driver, job)
     driver.delete("cat")
     with pytest.raises(LeaseLostError):
-        driver.write(rpc.finish_concept, claim, made(), told={})
+        driver.write(rpc.finish_blend, claim, made())
     with pytest.raises(ConceptDeletedError):
         close(job)
     assert names(driver) == ["dog"]
@@ -225,7 +226,7 @@ def test_results_of_rpcs_are_deleted_with_their_concept(driver, mix, ask, close)
     driver.concept("dog")
     driver.concept("cat")
     blend = mix("dog", "cat")
-    driver.write(rpc.finish_concept, taken(driver, blend), made(), told={})
+    driver.write(rpc.finish_blend, taken(driver, blend), made())
     neighbours = ask("cat")
     driver.write(rpc.finish_neighbours, taken(driver, neighbours), FOUND)
     driver.delete("cat")
@@ -253,7 +254,7 @@ def test_a_cancelled_rpc_creates_nothing(driver, bring, close, running):
         close(job)
     if claim:
         assert driver.job(job).cancel_requested
-        driver.write(rpc.finish_concept, claim, made(), told={})
+        driver.write(rpc.finish_import, claim, made(), {})
     assert driver.claim() == []
     assert driver.job(job).status == "cancelled"
     assert names(driver) == []
@@ -263,10 +264,10 @@ def test_an_export_returns_a_file(driver, ask, close):
     driver.concept("dog")
     job = ask("dog", rpc.submit_export, file_format="a1111")
     claim = taken(driver, job)
-    assert claim.input == {"task": "export", "format": "a1111"}
+    assert claim.input == ExportInput(format="a1111")
     driver.write(rpc.finish_export, claim, "own_local/rpc/x.pt", ".pt")
     brought = close(job)
-    assert (brought.result, brought.file_key) == ({"extension": ".pt"}, "own_local/rpc/x.pt")
+    assert (brought.result, brought.file_key) == (ExportResult(extension=".pt"), "own_local/rpc/x.pt")
 
 
 def test_neighbours_are_stored_with_their_embedding(driver, ask, close):
@@ -276,7 +277,7 @@ def test_neighbours_are_stored_with_their_embedding(driver, ask, close):
     claim = taken(driver, job)
     driver.finish_training(driver.retrain("dog"))
     driver.write(rpc.finish_neighbours, claim, FOUND)
-    assert close(job).result == FOUND
+    assert close(job).result.encoders == FOUND
     with driver.database.reading() as session:
         assert rpc.neighbours_of(session, before) == FOUND
         assert rpc.neighbours_of(session, driver.get("dog").embedding) is None
@@ -313,7 +314,7 @@ def test_orphaned_rpcs_are_cancelled_and_old_ones_deleted(driver, bring, ask):
 
 def test_a_concept_in_a_list_does_not_load_its_neighbours(driver, bring):
     claim = taken(driver, bring())
-    driver.write(rpc.finish_concept, claim, made(), told={})
+    driver.write(rpc.finish_import, claim, made(), {})
     (concept,) = driver.page().items
     assert "neighbours" not in vars(concept.embedding)
     with driver.database.reading() as session:

@@ -26,4 +26,4 @@ def test_the_count_of_tokens_is_that_of_the_model(encoders, prompt):
     for ruler in _rulers(cards):
         padding = models[ruler.encoder].frame.padding
         read = sum(token != padding for token in tokenized.inputs[ruler.encoder].ids)
-        assert ruler.tokens(prompt, {"my-dog": {ruler.encoder: {"vectors": 3}}}) == read
+        assert ruler.tokens(prompt, {"my-dog": {ruler.encoder: 3}}) == read

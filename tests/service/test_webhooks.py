@@ -16,6 +16,7 @@ from service.errors import InvalidInputError, NotFoundError, TooManyWebhooksErro
 from service.settings import Limits, Settings
 from service.webhooks import deliveries, endpoints, sending
 from service.webhooks.deliveries import ATTEMPTS, FAILURES, KEPT, LEASE, PATIENCE, Outcome
+from service.webhooks.endpoints import WebhookChange, WebhookParams
 from tests.support.queue_driver import NOON, moment
 
 SETTINGS = Settings(webhook_private_networks="allow", limits=Limits(webhooks=3))
@@ -34,11 +35,11 @@ class Office:
 
     def create(self, url="https://example.com/hook", *, owner=LOCAL_OWNER_ID, **said):
         with self.database.writing() as session:
-            return endpoints.create(SETTINGS, session, owner, {"url": url, **said})
+            return endpoints.create(SETTINGS, session, owner, WebhookParams(url=url, **said))
 
     def change(self, webhook, **said):
         with self.database.writing() as session:
-            return endpoints.change(SETTINGS, session, LOCAL_OWNER_ID, webhook.id, said)
+            return endpoints.change(SETTINGS, session, LOCAL_OWNER_ID, webhook.id, WebhookChange(**said))
 
     def job(self, *, fail=False, **rest):
         """A job that has ended."""
@@ -156,9 +157,7 @@ def test_rpcs_and_jobs_of_other_owners_are_not_delivered(office, queue):
             session,
             worker_id="ada",
             models=["tiny"],
-            picture_slots=0,
-            training_slots=0,
-            rpc_slots=1,
+            slots={"pictures": 0, "trainings": 0, "rpcs": 1},
             lease_s=15,
         )
     queue.write(jobs.fail, claims[0], "broken", "It broke.")
@@ -167,10 +166,10 @@ def test_rpcs_and_jobs_of_other_owners_are_not_delivered(office, queue):
 
 def test_a_request_can_name_its_own_webhook_url(office, queue):
     office.create("https://example.com/standing")
-    office.job(webhook={"url": "https://example.com/own", "events": ["job.succeeded"]})
-    office.job(webhook={"url": "https://example.com/other", "events": ["job.failed"]})
+    office.job(webhook=WebhookParams(url="https://example.com/own", events=["job.succeeded"]))
+    office.job(webhook=WebhookParams(url="https://example.com/other", events=["job.failed"]))
     other = queue.owner("own_other")
-    office.job(owner=other, webhook={"url": "https://example.com/theirs", "events": ["job.succeeded"]})
+    office.job(owner=other, webhook=WebhookParams(url="https://example.com/theirs", events=["job.succeeded"]))
     assert sorted(told(office)) == [
         ("job.succeeded", "https://example.com/own"),
         ("job.succeeded", "https://example.com/standing"),
@@ -187,11 +186,15 @@ def test_a_request_can_name_its_own_webhook_url(office, queue):
 
 def test_a_webhook_url_is_checked_when_it_is_set():
     strict = Settings()
-    assert endpoints.of_request(strict, None) is None
-    asked = endpoints.of_request(strict, {"url": "https://example.com"})
-    assert asked == {"url": "https://example.com", "events": ["job.succeeded", "job.failed", "job.cancelled"]}
+    endpoints.check(strict, None)
+    asked = WebhookParams(url="https://example.com")
+    endpoints.check(strict, asked)
+    assert asked.to_json() == {
+        "url": "https://example.com",
+        "events": ["job.succeeded", "job.failed", "job.cancelled"],
+    }
     with pytest.raises(InvalidInputError):
-        endpoints.of_request(strict, {"url": "http://example.com"})
+        endpoints.check(strict, WebhookParams(url="http://example.com"))
 
 
 def test_the_number_of_webhooks_per_owner_is_limited(office, queue):
@@ -220,7 +223,7 @@ def test_webhooks_of_another_owner_are_not_found(office, queue):
         with pytest.raises(NotFoundError):
             office.write(function, other, webhook.id, *arguments)
     with pytest.raises(NotFoundError), office.database.writing() as session:
-        endpoints.change(SETTINGS, session, other, webhook.id, {"enabled": False})
+        endpoints.change(SETTINGS, session, other, webhook.id, WebhookChange(enabled=False))
     with office.database.reading() as session:
         assert endpoints.page(session, other, None, 10).items == []
         assert deliveries.page(session, other, endpoints.DEFAULT, None, 10).items == []
@@ -388,7 +391,7 @@ def test_pending_deliveries_continue_when_a_webhook_is_enabled_again(office):
 
 def test_urls_of_requests_are_disabled_separately(office):
     for _ in range(3):
-        office.job(webhook={"url": "https://example.com/own", "events": ["job.succeeded"]})
+        office.job(webhook=WebhookParams(url="https://example.com/own", events=["job.succeeded"]))
     office.fail_until_given_up()
     with office.database.reading() as session:
         assert endpoints.get_default(session, LOCAL_OWNER_ID).enabled

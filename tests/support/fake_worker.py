@@ -6,7 +6,7 @@ from service import jobs
 from service.storage import name_for
 from tests.support.upload_samples import png
 
-ENCODERS = {"text_encoder": {"vectors": 1, "dim": 4, "magnitude": 0.39}}
+ENCODERS = {"text_encoder": jobs.EncoderRows(vectors=1, dim=4, magnitude=0.39)}
 ROWS = b"learned rows"
 
 
@@ -27,9 +27,7 @@ class FakeWorker:
                 session,
                 worker_id="ada",
                 models=list(self.service.catalogue),
-                picture_slots=100,
-                training_slots=100,
-                rpc_slots=0,
+                slots={"pictures": 100, "trainings": 100, "rpcs": 0},
                 lease_s=60,
             )
 
@@ -37,7 +35,7 @@ class FakeWorker:
         if claim.kind == "train":
             self.write(jobs.finish_training, claim, self.embedding(claim))
         else:
-            for place in range(claim.input.get("num_images") or claim.input["frames"]):
+            for place in range(claim.input.slots):
                 self.add(claim, "image", place)
             self.write(jobs.succeed, claim)
 

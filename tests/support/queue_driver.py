@@ -3,8 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
+from dti.spec.settings import CompleteRendering, DirectionalTraining, Interpolation
 from service import jobs
 from service.database.tables import LOCAL_OWNER_ID, Job, Owner
+from service.kinds import GenerateInput, InterpolateInput, NeighboursInput, TrainInput
 from service.settings import Limits, Settings
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -21,11 +23,10 @@ class QueueDriver:
             session.merge(Owner(id=owner_id, name=owner_id, created_at=NOON))
         return owner_id
 
-    def submit(self, kind="generate", *, owner=LOCAL_OWNER_ID, model="tiny", limit=1000, **rest):
-        defaults = {"input": {"from": "class_word"}, "total": 20, "slots": 1}
+    def submit(self, kind="generate", *, steps=20, slots=1, owner=LOCAL_OWNER_ID, model="tiny", limit=1000, **rest):
         if kind == "train":
-            defaults["concepts"] = [_unlearned()]
-        new = jobs.NewJob(owner_id=owner, kind=kind, model=model, **{**defaults, **rest})
+            rest.setdefault("concepts", [_unlearned()])
+        new = jobs.NewJob(owner_id=owner, model=model, input=job_input(kind, steps=steps, slots=slots), **rest)
         with self.database.writing() as session:
             return jobs.submit(self._within(limit), session, new).id
 
@@ -35,9 +36,7 @@ class QueueDriver:
                 session,
                 worker_id=worker,
                 models=models,
-                picture_slots=pictures,
-                training_slots=trainings,
-                rpc_slots=rpcs,
+                slots={"pictures": pictures, "trainings": trainings, "rpcs": rpcs},
                 lease_s=LEASE_S,
             )
 
@@ -79,6 +78,39 @@ def seen_at(database, moment):
 
 def moment(after_s):
     return NOON + timedelta(seconds=after_s)
+
+
+def job_input(kind, *, steps=20, slots=1):
+    """An input of a kind, with so many steps a slot."""
+    rendering = CompleteRendering(
+        num_images=slots if kind == "generate" else 1,
+        width=64,
+        height=64,
+        steps=steps,
+        guidance_scale=4.0,
+        scheduler="ddim",
+        seed=7,
+    )
+    pictures = {"prompt": "a photo", "negative_prompt": "", "model": "tiny", "rendering": rendering}
+    match kind:
+        case "train":
+            return TrainInput(
+                concept_id="con_x",
+                name="x",
+                class_word="dog",
+                learnable_property="object",
+                method="dti",
+                start="class_word",
+                training=DirectionalTraining(steps=steps, seed=7, resolution=64),
+            )
+        case "generate":
+            return GenerateInput(**pictures)
+        case "interpolate":
+            shares = tuple(number / max(1, slots - 1) for number in range(slots))
+            between = Interpolation(frames=slots)
+            return InterpolateInput(start="x", end="y", interpolation=between, shares=shares, **pictures)
+        case "rpc":
+            return NeighboursInput()
 
 
 def _unlearned():

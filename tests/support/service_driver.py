@@ -3,8 +3,10 @@
 import hashlib
 from dataclasses import replace
 
+from dti.spec.settings import Interpolation
 from service import jobs
 from service.concepts import concepts, generations
+from service.concepts.params import ConceptParams, GenerateParams, InterpolateParams, RetrainParams
 from service.database.tables import LOCAL_OWNER_ID
 from service.uploads.records import StoredPicture
 from tests.support.queue_driver import QueueDriver
@@ -23,9 +25,9 @@ class ServiceDriver(QueueDriver):
 
     def concept(self, name, *, owner=LOCAL_OWNER_ID, ready=True, vectors=1, content=None, pictures=("a",), **fields):
         """A new concept; a `ready` one has a finished training and an embedding."""
-        said = {"name": name, "class_word": "dog", **fields}
+        params = ConceptParams(name=name, **{"class_word": "dog", **fields})
         with self.database.reading() as session:
-            new = concepts.check_new(self.service, session, owner, said)
+            new = concepts.check_new(self.service, session, owner, params)
         with self.database.writing() as session:
             concept, job = concepts.create(self.service, session, new, [picture(owner, p) for p in pictures])
         if ready:
@@ -36,22 +38,24 @@ class ServiceDriver(QueueDriver):
         """End a training job successfully, with a made-up embedding."""
         (claim,) = [claim for claim in self.claim(models=[job.model], pictures=0) if claim.job_id == job.id]
         digest = sha256(content or job.id)
-        encoders = {"text_encoder": {"vectors": vectors, "dim": 128, "magnitude": 0.4}}
+        encoders = {"text_encoder": jobs.EncoderRows(vectors=vectors, dim=128, magnitude=0.4)}
         key = f"{job.owner_id}/embeddings/{digest}.safetensors"
         made = jobs.EmbeddingMade(sha256=digest, key=key, encoders=encoders, bytes=900, steps=400)
         return self.write(jobs.finish_training, claim, made)
 
     def retrain(self, reference, *, owner=LOCAL_OWNER_ID, **fields):
         with self.database.writing() as session:
-            return concepts.retrain(self.service, session, owner, reference, fields)
+            return concepts.retrain(self.service, session, owner, reference, RetrainParams(**fields))
 
     def generate(self, prompt, *, owner=LOCAL_OWNER_ID, **said):
+        params = generate_params(prompt=prompt, **said)
         with self.database.writing() as session:
-            return generations.generation(self.service, session, owner, {"prompt": prompt, **said})
+            return generations.generation(self.service, session, owner, params)
 
     def interpolate(self, start, end, *, owner=LOCAL_OWNER_ID, **said):
+        params = interpolate_params(start=start, end=end, **said)
         with self.database.writing() as session:
-            return generations.interpolation(self.service, session, owner, {"from": start, "to": end, **said})
+            return generations.interpolation(self.service, session, owner, params)
 
     def delete(self, reference, *, owner=LOCAL_OWNER_ID):
         with self.database.writing() as session:
@@ -64,6 +68,26 @@ class ServiceDriver(QueueDriver):
     def page(self, cursor=None, limit=100, *, owner=LOCAL_OWNER_ID, **filters):
         with self.database.reading() as session:
             return concepts.page(session, owner, cursor, limit, **filters)
+
+
+def generate_params(**fields):
+    """A generation's parameters; settings stand beside the other fields, as in a request."""
+    own, rendering = divided(fields, GenerateParams)
+    return GenerateParams(**own, rendering=rendering)
+
+
+def interpolate_params(**fields):
+    """An interpolation's parameters; settings stand beside the other fields, as in a request."""
+    own, settings = divided(fields, InterpolateParams)
+    interpolation = {name: settings.pop(name) for name in Interpolation.__dataclass_fields__ if name in settings}
+    return InterpolateParams(**own, interpolation=interpolation, rendering=settings)
+
+
+def divided(fields, kind):
+    """The fields of a kind of parameters, and the settings beside them; None stands for a default."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    own = {name: value for name, value in given.items() if name in kind.__dataclass_fields__}
+    return own, {name: value for name, value in given.items() if name not in own}
 
 
 def sha256(content):

@@ -12,6 +12,7 @@ from dti.embeddings.embedding import Embedding
 from service import jobs
 from service.concepts import concepts, generations
 from service.concepts.concepts import NewConcept
+from service.concepts.params import RetrainParams
 from service.concepts.trainings import complete_settings
 from service.database.clock import utc_now
 from service.database.tables import LOCAL_OWNER_ID
@@ -19,6 +20,7 @@ from service.storage import name_for
 from service.uploads.records import StoredPicture
 from service.workers import Presence
 from tests.checkpoints.stable_diffusion import stable_diffusion
+from tests.support.service_driver import generate_params, interpolate_params
 from worker.heartbeat import Heartbeat
 from worker.loop import WorkerLoop
 from worker.model_cache import ModelCache
@@ -85,17 +87,17 @@ class JobClient:
 
     def retrain(self, name, fields):
         with self.service.database.writing() as session:
-            return concepts.retrain(self.service, session, LOCAL_OWNER_ID, name, fields).id
+            return concepts.retrain(self.service, session, LOCAL_OWNER_ID, name, RetrainParams(**fields)).id
 
     def generate(self, prompt="a photo of the dog", **fields):
-        said = {"prompt": prompt, "seed": 7, **fields}
+        params = generate_params(**{"prompt": prompt, "seed": 7, **fields})
         with self.service.database.writing() as session:
-            return generations.generation(self.service, session, LOCAL_OWNER_ID, said).id
+            return generations.generation(self.service, session, LOCAL_OWNER_ID, params).id
 
     def interpolate(self, start, end, **fields):
-        said = {"from": start, "to": end, "seed": 7, **fields}
+        params = interpolate_params(**{"start": start, "end": end, "seed": 7, **fields})
         with self.service.database.writing() as session:
-            return generations.interpolation(self.service, session, LOCAL_OWNER_ID, said).id
+            return generations.interpolation(self.service, session, LOCAL_OWNER_ID, params).id
 
     def cancel(self, job_id):
         with self.service.database.writing() as session:

@@ -1,19 +1,17 @@
 """The handlers, one for each kind of job; the loop knows only their common interface."""
 
-from collections.abc import Mapping
+from functools import cache
+from pkgutil import resolve_name
 
-from service.database.tables import Kind
+from service.kinds import KINDS
 from worker.handlers.base import Handler
-from worker.handlers.generate import GenerateHandler
-from worker.handlers.interpolate import InterpolateHandler
-from worker.handlers.rpc import RpcHandler
-from worker.handlers.train import TrainHandler
 
-HANDLERS: Mapping[Kind, type[Handler]] = {
-    "train": TrainHandler,
-    "generate": GenerateHandler,
-    "interpolate": InterpolateHandler,
-    "rpc": RpcHandler,
-}
 
-__all__ = ["HANDLERS", "Handler"]
+@cache
+def handler_class(kind: str) -> type[Handler]:
+    """The handler that KINDS names for a kind of job."""
+    found: type[Handler] = resolve_name(KINDS[kind].handler)
+    return found
+
+
+__all__ = ["Handler", "handler_class"]

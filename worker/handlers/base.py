@@ -7,14 +7,21 @@ jobs on the device.
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import Generic
+
+from typing_extensions import TypeVar
 
 from dti.training.trainer import Run, Update
 from service.jobs import Claim
+from service.kinds import Input
 from worker.loaded_model import LoadedModel
 from worker.persistence import Persistence
 
 REPORT_EVERY_S = 0.5
 """Between two progress reports: often enough for a moving progress bar, rare enough to cost nothing."""
+
+
+InputT = TypeVar("InputT", bound=Input, default=Input)
 
 
 class ProgressMeter:
@@ -45,7 +52,7 @@ class ProgressMeter:
         return (time.monotonic() - self._started_at) / (self.step - self._first_step) * (self.total - self.step)
 
 
-class Handler(ABC):
+class Handler(ABC, Generic[InputT]):
     """A job from its inputs to its last write.
 
     Every method may raise LeaseLostError when the job no longer belongs to this worker, and DTIError or ServiceError
@@ -59,7 +66,7 @@ class Handler(ABC):
 
     trainings = 0
 
-    def __init__(self, claim: Claim, loaded_model: LoadedModel, persistence: Persistence) -> None:
+    def __init__(self, claim: Claim[InputT], loaded_model: LoadedModel, persistence: Persistence) -> None:
         self.claim = claim
         self.loaded_model = loaded_model
         self._persistence = persistence
@@ -76,8 +83,8 @@ class Handler(ABC):
 
     @property
     @abstractmethod
-    def pictures(self) -> int:
-        """Pictures of the job that use the worker's capacity: in the renderer or waiting for a slot."""
+    def slots(self) -> int:
+        """Slots of its priority class that the job uses."""
 
     @abstractmethod
     def start(self) -> None:

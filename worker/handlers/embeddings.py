@@ -5,7 +5,7 @@ import hashlib
 from dti.embeddings.embedding import Embedding
 from dti.families import Family
 from dti.neighbours import neighbours
-from service.jobs import EmbeddingMade
+from service.jobs import EmbeddingMade, EncoderRows
 from service.rpc import KEPT_NEIGHBOURS
 from worker.persistence import Persistence
 
@@ -41,13 +41,13 @@ def store(persistence: Persistence, owner_id: str, prefix: str, embedding: Embed
     )
 
 
-def _summary(embedding: Embedding) -> dict[str, dict[str, int | float]]:
+def _summary(embedding: Embedding) -> dict[str, EncoderRows]:
     """Shape and mean magnitude by encoder, so that the API need not read the file."""
     return {
-        name: {
-            "vectors": rows.direction.shape[0],
-            "dim": rows.direction.shape[1],
-            "magnitude": float(rows.magnitude.mean()),
-        }
+        name: EncoderRows(
+            vectors=rows.direction.shape[0],
+            dim=rows.direction.shape[1],
+            magnitude=float(rows.magnitude.mean()),
+        )
         for name, rows in embedding.rows.items()
     }

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 from PIL import Image
 
 from service.jobs import NewImage
+from service.kinds import GenerateInput
 from worker.handlers.pictures import PicturesHandler
 from worker.outputs import plans
 from worker.outputs.plans import PicturePlan
 
 
-class GenerateHandler(PicturesHandler):
+class GenerateHandler(PicturesHandler[GenerateInput]):
     """One plan a picture; no composites."""
 
     def plans(self) -> Sequence[PicturePlan]:

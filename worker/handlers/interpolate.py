@@ -7,6 +7,7 @@ from PIL import Image
 from dti.pictures import contact_sheet, to_animation
 from service.database.tables import Role
 from service.jobs import NewImage
+from service.kinds import InterpolateInput
 from worker.handlers.pictures import PicturesHandler
 from worker.outputs import plans
 from worker.outputs.encoding import PictureFile, encode
@@ -15,7 +16,7 @@ from worker.outputs.plans import PicturePlan
 SHEET_COLUMNS = 8
 
 
-class InterpolateHandler(PicturesHandler):
+class InterpolateHandler(PicturesHandler[InterpolateInput]):
     """One plan a share; on request an animation and a contact sheet."""
 
     requires_all = True
@@ -28,16 +29,16 @@ class InterpolateHandler(PicturesHandler):
 
     def composites(self, pictures: Sequence[Image.Image]) -> Iterator[NewImage]:
         """The animation and the contact sheet, as requested."""
-        asked = self.claim.input
-        provenance = plans.sequence_provenance(self._provenance(self._plans[0]), asked["shares"])
-        if asked["animation"] is not None:
-            data = to_animation(pictures, asked["animation"], provenance.infotext())
-            yield self._composite("animation", PictureFile(data, asked["animation"], *pictures[0].size))
-        if asked["contact_sheet"]:
-            sheet = contact_sheet(pictures, SHEET_COLUMNS, [f"{share:.2f}" for share in asked["shares"]])
+        shares, settings = self.claim.input.shares, self.claim.input.interpolation
+        provenance = plans.sequence_provenance(self._provenance(self._plans[0]), shares)
+        if settings.animation is not None:
+            data = to_animation(pictures, settings.animation, provenance.infotext())
+            yield self._composite("animation", PictureFile(data, settings.animation, *pictures[0].size))
+        if settings.contact_sheet:
+            sheet = contact_sheet(pictures, SHEET_COLUMNS, [f"{share:.2f}" for share in shares])
             yield self._composite("contact_sheet", encode(sheet, "png", provenance))
 
     def _composite(self, role: Role, file: PictureFile) -> NewImage:
         return self._persistence.store_image(
-            self.claim, role, 0, file, seed=self.claim.input["seed"], prompt=self.claim.input["prompt"]
+            self.claim, role, 0, file, seed=self.claim.input.rendering.seed, prompt=self.claim.input.prompt
         )

@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
+from typing import TypeVar
 
 from PIL import Image
 from sqlalchemy.orm import Session
@@ -17,6 +18,7 @@ from dti.training.trainer import Run, Update
 from service import jobs
 from service.errors import OutputRefusedError
 from service.jobs import Claim, NewImage
+from service.kinds import PicturesInput
 from worker.handlers.base import Handler, ProgressMeter
 from worker.loaded_model import LoadedModel
 from worker.outputs.encoding import encode
@@ -24,14 +26,16 @@ from worker.outputs.plans import PicturePlan
 from worker.outputs.provenance import Provenance
 from worker.persistence import Persistence
 
+PicturesInputT = TypeVar("PicturesInputT", bound=PicturesInput)
 
-class PicturesHandler(Handler):
+
+class PicturesHandler(Handler[PicturesInputT]):
     """Renders the picture plans of a job, in order."""
 
     requires_all = False
     """Whether every picture must succeed."""
 
-    def __init__(self, claim: Claim, loaded_model: LoadedModel, persistence: Persistence) -> None:
+    def __init__(self, claim: Claim[PicturesInputT], loaded_model: LoadedModel, persistence: Persistence) -> None:
         super().__init__(claim, loaded_model, persistence)
         self._plans: Sequence[PicturePlan] = ()
         self._waiting: deque[int] = deque()
@@ -48,8 +52,8 @@ class PicturesHandler(Handler):
         """Files made from the finished pictures, such as an animation; stored as they are made."""
 
     @property
-    def pictures(self) -> int:
-        """Pictures that are not finished."""
+    def slots(self) -> int:
+        """One for each picture that is not finished."""
         return len(self._waiting) + len(self._slots)
 
     @property
@@ -107,8 +111,8 @@ class PicturesHandler(Handler):
         self._pictures[position] = picture
         if picture is None:
             return None
-        plan, prompt = self._plans[position], self.claim.input["prompt"]
-        file = encode(picture, self.claim.input["format"], self._provenance(plan))
+        plan, prompt = self._plans[position], self.claim.input.prompt
+        file = encode(picture, self.claim.input.rendering.format, self._provenance(plan))
         return self._persistence.store_image(
             self.claim,
             "image",
@@ -122,7 +126,7 @@ class PicturesHandler(Handler):
 
     def _provenance(self, plan: PicturePlan) -> Provenance:
         return plan.provenance(
-            prompt=self.claim.input["prompt"],
+            prompt=self.claim.input.prompt,
             model=self.claim.model,
             fingerprint=self.loaded_model.family.fingerprint,
             concepts={pin.name: pin.embedding_sha256 for pin in self.claim.concepts},

@@ -1,13 +1,15 @@
 """RPCs: computed at once between two steps of the other jobs, because an HTTP request waits for the result.
 
-Inputs and results are defined in service.rpc; the computations, in dti.
+Inputs and results are defined in service.kinds, whose table names a function here for each task; the last
+write in service.rpc; the computations, in dti.
 """
 
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import partial
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import cache
+from pkgutil import resolve_name
+from typing import Generic, TypeVar
 
 from PIL import Image
 from sqlalchemy.orm import Session
@@ -19,34 +21,38 @@ from dti.neighbours import neighbours
 from dti.training.trainer import Run, Update
 from service import rpc
 from service.database.references import unreferenced
-from service.jobs import Claim
+from service.jobs import Claim, EmbeddingMade
+from service.kinds import (
+    TASKS,
+    BlendInput,
+    ExportInput,
+    ImportInput,
+    InspectInput,
+    NeighboursInput,
+    Norms,
+    RpcInput,
+    task_of,
+)
 from worker.handlers import embeddings
 from worker.handlers.base import Handler
 from worker.loaded_model import LoadedModel
 from worker.persistence import Persistence
 
+RpcInputT = TypeVar("RpcInputT", bound=RpcInput)
 
-class RpcHandler(Handler):
+
+class RpcHandler(Handler[RpcInput]):
     """One RPC; it is finished when `start` returns."""
 
-    def __init__(self, claim: Claim, loaded_model: LoadedModel, persistence: Persistence) -> None:
-        super().__init__(claim, loaded_model, persistence)
-        self._tasks: Mapping[rpc.Task, Callable[[], None]] = {
-            "import": self._import,
-            "blend": self._blend,
-            "export": self._export,
-            "neighbours": self._neighbours,
-            "inspect": self._inspect,
-        }
-
     @property
-    def pictures(self) -> int:
-        """None: an RPC enters no engine."""
+    def slots(self) -> int:
+        """None: an RPC has ended before the next claim."""
         return 0
 
     def start(self) -> None:
         """Compute and store the result."""
-        self._tasks[self.claim.input["task"]]()
+        call = RpcCall(self.claim, self.loaded_model, self._persistence)
+        function_of(task_of(self.claim.input))(call)
 
     def collect(self, updates: Mapping[Run, Update]) -> bool:  # noqa: ARG002 - the common interface
         """The RPC has ended."""
@@ -58,68 +64,101 @@ class RpcHandler(Handler):
     def checkpoint(self) -> None:
         """Nothing to store: another attempt starts over."""
 
-    def _import(self) -> None:
-        converted = formats.convert(
-            formats.detect_and_read(self._persistence.fetch(_required(self.claim.file_key))),
-            family=self.loaded_model.family,
-            trigger=self.claim.input["concept"]["name"],
-            class_word=self.claim.input["concept"]["class_word"],
-            normalize=self.claim.input["normalize"],
-        )
-        norms = {
-            encoder: {"before": before, "after": converted.norms_after[encoder]}
-            for encoder, before in converted.norms_before.items()
-        }
-        self._create_concept(converted.embedding, details={"norms": norms})
 
-    def _blend(self) -> None:
-        parts = [self._embedding(position) for position in range(len(self.claim.concepts))]
-        blended = blend(list(zip(parts, self.claim.input["weights"], strict=True)))
-        self._create_concept(replace(blended, trigger=self.claim.input["concept"]["name"]), details={})
+@dataclass(frozen=True)
+class RpcCall(Generic[RpcInputT]):
+    """The claim of an RPC, and the means to carry it out."""
 
-    def _export(self) -> None:
-        data, extension = formats.write(self._embedding(0), self.claim.input["format"])
-        key = self._persistence.store(
-            self.claim.owner_id,
-            self.claim.prefix("rpc"),
-            data,
-            extension=extension.removeprefix("."),
-            content_type="application/octet-stream",
-        )
-        self._finish(key, lambda session: rpc.finish_export(session, self.claim, key, extension))
+    claim: Claim[RpcInputT]
+    model: LoadedModel
+    persistence: Persistence
 
-    def _neighbours(self) -> None:
-        nearest = neighbours(self._embedding(0), self.loaded_model.family, rpc.KEPT_NEIGHBOURS)
-        self._persistence.write(lambda session: rpc.finish_neighbours(session, self.claim, nearest))
+    @property
+    def input(self) -> RpcInputT:
+        """The input of its task."""
+        return self.claim.input
 
-    def _inspect(self) -> None:
-        verdicts = [self._assess(self._persistence.fetch(key)) for key in self.claim.input["pictures"]]
-        self._persistence.write(lambda session: rpc.finish_inspection(session, self.claim, verdicts))
+    def embedding(self, position: int) -> Embedding:
+        """The embedding of a pinned concept."""
+        return self.persistence.embedding(_required(self.claim.concepts[position].embedding_key))
 
-    def _assess(self, data: bytes) -> Mapping[str, Any]:
-        return self.loaded_model.safety_filter.assess(Image.open(io.BytesIO(data))).told()
+    def upload(self) -> bytes:
+        """The file that came with the request."""
+        return self.persistence.fetch(_required(self.claim.file_key))
 
-    def _create_concept(self, embedding: Embedding, details: Mapping[str, Any]) -> None:
-        """Create a concept from an embedding; on failure the stored file is deleted."""
-        stored = embeddings.store(
-            self._persistence, self.claim.owner_id, self.claim.prefix("embeddings"), embedding, self.loaded_model.family
-        )
-        finish = partial(rpc.finish_concept, claim=self.claim, made=stored, told=details)
-        self._finish(stored.key, finish)
+    def store(self, embedding: Embedding) -> EmbeddingMade:
+        """Store the embedding of a new concept."""
+        prefix = self.claim.prefix("embeddings")
+        return embeddings.store(self.persistence, self.claim.owner_id, prefix, embedding, self.model.family)
 
-    def _finish(self, key: str, finish: Callable[[Session], None]) -> None:
+    def finish(self, key: str, finish: Callable[[Session], None]) -> None:
         """End the RPC in the database and delete its object if nothing refers to it.
 
         The key belongs to this attempt alone, so no other row can start to refer to it between look-up and deletion.
         """
         try:
-            self._persistence.write(finish)
+            self.persistence.write(finish)
         finally:
             # Also without an error: an RPC that was cancelled meanwhile ends without its object.
-            self._persistence.delete(self._persistence.read(lambda session: unreferenced(session, [key])))
+            self.persistence.delete(self.persistence.read(lambda session: unreferenced(session, [key])))
 
-    def _embedding(self, position: int) -> Embedding:
-        return self._persistence.embedding(_required(self.claim.concepts[position].embedding_key))
+
+@cache
+def function_of(task: str) -> Callable[[RpcCall[RpcInput]], None]:
+    """The function that TASKS names for a task."""
+    found: Callable[[RpcCall[RpcInput]], None] = resolve_name(TASKS[task].function)
+    return found
+
+
+def import_embedding(call: RpcCall[ImportInput]) -> None:
+    """Create a concept from a file; on failure the stored embedding is deleted."""
+    converted = formats.convert(
+        formats.detect_and_read(call.upload()),
+        family=call.model.family,
+        trigger=call.input.name,
+        class_word=call.input.class_word,
+        normalize=call.input.normalize,
+    )
+    norms = {
+        encoder: Norms(before=before, after=converted.norms_after[encoder])
+        for encoder, before in converted.norms_before.items()
+    }
+    stored = call.store(converted.embedding)
+    call.finish(stored.key, lambda session: rpc.finish_import(session, call.claim, stored, norms))
+
+
+def blend_embeddings(call: RpcCall[BlendInput]) -> None:
+    """Create a concept from the mean of others; on failure the stored embedding is deleted."""
+    parts = [call.embedding(position) for position in range(len(call.claim.concepts))]
+    blended = blend(list(zip(parts, call.input.weights, strict=True)))
+    stored = call.store(replace(blended, trigger=call.input.name))
+    call.finish(stored.key, lambda session: rpc.finish_blend(session, call.claim, stored))
+
+
+def export_embedding(call: RpcCall[ExportInput]) -> None:
+    """Store a concept's embedding as a file of another tool."""
+    data, extension = formats.write(call.embedding(0), call.input.format)
+    key = call.persistence.store(
+        call.claim.owner_id,
+        call.claim.prefix("rpc"),
+        data,
+        extension=extension.removeprefix("."),
+        content_type="application/octet-stream",
+    )
+    call.finish(key, lambda session: rpc.finish_export(session, call.claim, key, extension))
+
+
+def find_neighbours(call: RpcCall[NeighboursInput]) -> None:
+    """Find the words nearest to a concept's rows."""
+    nearest = neighbours(call.embedding(0), call.model.family, rpc.KEPT_NEIGHBOURS)
+    call.persistence.write(lambda session: rpc.finish_neighbours(session, call.claim, nearest))
+
+
+def inspect_pictures(call: RpcCall[InspectInput]) -> None:
+    """Run the safety check on stored pictures."""
+    files = (call.persistence.fetch(key) for key in call.input.picture_keys)
+    verdicts = [call.model.safety_filter.assess(Image.open(io.BytesIO(data))) for data in files]
+    call.persistence.write(lambda session: rpc.finish_inspection(session, call.claim, verdicts))
 
 
 def _required(key: str | None) -> str:

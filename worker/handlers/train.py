@@ -3,18 +3,18 @@
 import io
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 from PIL import Image
 from sqlalchemy.orm import Session
 
 from dti.render import PictureWork, Slot
 from dti.spec.prompts import PLAIN_PROMPTS
-from dti.spec.registry import METHODS
 from dti.training.selection import PictureAssessment
 from dti.training.trainer import Run, TrainingWork, Update
 from service import jobs
 from service.jobs import Claim, NewImage, TrainingPicture
+from service.kinds import TrainingImage, TrainInput, TrainResult
 from worker.handlers import embeddings
 from worker.handlers.base import Handler, ProgressMeter
 from worker.loaded_model import LoadedModel
@@ -53,14 +53,14 @@ class Preview:
     slot: Slot
 
 
-class TrainHandler(Handler):
+class TrainHandler(Handler[TrainInput]):
     """One training."""
 
     trainings = 1
 
-    def __init__(self, claim: Claim, loaded_model: LoadedModel, persistence: Persistence) -> None:
+    def __init__(self, claim: Claim[TrainInput], loaded_model: LoadedModel, persistence: Persistence) -> None:
         super().__init__(claim, loaded_model, persistence)
-        self._settings = METHODS[claim.method].settings(**claim.input["training"])
+        self._settings = claim.input.training
         self._admitted_run: Run | None = None
         self._progress = ProgressMeter(claim.checkpoint_step, self._settings.steps)
         self._curve = CurveBuffer()
@@ -68,9 +68,9 @@ class TrainHandler(Handler):
         self._checkpointed_at = time.monotonic()
 
     @property
-    def pictures(self) -> int:
-        """None: previews are rendered beyond the capacity, so that they never wait for it."""
-        return 0
+    def slots(self) -> int:
+        """The training; previews are rendered beyond the capacity, so that they never wait for it."""
+        return self.trainings
 
     @property
     def active_pictures(self) -> int:
@@ -83,7 +83,7 @@ class TrainHandler(Handler):
         checkpoint = self._persistence.fetch(key) if key else None
         self._admitted_run = self.loaded_model.trainer.admit(self._work(), checkpoint)
         if assessments := self._run.training_set.assessments:
-            result = {"training_images": _assessments(self.claim.pictures, assessments)}
+            result = TrainResult(training_images=_training_images(self.claim.pictures, assessments))
             self._persistence.write(lambda session: jobs.set_result(session, self.claim, result))
         if checkpoint is not None:
             # The previous attempt may have ended between the update and its preview.
@@ -141,14 +141,15 @@ class TrainHandler(Handler):
         return self._admitted_run
 
     def _work(self) -> TrainingWork:
-        initial_key = self.claim.initial_embedding_key
+        task, concept = self.claim.input, self.claim.concepts[0]
+        initial_key = concept.embedding_key if task.start == "current" else None
         return TrainingWork(
             pictures=[Image.open(io.BytesIO(self._persistence.fetch(picture.key))) for picture in self.claim.pictures],
             captions=[picture.caption for picture in self.claim.pictures],
-            class_word=self.claim.class_word,
-            trigger=self.claim.concepts[0].name,
-            method=self.claim.method,
-            learnable_property=self.claim.learnable_property,
+            class_word=task.class_word,
+            trigger=concept.name,
+            method=task.method,
+            learnable_property=task.learnable_property,
             settings=self._settings,
             initial=self._persistence.embedding(initial_key) if initial_key else None,
         )
@@ -169,7 +170,7 @@ class TrainHandler(Handler):
     def _preview_work(self) -> PictureWork:
         """The preview after the current update; prompt and noise are the same for all previews."""
         entry, name = self.loaded_model.entry, self.claim.concepts[0].name
-        template = self._settings.preview_prompt or PLAIN_PROMPTS[self.claim.learnable_property]
+        template = self._settings.preview_prompt or PLAIN_PROMPTS[self.claim.input.learnable_property]
         return PictureWork(
             prompt=template.replace("{}", f"<{name}>"),
             concepts={name: self._run.embedding()},
@@ -178,7 +179,7 @@ class TrainHandler(Handler):
             steps=entry.steps,
             guidance_scale=entry.guidance_scale,
             scheduler=entry.scheduler,
-            seed=self.claim.input["training"]["seed"],
+            seed=_drawn(self._settings.seed),
         )
 
     def _finished_previews(self) -> Iterator[NewImage]:
@@ -235,17 +236,27 @@ class TrainHandler(Handler):
         self._persistence.write(lambda session: jobs.finish_training(session, self.claim, stored))
 
 
-def _assessments(
+def _training_images(
     pictures: Sequence[TrainingPicture], assessments: Sequence[PictureAssessment]
-) -> list[dict[str, object]]:
-    """The selection's assessment of each picture, as JSON values."""
-    return [
-        {
-            "id": picture.id,
-            "filename": picture.filename,
-            "kept": assessment.reason is None,
-            **asdict(assessment),
-            "duplicate_of": None if assessment.duplicate_of is None else pictures[assessment.duplicate_of].id,
-        }
+) -> tuple[TrainingImage, ...]:
+    """The selection's assessment of each picture, with ids in place of positions."""
+    return tuple(
+        TrainingImage(
+            id=picture.id,
+            filename=picture.filename,
+            kept=assessment.reason is None,
+            sharpness=assessment.sharpness,
+            size=assessment.size,
+            agreement=assessment.agreement,
+            score=assessment.score,
+            duplicate_of=None if assessment.duplicate_of is None else pictures[assessment.duplicate_of].id,
+            reason=assessment.reason,
+        )
         for picture, assessment in zip(pictures, assessments, strict=True)
-    ]
+    )
+
+
+def _drawn(seed: int | None) -> int:
+    if seed is None:
+        raise AssertionError("A training's seed is drawn at its submission.")
+    return seed

@@ -6,12 +6,12 @@ Used by jobs of the service and by the command line. It knows no engine, job or 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any
 
 from dti.embeddings.embedding import Embedding
 from dti.embeddings.mixing import interpolate
 from dti.render import PictureWork
 from dti.spec.settings import Mixing
+from service.kinds import GenerateInput, InterpolateInput, PicturesInput
 from worker.outputs.provenance import Provenance
 
 
@@ -50,26 +50,26 @@ class PicturePlan:
         )
 
 
-def generation(asked: Mapping[str, Any], concepts: Mapping[str, Embedding]) -> list[PicturePlan]:
+def generation(task: GenerateInput, concepts: Mapping[str, Embedding]) -> list[PicturePlan]:
     """The pictures of one prompt; the i-th uses seed + i.
 
     Args:
-        asked: a generation's input with every default filled in.
+        task: the prompt and the rendering.
         concepts: the embeddings by their names in the prompts.
     """
     return [
-        PicturePlan(work=_work(asked, asked["prompt"], concepts, asked["seed"] + number))
-        for number in range(asked["num_images"])
+        PicturePlan(work=_work(task, task.prompt, concepts, task.rendering.seed + number))
+        for number in range(task.rendering.num_images)
     ]
 
 
 def interpolation(
-    asked: Mapping[str, Any], ends: Sequence[Embedding], concepts: Mapping[str, Embedding]
+    task: InterpolateInput, ends: Sequence[Embedding], concepts: Mapping[str, Embedding]
 ) -> list[PicturePlan]:
     """A picture at every share between two concepts, all from the same noise.
 
     Args:
-        asked: an interpolation's input with every default filled in; `{}` in its prompt stands for the concept.
+        task: the shares and the rendering; `{}` in its prompt stands for the concept.
         ends: the embeddings at the shares 0 and 1.
         concepts: the embeddings by their names in the prompts.
 
@@ -77,17 +77,16 @@ def interpolation(
         EmbeddingMismatchError: the ends cannot be mixed.
     """
     between = next(name for name in map("between-{}".format, count()) if name not in concepts)
-    prompt = asked["prompt"].replace("{}", f"<{between}>")
+    prompt = task.prompt.replace("{}", f"<{between}>")
+    mixing, seed = task.interpolation.method, task.rendering.seed
     start, end = ends
     return [
         PicturePlan(
-            work=_work(
-                asked, prompt, {**concepts, between: interpolate(start, end, share, asked["method"])}, asked["seed"]
-            ),
+            work=_work(task, prompt, {**concepts, between: interpolate(start, end, share, mixing)}, seed),
             share=share,
-            mixing=asked["method"],
+            mixing=mixing,
         )
-        for share in asked["shares"]
+        for share in task.shares
     ]
 
 
@@ -96,15 +95,16 @@ def sequence_provenance(first: Provenance, shares: Sequence[float]) -> Provenanc
     return replace(first, more={**first.more, "share": ", ".join(f"{share:g}" for share in shares)})
 
 
-def _work(asked: Mapping[str, Any], prompt: str, concepts: Mapping[str, Embedding], seed: int) -> PictureWork:
+def _work(task: PicturesInput, prompt: str, concepts: Mapping[str, Embedding], seed: int) -> PictureWork:
+    rendering = task.rendering
     return PictureWork(
         prompt=prompt,
-        negative_prompt=asked["negative_prompt"],
+        negative_prompt=task.negative_prompt,
         concepts=concepts,
-        width=asked["width"],
-        height=asked["height"],
-        steps=asked["steps"],
-        guidance_scale=asked["guidance_scale"],
-        scheduler=asked["scheduler"],
+        width=rendering.width,
+        height=rendering.height,
+        steps=rendering.steps,
+        guidance_scale=rendering.guidance_scale,
+        scheduler=rendering.scheduler,
         seed=seed,
     )

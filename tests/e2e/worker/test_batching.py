@@ -74,9 +74,7 @@ def test_a_training_released_after_its_last_update_is_ended_by_the_next_worker(c
             session,
             worker_id="ada",
             models=["noise"],
-            picture_slots=1,
-            training_slots=1,
-            rpc_slots=0,
+            slots={"pictures": 1, "trainings": 1, "rpcs": 0},
             lease_s=15.0,
         )
     handler = TrainHandler(claim, first.model_cache.get("noise"), Persistence(service, first.stopping))
@@ -112,9 +110,7 @@ def test_no_job_is_claimed_beside_an_isolated_one(client, service, make_worker, 
             session,
             worker_id="killed",
             models=["noise"],
-            picture_slots=1,
-            training_slots=1,
-            rpc_slots=0,
+            slots={"pictures": 1, "trainings": 1, "rpcs": 0},
             lease_s=1.0,
         )
     with later(service, timedelta(minutes=1)).database.writing() as session:

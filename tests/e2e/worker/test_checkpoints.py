@@ -43,9 +43,7 @@ def claim(service, *, worker="ada"):
             session,
             worker_id=worker,
             models=[MODEL],
-            picture_slots=4,
-            training_slots=4,
-            rpc_slots=0,
+            slots={"pictures": 4, "trainings": 4, "rpcs": 0},
             lease_s=1.5,
         )
 

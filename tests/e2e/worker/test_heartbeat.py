@@ -16,9 +16,7 @@ def claimed(session):
         session,
         worker_id="ada",
         models=[MODEL],
-        picture_slots=1,
-        training_slots=1,
-        rpc_slots=0,
+        slots={"pictures": 1, "trainings": 1, "rpcs": 0},
         lease_s=15.0,
     )
     return claim

@@ -140,7 +140,7 @@ def test_a_training_can_continue_from_the_current_embedding(client, worker):
     client.train("my-dog", steps=3)
     worker.work()
     before = client.embedding("my-dog")
-    job_id = client.retrain("my-dog", {"from": "current", "training": {"learning_rate": 1e-6, "steps": 1}})
+    job_id = client.retrain("my-dog", {"start": "current", "training": {"learning_rate": 1e-6, "steps": 1}})
     worker.work()
     after = client.embedding("my-dog").rows["text_encoder"].direction
     assert client.job(job_id).status == "succeeded"

@@ -11,6 +11,7 @@ from standardwebhooks.webhooks import Webhook as Verifier
 
 from service.database.tables import LOCAL_OWNER_ID
 from service.webhooks import endpoints
+from service.webhooks.endpoints import WebhookParams
 from tests.support.stack import CLI
 from tests.support.webhook_receiver import listening
 from tests.support.worker_driver import until
@@ -45,7 +46,7 @@ def test_two_maintenance_processes_deliver_each_message_once_and_log_no_url(
     service, two_maintenance_processes, receiver, tmp_path
 ):
     with service.database.writing() as session:
-        webhook = endpoints.create(service.settings, session, LOCAL_OWNER_ID, {"url": receiver.url("/hush")})
+        webhook = endpoints.create(service.settings, session, LOCAL_OWNER_ID, WebhookParams(url=receiver.url("/hush")))
     sent = []
     for _ in range(20):
         with service.database.writing() as session:

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from service import jobs, rpc
+from service.safety import SafetyVerdict
 from tests.service.api.test_keys import ADMIN_KEY, KEYED, bearer
 from tests.support.upload_samples import jpeg, png
 
@@ -23,15 +24,13 @@ def judge(service):
                     session,
                     worker_id="ada",
                     models=list(service.catalogue),
-                    picture_slots=0,
-                    training_slots=0,
-                    rpc_slots=4,
+                    slots={"pictures": 0, "trainings": 0, "rpcs": 4},
                     lease_s=60,
                 )
             for claim in claims:
-                said = [{"checker": "fake", "score": n / 2, "flagged": n == 1} for n in range(2)]
+                verdicts = [SafetyVerdict(checker="fake", score=n / 2, flagged=n == 1) for n in range(2)]
                 with service.database.writing() as session:
-                    rpc.finish_inspection(session, claim, said)
+                    rpc.finish_inspection(session, claim, verdicts)
 
     thread = threading.Thread(target=work)
     thread.start()
