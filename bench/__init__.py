@@ -1,1 +1,1 @@
-"""Measurements of this machine, printed as one table by `make bench`."""
+"""Benchmarks of this machine, printed as one table by `make bench`."""

@@ -1,9 +1,9 @@
-"""Measure this machine: `make bench`, or `python -m bench`. Ends with 1 where a floor is missed."""
+"""Benchmarks of this machine: `make bench`, or `python -m bench`. Exits with 1 if a target is missed."""
 
 import os
 import sys
 
-# As `dti worker` does, before anything loads torch.
+# As in `dti worker`, before torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from bench import engines, stack
@@ -11,4 +11,4 @@ from bench.figures import show
 
 figures = [*stack.measure(), *engines.measure()]
 show(figures)
-sys.exit(any(figure.verdict == "MISSED" for figure in figures))
+sys.exit(any(figure.status == "MISSED" for figure in figures))

@@ -1,4 +1,4 @@
-"""What a batch of strangers costs: eight concepts at once against one concept eight times, and each drawn alone."""
+"""Cost of mixed batches: eight concepts in one batch against one concept eight times, and against separate renders."""
 
 import statistics
 import time
@@ -18,28 +18,28 @@ from worker.model_cache import load
 
 CONCEPTS = 8
 ROUNDS = 11
-"""Pairs: the machine may be noisy, but it is equally so for both of a pair."""
+"""Paired measurements, because noise of the machine affects both of a pair alike."""
 
 
 def measure() -> Iterator[Figure]:
-    """Render the same eight pictures with eight concepts and with one, side by side, and compare pair by pair."""
+    """Render eight pictures with eight concepts and with one concept, alternately, and compare pairwise."""
     family = load(TINY)
     concepts = [_concept(family, seed) for seed in range(CONCEPTS)]
-    strangers = [_work(concept, seed) for seed, concept in enumerate(concepts)]
-    twins = [_work(concepts[0], seed) for seed in range(CONCEPTS)]
-    together = _rendered(family, strangers)
-    pairs = [(_seconds(family, twins), _seconds(family, strangers)) for _ in range(ROUNDS)]
-    alone = [picture for work in strangers for picture in _rendered(family, [work])]
+    mixed = [_work(concept, seed) for seed, concept in enumerate(concepts)]
+    uniform = [_work(concepts[0], seed) for seed in range(CONCEPTS)]
+    together = _rendered(family, mixed)
+    pairs = [(_seconds(family, uniform), _seconds(family, mixed)) for _ in range(ROUNDS)]
+    alone = [picture for work in mixed for picture in _rendered(family, [work])]
     worst = max(np.abs(_pixels(a) - _pixels(b)).max() for a, b in zip(alone, together, strict=True))
     yield Figure(
         "8 concepts in one batch: throughput against 1 concept 8 times",
-        statistics.median(twin / stranger for twin, stranger in pairs),
+        statistics.median(uniform_s / mixed_s for uniform_s, mixed_s in pairs),
         "",
         0.95,
-        least=True,
+        minimum=True,
     )
     yield Figure("8 concepts in one batch: greatest difference from alone", float(worst), "/255", 1)
-    yield Figure("8 pictures of 20 steps in one batch", statistics.median(stranger for _, stranger in pairs), "s")
+    yield Figure("8 pictures of 20 steps in one batch", statistics.median(mixed_s for _, mixed_s in pairs), "s")
 
 
 def _seconds(family: Family, works: Sequence[PictureWork]) -> float:
@@ -49,7 +49,7 @@ def _seconds(family: Family, works: Sequence[PictureWork]) -> float:
 
 
 def _concept(family: Family, seed: int) -> Embedding:
-    """A concept somewhere on the sphere: what it shows does not matter for what it costs."""
+    """A random concept: its content does not affect the cost."""
     generator = torch.Generator().manual_seed(seed)
     rows = {
         name: Rows(normalize(torch.randn(1, encoder.width, generator=generator)), torch.full((1, 1), 0.4))

@@ -1,4 +1,4 @@
-"""A figure with its floor, the table of all figures, and the machine that they were taken on."""
+"""Measured figures with targets, their table, and a description of the machine."""
 
 import os
 import platform
@@ -13,45 +13,45 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Figure:
-    """Something measured.
+    """A measured value.
 
     Args:
-        what: in words.
-        value: as measured.
-        unit: of the value.
-        floor: what is asked of it; None where it is only told.
-        least: whether the floor is the least that is asked, instead of the most.
+        label: description of the value.
+        value: the value.
+        unit: unit of the value.
+        target: required bound; None for information only.
+        minimum: whether the target is a lower bound instead of an upper one.
     """
 
-    what: str
+    label: str
     value: float
     unit: str
-    floor: float | None = None
-    least: bool = False
+    target: float | None = None
+    minimum: bool = False
 
     @property
-    def verdict(self) -> str:
-        """Whether the floor is held."""
-        if self.floor is None:
+    def status(self) -> str:
+        """Status: "met" or "MISSED"; empty without a target."""
+        if self.target is None:
             return ""
-        held = self.value >= self.floor if self.least else self.value <= self.floor
-        return "held" if held else "MISSED"
+        met = self.value >= self.target if self.minimum else self.value <= self.target
+        return "met" if met else "MISSED"
 
 
 def show(figures: Iterable[Figure]) -> None:
     """Print the table."""
     table = Table(title=f"DTI on {machine()}", title_justify="left")
-    for column in ("what", "measured", "floor", ""):
-        table.add_column(column, justify="right" if column in {"measured", "floor"} else "left")
+    for column in ("figure", "measured", "target", ""):
+        table.add_column(column, justify="right" if column in {"measured", "target"} else "left")
     for figure in figures:
-        sign = "≥" if figure.least else "≤"
-        floor = "" if figure.floor is None else f"{sign} {figure.floor:g} {figure.unit}"
-        table.add_row(figure.what, f"{figure.value:.3g} {figure.unit}", floor, figure.verdict)
+        sign = "≥" if figure.minimum else "≤"
+        target = "" if figure.target is None else f"{sign} {figure.target:g} {figure.unit}"
+        table.add_row(figure.label, f"{figure.value:.3g} {figure.unit}", target, figure.status)
     Console(width=120).print(table)
 
 
 def machine() -> str:
-    """The device, the processor and what runs on them."""
+    """Processor, cores and load, device, and versions of Python and torch."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU only"
     load = os.getloadavg()[0]
     return (

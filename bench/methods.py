@@ -1,9 +1,9 @@
-"""The methods side by side on the bundled model: how far rows turn, how long they get, how well they fit.
+"""Comparison of the methods on the bundled model: rotation, norm and loss of the rows.
 
     python bench/methods.py teal-ghost ghost out/
 
-All methods get the same class word, pictures, prompts, seeds, batch and number of updates, and each its own published
-learning rate. The loss is that of 64 draws that are the same for everybody, made after the training.
+All methods share class word, pictures, prompts, seeds, batch size and updates; each has its own published learning
+rate. The loss is measured after training, on 64 draws that are the same for all.
 """
 
 import io
@@ -31,10 +31,10 @@ DRAWS = 64
 
 
 def train(model: Model, folder: Path, class_word: str) -> list[Run]:
-    """All methods and seeds, each alone."""
+    """Train every method with every seed, separately."""
     pictures = read_folder(folder, Settings())
     runs = []
-    for method, listing in METHODS.items():
+    for method, entry in METHODS.items():
         for seed in SEEDS:
             work = TrainingWork(
                 pictures=[Image.open(io.BytesIO(picture.data)) for picture in pictures],
@@ -43,7 +43,7 @@ def train(model: Model, folder: Path, class_word: str) -> list[Run]:
                 trigger="it",
                 method=method,
                 learnable_property="object",
-                settings=listing.settings(seed=seed, resolution=64, steps=UPDATES, batch_size=BATCH),
+                settings=entry.settings(seed=seed, resolution=64, steps=UPDATES, batch_size=BATCH),
             )
             trainer = Trainer(model.family)
             runs.append(trainer.admit(work))
@@ -54,7 +54,7 @@ def train(model: Model, folder: Path, class_word: str) -> list[Run]:
 
 @torch.no_grad()
 def loss(run: Run) -> float:
-    """How badly the model restores the pictures when it reads the rows that are served."""
+    """Denoising loss with the exported rows."""
     family, generators = run.family, [Generator().manual_seed(number) for number in range(DRAWS)]
     vectors = {"it": {name: rows.vectors for name, rows in run.embedding().rows.items()}}
     placeholder = {"it": Placeholder(run.work.class_word, {name: len(rows) for name, rows in vectors["it"].items()})}
@@ -70,7 +70,7 @@ def loss(run: Run) -> float:
 
 
 def shown(model: Model, run: Run) -> list[Image.Image]:
-    """The concept in every prompt."""
+    """Pictures of the concept for every prompt."""
     entry, renderer = model.entry, Renderer(model.family)
     slots = [
         renderer.admit(
@@ -93,18 +93,18 @@ def shown(model: Model, run: Run) -> list[Image.Image]:
 
 
 def main(example: str, class_word: str, out: str) -> None:
-    """Train, print the table and save the pictures: a row a method, seeds beside each other."""
+    """Train, print the table, and save the pictures, one row per method."""
     model = open_model("tiny", "sd", Settings())
     runs = train(model, Path("examples") / example, class_word)
     print("| method | learning rate | angle | norm | loss |\n|---|---|---|---|---|")
     pictures, labels = [], []
     for method in METHODS:
-        ours = [run for run in runs if run.work.method == method]
-        norms = [float(rows.magnitude.mean()) for run in ours for rows in run.embedding().rows.values()]
-        figures = mean(run.angle_rad for run in ours), mean(norms), mean(loss(run) for run in ours)
-        rate = ours[0].work.settings.learning_rate
+        own = [run for run in runs if run.work.method == method]
+        norms = [float(rows.magnitude.mean()) for run in own for rows in run.embedding().rows.values()]
+        figures = mean(run.angle_rad for run in own), mean(norms), mean(loss(run) for run in own)
+        rate = own[0].work.settings.learning_rate
         print(f"| `{method}` | {rate:g} | {figures[0]:.2f} | {figures[1]:.2f} | {figures[2]:.4f} |")
-        for run in ours:
+        for run in own:
             pictures += shown(model, run)
             labels += [f"{method} {run.work.settings.seed}"] * len(PROMPTS)
     Path(out).mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Checkpoints of the published sizes with random weights, in the diffusers layout, without any download.
 
-The sizes are those of the published configurations of Stable Diffusion XL and SANA 1.5 1.6B. Nothing is measured here.
+The sizes are those of the published configurations of Stable Diffusion XL and SANA 1.5 1.6B.
 """
 
 import json
@@ -32,12 +32,12 @@ from transformers import (
 
 @dataclass(frozen=True)
 class Size:
-    """A checkpoint that can be built.
+    """Size of a checkpoint.
 
     Args:
-        networks: by the folders' names, what makes one with random weights.
-        others: by the folders' names, what makes tokenizers and scheduler.
-        index: further lines of model_index.json.
+        networks: constructors of the networks by folder name.
+        others: constructors of tokenizers and scheduler by folder name.
+        index: contents of model_index.json.
     """
 
     networks: Mapping[str, Callable[[], Any]]
@@ -48,11 +48,11 @@ class Size:
         """Write the checkpoint in bfloat16, one part at a time; returns the folder.
 
         Args:
-            folder: where; made if it is missing.
-            device: where random numbers are drawn fastest.
+            folder: created if missing.
+            device: device for random initialisation.
         """
         for name, make in {**self.networks, **self.others}.items():
-            # Both libraries make weights of the default dtype on the default device.
+            # Both libraries create weights in the default dtype on the default device.
             torch.set_default_dtype(torch.bfloat16)
             try:
                 with torch.device(device):
@@ -65,7 +65,7 @@ class Size:
 
 
 def _letters() -> dict[str, int]:
-    """Every letter, inside of a word and at its end; how prompts are cut does not matter for what they cost."""
+    """A byte-level vocabulary without merges: tokenization does not affect the cost of a padded prompt."""
     letters = sorted(ByteLevel.alphabet())
     pieces = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
     return {piece: i for i, piece in enumerate(pieces)}

@@ -1,6 +1,6 @@
 """SDXL and SANA 1.6B at real size with random weights: `python -m bench.real_size`. Needs a GPU and 20 GB of disk.
 
-What a step costs does not depend on what the weights say. Loading, training and rendering are the program's own.
+The cost of a step does not depend on the weights' values. Loading, training and rendering use the production code.
 """
 
 import statistics
@@ -36,8 +36,8 @@ class Plan:
     """A model to measure.
 
     Args:
-        entry: its defaults: sizes, steps, guidance and batch are those that users get.
-        size: what it is built from.
+        entry: the preset, with users' default sizes, steps, guidance and batch size.
+        size: size of the checkpoint.
     """
 
     entry: ModelEntry
@@ -61,10 +61,10 @@ def main() -> None:
 
 
 def measure(entry: ModelEntry, folder: Path) -> Iterator[Figure]:
-    """Load a checkpoint, learn on it and render with it.
+    """Load a checkpoint, train on it and render with it.
 
     Args:
-        entry: what is asked of it.
+        entry: the preset.
         folder: the checkpoint.
     """
     loading_s, family = _timed(lambda: load(entry.family, folder, offload=entry.offload))
@@ -76,8 +76,8 @@ def measure(entry: ModelEntry, folder: Path) -> Iterator[Figure]:
 
 def _training(entry: ModelEntry, family: Family) -> Iterator[Figure]:
     settings = METHODS["dti"].settings(seed=0, **{**entry.training_by("dti"), "steps": _UPDATES + 1})
-    what = f"{entry.name}: update of batch {settings.batch_size} at {settings.resolution} px"
-    _forget_peak()
+    label = f"{entry.name}: update of batch {settings.batch_size} at {settings.resolution} px"
+    _reset_peak()
     trainer = Trainer(family)
     work = TrainingWork(
         pictures=[_noise(settings.resolution or entry.width, seed) for seed in range(_PICTURES)],
@@ -89,24 +89,24 @@ def _training(entry: ModelEntry, family: Family) -> Iterator[Figure]:
         settings=settings,
     )
     admission_s, _ = _timed(lambda: trainer.admit(work))
-    yield Figure(f"{entry.name}: taking a training of {_PICTURES} pictures on", admission_s, "s")
+    yield Figure(f"{entry.name}: admission of a training with {_PICTURES} pictures", admission_s, "s")
     first_s, *others_s = [_timed(trainer.advance)[0] for _ in range(settings.steps)]
-    yield Figure(f"{what}, first", first_s, "s")
-    yield Figure(what, statistics.median(others_s), "s")
-    yield Figure(f"{what}, peak memory", _peak_gb(), "GB")
+    yield Figure(f"{label}, first", first_s, "s")
+    yield Figure(label, statistics.median(others_s), "s")
+    yield Figure(f"{label}, peak memory", _peak_gb(), "GB")
 
 
 def _rendering(entry: ModelEntry, family: Family) -> Iterator[Figure]:
-    what = f"{entry.name}: picture of {entry.steps} steps at {entry.width} px"
-    _forget_peak()
+    label = f"{entry.name}: picture of {entry.steps} steps at {entry.width} px"
+    _reset_peak()
     first_s, *others_s = [_timed(lambda: _picture(entry, family))[0] for _ in range(_RENDERINGS)]
-    yield Figure(f"{what}, first", first_s, "s")
-    yield Figure(what, statistics.median(others_s), "s")
-    yield Figure(f"{what}, peak memory", _peak_gb(), "GB")
+    yield Figure(f"{label}, first", first_s, "s")
+    yield Figure(label, statistics.median(others_s), "s")
+    yield Figure(f"{label}, peak memory", _peak_gb(), "GB")
 
 
 def _picture(entry: ModelEntry, family: Family) -> None:
-    """Make one; that random weights may end in no picture does not matter for what it costs."""
+    """Render one picture; non-finite latents from random weights do not affect the cost."""
     renderer = Renderer(family)
     renderer.admit(
         PictureWork(
@@ -128,16 +128,16 @@ def _noise(side_px: int, seed: int) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (side_px, side_px, 3), dtype=np.uint8))
 
 
-def _timed(do: Callable[[], T]) -> tuple[float, T]:
-    """How long something took, until the device is done with it; and what came of it."""
+def _timed(function: Callable[[], T]) -> tuple[float, T]:
+    """Duration of a call in seconds, device work included, and its result."""
     start = time.perf_counter()
-    result = do()
+    result = function()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter() - start, result
 
 
-def _forget_peak() -> None:
+def _reset_peak() -> None:
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
 

@@ -1,4 +1,4 @@
-"""What users of the whole service wait for, measured over HTTP on an embedded stack of its own."""
+"""Latencies of the whole service, measured over HTTP on a separate embedded stack."""
 
 import io
 import json
@@ -31,12 +31,12 @@ _ENDED = ("succeeded", "failed", "cancelled")
 
 @dataclass(frozen=True)
 class Running:
-    """A command of this program that answers over HTTP.
+    """A running command with an HTTP API.
 
     Args:
-        pid: its process.
-        client: speaks to its API.
-        start_s: how long it took until it answered.
+        pid: its process id.
+        client: client of its API.
+        start_s: seconds until its first response.
     """
 
     pid: int
@@ -44,44 +44,44 @@ class Running:
     start_s: float
 
     def memory_mb(self, kind: str) -> float:
-        """Its memory as the kernel counts: VmRSS now, VmHWM at most so far."""
+        """Memory in megabytes from the kernel: VmRSS (current) or VmHWM (peak)."""
         lines = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8").splitlines()
         kilobytes = next(line for line in lines if line.startswith(kind)).split()[1]
         return int(kilobytes) * 1024 / 1e6
 
     def has_loaded(self, library: str) -> bool:
-        """Whether a shared library is in its memory."""
+        """Whether it has loaded a shared library."""
         return library in Path(f"/proc/{self.pid}/maps").read_text(encoding="utf-8")
 
 
 def measure() -> Iterator[Figure]:
-    """Start a stack in a fresh folder, do the main job on it, and stop it."""
+    """Start a stack in a fresh folder, train and generate on it, and stop it."""
     with tempfile.TemporaryDirectory(prefix="dti-bench-") as folder:
         home = Path(folder)
         with _running("serve", home) as stack:
             training = _train(stack.client)
             yield Figure("DTI training on tiny, 400 steps of batch 4, worker time", _worked_s(training), "s", 40)
             yield from _pictures(stack.client, "one 64 px picture, 20 steps, over HTTP, p50", 0.8)
-            yield from _beside_a_training(stack.client)
+            yield from _during_training(stack.client)
             with _running("api", home) as api:
                 yield from _api(api)
 
 
-def _pictures(client: httpx.Client, what: str, floor: float | None) -> Iterator[Figure]:
+def _pictures(client: httpx.Client, label: str, target: float | None) -> Iterator[Figure]:
     jobs, waits = [], []
     for seed in range(PICTURES + 1):
         start = time.perf_counter()
         jobs.append(_generate(client, seed))
         waits.append(time.perf_counter() - start)
-    # The first one warms up what is loaded lazily.
-    yield Figure(what, statistics.median(waits[1:]), "s", floor)
-    if floor is not None:
-        bells = [1000 * (_moment(job, "started_at") - _moment(job, "created_at")) for job in jobs[1:]]
-        yield Figure("submitted → claimed, p50", statistics.median(bells), "ms", 50)
+    # The first generation loads lazily imported modules.
+    yield Figure(label, statistics.median(waits[1:]), "s", target)
+    if target is not None:
+        delays = [1000 * (_moment(job, "started_at") - _moment(job, "created_at")) for job in jobs[1:]]
+        yield Figure("submitted → claimed, p50", statistics.median(delays), "ms", 50)
 
 
-def _beside_a_training(client: httpx.Client) -> Iterator[Figure]:
-    job = _teach(client, "busy", steps=5000)
+def _during_training(client: httpx.Client) -> Iterator[Figure]:
+    job = _submit_training(client, "busy", steps=5000)
     while _job(client, job)["progress"]["step"] < 1:
         time.sleep(0.1)
     yield from _pictures(client, "the same picture while a training runs, p50", None)
@@ -89,7 +89,7 @@ def _beside_a_training(client: httpx.Client) -> Iterator[Figure]:
 
 
 def _api(api: Running) -> Iterator[Figure]:
-    yield Figure("API, start until it answers", api.start_s, "s", 3)
+    yield Figure("API, start to first response", api.start_s, "s", 3)
     yield Figure("API, idle memory", api.memory_mb("VmRSS"), "MB", 150)
     answer = api.client.post(
         "/v1/concepts",
@@ -97,13 +97,13 @@ def _api(api: Running) -> Iterator[Figure]:
         files=[("images", ("large.jpg", _large_picture(), "image/jpeg"))],
     )
     answer.raise_for_status()
-    yield Figure("API, peak memory while a 50-megapixel JPEG comes in", api.memory_mb("VmHWM"), "MB", 500)
+    yield Figure("API, peak memory while a 50-megapixel JPEG is uploaded", api.memory_mb("VmHWM"), "MB", 500)
     yield Figure("API, torch is loaded", float(api.has_loaded("libtorch")), "", 0)
 
 
 @contextmanager
 def _running(command: str, home: Path) -> Iterator[Running]:
-    """One of this program's commands on a home folder, and a client of the API that it brings up."""
+    """Run a command on a home folder, with a client of its API."""
     port = free_port()
     unset = {name: "" for name in os.environ if name.startswith("DTI_")}
     program = Program(
@@ -122,13 +122,13 @@ def _running(command: str, home: Path) -> Iterator[Running]:
 
 
 def _train(client: httpx.Client) -> dict[str, Any]:
-    job = _teach(client, "ball", steps=TRAINING_STEPS)
+    job = _submit_training(client, "ball", steps=TRAINING_STEPS)
     while (now := _job(client, job))["status"] not in _ENDED:
         time.sleep(0.1)
     return _succeeded(now)
 
 
-def _teach(client: httpx.Client, name: str, *, steps: int) -> dict[str, Any]:
+def _submit_training(client: httpx.Client, name: str, *, steps: int) -> dict[str, Any]:
     answer = client.post(
         "/v1/concepts",
         data={"name": name, "class_word": "apple", "training": json.dumps({"steps": steps, "batch_size": 4})},

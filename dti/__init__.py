@@ -1,3 +1,3 @@
-"""Directional Textual Inversion: rows, prompts and pictures; it knows no web, queue, database or object store."""
+"""Directional Textual Inversion for text-to-image models: training, rendering, interpolation and embedding files."""
 
 __version__ = "0.1.0"

@@ -1,31 +1,31 @@
-"""The algorithm's errors: one tree, a stable code and a sentence each.
+"""The algorithm's errors: one tree, each with a stable code and a message.
 
     DTIError
-    ├── InvalidSettingError     a hyper-parameter is of the wrong type or out of bounds
+    ├── InvalidSettingError     a setting has the wrong type or is out of bounds
     ├── PromptError
     │   ├── PromptTooLongError  the prompt's tokens do not fit the text encoder
-    │   └── UnknownTriggerError the prompt names a concept for which no rows were given
+    │   └── UnknownTriggerError the prompt names a concept without an embedding
     ├── PictureError
-    │   └── NoPicturesError     there is nothing to learn from
+    │   └── NoPicturesError     there are no pictures
     ├── EmbeddingError
-    │   ├── EmbeddingFormatError    a file is not an embedding that can be read
+    │   ├── EmbeddingFormatError    a file is not a readable embedding
     │   └── EmbeddingMismatchError  rows were learned for another checkpoint, encoder or width
     ├── ModelError
     │   ├── ModelUnavailableError   a checkpoint cannot be loaded: files, memory, licence
-    │   │   └── ModelTooLargeError  it does not fit into the memory
-    │   └── UnknownSchedulerError   a family has no scheduler of that name
-    ├── TrainingDivergedError   a loss was not finite; training stopped before it touched the rows
-    ├── RenderingDivergedError  a picture's latents were not finite; there is no picture
-    └── CheckpointError         a training's checkpoint is of other work, or damaged
+    │   │   └── ModelTooLargeError  it does not fit into memory
+    │   └── UnknownSchedulerError   a family has no sampler of that name
+    ├── TrainingDivergedError   a loss was not finite; the rows are unchanged
+    ├── RenderingDivergedError  a picture's latents were not finite
+    └── CheckpointError         a checkpoint is of other work, or damaged
 
-Every message says what happened, with the value, and what to do. This module imports nothing.
+A message states the failure, the value and the remedy. This module imports nothing.
 """
 
 from typing import ClassVar
 
 
 class DTIError(Exception):
-    """The root: catch this to catch everything that the algorithm raises on purpose."""
+    """Root of all errors raised by the algorithm."""
 
     code = "dti_error"
     detail_names: ClassVar[tuple[str, ...]] = ()
@@ -36,11 +36,11 @@ class DTIError(Exception):
 
 
 class InvalidSettingError(DTIError):
-    """A hyper-parameter is of the wrong type or out of bounds.
+    """A setting has the wrong type or is out of bounds.
 
     Args:
-        field: the setting's name.
-        message: what is wrong with the value, and what is allowed.
+        field: name of the setting.
+        message: the fault and the allowed values.
     """
 
     code = "invalid_setting"
@@ -55,18 +55,18 @@ class InvalidSettingError(DTIError):
 
 
 class PromptError(DTIError):
-    """A prompt cannot be turned into conditioning."""
+    """A prompt cannot be encoded."""
 
     code = "prompt_invalid"
 
 
 class PromptTooLongError(PromptError):
-    """The prompt's tokens do not fit the text encoder; a concept is never cut off silently.
+    """The prompt's tokens do not fit the text encoder; prompts are never truncated.
 
     Args:
-        encoder: the encoder that it does not fit.
-        tokens: how many tokens the prompt has, begin and end included.
-        limit: how many the encoder takes.
+        encoder: name of the encoder.
+        tokens: number of tokens, begin and end included.
+        limit: the encoder's maximum.
     """
 
     code = "prompt_too_long"
@@ -82,7 +82,7 @@ class PromptTooLongError(PromptError):
 
 
 class UnknownTriggerError(PromptError):
-    """The prompt names a concept for which no rows were given."""
+    """The prompt names a concept without an embedding."""
 
     code = "unknown_concept"
     detail_names = ("name",)
@@ -95,13 +95,13 @@ class UnknownTriggerError(PromptError):
 
 
 class PictureError(DTIError):
-    """Pictures cannot be learned from."""
+    """Pictures cannot be used."""
 
     code = "pictures_invalid"
 
 
 class NoPicturesError(PictureError):
-    """There is nothing to learn from."""
+    """There are no pictures."""
 
     code = "no_pictures"
 
@@ -113,7 +113,7 @@ class EmbeddingError(DTIError):
 
 
 class EmbeddingFormatError(EmbeddingError):
-    """A file is not an embedding that can be read."""
+    """A file is not a readable embedding."""
 
     code = "embedding_unreadable"
 
@@ -125,7 +125,7 @@ class EmbeddingMismatchError(EmbeddingError):
 
 
 class ModelError(DTIError):
-    """A model cannot do what is asked."""
+    """A model cannot be loaded or lacks a feature."""
 
     code = "model_error"
 
@@ -137,11 +137,11 @@ class ModelUnavailableError(ModelError):
 
 
 class ModelTooLargeError(ModelUnavailableError):
-    """A checkpoint does not fit into the memory.
+    """A checkpoint does not fit into memory.
 
     Args:
-        source: of the checkpoint.
-        memory: which memory, and how much of it is free.
+        source: source of the checkpoint.
+        memory: description of the memory and its free part.
     """
 
     code = "model_too_large"
@@ -154,7 +154,7 @@ class ModelTooLargeError(ModelUnavailableError):
 
 
 class UnknownSchedulerError(ModelError):
-    """A family has no scheduler of that name."""
+    """A family has no sampler of that name."""
 
     code = "unknown_scheduler"
 
@@ -163,11 +163,11 @@ class UnknownSchedulerError(ModelError):
 
 
 class TrainingDivergedError(DTIError):
-    """A loss was not finite; training stopped before it could touch the rows.
+    """A loss or gradient was not finite; the rows are unchanged.
 
     Args:
-        step: the update, counted from 1, at which it happened.
-        loss: the value that was seen.
+        step: number of the update, from 1.
+        loss: the loss.
     """
 
     code = "training_diverged"
@@ -182,7 +182,7 @@ class TrainingDivergedError(DTIError):
 
 
 class RenderingDivergedError(DTIError):
-    """A picture's latents were not finite; there is no picture."""
+    """A picture's latents were not finite."""
 
     code = "rendering_diverged"
 
@@ -194,6 +194,6 @@ class RenderingDivergedError(DTIError):
 
 
 class CheckpointError(DTIError):
-    """A training's checkpoint is of other work, or damaged."""
+    """A checkpoint is of other work, or damaged."""
 
     code = "checkpoint_unusable"

@@ -1,7 +1,4 @@
-"""What a concept learned, in words: the vocabulary's tokens whose directions are nearest to its rows.
-
-Owns the search and how a token is spelled for people. It knows no file and no prompt.
-"""
+"""Nearest neighbours of an embedding's rows among the vocabulary's tokens, by cosine."""
 
 from typing import TypedDict
 
@@ -14,32 +11,32 @@ from dti.encoders import TextEncoder
 from dti.families import Family
 from dti.sphere import normalize
 
-_ROWS_AT_ONCE = 16384
-"""A language model's table in float32 takes gigabytes: a part of it is held at a time."""
+_CHUNK_ROWS = 16384
+"""A language model's whole table in float32 would take gigabytes."""
 
 _UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 
 
 class Neighbour(TypedDict):
-    """A token of the vocabulary, and the cosine between its direction and a concept's."""
+    """A token of the vocabulary, and the cosine between its row and a learned row."""
 
     token: str
     cosine: float
 
 
 def neighbours(embedding: Embedding, family: Family, k: int) -> dict[str, list[list[Neighbour]]]:
-    """The tokens nearest to every row by direction, nearest first.
+    """Tokens nearest to every row, in descending cosine.
 
-    Begin, end and other special tokens, and rows without a direction, are no words and are left out. A token that only
-    begins words of CLIP's is spelled with an ellipsis; one that begins a language model's has a space before it.
+    Special tokens and zero rows are excluded. A CLIP token that begins a longer word is spelled with an ellipsis; a
+    language-model token that begins a word has a leading space.
 
     Args:
-        embedding: of this family.
-        family: whose vocabularies are searched.
-        k: how many at most.
+        embedding: an embedding of this model.
+        family: the model, with the vocabularies to search.
+        k: maximum number of tokens per row.
 
     Returns:
-        By encoder, for each of its vectors in order.
+        Neighbours by encoder, then by row.
 
     Raises:
         EmbeddingMismatchError: the rows were learned for another model.
@@ -50,10 +47,10 @@ def neighbours(embedding: Embedding, family: Family, k: int) -> dict[str, list[l
 
 @torch.inference_mode()
 def nearest(directions: Tensor, encoder: TextEncoder, k: int) -> list[list[Neighbour]]:
-    """The same for unit rows `(n, d)` of one encoder, wherever they come from."""
+    """Tokens nearest to unit rows `(n, d)` of one encoder; see `neighbours`."""
     words = encoder.tokenizer
     cosines = _cosines(directions, encoder.vocabulary)
-    cosines[:, _no_words(words, cosines.shape[1])] = -torch.inf
+    cosines[:, _excluded(words, cosines.shape[1])] = -torch.inf
     best = cosines.topk(min(k, cosines.shape[1]), dim=-1)
     return [
         [
@@ -66,22 +63,22 @@ def nearest(directions: Tensor, encoder: TextEncoder, k: int) -> list[list[Neigh
 
 
 def _cosines(directions: Tensor, vocabulary: Tensor) -> Tensor:
-    """Between each direction and each row of the vocabulary `(n, V)`, on the CPU; -inf where a row is zero."""
+    """Cosines `(n, V)` between directions and vocabulary rows, on the CPU; -inf for a zero row."""
     v = directions.to(vocabulary.device)
-    starts = range(0, len(vocabulary), _ROWS_AT_ONCE)
-    parts = [v @ normalize(vocabulary[start : start + _ROWS_AT_ONCE].float()).T for start in starts]
+    starts = range(0, len(vocabulary), _CHUNK_ROWS)
+    parts = [v @ normalize(vocabulary[start : start + _CHUNK_ROWS].float()).T for start in starts]
     return torch.cat(parts, dim=1).nan_to_num(nan=-torch.inf, neginf=-torch.inf).clamp(max=1).cpu()
 
 
-def _no_words(words: Tokenizer, rows: int) -> list[int]:
-    """Ids that no text becomes: special ones, and rows of the table beyond the tokenizer's."""
+def _excluded(words: Tokenizer, rows: int) -> list[int]:
+    """Ids of special tokens, and rows of the table without a token."""
     special = {token for token, added in words.get_added_tokens_decoder().items() if added.special}
     unused = {token for token in range(rows) if words.id_to_token(token) is None}
     return sorted(special | unused)
 
 
 def _spelled(words: Tokenizer, token: int) -> str:
-    """A token as text; one that cannot be read, such as a part of a character, as the tokenizer itself writes it."""
+    """A token as text; an unreadable one (a fragment of a character) in the tokenizer's own spelling."""
     piece = words.id_to_token(token) or ""
     suffix = getattr(words.model, "end_of_word_suffix", None) or ""
     text = words.decode([token], skip_special_tokens=False).removesuffix(suffix)

@@ -1,7 +1,7 @@
-"""Riemannian gradient descent on unit rows: one pure step, one thin optimizer round it, and the rate of every step.
+"""Riemannian gradient descent on unit rows: the update as a pure function, its optimizer, and learning-rate schedules.
 
-Owns the update rule and the learning-rate schedules. It knows no prior (a penalty on the loss), no magnitude, no
-model; its rows and its state are float32 or float64, never the model's dtype, in which small steps would be lost.
+Rows and state are float32 or float64, never the model's dtype, in which small steps would be lost. The prior is part of
+the loss, not of the optimizer.
 """
 
 import math
@@ -15,23 +15,23 @@ from dti.spec.settings import Training
 from dti.sphere import retract, tangent
 
 _FLOOR = 1e-8
-"""Added to the gradient's norm, as published: below it a step shrinks instead of following rounding."""
+"""Added to the gradient's norm, as published: smaller gradients shorten the step instead of amplifying rounding."""
 
 
 def sphere_step(
     v: Tensor, g: Tensor, *, learning_rate: float, beta: float, moment: Tensor, count: int
 ) -> tuple[Tensor, Tensor]:
-    """One update of unit rows: project the gradient, divide it by its own norm, walk, fall back on the sphere.
+    """One update of unit rows: project the gradient to the tangent space, normalise it, step, retract.
 
-    With beta = 0 every row turns by atan(learning_rate) radians, whatever the gradient's scale.
+    With beta = 0 every row rotates by atan(learning_rate) radians, independent of the gradient's scale.
 
     Args:
         v: unit rows `(n, d)`.
-        g: the loss's gradient with respect to v, `(n, d)`.
-        learning_rate: the tangent's length.
-        beta: share 0 <= beta < 1 of the past in the moving average of the squared norm; 0 as published.
-        moment: that average before this step, not bias-corrected, `(n, 1)`; zeros at first.
-        count: this step's number, from 1.
+        g: gradient of the loss with respect to v, `(n, d)`.
+        learning_rate: length of the tangent step.
+        beta: decay 0 <= beta < 1 of the moving average of the squared gradient norm; 0 as published.
+        moment: that average before this step, not bias-corrected, `(n, 1)`; zeros initially.
+        count: number of this step, from 1.
 
     Returns:
         The new rows and the new moment.
@@ -45,14 +45,14 @@ def sphere_step(
 
 
 class SphereSGD(torch.optim.Optimizer):
-    """`sphere_step` for parameters whose last axis holds unit rows.
+    """`sphere_step` as a torch optimizer.
 
-    Its state is tensors only (`moment`, `step`), so that a checkpoint needs no pickle.
+    Its state contains tensors only (`moment`, `step`), so checkpoints need no pickle.
 
     Args:
-        params: leaves `(n, d)` with unit rows; they stay unit rows.
-        lr: see `sphere_step`; may be changed in `param_groups` between steps.
-        beta: see `sphere_step`.
+        params: leaf tensors `(n, d)` of unit rows; they stay unit rows.
+        lr: learning rate of `sphere_step`; may change in `param_groups` between steps.
+        beta: beta of `sphere_step`.
     """
 
     def __init__(self, params: Iterable[Tensor], lr: float, beta: float = 0.0) -> None:
@@ -78,7 +78,8 @@ class SphereSGD(torch.optim.Optimizer):
     def _update(self, v: Tensor, g: Tensor, *, learning_rate: float, beta: float) -> None:
         state = self.state[v]
         if not state:
-            # `step` as torch's own optimizers keep it: under this name its load_state_dict leaves the value alone.
+            # Named and typed as in torch's own optimizers: load_state_dict casts every other state to the parameter's
+            # dtype and device.
             state["step"] = torch.zeros((), dtype=torch.float32)
             state["moment"] = torch.zeros_like(v[..., :1])
         state["step"] += 1
@@ -89,15 +90,17 @@ class SphereSGD(torch.optim.Optimizer):
 
 
 def rate(settings: Training, step: int) -> float:
-    """The learning rate of one update.
+    """Learning rate of an update.
 
     Args:
-        settings: of the training; `learning_rate`, `schedule` and `steps` are read.
-        step: how many updates were made before this one, 0 … steps - 1.
+        settings: settings of the training; `learning_rate`, `schedule` and `steps` apply.
+        step: number of earlier updates, 0 … steps - 1.
 
     Returns:
-        The whole rate for "constant". For "cosine" half a wave from the whole rate at the first update towards zero,
-        which it would reach one update after the last.
+        `learning_rate` for "constant"; for "cosine" half a wave from it at the first update to zero one update after
+        the last.
+
+    Source: Loshchilov and Hutter, "SGDR", arXiv 1608.03983, equation 5, without restarts.
     """
     if settings.schedule == "constant":
         return settings.learning_rate

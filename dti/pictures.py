@@ -1,8 +1,4 @@
-"""Pictures on their way in and out: crops and prompts to learn from, sheets and animations to look at.
-
-Owns how any picture becomes square pixels in -1 … 1, which sentences go with it, and how finished pictures are laid
-out. It knows no model, no file on disk and nothing of who sent a picture.
-"""
+"""Picture preparation and assembly: training crops and prompts, contact sheets and animations."""
 
 import io
 from collections.abc import Sequence
@@ -46,7 +42,7 @@ OBJECT_TEMPLATES = (
     "a photo of a cool {}",
     "a photo of a small {}",
 )
-"""What is said of an object while it is learned. Source: Gal et al., "An Image is Worth One Word", 2022."""
+"""Training prompts of an object. Source: Gal et al., "An Image is Worth One Word", arXiv 2208.01618."""
 
 STYLE_TEMPLATES = (
     "a painting in the style of {}",
@@ -69,7 +65,7 @@ STYLE_TEMPLATES = (
     "a weird painting in the style of {}",
     "a large painting in the style of {}",
 )
-"""What is said of a style while it is learned; two stand twice, as published. Source: Gal et al., 2022."""
+"""Training prompts of a style; two are duplicated, as published. Source: Gal et al., arXiv 2208.01618."""
 
 _TEMPLATES = {"object": OBJECT_TEMPLATES, "style": STYLE_TEMPLATES}
 
@@ -80,18 +76,18 @@ _FRAMES_PER_S = 8
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Which part of a picture is seen.
+    """Position of a crop in a picture, for size and crop conditioning.
 
     Attributes:
-        whole_width: of the picture as it came, before it was brought to any size.
-        whole_height: likewise.
-        left: of the part, in pixels of the picture at the size that it was brought to, as for the following three.
-        top: of the part.
-        width: of the part.
-        height: of the part.
+        whole_width: original width of the picture, before resizing.
+        whole_height: original height of the picture.
+        left: of the crop, in pixels of the resized picture, as for the following three.
+        top: of the crop.
+        width: of the crop.
+        height: of the crop.
 
-    Source: Podell et al., "SDXL", arXiv 2307.01952, section 2.2, conditions a denoiser on these numbers: told that a
-    picture was small, it does not take the blur of its enlargement for the subject's.
+    Source: Podell et al., "SDXL", arXiv 2307.01952, section 2.2. Conditioned on the original size, a denoiser does not
+    attribute the blur of an enlargement to the subject.
     """
 
     whole_width: int
@@ -103,18 +99,18 @@ class View:
 
     @classmethod
     def whole(cls, width: int, height: int) -> "View":
-        """All of a picture of this size."""
+        """The whole of a picture of this size."""
         return cls(width, height, 0, 0, width, height)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Crop:
-    """A square of a picture, to learn from.
+    """A square training crop.
 
     Attributes:
         pixels: `(3, side, side)`, float32 in -1 … 1.
-        view: where it was cut out.
-        subject: `(1, side, side)`, 1 where the picture is opaque, 0 where it is transparent.
+        view: position of the crop.
+        subject: `(1, side, side)`, opacity of the picture, 0 … 1.
     """
 
     pixels: Tensor
@@ -123,12 +119,12 @@ class Crop:
 
 
 def training_prompts(learnable_property: LearnableProperty, caption: str | None) -> tuple[str, ...]:
-    """The sentences that may go with a picture, with `{}` where the concept stands.
+    """Possible training prompts of a picture, with `{}` for the concept.
 
     Args:
-        learnable_property: what is learned; chooses the templates.
-        caption: what somebody said of the picture. Used as it is where it names the concept, as `{}` or `<name>`;
-            otherwise a template goes before it, since a sentence without the concept teaches nothing.
+        learnable_property: selects the templates.
+        caption: the picture's caption. Used verbatim if it contains the concept, as `{}` or `<name>`; otherwise
+            appended to the templates, because a prompt without the concept trains nothing.
     """
     if caption is None:
         return _TEMPLATES[learnable_property]
@@ -138,43 +134,43 @@ def training_prompts(learnable_property: LearnableProperty, caption: str | None)
 
 
 def training_prompt(learnable_property: LearnableProperty, caption: str | None, generator: torch.Generator) -> str:
-    """One of `training_prompts` for one picture of one update.
+    """A random one of `training_prompts`.
 
     Args:
-        learnable_property: what is learned.
-        caption: what somebody said of the picture.
-        generator: on the CPU; draws the sentence where there is a choice.
+        learnable_property: selects the templates.
+        caption: the picture's caption.
+        generator: CPU generator; used only if there are several prompts.
     """
     choices = training_prompts(learnable_property, caption)
     return choices[int(torch.randint(len(choices), (), generator=generator))] if len(choices) > 1 else choices[0]
 
 
 def prepare(picture: Image.Image, resolution: int, crops: int, generator: torch.Generator) -> list[Crop]:
-    """Square crops of a picture, its shorter side brought to the resolution (bicubic).
+    """Square crops of a picture, its shorter side resized to the resolution (bicubic).
 
     Args:
-        picture: of any mode; transparency falls on white.
-        resolution: the crops' side in pixels.
-        crops: how many to take at different places; a nearly square picture has room for fewer.
-        generator: on the CPU; draws the places.
+        picture: of any mode; transparency is composited on white.
+        resolution: side of the crops in pixels.
+        crops: maximum number of crops at distinct positions; a nearly square picture has fewer.
+        generator: CPU generator; draws the positions.
 
     Returns:
-        At least one crop, `resolution` wide and high.
+        At least one crop of `resolution` by `resolution`.
     """
     flat, opacity = flatten(picture), _opacity(picture)
     short, spare = min(flat.size), max(flat.size) - min(flat.size)
-    places = round(spare * resolution / short) + 1
-    chosen = torch.randperm(places, generator=generator)[:crops].tolist()
-    # Cut out of the original in one go: resizing all of a long strip first could take any amount of memory.
-    starts = [spare * (place / (places - 1) if places > 1 else 0.5) for place in chosen]
+    positions = round(spare * resolution / short) + 1
+    chosen = torch.randperm(positions, generator=generator)[:crops].tolist()
+    # Cropped and resized in one step: resizing a long strip as a whole first could take unbounded memory.
+    starts = [spare * (position / (positions - 1) if positions > 1 else 0.5) for position in chosen]
     return [_crop(flat, opacity, start, short, resolution) for start in starts]
 
 
 def flatten(picture: Image.Image) -> Image.Image:
-    """A picture as upright RGB of eight bits, transparency on white."""
+    """The picture as upright 8-bit RGB, transparency composited on white."""
     upright = ImageOps.exif_transpose(picture)
     if upright.mode.startswith("I;16"):
-        # Pillow would clip sixteen bits to eight instead of scaling them: nearly everything would become white.
+        # Pillow clips 16-bit values to 8 bits instead of scaling them, which turns nearly everything white.
         upright = Image.fromarray((np.asarray(upright) // 257).astype(np.uint8))
     if not upright.has_transparency_data:
         return upright.convert("RGB")
@@ -184,10 +180,10 @@ def flatten(picture: Image.Image) -> Image.Image:
 
 
 def contact_sheet(pictures: Sequence[Image.Image], columns: int, labels: Sequence[str] | None = None) -> Image.Image:
-    """Pictures in rows on white, each with its label underneath where labels are given.
+    """Pictures in a grid on white, with optional labels underneath.
 
     Raises:
-        NoPicturesError: there are none.
+        NoPicturesError: there are no pictures.
     """
     if not pictures:
         raise NoPicturesError("There are no pictures to lay out.")
@@ -206,7 +202,7 @@ def contact_sheet(pictures: Sequence[Image.Image], columns: int, labels: Sequenc
 
 
 def exif_comment(note: str) -> Image.Exif:
-    """EXIF whose UserComment is a text, in the order of bytes in which it is commonly read."""
+    """EXIF with this UserComment, in UTF-16BE, the byte order that most readers expect."""
     exif = Image.Exif()
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = b"UNICODE\0" + note.encode("utf-16-be")
     return exif
@@ -217,16 +213,16 @@ def to_animation(
     format: AnimationFormat,  # noqa: A002 - the API's word
     note: str = "",
 ) -> bytes:
-    """Frames as a moving picture of eight a second, GIF and WebP in an endless loop; equal frames give equal bytes.
+    """An animation of eight frames per second, GIF and WebP in an endless loop; deterministic bytes.
 
     Args:
-        frames: of one size.
-        format: the kind of file.
-        note: what the file says of itself: a comment in GIF and MP4, EXIF's UserComment in WebP.
+        frames: of equal size.
+        format: file format.
+        note: metadata text: a comment in GIF and MP4, EXIF's UserComment in WebP.
 
     Raises:
-        NoPicturesError: there are none.
-        PictureError: they differ in size.
+        NoPicturesError: there are no frames.
+        PictureError: the frames differ in size.
     """
     if not frames:
         raise NoPicturesError("There are no frames to put together.")
@@ -243,7 +239,7 @@ def to_animation(
 
 
 def _opacity(picture: Image.Image) -> Image.Image:
-    """How opaque a picture is, place by place, as grey."""
+    """The picture's alpha channel as a greyscale picture; white without one."""
     upright = ImageOps.exif_transpose(picture)
     if not upright.has_transparency_data:
         return Image.new("L", upright.size, "white")
@@ -262,15 +258,15 @@ def _crop(flat: Image.Image, opacity: Image.Image, start: float, short: int, res
 
 
 def _label(text: str, width: int) -> Image.Image:
-    """A strip of the cell's width, so that a long label is cut off instead of running into its neighbour."""
+    """A label as a strip of the cell's width; longer text is clipped."""
     strip = Image.new("RGB", (width, _LABEL_PX), "white")
     ImageDraw.Draw(strip).text((0, 1), text, fill="black", font=ImageFont.load_default(size=_LABEL_PX - 4))
     return strip
 
 
 def _mp4(frames: Sequence[Image.Image], note: str) -> bytes:
-    """H.264 that every browser plays: even sides, quarter-resolution colour."""
-    import av  # noqa: PLC0415 - only those who ask for mp4 need it
+    """H.264 with even sides and 4:2:0 colour, which all browsers play."""
+    import av  # noqa: PLC0415 - needed for MP4 only
 
     width, height = (side + side % 2 for side in frames[0].size)
     sink = io.BytesIO()
@@ -278,7 +274,7 @@ def _mp4(frames: Sequence[Image.Image], note: str) -> bytes:
         container.metadata["comment"] = note
         stream = container.add_stream("libx264", rate=_FRAMES_PER_S)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        # The encoder writes its number of threads into the file: one thread, so that all machines write the same.
+        # One thread, because x264 writes its thread count into the file and bytes should not depend on the machine.
         stream.thread_count = 1
         stream.options = {"crf": "16"}
         for frame in frames:

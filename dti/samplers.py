@@ -113,7 +113,7 @@ def flow_schedule(
     mu: float | None = None,
     sigmas: Sequence[float] | None = None,
 ) -> DenoisingSchedule:
-    """Schedule of a sampler for a flow-matching model, whose output is noise minus picture.
+    """Schedule of a sampler for a flow-matching model with the output noise minus picture.
 
     Args:
         name: a sampler of `SAMPLERS` for flow matching.

@@ -1,8 +1,7 @@
-"""What was learned of a concept: rows per text encoder and where they belong; its file and the file's checks.
+"""An embedding: learned rows per text encoder with their provenance, and the `dti` file format.
 
-Owns the `dti` file: safetensors with, per encoder, `NAME.direction` (n, d) and `NAME.magnitude` (n, 1) in float32,
-and metadata that says for which checkpoint and how the rows were learned. Equal embeddings give equal bytes. It knows
-no method, no model and no other tool's format.
+A `dti` file is safetensors with, per encoder, `NAME.direction` (n, d) and `NAME.magnitude` (n, 1) in float32, and
+metadata about checkpoint, method and settings. Equal embeddings give equal bytes.
 """
 
 import re
@@ -21,7 +20,7 @@ from dti.spec.prompts import NAME_PATTERN
 _FORMAT, _VERSION = "dti", "1"
 
 _UNIT_TOLERANCE = 1e-5
-"""Training keeps norms within 1e-6 of one; ten times that leaves room for mixing mixtures in float32."""
+"""Tolerance of a direction's norm. Training keeps 1e-6; repeated mixing in float32 adds rounding."""
 
 _TENSOR_NAME = re.compile(r"([a-z0-9_]+)\.(direction|magnitude)")
 _STEPS = re.compile(r"[0-9]{1,9}")
@@ -29,11 +28,11 @@ _STEPS = re.compile(r"[0-9]{1,9}")
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """The learned rows of one encoder, split into where they point and how long they are.
+    """Learned rows of one encoder, as directions and norms.
 
     Attributes:
         direction: unit rows `(n, d)`, float32, on the CPU.
-        magnitude: their norms `(n, 1)`, float32, on the CPU.
+        magnitude: norms `(n, 1)`, float32, on the CPU.
     """
 
     direction: Tensor
@@ -41,23 +40,23 @@ class Rows:
 
     @property
     def vectors(self) -> Tensor:
-        """What stands in for words at the encoder's input, `(n, d)`."""
+        """The rows `(n, d)` for the encoder's input embedding."""
         return self.magnitude * self.direction
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Embedding:
-    """A concept as learned for one checkpoint.
+    """A concept learned for one checkpoint.
 
     Attributes:
-        rows: by the encoder's name as diffusers calls it.
-        trigger: the concept's bare name, "my-dog", without angle brackets.
-        class_word: what kind of thing it is.
-        family: the model family that the rows belong to.
-        fingerprint: the checkpoint that they belong to.
-        method: how they were made.
-        settings: of the method; JSON values only.
-        steps: updates that were made.
+        rows: by encoder, named as in diffusers.
+        trigger: the concept's name, "my-dog", without angle brackets.
+        class_word: category of the concept.
+        family: model family of the checkpoint.
+        fingerprint: fingerprint of the checkpoint.
+        method: method that produced the rows.
+        settings: settings of the method; JSON values only.
+        steps: updates made.
     """
 
     rows: Mapping[str, Rows]
@@ -70,10 +69,10 @@ class Embedding:
     steps: int
 
     def to_bytes(self) -> bytes:
-        """The embedding as a file: the same bytes for the same embedding, on every machine.
+        """Serialise to a `dti` file; deterministic on every machine.
 
         Raises:
-            EmbeddingFormatError: it holds something that a file must not, such as a number that is not finite.
+            EmbeddingFormatError: it contains values that are not allowed in a file, such as non-finite numbers.
         """
         metadata = _metadata(self)
         _check_metadata(metadata)
@@ -83,10 +82,10 @@ class Embedding:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """An embedding from a file of anybody's: nothing in it is executed, everything in it is checked.
+        """Read an untrusted `dti` file: every value is checked, nothing is executed.
 
         Raises:
-            EmbeddingFormatError: what is wrong with the file.
+            EmbeddingFormatError: the file is damaged or invalid.
         """
         tensors, facts = embedding_file.read(data)
         _check_metadata(facts)
@@ -104,34 +103,35 @@ class Embedding:
         )
 
     def save(self, path: Path) -> None:
-        """Write the file; see `to_bytes`."""
+        """Write to a file; see `to_bytes`."""
         path.write_bytes(self.to_bytes())
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a file; see `from_bytes`."""
+        """Read from a file; see `from_bytes`."""
         return cls.from_bytes(path.read_bytes())
 
     def check_fits(self, *, family: str, fingerprint: str, widths: Mapping[str, int]) -> None:
-        """Refuse a checkpoint for which the rows were not learned.
+        """Refuse another checkpoint than the one that the rows were learned for.
 
         Args:
-            family: of the checkpoint.
-            fingerprint: of the checkpoint.
-            widths: the checkpoint's encoders and their numbers a row.
+            family: family of the checkpoint.
+            fingerprint: fingerprint of the checkpoint.
+            widths: row widths by encoder.
 
         Raises:
-            EmbeddingMismatchError: what differs.
+            EmbeddingMismatchError: family, encoders, widths or fingerprint differ.
         """
         learned = {name: rows.direction.shape[1] for name, rows in self.rows.items()}
-        for what, here, there in (
+        for subject, own, expected in (
             ("model family", self.family, family),
             ("encoders and row widths", learned, dict(widths)),
             ("checkpoint fingerprint", self.fingerprint, fingerprint),
         ):
-            if here != there:
+            if own != expected:
                 raise EmbeddingMismatchError(
-                    f"<{self.trigger}> was learned for another model: its {what} is {here}, the model's is {there}. "
+                    f"<{self.trigger}> was learned for another model: "
+                    f"its {subject} is {own}, the model's is {expected}. "
                     "Use the model that it was trained on, or train the concept on this one."
                 )
 
@@ -173,7 +173,7 @@ def _check_metadata(metadata: Mapping[str, str]) -> None:
 
 
 def _check_tensors(tensors: Mapping[str, Tensor]) -> None:
-    """Names, types, shapes and values are what the format says; every encoder has as many magnitudes as directions."""
+    """Check names, types, shapes and values, and that every encoder has as many magnitudes as directions."""
     counts: dict[str, dict[str, int]] = {}
     for name, tensor in tensors.items():
         match = _TENSOR_NAME.fullmatch(name)
@@ -190,7 +190,7 @@ def _check_tensors(tensors: Mapping[str, Tensor]) -> None:
 
 
 def _check_rows(name: str, tensor: Tensor) -> None:
-    if tensor.dtype != torch.float32 or tensor.dim() != 2 or 0 in tensor.shape:  # noqa: PLR2004 - rows by numbers
+    if tensor.dtype != torch.float32 or tensor.dim() != 2 or 0 in tensor.shape:  # noqa: PLR2004 - (n, d)
         raise EmbeddingFormatError(f"{name} is {tensor.dtype} {tuple(tensor.shape)}, not float32 rows.")
     if not tensor.isfinite().all():
         raise EmbeddingFormatError(f"{name} holds numbers that are not finite.")
@@ -199,7 +199,7 @@ def _check_rows(name: str, tensor: Tensor) -> None:
 def _check_unit(name: str, direction: Tensor) -> None:
     off = float((torch.linalg.vector_norm(direction.double(), dim=-1) - 1).abs().max())
     if off > _UNIT_TOLERANCE:
-        raise EmbeddingFormatError(f"{name} holds rows whose norm is {off:.2g} away from one.")
+        raise EmbeddingFormatError(f"{name} holds rows with a norm {off:.2g} away from one.")
 
 
 def _check_positive(name: str, magnitude: Tensor) -> None:

@@ -1,8 +1,4 @@
-"""Named float32 tensors and strings of metadata as a safetensors file, and back from a stranger's.
-
-Owns the bytes: the same content gives the same bytes everywhere, and nothing that is read is executed or believed.
-It knows no rows; what the tensors and the metadata must be is the embedding's business.
-"""
+"""Safetensors files of float32 tensors and string metadata: deterministic writing, and reading of untrusted files."""
 
 import json
 import math
@@ -16,18 +12,18 @@ from torch import Tensor
 from dti.errors import EmbeddingFormatError
 
 _HEADER_LIMIT_BYTES = 1 << 20
-"""Far above what encoders, settings and a class word take; a file that announces more is none of ours."""
+"""Maximum header size, far above that of any embedding."""
 
 _PREFIX_BYTES = 8
-"""The header's length stands before it, in so many bytes."""
+"""Size of the header's length field at the start of the file."""
 
 
 def write(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
-    """A file with tensors and metadata in the order given: the library's own writer leaves that to a hash seed.
+    """Serialise tensors and metadata in the order given; the library's writer orders them by a random hash seed.
 
     Args:
         tensors: float32, on the CPU.
-        metadata: what stands in the header.
+        metadata: strings for the header.
     """
     header: dict[str, object] = {"__metadata__": metadata}
     body = b""
@@ -44,7 +40,7 @@ def read(data: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a file.
 
     Raises:
-        EmbeddingFormatError: it is no safetensors file, is damaged, or holds no metadata.
+        EmbeddingFormatError: the file is not safetensors, is damaged, or has no metadata.
     """
     metadata = header(data).get("__metadata__")
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
@@ -53,10 +49,10 @@ def read(data: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def header(data: bytes) -> dict[str, object]:
-    """What a safetensors file says of itself: an entry per tensor, and `__metadata__` where it has some.
+    """Header of a safetensors file: an entry per tensor, and optionally `__metadata__`.
 
     Raises:
-        EmbeddingFormatError: it is no safetensors file.
+        EmbeddingFormatError: the file is not safetensors.
     """
     if not has_header(data):
         raise EmbeddingFormatError("The file is no safetensors file: its header's length is not plausible.")
@@ -64,15 +60,15 @@ def header(data: bytes) -> dict[str, object]:
 
 
 def has_header(data: bytes) -> bool:
-    """Whether the file begins as safetensors does, with the length of a header that it has room for."""
+    """Whether the file starts with a plausible safetensors header length."""
     return _header_size(data) <= min(_HEADER_LIMIT_BYTES, len(data) - _PREFIX_BYTES)
 
 
 def tensors(data: bytes) -> dict[str, Tensor]:
-    """The tensors of a safetensors file whose header was looked at.
+    """Tensors of a safetensors file with a checked header.
 
     Raises:
-        EmbeddingFormatError: it is damaged.
+        EmbeddingFormatError: the file is damaged.
     """
     try:
         return safetensors.torch.load(data)
@@ -81,10 +77,10 @@ def tensors(data: bytes) -> dict[str, Tensor]:
 
 
 def written_object(value: Mapping[str, object]) -> str:
-    """An object as JSON, the same text whatever the order of its keys.
+    """An object as JSON, independent of the order of its keys.
 
     Raises:
-        EmbeddingFormatError: it holds what JSON cannot, such as a number that is not finite.
+        EmbeddingFormatError: it contains values that JSON cannot represent, such as non-finite numbers.
     """
     try:
         return json.dumps(dict(value), sort_keys=True, allow_nan=False)
@@ -93,13 +89,13 @@ def written_object(value: Mapping[str, object]) -> str:
 
 
 def read_object(text: str | bytes) -> dict[str, object]:
-    """An object of a stranger's JSON.
+    """Parse untrusted JSON as an object.
 
     Raises:
-        EmbeddingFormatError: it is no JSON object, names something twice, or holds a number that is not finite.
+        EmbeddingFormatError: it is not a JSON object, has duplicate keys, or contains non-finite numbers.
     """
     try:
-        value = json.loads(text, parse_constant=_finite, parse_float=_finite, object_pairs_hook=_each_once)
+        value = json.loads(text, parse_constant=_finite, parse_float=_finite, object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
         raise EmbeddingFormatError(f"The file's header or settings are not JSON: {error}.") from error
     if not isinstance(value, dict):
@@ -111,7 +107,7 @@ def _header_size(data: bytes) -> int:
     return int.from_bytes(data[:_PREFIX_BYTES], "little")
 
 
-def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     names = [name for name, _ in pairs]
     twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
     if twice is not None:

@@ -1,7 +1,4 @@
-"""Concepts made of concepts: a point between two embeddings, a weighted mean of several.
-
-Owns which embeddings may be mixed and what becomes of their magnitudes. It knows no model and renders nothing.
-"""
+"""Interpolation between two embeddings, and blending (weighted spherical mean) of several."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -17,38 +14,40 @@ from dti.sphere import mean, normalize, slerp
 
 
 def interpolate(a: Embedding, b: Embedding, share: float, method: Mixing) -> Embedding:
-    """The embedding at a share of the way from a to b, row by row and encoder by encoder.
+    """Interpolate between two embeddings, row by row and encoder by encoder.
 
-    At shares 0 and 1 the rows are those of a and b, bit for bit. Otherwise "slerp" turns the directions along their
-    great circle and goes linearly from magnitude to magnitude, so that concepts of one norm keep it; "lerp" walks
-    along the chord between the rows themselves, which leaves the sphere: for comparison.
+    At shares 0 and 1 the rows equal those of a and b, bit for bit. Otherwise "slerp" interpolates directions along the
+    great circle and magnitudes linearly, so equal norms are preserved; "lerp" interpolates the rows along their chord,
+    which leaves the sphere, for comparison.
 
     Args:
-        a: the concept at share 0; trigger and class word are its.
-        b: the concept at share 1.
+        a: embedding at share 0; supplies trigger and class word.
+        b: embedding at share 1.
         share: 0 … 1.
-        method: how to get from one to the other.
+        method: slerp or lerp.
 
     Raises:
         InvalidSettingError: the share is not within 0 … 1.
-        EmbeddingMismatchError: the two do not belong together, have different numbers of vectors (there is no telling
-            which row of one answers which of the other, so none is invented), or their chord passes through zero.
+        EmbeddingMismatchError: the two differ in model or in the number of vectors (rows have no defined
+            correspondence then), or their chord passes through zero.
+
+    Source: Kim et al., arXiv 2512.13672: slerp of directions at fixed magnitude.
     """
     if not 0 <= share <= 1:
         raise InvalidSettingError("share", f"{share} lies outside 0 … 1.")
-    _check_alike([a, b])
+    _check_compatible([a, b])
     if share in {0, 1}:
         rows = (b if share else a).rows
     else:
-        rows = {name: _WAYS[method](a.rows[name], b.rows[name], share) for name in a.rows}
-    return _made(a, rows, method, {"from": a.trigger, "to": b.trigger, "share": share})
+        rows = {name: _INTERPOLATIONS[method](a.rows[name], b.rows[name], share) for name in a.rows}
+    return _mixed(a, rows, method, {"from": a.trigger, "to": b.trigger, "share": share})
 
 
 def blend(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
-    """The weighted spherical mean of concepts; magnitudes are averaged with the same weights.
+    """Weighted spherical mean of embeddings; magnitudes are averaged with the same weights.
 
     Args:
-        parts: at least one concept, each with a positive weight; trigger and class word are the first one's.
+        parts: at least one embedding, with positive weights; the first supplies trigger and class word.
 
     Raises:
         InvalidSettingError: there are no parts, or a weight is not positive and finite.
@@ -60,25 +59,26 @@ def blend(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
     if not parts:
         raise InvalidSettingError("parts", "there is nothing to blend. Name at least one concept.")
     embeddings = [embedding for embedding, _ in parts]
-    _check_alike(embeddings)
+    _check_compatible(embeddings)
     first = embeddings[0]
     weights = torch.tensor([weight for _, weight in parts], dtype=torch.float64)
-    rows = {name: _averaged([one.rows[name] for one in embeddings], weights) for name in first.rows}
-    recipe = {"parts": [{"concept": one.trigger, "weight": weight} for one, weight in parts]}
-    return _made(first, rows, "blend", recipe)
+    rows = {name: _average([embedding.rows[name] for embedding in embeddings], weights) for name in first.rows}
+    recipe = {"parts": [{"concept": embedding.trigger, "weight": weight} for embedding, weight in parts]}
+    return _mixed(first, rows, "blend", recipe)
 
 
-def _check_alike(embeddings: Sequence[Embedding]) -> None:
+def _check_compatible(embeddings: Sequence[Embedding]) -> None:
     first = embeddings[0]
     for other in embeddings[1:]:
-        for what, here, there in (
+        for subject, value, others in (
             ("model families", first.family, other.family),
             ("checkpoint fingerprints", first.fingerprint, other.fingerprint),
             ("vectors and row widths", _shapes(first), _shapes(other)),
         ):
-            if here != there:
+            if value != others:
                 raise EmbeddingMismatchError(
-                    f"<{first.trigger}> and <{other.trigger}> cannot be mixed: their {what} differ, {here} and {there}."
+                    f"<{first.trigger}> and <{other.trigger}> cannot be mixed: "
+                    f"their {subject} differ, {value} and {others}."
                     " Train both on the same model with the same num_vectors."
                 )
 
@@ -87,11 +87,11 @@ def _shapes(embedding: Embedding) -> Mapping[str, tuple[int, ...]]:
     return {name: tuple(rows.direction.shape) for name, rows in embedding.rows.items()}
 
 
-def _along_circle(a: Rows, b: Rows, share: float) -> Rows:
+def _slerp_rows(a: Rows, b: Rows, share: float) -> Rows:
     return Rows(slerp(a.direction, b.direction, share), torch.lerp(a.magnitude, b.magnitude, share))
 
 
-def _along_chord(a: Rows, b: Rows, share: float) -> Rows:
+def _lerp_rows(a: Rows, b: Rows, share: float) -> Rows:
     vectors = torch.lerp(a.vectors, b.vectors, share)
     magnitude = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
     if (magnitude == 0).any():
@@ -99,10 +99,10 @@ def _along_chord(a: Rows, b: Rows, share: float) -> Rows:
     return Rows(normalize(vectors), magnitude)
 
 
-_WAYS: Mapping[Mixing, Callable[[Rows, Rows, float], Rows]] = {"slerp": _along_circle, "lerp": _along_chord}
+_INTERPOLATIONS: Mapping[Mixing, Callable[[Rows, Rows, float], Rows]] = {"slerp": _slerp_rows, "lerp": _lerp_rows}
 
 
-def _averaged(parts: Sequence[Rows], weights: Tensor) -> Rows:
+def _average(parts: Sequence[Rows], weights: Tensor) -> Rows:
     magnitudes = torch.stack([part.magnitude for part in parts]).double()
     return Rows(
         mean(torch.stack([part.direction for part in parts]), weights),
@@ -110,5 +110,5 @@ def _averaged(parts: Sequence[Rows], weights: Tensor) -> Rows:
     )
 
 
-def _made(first: Embedding, rows: Mapping[str, Rows], method: str, recipe: Mapping[str, object]) -> Embedding:
+def _mixed(first: Embedding, rows: Mapping[str, Rows], method: str, recipe: Mapping[str, object]) -> Embedding:
     return replace(first, rows=rows, method=method, settings=recipe, steps=0)

@@ -29,7 +29,7 @@ _PATCH_SIDE = 2
 
 
 class PatchedAutoencoder(Autoencoder):
-    """An autoencoder whose codes become patched latents, normalised per channel by its batch-norm statistics."""
+    """An autoencoder with patched latents, normalised per channel by its batch-norm statistics."""
 
     def __init__(self, module: OffloadedModule) -> None:
         super().__init__(module)

@@ -54,7 +54,7 @@ class Loaded:
 
 
 class UNetFamily(Family):
-    """A family whose denoiser is a UNet.
+    """A family with CLIP text encoders and a UNet.
 
     Attributes:
         layout: name of the layout in messages.

@@ -1,7 +1,7 @@
-"""Stable Diffusion web UI's files: a pickle with `string_to_param`, or safetensors with `emb_params`.
+"""AUTOMATIC1111 (Stable Diffusion web UI) format: a pickle with `string_to_param`, or safetensors with `emb_params`.
 
-Owns those two layouts; kohya's trainer writes both for models of one encoder. For two encoders the web UI reads the
-layout of `dti.formats.comfyui`.
+kohya's trainer writes both for models with one encoder. For two encoders the web UI reads the layout of
+`dti.formats.comfyui`.
 
 Source: AUTOMATIC1111/stable-diffusion-webui, modules/textual_inversion/textual_inversion.py.
 """
@@ -17,15 +17,15 @@ from dti.errors import EmbeddingFormatError
 from dti.formats import comfyui
 from dti.formats.external import Content, ExternalEmbedding, rows_of, trigger_of
 
-_PLACE = "*"
-"""What the concept is called inside of the file; the tool itself goes by `name`, or the file's."""
+_PLACEHOLDER = "*"
+"""Key of the concept in the file; the web UI uses `name` or the file's name."""
 
 _TOKEN = 265
-"""The id of the place's token in CLIP's vocabulary; written by everybody, read by nobody."""
+"""Id of the placeholder in CLIP's vocabulary, part of the format and unused by readers."""
 
 
 def read(content: Content) -> ExternalEmbedding | None:
-    """The one tensor of either layout."""
+    """Read the single tensor of either layout."""
     if "string_to_param" in content.entries:
         return _read_pickled(content.entries)
     if content.entries.keys() == {"emb_params"}:
@@ -35,15 +35,15 @@ def read(content: Content) -> ExternalEmbedding | None:
 
 
 def write(embedding: Embedding) -> tuple[bytes, str]:
-    """The pickle, which has room for one encoder; for several the layout that the web UI reads then."""
+    """Write the pickle, limited to one encoder, or for several encoders the `comfyui` layout."""
     if len(embedding.rows) > 1:
         return comfyui.write(embedding)
     (rows,) = embedding.rows.values()
     sink = io.BytesIO()
     torch.save(
         {
-            "string_to_token": {_PLACE: _TOKEN},
-            "string_to_param": {_PLACE: rows.vectors},
+            "string_to_token": {_PLACEHOLDER: _TOKEN},
+            "string_to_param": {_PLACEHOLDER: rows.vectors},
             "name": embedding.trigger,
             "step": embedding.steps,
             "sd_checkpoint": None,
@@ -56,7 +56,7 @@ def write(embedding: Embedding) -> tuple[bytes, str]:
 
 def _read_pickled(entries: Mapping[str, object]) -> ExternalEmbedding:
     params = entries["string_to_param"]
-    # A ParameterDict of an old PyTorch keeps its tensors where a new one no longer looks.
+    # A ParameterDict pickled by an old PyTorch keeps its tensors in `_parameters`, which a new one does not read.
     held = vars(params).get("_parameters") if isinstance(params, nn.ParameterDict) else params
     if not isinstance(held, Mapping) or len(held) != 1:
         count = len(held) if isinstance(held, Mapping) else "no"

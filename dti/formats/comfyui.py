@@ -1,7 +1,6 @@
-"""ComfyUI's and kohya's files: safetensors with a tensor per encoder under ComfyUI's name of the encoder.
+"""ComfyUI and kohya format: safetensors with one tensor per encoder, under ComfyUI's encoder names.
 
-Owns those names. ComfyUI itself takes the first tensor where the name that it looks for is missing, so a model of one
-encoder reads any name.
+ComfyUI falls back to the first tensor if the expected name is missing, so models with one encoder accept any name.
 
 Source: ComfyUI, `embedding_key` in comfy/sd1_clip.py, sdxl_clip.py and text_encoders/*.py.
 """
@@ -24,7 +23,7 @@ _READ: Mapping[str, str] = {
     "qwen3_8b": "text_encoder",
     "t5xxl": "t5xxl",
 }
-"""Encoders as diffusers calls them, in the families that exist here; one that none of them has keeps its name."""
+"""Names in diffusers of ComfyUI's encoders; an encoder that no supported family has keeps its name."""
 
 _WRITTEN: Mapping[tuple[str, str], str] = {
     ("sd", "text_encoder"): "clip_l",
@@ -34,11 +33,11 @@ _WRITTEN: Mapping[tuple[str, str], str] = {
     ("zimage", "text_encoder"): "qwen3_4b",
     ("flux2", "text_encoder"): "qwen3_4b",
 }
-"""By family and encoder; another family's only encoder goes by its own name, which ComfyUI reads all the same."""
+"""ComfyUI's encoder names by family and encoder; others keep their own name, which ComfyUI accepts."""
 
 
 def read(content: Content) -> ExternalEmbedding | None:
-    """One tensor per encoder, all of them under known names."""
+    """Read one tensor per encoder, all under known names."""
     if not content.entries or not content.entries.keys() <= {*_READ, "text_encoder", "text_encoder_2"}:
         return None
     vectors = dict[str | None, Tensor]()
@@ -52,7 +51,7 @@ def read(content: Content) -> ExternalEmbedding | None:
 
 
 def write(embedding: Embedding) -> tuple[bytes, str]:
-    """One file for all encoders."""
+    """Write one file for all encoders."""
     tensors = {
         _WRITTEN.get((embedding.family, name), name): rows.vectors for name, rows in sorted(embedding.rows.items())
     }

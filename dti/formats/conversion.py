@@ -31,8 +31,8 @@ def convert(
 ) -> ConvertedEmbedding:
     """Convert a file's concept to an embedding for a model.
 
-    A `dti` embedding keeps its method and settings. It may come from another checkpoint of the same family, whose
-    fingerprint is then recorded in the settings as `imported_fingerprint`.
+    A `dti` embedding keeps its method and settings. It may come from another checkpoint of the same family;
+    the settings then record that checkpoint's fingerprint as `imported_fingerprint`.
 
     Args:
         found: from `detect_and_read`.
@@ -82,7 +82,7 @@ def rows_by_encoder(found: ExternalEmbedding | Embedding, family: Family) -> Map
 
 
 def _encoder_by_width(found: ExternalEmbedding, family: Family) -> str:
-    """The only encoder whose width fits a file's single, unnamed tensor."""
+    """The only encoder with the width of a file's single, unnamed tensor."""
     width = found.vectors[None].shape[1]
     fitting = [name for name, wanted in _widths(family).items() if wanted == width]
     if not fitting:

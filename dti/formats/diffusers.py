@@ -1,7 +1,7 @@
-"""Diffusers' files: per encoder one file with the rows under the prompt's token, `{"<my-dog>": (n, d)}`.
+"""diffusers format: one file per encoder with the rows under the prompt's token, `{"<my-dog>": (n, d)}`.
 
-Owns how `load_textual_inversion` and diffusers' training scripts name things: `learned_embeds` is the first encoder's
-file, `learned_embeds_2` the second's; several files make a zip.
+File names are those of diffusers' training scripts: `learned_embeds` for the first encoder, `learned_embeds_2` for the
+second; several files are zipped.
 
 Source: diffusers 0.42, loaders/textual_inversion.py and examples/textual_inversion/textual_inversion_sdxl.py.
 """
@@ -20,12 +20,12 @@ from dti.formats.external import Content, ExternalEmbedding, rows_of, shown, tri
 
 _FILE = re.compile(r"(?:.*/)?learned_embeds(_[2-9])?(?:-steps-\d+)?\.(?:safetensors|bin|pt)")
 
-_LONG_AGO = (1980, 1, 1, 0, 0, 0)
-"""The date of every file in an archive: equal embeddings give equal bytes."""
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""Modification time of archive members, constant for deterministic bytes."""
 
 
 def read(content: Content) -> ExternalEmbedding | None:
-    """One tensor under a token, or an archive with such a file per encoder."""
+    """Read one tensor under a token, or an archive with one such file per encoder."""
     if content.entries and all(isinstance(value, Mapping) for value in content.entries.values()):
         return _read_files(content.entries)
     if not content.entries or not all(isinstance(value, Tensor) for value in content.entries.values()):
@@ -35,14 +35,14 @@ def read(content: Content) -> ExternalEmbedding | None:
 
 
 def write(embedding: Embedding) -> tuple[bytes, str]:
-    """One file, or a zip of one file per encoder."""
+    """Write one file, or a zip of one file per encoder."""
     files = {_file_name(name): _file(embedding.trigger, rows) for name, rows in sorted(embedding.rows.items())}
     if len(files) == 1:
         return next(iter(files.values())), ".safetensors"
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as writing:
         for name, data in files.items():
-            writing.writestr(zipfile.ZipInfo(name, _LONG_AGO), data)
+            writing.writestr(zipfile.ZipInfo(name, _EPOCH), data)
     return archive.getvalue(), ".zip"
 
 

@@ -1,8 +1,4 @@
-"""What every format speaks of: a file's content, the rows found in it, and what a format can do.
-
-Owns which tensors may be rows at all: their type, shape, size and values. It knows no particular format, no model, and
-not how bytes become content.
-"""
+"""Common types of embedding formats: unpacked content, external embeddings, formats, and validation of rows."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,22 +10,22 @@ from dti.embeddings.embedding import Embedding
 from dti.errors import EmbeddingFormatError
 
 ROWS_LIMIT, WIDTH_LIMIT = 128, 16384
-"""No prompt of any model takes more rows, and no text encoder has wider ones."""
+"""Maximum rows and width, above those of any supported model."""
 
 _READ_AS_FLOAT32 = (torch.float32, torch.float16, torch.bfloat16)
 
 _NAME_LIMIT = 80
-"""Characters of a stranger's name that are repeated or kept."""
+"""Maximum length in characters of an untrusted name in messages and results."""
 
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """A file, unpacked but not yet believed.
+    """Content of a file, unpacked but not validated.
 
     Attributes:
-        data: its bytes.
-        entries: what it holds by name: tensors, and in pickles and archives mappings of them and plain values.
-        metadata: of a safetensors file.
+        data: the file's bytes.
+        entries: values by name: tensors, and in pickles and archives also mappings and plain values.
+        metadata: metadata of a safetensors file.
     """
 
     data: bytes
@@ -39,12 +35,12 @@ class Content:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ExternalEmbedding:
-    """A concept as another tool wrote it, read and checked; for which model it is, the file does not say.
+    """A validated embedding from another tool, for an unknown model.
 
     Attributes:
         format: a name of `FORMATS`.
-        vectors: rows `(n, d)` in float32, by encoder; None is the one tensor of a file that names no encoder.
-        trigger: what the file calls the concept, without angle brackets; None where it does not.
+        vectors: rows `(n, d)` in float32, by encoder; the key None stands for an unnamed encoder.
+        trigger: the concept's name in the file, without angle brackets; None if the file has none.
     """
 
     format: str
@@ -54,11 +50,11 @@ class ExternalEmbedding:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A way in which embeddings are kept in files.
+    """A file format.
 
     Attributes:
-        read: the concept in a file of this format; None for a file of another; EmbeddingFormatError for a bad one.
-        write: an embedding as bytes, and the ending that the file's name is to have.
+        read: reads a file; returns None for another format, raises EmbeddingFormatError for an invalid file.
+        write: returns an embedding's bytes and the file name's extension.
     """
 
     read: Callable[[Content], Embedding | ExternalEmbedding | None]
@@ -66,14 +62,14 @@ class Format:
 
 
 def rows_of(name: str, value: object) -> Tensor:
-    """A tensor of a stranger's as rows `(n, d)` in float32; `(d,)` is one row.
+    """Validate an untrusted value as rows `(n, d)` in float32; `(d,)` is one row.
 
     Args:
-        name: what the file calls it.
-        value: what the file holds under that name.
+        name: its name in the file.
+        value: the value.
 
     Raises:
-        EmbeddingFormatError: what is wrong with it.
+        EmbeddingFormatError: type, shape or values are invalid.
     """
     called = shown(name)
     if not isinstance(value, Tensor):
@@ -90,19 +86,19 @@ def rows_of(name: str, value: object) -> Tensor:
 
 
 def trigger_of(name: object) -> str | None:
-    """What a file calls its concept, without angle brackets; None where that is nothing that a person would say."""
+    """A concept's name in a file, without angle brackets; None if missing, unprintable or too long."""
     bare = name.removeprefix("<").removesuffix(">") if isinstance(name, str) else ""
     return bare if bare.isprintable() and 1 <= len(bare) <= _NAME_LIMIT else None
 
 
 def shown(name: object) -> str:
-    """A stranger's name as a message repeats it: quoted, and not at any length."""
+    """An untrusted name for messages: quoted and truncated."""
     text = str(name)
     return repr(text if len(text) <= _NAME_LIMIT else f"{text[:_NAME_LIMIT]}…")
 
 
 def _check_shape(called: str, rows: torch.Size, found: torch.Size) -> None:
-    if len(rows) != 2 or not (1 <= rows[0] <= ROWS_LIMIT and 2 <= rows[1] <= WIDTH_LIMIT):  # noqa: PLR2004 - rows by numbers
+    if len(rows) != 2 or not (1 <= rows[0] <= ROWS_LIMIT and 2 <= rows[1] <= WIDTH_LIMIT):  # noqa: PLR2004 - (n, d)
         raise EmbeddingFormatError(
             f"{called} has the shape {tuple(found)}; rows are (n, d), n from 1 to {ROWS_LIMIT}, d from 2 to "
             f"{WIDTH_LIMIT}."

@@ -1,8 +1,7 @@
-"""PyTorch's pickles of anybody's, as tensors and plain values by name.
+"""Untrusted PyTorch pickles, read as tensors and plain values without executing code or amplifying memory.
 
-Owns that reading one runs nothing of the file's and takes no more memory than the file has. PyTorch's weights-only
-reader does the first; it would still make a gigabyte of zeros for a file of 400 bytes that asks for a `bytearray`. So
-what a pickle asks for is looked at before it is read, and must be what tensors are made of.
+PyTorch's weights-only unpickler executes no code, but allocates a gigabyte for a 400-byte file that calls `bytearray`.
+Therefore a pickle's globals are scanned first and must be on an allow-list of tensor constructors.
 """
 
 import io
@@ -20,46 +19,46 @@ from dti.errors import EmbeddingFormatError
 from dti.formats.external import shown
 
 _OPERATIONS_LIMIT = 20_000
-"""Each is interpreted one by one; an embedding has some hundred."""
+"""Maximum number of pickle operations; an embedding has some hundred."""
 
-_OLD_FILES_PICKLES = 5
-"""Before PyTorch 1.6 a file was a row of pickles: magic number, version, machine, content, names of the storages."""
+_LEGACY_PICKLES = 5
+"""Pickles in a file from before PyTorch 1.6: magic number, version, machine, content, storage names."""
 
-_ASKED_FOR = re.compile(
+_ALLOWED_GLOBALS = re.compile(
     r"torch\._utils _rebuild_(tensor|tensor_v2|parameter)"
     r"|torch [A-Za-z0-9]+Storage"
     r"|collections OrderedDict"
-    # Textual inversion's first release kept its rows in a ParameterDict, which has a set in it.
+    # Textual Inversion's first release stored a ParameterDict, which contains a set.
     r"|torch\.nn\.modules\.container ParameterDict"
     r"|(__builtin__|builtins) set"
 )
 
-_BY_ANOTHER_WAY = frozenset({"STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"})
-"""Operations that ask for things by names that come from elsewhere; PyTorch writes none of them."""
+_INDIRECT_GLOBALS = frozenset({"STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"})
+"""Operations that import globals by names from the stack or a registry; PyTorch writes none of them."""
 
 
 def is_pickle(archive: zipfile.ZipFile) -> bool:
-    """Whether a zip is what PyTorch makes of a pickle and its tensors since 1.6."""
+    """Whether a zip archive is a PyTorch file (since 1.6)."""
     return bool(_contents(archive))
 
 
 def read_pickle(data: bytes) -> Mapping[str, object]:
-    """What a pickle holds, in a zip or in the old form.
+    """Read a pickle, zipped or in the legacy form.
 
     Args:
-        data: bytes whose size unpacked was looked at.
+        data: bytes with a checked unpacked size.
 
     Raises:
-        EmbeddingFormatError: it is damaged, holds more than tensors and plain values, or no names at its top.
+        EmbeddingFormatError: it is damaged, uses globals beyond tensors and plain values, or is no mapping of names.
     """
     try:
-        stranger = next((asked for asked in _asked_for(data) if _ASKED_FOR.fullmatch(asked) is None), None)
-        found = _weights(data) if stranger is None else None
-    # An unpickler that is fed with anything raises anything.
+        refused = next((name for name in _globals(data) if _ALLOWED_GLOBALS.fullmatch(name) is None), None)
+        found = _weights(data) if refused is None else None
+    # On arbitrary input the unpickler can raise any exception.
     except Exception as error:
         raise EmbeddingFormatError(_refusal(type(error).__name__)) from error
-    if stranger is not None:
-        raise EmbeddingFormatError(_refusal(f"it asks for {shown(stranger)}"))
+    if refused is not None:
+        raise EmbeddingFormatError(_refusal(f"it asks for {shown(refused)}"))
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
         raise EmbeddingFormatError(f"The pickle holds a {type(found).__name__}, not tensors by name.")
     return found
@@ -77,24 +76,24 @@ def _refusal(reason: str) -> str:
     )
 
 
-def _asked_for(data: bytes) -> Iterator[str]:
-    """What a file's pickles ask for by name, as far as can be said without unpickling them."""
+def _globals(data: bytes) -> Iterator[str]:
+    """Globals imported by a file's pickles, found by a scan of their operations."""
     if data.startswith(b"PK"):
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            # Of two PyTorch may read the other one.
+            # Exactly one: with two, PyTorch could read the one that was not scanned.
             (content,) = _contents(archive)
-            yield from _names(io.BytesIO(archive.read(content)))
+            yield from _imported(io.BytesIO(archive.read(content)))
         return
     stream = io.BytesIO(data)
-    for _ in range(_OLD_FILES_PICKLES):
-        yield from _names(stream)
+    for _ in range(_LEGACY_PICKLES):
+        yield from _imported(stream)
 
 
-def _names(stream: IO[bytes]) -> Iterator[str]:
-    """Of one pickle, after which the stream then stands."""
+def _imported(stream: IO[bytes]) -> Iterator[str]:
+    """Globals imported by the next pickle of a stream; leaves the stream after it."""
     operations = pickletools.genops(stream)
     for operation, argument, _ in islice(operations, _OPERATIONS_LIMIT):
-        if operation.name == "GLOBAL" or operation.name in _BY_ANOTHER_WAY:
+        if operation.name == "GLOBAL" or operation.name in _INDIRECT_GLOBALS:
             yield str(argument)
     if next(operations, None) is not None:
         yield f"more than {_OPERATIONS_LIMIT} operations"

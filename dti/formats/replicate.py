@@ -1,6 +1,6 @@
-"""Replicate's `embeddings.pti`: safetensors with `text_encoders_0`, `text_encoders_1`, a row for each inserted token.
+"""Replicate's `embeddings.pti`: safetensors with `text_encoders_0`, `text_encoders_1`, one row per inserted token.
 
-Owns those names. The tokens themselves (`<s0>`, `<s1>`, …) stand beside the file, not in it.
+The token names (`<s0>`, `<s1>`, …) are in a separate file.
 
 Source: replicate/cog-sdxl, dataset_and_utils.py, `TokenEmbeddingsHandler`.
 """
@@ -16,7 +16,7 @@ _NAME = re.compile(rf"{_PREFIX}[0-9]")
 
 
 def read(content: Content) -> ExternalEmbedding | None:
-    """One tensor per encoder, counted from 0."""
+    """Read one tensor per encoder, numbered from 0."""
     if not content.entries or not all(map(_NAME.fullmatch, content.entries)):
         return None
     return ExternalEmbedding(
@@ -27,12 +27,12 @@ def read(content: Content) -> ExternalEmbedding | None:
 
 
 def write(embedding: Embedding) -> tuple[bytes, str]:
-    """One file for all encoders, in their order."""
+    """Write one file for all encoders, in order."""
     tensors = {f"{_PREFIX}{i}": embedding.rows[name].vectors for i, name in enumerate(sorted(embedding.rows))}
     return embedding_file.write(tensors, {"format": "pt"}), ".pti"
 
 
 def _encoder(name: str) -> str:
-    """As diffusers calls it, which counts from 1 and leaves that out."""
+    """Name in diffusers, which numbers from 1 and omits the first number."""
     number = int(name.removeprefix(_PREFIX)) + 1
     return "text_encoder" if number == 1 else f"text_encoder_{number}"

@@ -1,7 +1,6 @@
-"""Bytes of anybody's as named tensors and plain values: safetensors, PyTorch's pickles, zip archives of either.
+"""Unpacking of untrusted files: safetensors, PyTorch pickles, and zip archives of either, with size limits.
 
-Owns how the kinds are told apart and that nothing is unpacked before its size was looked at. It knows no format; what
-the names mean is for others to say.
+Sizes are checked before anything is unpacked. `dti.formats` interprets the names.
 """
 
 import io
@@ -15,27 +14,27 @@ from dti.formats.external import Content, shown
 from dti.formats.pickles import is_pickle, read_pickle
 
 LIMIT_BYTES = 16 << 20
-"""Far above the largest embedding (75 rows of 4,096 numbers for each of three encoders take 4 MiB)."""
+"""Maximum size, far above the largest embedding (75 rows of 4,096 components for three encoders take 4 MiB)."""
 
 _FILES_LIMIT = 64
-"""Files in an archive; a pickle has one for every tensor and a handful of its own."""
+"""Maximum number of archive members; a PyTorch file has one per tensor and a few more."""
 
 _MEMBERS = (".safetensors", ".bin", ".pt")
-"""What is read of an archive; a description beside it does no harm."""
+"""Extensions of the members that are read; others are ignored."""
 
 _COMPRESSED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 
 _HEADER = b"{"
-"""Begins a safetensors header, behind its length in eight bytes, which may look like a pickle's beginning."""
+"""First byte of a safetensors header, after an 8-byte length that may start like a pickle."""
 
 
 def unpack(data: bytes) -> Content:
-    """What a file holds.
+    """Unpack a file.
 
     Raises:
-        EmbeddingFormatError: it is too large, damaged, of none of the known kinds, or a pickle with more than weights.
+        EmbeddingFormatError: it is too large, damaged, of no supported kind, or a pickle with more than weights.
     """
     check_size(len(data))
     if data.startswith(_ZIP):
@@ -50,10 +49,10 @@ def _unpack_one(data: bytes) -> Content:
 
 
 def check_size(size_bytes: int) -> None:
-    """Refuse a file that is too large, which can be done before it is read.
+    """Refuse a file that is too large, before it is read.
 
     Raises:
-        EmbeddingFormatError: what is allowed.
+        EmbeddingFormatError: the file exceeds `LIMIT_BYTES`.
     """
     if size_bytes > LIMIT_BYTES:
         raise EmbeddingFormatError(f"The file has {size_bytes} bytes; an embedding has {LIMIT_BYTES} at most.")
@@ -67,7 +66,7 @@ def _unpack_safetensors(data: bytes) -> Content:
 
 
 def _unpack_zip(data: bytes) -> Mapping[str, object]:
-    """PyTorch keeps a pickle and its tensors in a zip; any other zip is an archive of files, of which some are read."""
+    """Unpack a PyTorch file (a zipped pickle), or an archive of embedding files."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             _check_unpacked_size(archive.infolist())
@@ -90,7 +89,7 @@ def _unpack_member(name: str, data: bytes) -> Mapping[str, object]:
 
 
 def _check_unpacked_size(files: list[zipfile.ZipInfo]) -> None:
-    """Before anything is unpacked: an archive of a few bytes may announce gigabytes."""
+    """Refuse archives that unpack to too much (zip bombs)."""
     if any(info.compress_type not in _COMPRESSED for info in files):
         raise EmbeddingFormatError("The archive is packed in a way that is not read. Use a plain zip.")
     size = sum(info.file_size for info in files)

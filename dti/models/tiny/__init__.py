@@ -1,8 +1,4 @@
-"""The bundled text-to-image model `tiny`: where its checkpoint lies.
-
-This package knows the recipe that made the checkpoint (`python -m tools.tiny.recipe`) but nothing of concepts:
-the checkpoint is loaded by the same family as any other Stable Diffusion checkpoint.
-"""
+"""The bundled text-to-image model `tiny`, a Stable Diffusion checkpoint made by `python -m tools.tiny.recipe`."""
 
 from pathlib import Path
 

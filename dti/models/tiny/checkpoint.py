@@ -1,7 +1,4 @@
-"""Writes the trained parts as one Stable Diffusion checkpoint in the diffusers layout, in half precision.
-
-It knows the layout and nothing of how the parts were trained.
-"""
+"""Writing and reading of `tiny` as a Stable Diffusion checkpoint in the diffusers layout, in half precision."""
 
 from pathlib import Path
 
@@ -17,7 +14,7 @@ def assemble(
     autoencoder: AutoencoderTiny,
     scheduler: DDIMScheduler,
 ) -> StableDiffusionPipeline:
-    """Put the parts together as diffusers' own pipeline, without a safety checker: this world holds no harm."""
+    """Assemble the parts as diffusers' pipeline, without a safety checker."""
     return StableDiffusionPipeline(
         vae=autoencoder,
         text_encoder=text_model,
@@ -34,15 +31,15 @@ def write_checkpoint(pipeline: StableDiffusionPipeline, folder: Path) -> int:
     """Write a pipeline in half precision.
 
     Args:
-        pipeline: its parts are cast in place.
-        folder: is made, or overwritten file by file.
+        pipeline: the pipeline; its parts are cast in place.
+        folder: created if missing; existing files are overwritten.
 
     Returns:
-        The bytes that the folder holds.
+        Size of the folder in bytes.
     """
     pipeline.to(dtype=torch.float16)
     pipeline.save_pretrained(folder, safe_serialization=True)
-    # vocab.json and merges.txt are what other programs look for beside transformers' own single file
+    # Other programs read vocab.json and merges.txt instead of transformers' single tokenizer file.
     pipeline.tokenizer.backend_tokenizer.model.save(str(folder / "tokenizer"))
     for file in folder.rglob("*.safetensors"):
         file.chmod(0o644)
@@ -50,7 +47,7 @@ def write_checkpoint(pipeline: StableDiffusionPipeline, folder: Path) -> int:
 
 
 def read_pipeline(folder: Path, device: torch.device) -> StableDiffusionPipeline:
-    """Load a checkpoint as diffusers does, in single precision and without progress bars."""
+    """Load a checkpoint with diffusers, in float32 and without progress bars."""
     pipeline = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device, torch.float32)
