@@ -77,7 +77,7 @@ def test_rows_without_direction_and_rows_that_no_token_has_are_left_out(family):
 def test_a_search_in_parts_finds_the_same(family, monkeypatch):
     embedding = concept(family)
     whole = neighbours(embedding, family, 5)
-    monkeypatch.setattr("dti.neighbours._ROWS_AT_ONCE", 7)
+    monkeypatch.setattr("dti.neighbours._CHUNK_ROWS", 7)
     parts = neighbours(embedding, family, 5)
     for name in whole:
         assert [one["token"] for one in whole[name][0]] == [one["token"] for one in parts[name][0]]
