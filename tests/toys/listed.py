@@ -21,7 +21,7 @@ def leave(entries, kept):
 
 leave(
     registry.METHODS,
-    {**first(registry.METHODS), "toy": registry.MethodEntry("tests.toys.shift:SharedShift", Training)},
+    {**first(registry.METHODS), "toy": registry.MethodEntry("tests.toys.shared_offset:SharedOffset", Training)},
 )
 leave(
     registry.FAMILIES,

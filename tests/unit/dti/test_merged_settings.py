@@ -22,7 +22,7 @@ class Leaping(Training):
 @pytest.fixture
 def leap(monkeypatch):
     """A method that is listed and no more."""
-    monkeypatch.setitem(registry.METHODS, "leap", registry.MethodEntry("tests.toys.shift:SharedShift", Leaping))
+    monkeypatch.setitem(registry.METHODS, "leap", registry.MethodEntry("tests.toys.shared_offset:SharedOffset", Leaping))
 
 
 def test_every_setting_of_every_method_is_offered_with_bounds_that_any_of_them_takes():
@@ -48,7 +48,7 @@ def test_a_line_in_the_list_offers_a_methods_own_settings_and_loads_it(leap):
     assert "Only with leap." in offered["legs"].spec.description
     assert offered["learning_rate"].spec.maximum == 7.0
     assert training_settings("leap", {"legs": 4}, {}) == Leaping(legs=4)
-    assert type(create("leap")).__name__ == "SharedShift"
+    assert type(create("leap")).__name__ == "SharedOffset"
 
 
 @pytest.mark.parametrize("method", registry.METHODS)

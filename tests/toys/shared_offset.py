@@ -1,4 +1,4 @@
-"""A method in one file: all rows of a concept are moved together, by one shift, and never far."""
+"""A method in one file: all rows of a concept are moved together, by one offset, and never far."""
 
 import torch
 
@@ -9,7 +9,7 @@ from dti.methods.base import Learned, Method, vector_count
 from dti.spec.settings import Training
 
 
-class SharedShift(Method[Training]):
+class SharedOffset(Method[Training]):
     name = "toy"
 
     def start(self, encoder, class_word, settings, initial):
@@ -17,13 +17,13 @@ class SharedShift(Method[Training]):
         # Repeated words start apart, or they would never differ.
         lengths = 1 + torch.arange(len(rows), device=rows.device) // 2
         rows = rows * lengths[:, None] if initial is None else initial.vectors.to(rows, copy=True)
-        return Learned({"shift": torch.zeros_like(rows[0]).requires_grad_()}, {"start": rows})
+        return Learned({"offset": torch.zeros_like(rows[0]).requires_grad_()}, {"start": rows})
 
     def vectors(self, learned):
-        return learned.constants["start"] + learned.parameters["shift"]
+        return learned.constants["start"] + learned.parameters["offset"]
 
     def penalty(self, learned):
-        return 1e-3 * learned.parameters["shift"].square().sum()
+        return 1e-3 * learned.parameters["offset"].square().sum()
 
     def optimizer(self, learned, settings):
         return adamw(learned, settings)
