@@ -22,7 +22,8 @@ class Leaping(Training):
 @pytest.fixture
 def leap(monkeypatch):
     """A method that is listed and no more."""
-    monkeypatch.setitem(registry.METHODS, "leap", registry.MethodEntry("tests.toys.shared_offset:SharedOffset", Leaping))
+    entry = registry.MethodEntry("tests.toys.shared_offset:SharedOffset", Leaping)
+    monkeypatch.setitem(registry.METHODS, "leap", entry)
 
 
 def test_every_setting_of_every_method_is_offered_with_bounds_that_any_of_them_takes():
