@@ -14,7 +14,7 @@ help: ## say what there is
 
 $(READY): pyproject.toml client/pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable client --editable '.[worker,embedded,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt --editable client --editable '.[worker,embedded,dev]'
 	touch $@
 
 demo: $(READY) ## start everything, train two concepts, write images to demo-output/
