@@ -13,7 +13,7 @@ from service import jobs, rpc
 from service.database.tables import Job
 from service.errors import StorageUnavailableError
 from service.jobs import RpcResult
-from service.kinds import Versioned
+from service.kinds.versioned import Versioned
 
 ResultT = TypeVar("ResultT", bound=Versioned)
 _log = logging.getLogger(__name__)

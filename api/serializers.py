@@ -8,7 +8,8 @@ from api.schemas import responses
 from service import jobs
 from service.context import Service
 from service.database import tables
-from service.kinds import TrainResult, without_version
+from service.kinds.jobs import TrainResult
+from service.kinds.versioned import without_version
 
 
 def image(service: Service, row: tables.Image | tables.Picture, *, with_url: bool) -> responses.Image:

@@ -8,7 +8,7 @@ from api.deps import RequestContext, in_thread
 from api.rpc import call
 from service import rpc
 from service.errors import ImageRefusedError
-from service.kinds import InspectResult
+from service.kinds.rpc import InspectResult
 from service.safety import SafetyVerdict, refuses
 from service.uploads.records import StoredPicture
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dti.embeddings.embedding import Embedding
     from dti.training.selection import PictureAssessment
     from dti.training.trainer import Run, Trainer
-    from service.kinds import InterpolateInput, PicturesInput
+    from service.kinds.jobs import InterpolateInput, PicturesInput
     from worker.outputs.plans import PicturePlan
 
 _ModelName = Annotated[
@@ -105,7 +105,7 @@ def render(
 ) -> None:
     """Render images of a prompt."""
     from cli import offline
-    from service.kinds import GenerateInput
+    from service.kinds.jobs import GenerateInput
     from worker.outputs import plans
 
     size = {"width": width, "height": height}
@@ -140,7 +140,7 @@ def interpolate(
 ) -> None:
     """Render images between two concepts."""
     from cli import offline
-    from service.kinds import InterpolateInput
+    from service.kinds.jobs import InterpolateInput
 
     if prompt.count("{}") != 1:
         raise InvalidSettingError("prompt", "it needs exactly one {}, in place of the concept.")

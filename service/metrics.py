@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from service import workers
 from service.database.clock import now
 from service.database.tables import Job, Status
-from service.kinds import KINDS
+from service.kinds.jobs import KINDS
 
 
 def exposition(session: Session) -> bytes:

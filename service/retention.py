@@ -16,7 +16,7 @@ from service.database.clock import now
 from service.database.references import unreferenced
 from service.database.tables import Concept, Image, Job, JobConcept, Picture, Role
 from service.jobs import ENDED, UNFINISHED
-from service.kinds import TrainInput, kind_of
+from service.kinds.jobs import TrainInput, kind_of
 from service.settings import Keeping
 from service.storage import StoredObject
 

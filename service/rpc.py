@@ -6,7 +6,7 @@ nobody waits for any more. It knows neither HTTP nor how an RPC is done.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
 from sqlalchemy import select, update
@@ -17,12 +17,11 @@ from service import jobs
 from service.accounts import usage
 from service.concepts import concepts, lookup, trainings
 from service.concepts.concepts import NewConcept
-from service.concepts.params import BlendParams, ImportParams
 from service.context import Service
 from service.database.tables import Concept, EmbeddingVersion, Job
 from service.errors import ConceptDeletedError, RpcFailedError, UnknownModelError, WorkerUnavailableError
 from service.jobs import Claim, EmbeddingMade, NewJob, RpcResult
-from service.kinds import (
+from service.kinds.rpc import (
     BlendInput,
     BlendResult,
     ExportInput,
@@ -36,14 +35,40 @@ from service.kinds import (
     NeighboursResult,
     Norms,
     RpcInput,
-    Versioned,
 )
+from service.kinds.versioned import Versioned
 from service.safety import SafetyVerdict
 
 KEPT_NEIGHBOURS = 50
 """Words that are kept a vector: as many as can be asked for."""
 
 ResultT = TypeVar("ResultT", bound=Versioned)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportParams:
+    """A concept to be made of an uploaded file."""
+
+    name: str
+    class_word: str
+    model: str
+    normalize: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlendPart:
+    """A concept in a blend, by id or name, and its weight beside the others'."""
+
+    concept: str
+    weight: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlendParams:
+    """A concept to be made as the mean of others."""
+
+    name: str
+    parts: Sequence[BlendPart]
 
 
 def check_import(service: Service, session: Session, owner_id: str, params: ImportParams) -> NewJob[ImportInput]:

@@ -29,7 +29,7 @@ from service.context import Service
 from service.database.tables import Job
 from service.errors import LeaseLostError
 from service.jobs import Claim
-from service.kinds import KINDS, PRIORITY_CLASSES
+from service.kinds.jobs import KINDS, PRIORITY_CLASSES
 from worker.device_time import DeviceTimeMeter
 from worker.errors import OUT_OF_MEMORY, failure_of, outcome_of
 from worker.handlers import Handler, handler_class

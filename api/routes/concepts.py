@@ -28,7 +28,7 @@ from api.upload_safety import check_pictures
 from api.uploads import reject_repeated_fields, sanitized_pictures, stored_pictures
 from service import jobs
 from service.concepts import concepts
-from service.concepts.params import ConceptParams
+from service.concepts.concepts import ConceptParams
 from service.uploads.records import StoredPicture
 
 router = APIRouter(tags=["concepts"])

@@ -20,7 +20,7 @@ from service import rpc
 from service.concepts import concepts
 from service.database.tables import Concept, EmbeddingVersion, Job
 from service.errors import BodyTooLargeError, ConceptNotReadyError
-from service.kinds import BlendResult, ExportResult, ImportResult, NeighboursByEncoder, NeighboursResult
+from service.kinds.rpc import BlendResult, ExportResult, ImportResult, NeighboursByEncoder, NeighboursResult
 
 router = APIRouter(tags=["concepts"])
 

@@ -14,7 +14,7 @@ from service import jobs
 from service.concepts import generations
 from service.database.tables import Image, Job
 from service.errors import JobCancelledError, RpcFailedError, WorkerUnavailableError
-from service.kinds import GenerateInput
+from service.kinds.jobs import GenerateInput
 
 router = APIRouter(tags=["generations"])
 

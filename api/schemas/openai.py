@@ -8,7 +8,7 @@ from api.schema_fields import RequestModel, Text
 from api.schemas.requests import Webhook
 from api.schemas.responses import ResponseModel
 from dti.spec.settings import PictureFormat
-from service.concepts.params import GenerateParams
+from service.concepts.generations import GenerateParams
 
 Size = Annotated[str, Field(pattern=r"^(auto|[0-9]{1,5}x[0-9]{1,5})$", description="WIDTHxHEIGHT, or `auto`.")]
 

@@ -10,15 +10,10 @@ from api.schemas.webhooks import WebhookRequest
 from dti.spec.prompts import NAME_PATTERN
 from dti.spec.registry import METHODS
 from dti.spec.settings import Interpolation, LearnableProperty, Rendering
-from service.concepts import params
-from service.concepts.params import (
-    BlendParams,
-    ConceptParams,
-    GenerateParams,
-    ImportParams,
-    InterpolateParams,
-    RetrainParams,
-)
+from service import rpc
+from service.concepts.concepts import ConceptParams, RetrainParams
+from service.concepts.generations import GenerateParams, InterpolateParams
+from service.rpc import BlendParams, ImportParams
 from service.webhooks.endpoints import WebhookParams
 
 # The pattern excludes unstorable text, and appears in the OpenAPI document only as the first annotation.
@@ -167,7 +162,7 @@ class BlendRequest(RequestModel):
     def params(self) -> BlendParams:
         """The request as the service takes it."""
         return BlendParams(
-            name=self.name, parts=[params.BlendPart(concept=part.concept, weight=part.weight) for part in self.parts]
+            name=self.name, parts=[rpc.BlendPart(concept=part.concept, weight=part.weight) for part in self.parts]
         )
 
 

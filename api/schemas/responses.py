@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from dti.spec.settings import LearnableProperty
 from service.database.tables import EventName
-from service.kinds import LISTED
+from service.kinds.jobs import LISTED
 
 if TYPE_CHECKING:
     ListedKind = str

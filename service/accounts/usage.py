@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from service.database.clock import now
 from service.database.tables import UNFINISHED, Concept, EmbeddingVersion, Image, Job, Picture, Usage
 from service.errors import DeviceQuotaExceededError, StorageQuotaExceededError
-from service.kinds import LISTED
+from service.kinds.jobs import LISTED
 from service.settings import Quotas
 
 

@@ -5,8 +5,8 @@ here say which.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import cast, get_args
 
@@ -18,7 +18,6 @@ from dti.spec.prompts import NAME_PATTERN
 from dti.spec.settings import LearnableProperty, Training
 from service import jobs
 from service.concepts import trainings
-from service.concepts.params import ConceptParams, RetrainParams
 from service.context import Service
 from service.database.clock import now
 from service.database.ids import is_id, new_id
@@ -32,12 +31,35 @@ from service.errors import (
     NameTakenError,
     NotFoundError,
 )
-from service.kinds import Start
+from service.kinds.jobs import Start
 from service.uploads.records import StoredPicture
 from service.webhooks import endpoints
 from service.webhooks.endpoints import WebhookParams
 
 CLASS_WORD_CHARACTERS = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConceptParams:
+    """A concept to be learned; None for the catalogue's default."""
+
+    name: str
+    class_word: str
+    model: str | None = None
+    method: str = "dti"
+    learnable_property: str = "object"
+    training: Mapping[str, object] = field(default_factory=dict)
+    webhook: WebhookParams | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainParams:
+    """Another training of a concept; None for the method of the training before."""
+
+    training: Mapping[str, object] = field(default_factory=dict)
+    method: str | None = None
+    start: str = "class_word"
+    webhook: WebhookParams | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ A prompt is refused here when it could not be rendered as it stands; what it nam
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TypeVar
 
 from sqlalchemy.orm import Session
@@ -17,18 +17,44 @@ from service import jobs
 from service.catalogue.models import ModelEntry
 from service.catalogue.token_limits import Vectors
 from service.concepts import lookup
-from service.concepts.params import GenerateParams, Given, InterpolateParams
 from service.concepts.trainings import pinned
 from service.context import Service
 from service.database.tables import Concept, Job
 from service.errors import InvalidInputError, UnknownSchedulerError
-from service.kinds import GenerateInput, InterpolateInput
+from service.kinds.jobs import GenerateInput, InterpolateInput
 from service.settings import Limits
 from service.webhooks import endpoints
+from service.webhooks.endpoints import WebhookParams
 
 _SHARES_LIMIT = 64
 
 S = TypeVar("S")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateParams:
+    """Pictures of a prompt; None for the model's or the service's default."""
+
+    prompt: str
+    negative_prompt: str = ""
+    model: str | None = None
+    rendering: Mapping[str, object] = field(default_factory=dict)
+    webhook: WebhookParams | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterpolateParams:
+    """Pictures between two concepts, named by id or name; None for a default."""
+
+    start: str
+    end: str
+    shares: Sequence[float] | None = None
+    prompt: str | None = None
+    negative_prompt: str = ""
+    model: str | None = None
+    interpolation: Mapping[str, object] = field(default_factory=dict)
+    rendering: Mapping[str, object] = field(default_factory=dict)
+    webhook: WebhookParams | None = None
 
 
 def generation(service: Service, session: Session, owner_id: str, params: GenerateParams) -> Job:
@@ -146,7 +172,7 @@ def _between(params: InterpolateParams) -> tuple[Interpolation, tuple[float, ...
     return replace(chosen, frames=len(shares)), tuple(float(share) for share in shares)
 
 
-def _rendering(entry: ModelEntry, given: Given, limits: Limits) -> CompleteRendering:
+def _rendering(entry: ModelEntry, given: Mapping[str, object], limits: Limits) -> CompleteRendering:
     """All settings of the pictures: those given, else the model's; a seed is drawn."""
     own = {name: getattr(entry, name) for name in ("width", "height", "steps", "guidance_scale", "scheduler")}
     chosen = _complete(Rendering, given, own)
@@ -170,7 +196,7 @@ def _check_side(side: str, size_px: int, entry: ModelEntry) -> None:
         )
 
 
-def _complete(kind: type[S], given: Given, defaults: Given) -> S:
+def _complete(kind: type[S], given: Mapping[str, object], defaults: Mapping[str, object]) -> S:
     try:
         return complete(kind, given, defaults)
     except InvalidSettingError as error:

@@ -1,6 +1,7 @@
 """What a training is asked to do: its settings completed and checked, and the job that does it."""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import replace
 
 from sqlalchemy.orm import Session
@@ -11,11 +12,10 @@ from dti.spec.registry import METHODS, training_settings
 from dti.spec.settings import SEED_LIMIT, LearnableProperty, Training
 from service import jobs
 from service.catalogue.models import ModelEntry
-from service.concepts.params import Given
 from service.context import Service
 from service.database.tables import Concept, Job
 from service.errors import InvalidInputError
-from service.kinds import Start, TrainInput
+from service.kinds.jobs import Start, TrainInput
 from service.settings import Limits
 from service.webhooks.endpoints import WebhookParams
 
@@ -32,7 +32,11 @@ def check_method(method: str) -> str:
 
 
 def complete_settings(
-    entry: ModelEntry, method: str, given: Given, limits: Limits, before: Given | None = None
+    entry: ModelEntry,
+    method: str,
+    given: Mapping[str, object],
+    limits: Limits,
+    before: Mapping[str, object] | None = None,
 ) -> Training:
     """All settings of a training: those given, those from before, the model's, the method's; a seed is drawn.
 

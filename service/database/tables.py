@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from dti.spec.settings import LearnableProperty
-from service.kinds import KINDS
+from service.kinds.jobs import KINDS
 from service.safety import Policy
 
 LOCAL_OWNER_ID = "own_local"

@@ -21,7 +21,8 @@ from service.database.clock import now
 from service.database.tables import Job, Picture, Utc
 from service.jobs.states import move, record_status
 from service.jobs.submitting import InputT_co, PinnedConcept
-from service.kinds import PRIORITY_CLASSES, Input, TrainInput, read_input
+from service.kinds.jobs import PRIORITY_CLASSES, TrainInput, read_input
+from service.kinds.versioned import Input
 from service.safety import Policy
 
 ALONE_PATIENCE_S = 60.0

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from service import workers
 from service.database.tables import UNFINISHED, Job, Worker
-from service.kinds import PRIORITY_CLASSES, Engine
+from service.kinds.jobs import PRIORITY_CLASSES, Engine
 
 TRAINING_SHARE = 0.25
 """Of the device's time, what training keeps while pictures are being made: enough that it never starves, and so little

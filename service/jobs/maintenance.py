@@ -9,7 +9,7 @@ from service.database.clock import now
 from service.database.tables import ENDED, Job
 from service.jobs.states import move
 from service.jobs.transitions import request_cancel
-from service.kinds import LISTED
+from service.kinds.jobs import LISTED
 
 _BATCH = 100
 """Rows that one transaction works through."""

@@ -12,7 +12,7 @@ from service.database.ids import new_id
 from service.database.tables import Image, MetricChunk, Role
 from service.jobs.fencing import Attempt, fenced
 from service.jobs.states import append
-from service.kinds import Versioned
+from service.kinds.versioned import Versioned
 from service.safety import SafetyVerdict
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, selectinload
 from service.database.paging import Page, keyset
 from service.database.tables import Event, Job, JobConcept, MetricChunk, Status
 from service.errors import NotFoundError
-from service.kinds import LISTED
+from service.kinds.jobs import LISTED
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from service.database.clock import now
 from service.database.tables import ENDED, Event, EventName, Job, Status
-from service.kinds import LISTED
+from service.kinds.jobs import LISTED
 from service.webhooks import outbox
 
 MOVES: Mapping[Status, tuple[Status, ...]] = {

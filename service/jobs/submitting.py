@@ -22,7 +22,8 @@ from service.database.ids import new_id
 from service.database.tables import UNFINISHED, Job, JobConcept
 from service.errors import TooManyJobsError
 from service.jobs.states import record_status
-from service.kinds import KINDS, LISTED, Input, kind_of
+from service.kinds.jobs import KINDS, LISTED, kind_of
+from service.kinds.versioned import Input
 from service.settings import Settings
 from service.webhooks import endpoints
 from service.webhooks.endpoints import WebhookParams

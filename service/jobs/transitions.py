@@ -15,7 +15,9 @@ from service.database.tables import ENDED, UNFINISHED, Concept, EmbeddingVersion
 from service.errors import JobEndedError, LeaseLostError, NotFoundError
 from service.jobs.fencing import Attempt, fenced
 from service.jobs.states import append_status, move
-from service.kinds import NeighboursByEncoder, TrainInput, Versioned
+from service.kinds.jobs import TrainInput
+from service.kinds.rpc import NeighboursByEncoder
+from service.kinds.versioned import Versioned
 
 ResultT_co = TypeVar("ResultT_co", bound=Versioned, covariant=True, default=Versioned)
 

@@ -9,7 +9,7 @@ from dti.spec.settings import SEED_LIMIT
 from service import jobs, workers
 from service.catalogue.models import TINY, Catalogue
 from service.concepts import generations
-from service.concepts.params import GenerateParams
+from service.concepts.generations import GenerateParams
 from service.database.tables import Concept, Job
 from service.errors import (
     ConceptNotReadyError,
@@ -22,7 +22,7 @@ from service.errors import (
     UnknownModelError,
     UnknownSchedulerError,
 )
-from service.kinds import without_version
+from service.kinds.versioned import without_version
 from tests.support.queue_driver import moment
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import inspect, select, text
 import migrations
 from service.database.engine import Database
 from service.database.tables import LOCAL_OWNER_ID, Concept, Job, Owner, Table
-from service.kinds import KINDS
+from service.kinds.jobs import KINDS
 
 NOON = "'2026-01-01 12:00:00'"
 OLD_ROWS = (

@@ -7,7 +7,6 @@ from sqlalchemy import select
 
 from service import jobs, rpc
 from service.concepts import concepts
-from service.concepts.params import BlendParams, BlendPart, ImportParams
 from service.database.references import unreferenced
 from service.database.tables import LOCAL_OWNER_ID, Concept, EmbeddingVersion, Event, Job
 from service.errors import (
@@ -25,7 +24,8 @@ from service.errors import (
     UnknownModelError,
     WorkerUnavailableError,
 )
-from service.kinds import TASKS, ExportInput, ExportResult
+from service.kinds.rpc import TASKS, ExportInput, ExportResult
+from service.rpc import BlendParams, BlendPart, ImportParams
 from tests.support.queue_driver import NOON, moment
 
 FOUND = {"text_encoder": [[{"token": "dog", "cosine": 0.9}]]}

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 from dti.spec.settings import CompleteRendering, DirectionalTraining, Interpolation
 from service import jobs
 from service.database.tables import LOCAL_OWNER_ID, Job, Owner
-from service.kinds import GenerateInput, InterpolateInput, NeighboursInput, TrainInput
+from service.kinds.jobs import GenerateInput, InterpolateInput, TrainInput
+from service.kinds.rpc import NeighboursInput
 from service.settings import Limits, Settings
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -6,7 +6,8 @@ from dataclasses import replace
 from dti.spec.settings import Interpolation
 from service import jobs
 from service.concepts import concepts, generations
-from service.concepts.params import ConceptParams, GenerateParams, InterpolateParams, RetrainParams
+from service.concepts.concepts import ConceptParams, RetrainParams
+from service.concepts.generations import GenerateParams, InterpolateParams
 from service.database.tables import LOCAL_OWNER_ID
 from service.uploads.records import StoredPicture
 from tests.support.queue_driver import QueueDriver

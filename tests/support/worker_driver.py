@@ -11,8 +11,7 @@ from PIL import Image
 from dti.embeddings.embedding import Embedding
 from service import jobs
 from service.concepts import concepts, generations
-from service.concepts.concepts import NewConcept
-from service.concepts.params import RetrainParams
+from service.concepts.concepts import NewConcept, RetrainParams
 from service.concepts.trainings import complete_settings
 from service.database.clock import utc_now
 from service.database.tables import LOCAL_OWNER_ID

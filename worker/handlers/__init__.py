@@ -3,7 +3,7 @@
 from functools import cache
 from pkgutil import resolve_name
 
-from service.kinds import KINDS
+from service.kinds.jobs import KINDS
 from worker.handlers.base import Handler
 
 

@@ -13,7 +13,7 @@ from typing_extensions import TypeVar
 
 from dti.training.trainer import Run, Update
 from service.jobs import Claim
-from service.kinds import Input
+from service.kinds.versioned import Input
 from worker.loaded_model import LoadedModel
 from worker.persistence import Persistence
 

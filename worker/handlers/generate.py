@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from PIL import Image
 
 from service.jobs import NewImage
-from service.kinds import GenerateInput
+from service.kinds.jobs import GenerateInput
 from worker.handlers.pictures import PicturesHandler
 from worker.outputs import plans
 from worker.outputs.plans import PicturePlan

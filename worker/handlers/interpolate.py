@@ -7,7 +7,7 @@ from PIL import Image
 from dti.pictures import contact_sheet, to_animation
 from service.database.tables import Role
 from service.jobs import NewImage
-from service.kinds import InterpolateInput
+from service.kinds.jobs import InterpolateInput
 from worker.handlers.pictures import PicturesHandler
 from worker.outputs import plans
 from worker.outputs.encoding import PictureFile, encode

@@ -18,7 +18,7 @@ from dti.training.trainer import Run, Update
 from service import jobs
 from service.errors import OutputRefusedError
 from service.jobs import Claim, NewImage
-from service.kinds import PicturesInput
+from service.kinds.jobs import PicturesInput
 from worker.handlers.base import Handler, ProgressMeter
 from worker.loaded_model import LoadedModel
 from worker.outputs.encoding import encode

@@ -22,7 +22,7 @@ from dti.training.trainer import Run, Update
 from service import rpc
 from service.database.references import unreferenced
 from service.jobs import Claim, EmbeddingMade
-from service.kinds import (
+from service.kinds.rpc import (
     TASKS,
     BlendInput,
     ExportInput,

@@ -14,7 +14,7 @@ from dti.training.selection import PictureAssessment
 from dti.training.trainer import Run, TrainingWork, Update
 from service import jobs
 from service.jobs import Claim, NewImage, TrainingPicture
-from service.kinds import TrainingImage, TrainInput, TrainResult
+from service.kinds.jobs import TrainingImage, TrainInput, TrainResult
 from worker.handlers import embeddings
 from worker.handlers.base import Handler, ProgressMeter
 from worker.loaded_model import LoadedModel

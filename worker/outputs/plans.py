@@ -11,7 +11,7 @@ from dti.embeddings.embedding import Embedding
 from dti.embeddings.mixing import interpolate
 from dti.render import PictureWork
 from dti.spec.settings import Mixing
-from service.kinds import GenerateInput, InterpolateInput, PicturesInput
+from service.kinds.jobs import GenerateInput, InterpolateInput, PicturesInput
 from worker.outputs.provenance import Provenance
 
 

@@ -173,7 +173,7 @@ def create_images(prompt: str, **fields: Any) -> Call[models.ImagesAnswer]:  # n
 
 def list_jobs(
     *,
-    kind: models.Kind | None = None,
+    kind: str | None = None,
     status: models.Status | None = None,
     concept: str | None = None,
     cursor: str | None = None,

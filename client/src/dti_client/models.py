@@ -6,7 +6,6 @@ from typing import Any, Generic, Literal, TypeVar
 
 T = TypeVar("T")
 
-Kind = Literal["train", "generate", "interpolate"]
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 ENDED: frozenset[Status] = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -104,7 +103,7 @@ class Job:
     """A job: one envelope for trainings, generations and interpolations."""
 
     id: str
-    kind: Kind
+    kind: str
     status: Status
     model: str
     concepts: list[JobConcept]
