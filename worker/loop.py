@@ -132,7 +132,7 @@ class WorkerLoop:
         return list(session.scalars(cancelled)), claimable
 
     def _capacity(self) -> Mapping[str, int]:
-        """Free slots by priority class; none beside an isolated job, nor while quarantined jobs wait for their turn."""
+        """Free slots by priority class; none beside an isolated job, nor while quarantined jobs wait."""
         handlers = self._handlers.values()
         if self._quarantined or any(handler.claim.isolated for handler in handlers):
             return {}

@@ -1,7 +1,7 @@
 """RPCs: computed at once between two steps of the other jobs, because an HTTP request waits for the result.
 
-Inputs and results are defined in service.kinds, whose table names a function here for each task; the last
-write in service.rpc; the computations, in dti.
+Inputs and results are defined in service.kinds, where TASKS names a function of this module for each task; the last
+writes in service.rpc; the computations in dti.
 """
 
 import io
