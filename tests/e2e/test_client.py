@@ -1,4 +1,4 @@
-"""The client against the whole stack: the main job, in both manners, through trouble on the way."""
+"""The synchronous and the asynchronous client against the whole stack: the main job and its errors."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The cookbook's recipes are cooked: every block of it runs against the whole stack, as a reader would run it."""
+"""The cookbook: every code block runs against the whole stack."""
 
 import json
 import os

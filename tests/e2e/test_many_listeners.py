@@ -1,4 +1,4 @@
-"""Five hundred who follow one training, and the one process that tells them all."""
+"""Five hundred listeners of one training, on one API process."""
 
 import asyncio
 import threading
@@ -13,7 +13,7 @@ BRIEF = {"steps": 60, "batch_size": 2, "seed": 11, "preview_prompt": "a photo of
 
 LISTENERS = 500
 INTERRUPTED = 50
-"""Of these the connection breaks after the first events; they go on after the last one that they saw."""
+"""Listeners that disconnect after the first events and resume after the last one."""
 
 GROWTH_LIMIT_BYTES = 50_000_000
 RETRY_DEADLINE_S = 150

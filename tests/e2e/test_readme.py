@@ -1,4 +1,4 @@
-"""The README's commands do what it says."""
+"""The commands of the README run as written."""
 
 import os
 import re

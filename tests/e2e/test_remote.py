@@ -1,4 +1,4 @@
-"""`dti remote` against the whole stack: the main job by commands, and trouble as one line and an exit code."""
+"""`dti remote` against the whole stack: the main job by commands; errors as one line and an exit code."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The whole stack as its users start it: the main job, and whatever is killed in the middle of it."""
+"""The whole stack of `dti serve`: the main job, and recovery of every killed process."""
 
 import hashlib
 import io

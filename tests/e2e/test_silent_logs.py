@@ -1,4 +1,4 @@
-"""What the processes of a service with keys write into their logs: no key, no secret, no signed address."""
+"""The logs of a service with keys contain no key, no secret, no signed URL."""
 
 import json
 import re

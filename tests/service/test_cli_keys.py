@@ -1,4 +1,4 @@
-"""`dti keys` works on the database itself, as whoever mints the first key has none."""
+"""`dti keys` manages keys directly in the database."""
 
 import pytest
 from typer.testing import CliRunner

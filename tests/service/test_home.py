@@ -1,4 +1,4 @@
-"""The home folder: remembered ports and keys, and one holder at a time."""
+"""The home folder: stored ports and keys, and its lock."""
 
 import socket
 import stat

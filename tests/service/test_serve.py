@@ -1,4 +1,4 @@
-"""What `dti serve` starts and with which addresses; the stack as a whole runs in tests/e2e."""
+"""`dti serve`: its programs and their environment; the whole stack runs in tests/e2e."""
 
 import socket
 

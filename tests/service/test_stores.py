@@ -1,4 +1,4 @@
-"""The embedded stores: they start, keep what they acknowledged, and die with whoever started them."""
+"""The embedded stores: start, durability, and death with their parent."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The supervisor: what dies comes back, later each time; the end is orderly and leaves nobody behind."""
+"""The supervisor: restarts with backoff, an orderly stop without orphans."""
 
 import os
 import signal

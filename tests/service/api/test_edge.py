@@ -1,4 +1,4 @@
-"""What every request meets, whatever it asks: limits, names, origins, problems, health, documents."""
+"""The edge of the API: body limits, host names, origins, problems, health, documentation, signed URLs."""
 
 import re
 import socket

@@ -16,7 +16,7 @@ from tests.support.upload_samples import png
 
 SCOPES = {"read", "train", "generate", "admin"}
 REFERENCE = "A concept's id or name."
-"""How fields and parameters describe themselves that name a concept."""
+"""The description of fields and parameters that name a concept."""
 
 THING = "THING"
 """Where a request about a thing has its name."""

@@ -1,4 +1,4 @@
-"""Requests under an Idempotency-Key: sent many times, made once."""
+"""Requests with an Idempotency-Key: repeated, they make one resource."""
 
 import json
 from collections import Counter
@@ -15,7 +15,7 @@ NOT_ASKED = {
     "/v1/jobs/{job_id}/cancel": "asking twice changes nothing",
     "/v1/keys": "a key's secret is shown once and not kept: it could not be told again",
 }
-"""Routes that make nothing, or nothing that may be told twice, and why."""
+"""Routes without an Idempotency-Key, with the reason."""
 
 
 def both_databases(test):

@@ -1,4 +1,4 @@
-"""Keys over HTTP: who needs one, what it allows, and what becomes of it."""
+"""Keys over HTTP: authentication, scopes, expiry, quotas, CORS."""
 
 import socket
 from datetime import UTC, datetime, timedelta

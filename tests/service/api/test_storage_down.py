@@ -1,4 +1,4 @@
-"""What the API does while its storage is down, or hangs; the storage is this test's own."""
+"""The API while the object store is down or hangs; the store is this module's own."""
 
 import os
 import secrets

@@ -1,4 +1,4 @@
-"""Webhooks over HTTP: made, read, changed, tried, deleted; their secrets told once; asked for by every kind of job."""
+"""Webhooks over HTTP: endpoints, secrets, deliveries, and webhooks of every kind of job."""
 
 import time
 
