@@ -4,6 +4,8 @@ from playwright.sync_api import expect
 
 from tests.support.stack import drawings
 
+RESTART_MS = 120_000
+"""A restarted worker loads its model and waits for the lease of the killed one before it resumes."""
 LONG_TRAINING = {"steps": 5000, "batch_size": 1}
 
 
@@ -31,7 +33,7 @@ def test_a_training_is_watched_across_a_restart_of_the_server(visit, stack, conc
     expect(banner).to_be_visible()
     stack.start()
     expect(banner).to_be_hidden()
-    expect(training).to_contain_text("Succeeded")
+    expect(training).to_contain_text("Succeeded", timeout=RESTART_MS)
     expect(page.get_by_role("link", name="Generate")).to_be_visible()
     assert len(training.locator(".loss-chart .smooth").get_attribute("d").split("L")) == 150
     stack.client.delete("/v1/concepts/patient")
