@@ -4,10 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 LAWS = ("test_laws.py", "test_families.py", "test_render.py", "methods/test_methods.py")
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.mark.slow
 def test_a_method_and_a_family_in_a_file_and_a_line_each_pass_every_law():
     files = [str(Path(__file__).parent / name) for name in LAWS]
     options = ("-p", "tests.toys.listed", "-p", "no:cacheprovider", "-k", "toy", "-v")

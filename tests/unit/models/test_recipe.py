@@ -12,6 +12,7 @@ from tools.tiny.dataset import read_pictures, read_scenes
 from tools.tiny.recipe import main
 from tools.tiny.scorer import ATTRIBUTES
 
+pytestmark = pytest.mark.slow
 EXAMPLES = Path(__file__).parents[3] / "examples"
 CONCEPTS = {"blue-car", "purple-owl"}
 SMALL = ["--pictures", "60", "--decoder-steps", "25", "--scorer-steps", "25", "--steps", "16", "--anneal", "4"]
