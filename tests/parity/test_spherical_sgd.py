@@ -28,7 +28,7 @@ def case(request):
     return request.param
 
 
-def test_the_first_ten_steps_are_the_released_ones_with_the_prior_as_a_penalty(case):
+def test_the_first_ten_steps_match_the_released_optimizer_with_the_prior_as_a_penalty(case):
     v = wide(case["v0"]).requires_grad_()
     optimizer = SphereSGD([v], lr=case["lr"], beta=case["beta"])
     recorded = {point["step"]: point for point in case["trajectory"]}
@@ -44,7 +44,7 @@ def test_the_first_ten_steps_are_the_released_ones_with_the_prior_as_a_penalty(c
 
 
 @pytest.mark.parametrize("pair", [(0, 1), (0, 2), (1, 2), (2, 3)], ids=str)
-def test_two_encoders_in_one_optimizer_walk_as_each_did_alone(pair):
+def test_two_encoders_in_one_optimizer_match_separate_trajectories(pair):
     """As on SDXL: rows of different counts and widths, each with its own mu, under one optimizer and one backward."""
     cases = [CASES[number] for number in pair]
     directions = [wide(case["v0"]).requires_grad_() for case in cases]
@@ -62,7 +62,7 @@ def test_two_encoders_in_one_optimizer_walk_as_each_did_alone(pair):
     assert all(case["trajectory"][-1]["step"] == step for case in cases)
 
 
-def test_single_steps_from_later_states_are_the_released_ones(case):
+def test_single_steps_from_later_states_match_the_released_optimizer(case):
     for point in case["single_steps"]:
         after, _ = sphere_step(
             wide(point["v_before"]),

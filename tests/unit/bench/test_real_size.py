@@ -34,7 +34,7 @@ def test_the_sizes_are_the_published_ones(size, millions):
     assert {name: round(count / 1e6) for name, count in counted.items()} == millions
 
 
-def test_every_figure_is_taken_on_a_tiny_model_by_the_same_way(tmp_path, monkeypatch):
+def test_every_figure_is_measured_on_a_tiny_model(tmp_path, monkeypatch):
     monkeypatch.setattr(real_size, "_UPDATES", 2)
     tiny = replace(preset("sdxl"), width=32, height=32, steps=2, training={"resolution": 32, "batch_size": 2})
     figures = list(real_size.measure(tiny, stable_diffusion_xl(tmp_path)))
@@ -42,7 +42,7 @@ def test_every_figure_is_taken_on_a_tiny_model_by_the_same_way(tmp_path, monkeyp
     assert all(figure.value > 0 for figure in figures if figure.unit == "s")
 
 
-def test_without_a_gpu_it_says_so_and_runs_nothing(monkeypatch):
+def test_without_a_gpu_the_benchmark_exits_with_a_message(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SystemExit, match="There is no GPU here"):
         real_size.main()
@@ -71,7 +71,7 @@ def test_without_a_gpu_it_says_so_and_runs_nothing(monkeypatch):
     ],
     ids=["sdxl", "sana"],
 )
-def test_a_checkpoint_that_is_written_is_one_that_its_family_loads(size, family, build, kinds, tmp_path):
+def test_a_written_checkpoint_is_loaded_by_its_family(size, family, build, kinds, tmp_path):
     """With tiny networks, and tokenizers, scheduler and index as at real size."""
     tiny = build(tmp_path / "tiny")
     networks = {name: partial(kind.from_pretrained, tiny / name) for name, kind in kinds.items()}

@@ -66,7 +66,7 @@ def embeddings(draw):
 
 @law
 @given(embeddings())
-def test_what_is_written_is_read_back_whole(embedding):
+def test_writing_and_reading_preserves_every_field(embedding):
     data = embedding.to_bytes()
     back = Embedding.from_bytes(data)
     assert same_rows(embedding, back)
@@ -74,7 +74,7 @@ def test_what_is_written_is_read_back_whole(embedding):
     assert back.to_bytes() == data
 
 
-def test_bytes_do_not_depend_on_the_order_in_which_things_were_put_in():
+def test_bytes_do_not_depend_on_insertion_order():
     embedding = random_embedding(widths=TWO)
     turned = replace(
         embedding,
@@ -90,7 +90,7 @@ def test_bytes_are_the_same_on_every_machine():
     assert hashlib.sha256(data).hexdigest() == "fc32f848ecd942434024e8447459b2a5f83e036ad28701521203d20acf58952e"
 
 
-def test_the_file_is_a_safetensors_file_for_everybody_else_too(tmp_path):
+def test_the_file_is_readable_by_the_safetensors_library(tmp_path):
     embedding = random_embedding(count=3, widths=TWO)
     embedding.save(tmp_path / "dog.safetensors")
     with safe_open(tmp_path / "dog.safetensors", "pt") as file:
@@ -111,7 +111,7 @@ def test_the_file_is_a_safetensors_file_for_everybody_else_too(tmp_path):
     assert same_rows(Embedding.load(tmp_path / "dog.safetensors"), embedding)
 
 
-def test_a_file_by_the_library_s_own_writer_is_read():
+def test_a_file_by_the_safetensors_library_is_read():
     embedding = Embedding.from_bytes(file_of(tensors(**GOOD)))
     assert torch.equal(embedding.rows["text_encoder"].vectors, GOOD["direction"])
 
@@ -173,7 +173,7 @@ def test_wrong_metadata_is_refused(metadata):
 
 
 @pytest.mark.parametrize("name", sorted(METADATA))
-def test_every_piece_of_metadata_is_needed(name):
+def test_every_metadata_field_is_required(name):
     metadata = {key: value for key, value in METADATA.items() if key != name}
     with pytest.raises(EmbeddingFormatError):
         Embedding.from_bytes(safetensors.torch.save(tensors(**GOOD), metadata))
@@ -232,14 +232,14 @@ WHOLE = random_embedding(count=2, widths=TWO).to_bytes()
 
 @law
 @given(st.integers(0, len(WHOLE) - 1))
-def test_a_file_that_was_cut_off_is_refused(end):
+def test_a_truncated_file_is_refused(end):
     with pytest.raises(EmbeddingFormatError):
         Embedding.from_bytes(WHOLE[:end])
 
 
 @law
 @given(st.integers(0, len(WHOLE) - 1), st.integers(0, 255))
-def test_a_damaged_byte_is_either_refused_or_leaves_a_sound_embedding(place, byte):
+def test_a_damaged_byte_is_refused_or_leaves_a_valid_embedding(place, byte):
     data = WHOLE[:place] + bytes([byte]) + WHOLE[place + 1 :]
     try:
         embedding = Embedding.from_bytes(data)
@@ -250,7 +250,7 @@ def test_a_damaged_byte_is_either_refused_or_leaves_a_sound_embedding(place, byt
 
 @law
 @given(st.text('{}[]":,0123456789.eE-_adimnorstxyF \\u\x00é', max_size=200), st.binary(max_size=64))
-def test_a_header_of_rubbish_is_refused(header, body):
+def test_a_random_header_is_refused(header, body):
     text = header.encode()
     with pytest.raises(EmbeddingFormatError):
         Embedding.from_bytes(struct.pack("<Q", len(text)) + text + body)
@@ -274,7 +274,7 @@ def test_a_header_of_rubbish_is_refused(header, body):
         ([2, 4], [0, 8], "F4"),
     ],
 )
-def test_a_header_that_lies_about_its_tensors_is_refused(shape, offsets, dtype):
+def test_a_header_that_contradicts_its_tensors_is_refused(shape, offsets, dtype):
     entry = {"dtype": dtype, "shape": shape, "data_offsets": offsets}
     text = json.dumps({"__metadata__": METADATA, "text_encoder.direction": entry}).encode()
     with pytest.raises(EmbeddingFormatError):
@@ -291,12 +291,12 @@ def test_a_header_that_lies_about_its_tensors_is_refused(shape, offsets, dtype):
         {"steps": -1},
     ],
 )
-def test_nothing_is_written_that_would_not_be_read(damage):
+def test_an_embedding_that_could_not_be_read_is_not_written(damage):
     with pytest.raises(EmbeddingFormatError):
         replace(random_embedding(), **damage).to_bytes()
 
 
-def test_settings_that_are_no_json_are_not_written():
+def test_settings_that_json_cannot_represent_are_not_written():
     with pytest.raises(EmbeddingFormatError, match="kappa"):
         random_embedding(settings={"kappa": float("nan")}).to_bytes()
 
@@ -315,7 +315,7 @@ def test_an_embedding_fits_the_checkpoint_that_it_was_learned_for():
         ({"widths": {"text_encoder": 8, "text_encoder_2": 16}}, "widths"),
     ],
 )
-def test_another_checkpoint_is_refused_saying_what_differs(other, complaint):
+def test_another_checkpoint_is_refused_with_the_difference(other, complaint):
     checkpoint = {"family": "sd", "fingerprint": "f" * 16, "widths": dict(TWO), **other}
     with pytest.raises(EmbeddingMismatchError, match=complaint):
         random_embedding(widths=TWO).check_fits(**checkpoint)

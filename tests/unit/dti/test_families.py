@@ -14,7 +14,7 @@ from dti.tokens import Placeholder, tokenize
 from tests.unit.dti.works import concept, conditioning, evenly, generators, random_pixels
 
 
-def test_a_pictures_loss_does_not_depend_on_its_company(family):
+def test_a_pictures_loss_does_not_depend_on_its_batch(family):
     latents = family.encode(random_pixels(3)).mean
     prompts = ["a photo of the dog", "a red cat", "a painting"]
     together = family.loss(latents, evenly(latents), conditioning(family, *prompts), generators(1, 2, 3))
@@ -39,7 +39,7 @@ def test_gradients_reach_the_rows_of_every_encoder_and_nothing_of_the_model(fami
     )
 
 
-def test_a_posterior_is_kept_and_resampled_and_single_points_stay(family):
+def test_a_posterior_is_resampled_and_point_codes_are_constant(family):
     distribution = family.encode(random_pixels(2))
     one, again, other = (distribution.sample(generator) for generator in generators(1, 1, 2))
     assert torch.equal(one, again)
@@ -52,12 +52,12 @@ def test_decoding_gives_pictures_of_the_size_of_the_latents(family):
     assert [(picture.size, picture.mode) for picture in pictures] == [((40, 32), "RGB")] * 5
 
 
-def test_a_side_that_latents_cannot_have_is_refused_by_name(family):
+def test_a_size_that_latents_cannot_represent_is_refused(family):
     with pytest.raises(InvalidSettingError, match=f"height: 33 is no multiple of {family.size_multiple_px}"):
         family.check_size(width=32, height=33)
 
 
-def test_the_card_says_what_a_service_without_the_model_must_know(family):
+def test_the_model_card_suffices_to_check_prompts_and_rows(family):
     card = json.loads(json.dumps(family.card()))
     assert card["fingerprint"] == family.fingerprint
     for name, encoder in family.encoders.items():
@@ -69,7 +69,7 @@ def test_the_card_says_what_a_service_without_the_model_must_know(family):
         assert words == encoder.text_ids("a photo of the dog")
 
 
-def test_a_large_tokenizer_stays_with_the_model(plain_family, monkeypatch):
+def test_a_large_tokenizer_is_omitted_from_the_card(plain_family, monkeypatch):
     (encoder,) = plain_family.encoders.values()
     monkeypatch.setattr(encoder, "tokenizer", Tokenizer(WordLevel({f"word{i}": i for i in range(2**16 + 1)})))
     (told,) = plain_family.card()["encoders"].values()

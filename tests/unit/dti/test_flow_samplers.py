@@ -71,7 +71,7 @@ def noise_of(seed):
 @pytest.mark.parametrize("steps", [1, 2, 7, 20, 50])
 @pytest.mark.parametrize("configuration", CONFIGURATIONS)
 @pytest.mark.parametrize("scheduler", NAMES)
-def test_a_sampler_ends_where_diffusers_own_ends(scheduler, configuration, steps):
+def test_a_sampler_agrees_with_diffusers(scheduler, configuration, steps):
     config, asked = CONFIGURATIONS[configuration]
     expected = by_diffusers(REFERENCES[scheduler](config, steps, **asked), noise_of(steps))
     plan = flow_schedule(scheduler, config, steps, **asked)
@@ -86,7 +86,7 @@ def test_a_pipelines_own_noise_levels_are_followed():
 
 
 @pytest.mark.parametrize("scheduler", NAMES)
-def test_a_perfect_prediction_is_reached_whatever_the_sampler(scheduler):
+def test_every_sampler_converges_to_a_perfect_prediction(scheduler):
     plan = flow_schedule(scheduler, SANA, 20)
     picture, x = noise_of(1).double(), noise_of(2).double()
     for _p, _q, a, b, c in plan.coefficients.double():
@@ -94,7 +94,7 @@ def test_a_perfect_prediction_is_reached_whatever_the_sampler(scheduler):
     torch.testing.assert_close(x, picture, atol=1e-5, rtol=0)
 
 
-def test_the_second_order_sampler_comes_closer_to_the_exact_way_than_the_first_order_one():
+def test_the_second_order_sampler_is_more_accurate_than_the_first_order_one():
     exact = by_coefficients(flow_schedule("flow_dpmpp_2m", SHIFTED, 800), noise_of(3))
     error = {
         name: (by_coefficients(flow_schedule(name, SHIFTED, 25), noise_of(3)) - exact).abs().mean() for name in NAMES
@@ -102,6 +102,6 @@ def test_the_second_order_sampler_comes_closer_to_the_exact_way_than_the_first_o
     assert error["flow_dpmpp_2m"] < error["flow_euler"]
 
 
-def test_an_unknown_sampler_is_refused_with_those_that_exist():
+def test_an_unknown_sampler_is_refused_with_the_known_ones():
     with pytest.raises(UnknownSchedulerError, match="flow_euler, flow_dpmpp_2m"):
         flow_schedule("ddim", SANA, 20)

@@ -57,7 +57,7 @@ def course(family, work):
     return Course(run, losses, checkpoints, changed)
 
 
-def test_every_row_turns_and_stays_a_number(course):
+def test_every_row_rotates_and_stays_finite(course):
     assert np.isfinite(course.losses).all()
     for one in course.run.state.learned.values():
         rotation = course.run.method.rotation(one)
@@ -66,19 +66,19 @@ def test_every_row_turns_and_stays_a_number(course):
     course.run.family.check_fits(course.run.embedding())
 
 
-def test_gradients_reach_the_rows_only_and_the_model_stays_bit_for_bit(family, course):
+def test_gradients_reach_the_rows_only_and_the_model_is_unchanged_bit_for_bit(family, course):
     assert course.weights_changed == []
     parameters = [weight for network in family.networks for weight in network.parameters()]
     assert all(weight.grad is None and not weight.requires_grad for weight in parameters)
 
 
-def test_stopped_or_not_a_lone_training_is_the_same_bit_for_bit(family, work, course):
+def test_interrupted_or_not_a_training_alone_is_the_same_bit_for_bit(family, work, course):
     resumed = trained(family, work, course.checkpoints[1])
     assert resumed.embedding().to_bytes() == course.run.embedding().to_bytes()
     assert (resumed.loss, resumed.angle_rad) == (course.run.loss, course.run.angle_rad)
 
 
-def test_in_company_of_another_method_rows_stay_close_to_those_learned_alone(family, work, course):
+def test_batched_with_another_method_rows_stay_close_to_those_trained_alone(family, work, course):
     others = training_work(
         method=next(name for name in METHODS if name != work.method),
         seed=4,
@@ -100,7 +100,7 @@ def test_in_company_of_another_method_rows_stay_close_to_those_learned_alone(fam
         assert torch.allclose(rows.magnitude, alone.magnitude, rtol=0.02)
 
 
-def test_what_was_saved_is_what_previews_showed_alone_and_in_company(family, course):
+def test_the_saved_embedding_is_the_previewed_one_alone_and_batched(family, course):
     embedding = course.run.embedding()
     read = Embedding.from_bytes(embedding.to_bytes())
     asked = {"prompt": "a photo of <my-dog>", "guidance_scale": 1.0, "steps": 2, "scheduler": family.schedulers[0]}
@@ -113,7 +113,7 @@ def test_what_was_saved_is_what_previews_showed_alone_and_in_company(family, cou
     assert np.abs(shown - alone).max() <= 1
 
 
-def test_several_vectors_are_learned_each_by_itself(family, work):
+def test_several_vectors_train_independently(family, work):
     many = replace(work, class_word="stuffed animal", settings=replace(work.settings, num_vectors=3, steps=1))
     run = trained(family, many)
     for name, rows in run.embedding().rows.items():
@@ -122,7 +122,7 @@ def test_several_vectors_are_learned_each_by_itself(family, work):
         assert (run.method.rotation(run.state.learned[name]) > 0).all()
 
 
-def test_one_may_go_on_from_learned_rows(family, work, course):
+def test_learned_rows_can_be_continued(family, work, course):
     learned = course.run.embedding()
     run = Trainer(family).admit(replace(work, initial=learned))
     for name, rows in run.embedding().rows.items():
@@ -130,7 +130,7 @@ def test_one_may_go_on_from_learned_rows(family, work, course):
     assert run.angle_rad == 0
 
 
-def test_the_loss_falls_where_pictures_noise_and_words_stay_the_same(family, work):
+def test_the_loss_falls_with_fixed_pictures_noise_and_prompt(family, work):
     method, settings = create(work.method), replace(work.settings, learning_rate=0.01)
     learned = {name: method.start(one, "dog", settings, None) for name, one in family.encoders.items()}
     optimizer = method.optimizer(list(learned.values()), settings)

@@ -26,7 +26,7 @@ def leap(monkeypatch):
     monkeypatch.setitem(registry.METHODS, "leap", entry)
 
 
-def test_every_setting_of_every_method_is_offered_with_bounds_that_any_of_them_takes():
+def test_merged_settings_contain_every_methods_settings_with_the_widest_bounds():
     offered = merged_settings()
     for listing in registry.METHODS.values():
         for name, (_, spec) in setting_specs(listing.settings).items():
@@ -35,7 +35,7 @@ def test_every_setting_of_every_method_is_offered_with_bounds_that_any_of_them_t
             assert spec.maximum is None or widest.maximum >= spec.maximum
 
 
-def test_an_offer_tells_methods_apart_where_they_differ_and_only_there():
+def test_a_merged_description_names_methods_only_where_they_differ():
     offered = merged_settings()
     assert offered["schedule"].spec.description == setting_specs(Training)["schedule"][1].description
     assert "Only with dti." in offered["kappa"].spec.description
@@ -43,7 +43,7 @@ def test_an_offer_tells_methods_apart_where_they_differ_and_only_there():
     assert "dti: Every update rotates a direction by atan(learning_rate)" in offered["learning_rate"].spec.description
 
 
-def test_a_line_in_the_list_offers_a_methods_own_settings_and_loads_it(leap):
+def test_a_registry_line_merges_a_methods_settings_and_loads_its_class(leap):
     offered = merged_settings()
     assert (offered["legs"].spec.minimum, offered["legs"].spec.maximum) == (1, 8)
     assert "Only with leap." in offered["legs"].spec.description
@@ -53,7 +53,7 @@ def test_a_line_in_the_list_offers_a_methods_own_settings_and_loads_it(leap):
 
 
 @pytest.mark.parametrize("method", registry.METHODS)
-def test_a_method_refuses_what_only_others_have_and_says_what_it_has(method):
+def test_a_method_refuses_other_methods_settings_and_lists_its_own(method):
     known = setting_specs(registry.METHODS[method].settings)
     strangers = [name for name in merged_settings() if name not in known]
     assert strangers
@@ -62,6 +62,6 @@ def test_a_method_refuses_what_only_others_have_and_says_what_it_has(method):
             training_settings(method, {name: 1}, {})
 
 
-def test_given_settings_go_before_a_models_defaults_and_those_before_the_methods_own():
+def test_given_settings_override_the_models_defaults_and_those_the_methods():
     settings = training_settings("crossinit", {"steps": 7}, {"steps": 9, "resolution": 512})
     assert (settings.steps, settings.resolution, settings.batch_size) == (7, 512, 8)

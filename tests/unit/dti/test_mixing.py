@@ -42,7 +42,7 @@ def test_every_point_between_two_concepts_is_an_embedding_of_their_checkpoint(se
 
 @law
 @given(seeds, other_seeds, counts, methods)
-def test_the_ends_are_the_concepts_themselves_bit_for_bit(seed, other, count, method):
+def test_shares_0_and_1_are_the_concepts_bit_for_bit(seed, other, count, method):
     a, b = two(seed, other, count)
     assert same_rows(interpolate(a, b, 0.0, method), a)
     assert same_rows(interpolate(a, b, 1.0, method), b)
@@ -50,14 +50,14 @@ def test_the_ends_are_the_concepts_themselves_bit_for_bit(seed, other, count, me
 
 @law
 @given(seeds, other_seeds, counts, shares, methods)
-def test_the_way_back_is_the_way_there(seed, other, count, share, method):
+def test_interpolation_is_symmetric(seed, other, count, share, method):
     a, b = two(seed, other, count)
     assert same_rows(interpolate(a, b, share, method), interpolate(b, a, 1 - share, method), tolerance=2e-6)
 
 
 @law
 @given(seeds, other_seeds, counts, shares)
-def test_slerp_turns_evenly_and_goes_linearly_from_magnitude_to_magnitude(seed, other, count, share):
+def test_slerp_rotates_evenly_and_interpolates_magnitudes_linearly(seed, other, count, share):
     a, b = two(seed, other, count)
     point = interpolate(a, b, share, "slerp")
     for name, rows in point.rows.items():
@@ -68,7 +68,7 @@ def test_slerp_turns_evenly_and_goes_linearly_from_magnitude_to_magnitude(seed, 
 
 @law
 @given(seeds, other_seeds, counts, shares)
-def test_lerp_walks_along_the_chord_between_the_rows(seed, other, count, share):
+def test_lerp_follows_the_chord_between_the_rows(seed, other, count, share):
     a, b = two(seed, other, count)
     point = interpolate(a, b, share, "lerp")
     for name, rows in point.rows.items():
@@ -76,13 +76,13 @@ def test_lerp_walks_along_the_chord_between_the_rows(seed, other, count, share):
         assert torch.allclose(rows.vectors, chord, atol=1e-6)
 
 
-def test_halfway_slerp_keeps_the_norm_that_lerp_loses():
+def test_at_the_midpoint_slerp_keeps_the_norm_and_lerp_shrinks_it():
     a, b = at(1.0, 0.0), at(0.0, 1.0)
     assert float(interpolate(a, b, 0.5, "slerp").rows["text_encoder"].magnitude) == pytest.approx(1)
     assert float(interpolate(a, b, 0.5, "lerp").rows["text_encoder"].magnitude) == pytest.approx(math.sqrt(0.5))
 
 
-def test_opposite_concepts_are_joined_by_slerp_and_refused_by_lerp_where_they_cancel():
+def test_antipodes_interpolate_by_slerp_and_are_refused_by_lerp_at_zero():
     a, b = at(1.0, 0.0), at(-1.0, 0.0)
     halfway = interpolate(a, b, 0.5, "slerp").rows["text_encoder"].direction
     assert float(angle(a.rows["text_encoder"].direction, halfway)) == pytest.approx(math.pi / 2)
@@ -91,7 +91,7 @@ def test_opposite_concepts_are_joined_by_slerp_and_refused_by_lerp_where_they_ca
 
 
 @pytest.mark.parametrize("share", [-0.01, 1.01, math.nan, math.inf])
-def test_a_share_outside_the_way_is_refused(share):
+def test_a_share_outside_0_to_1_is_refused(share):
     with pytest.raises(InvalidSettingError, match="share"):
         interpolate(*two(0, 1, 1), share, "slerp")
 
@@ -106,7 +106,7 @@ def test_a_share_outside_the_way_is_refused(share):
         (random_embedding(widths=(TWO[0], ("text_encoder_2", 12))), "widths"),
     ],
 )
-def test_what_does_not_belong_together_is_not_mixed(other, complaint):
+def test_embeddings_of_different_models_or_shapes_are_not_mixed(other, complaint):
     with pytest.raises(EmbeddingMismatchError, match=complaint):
         interpolate(random_embedding(widths=TWO), other, 0.5, "slerp")
     with pytest.raises(EmbeddingMismatchError, match=complaint):
@@ -122,14 +122,14 @@ def test_a_blend_of_one_concept_is_that_concept(seed, count, weight):
 
 @law
 @given(seeds, other_seeds, counts, st.floats(0.01, 0.99), st.floats(0.1, 100))
-def test_a_blend_of_two_is_the_point_between_them(seed, other, count, share, scale):
+def test_a_blend_of_two_equals_their_slerp(seed, other, count, share, scale):
     a, b = two(seed, other, count)
     assert same_rows(
         blend([(a, scale * (1 - share)), (b, scale * share)]), interpolate(a, b, share, "slerp"), tolerance=2e-6
     )
 
 
-def test_a_blend_says_what_it_is_made_of():
+def test_a_blends_settings_list_its_parts():
     a, b = two(0, 1, 2)
     mixture = blend([(a, 1.0), (b, 3.0)])
     assert (mixture.method, mixture.steps) == ("blend", 0)
@@ -144,6 +144,6 @@ def test_a_weight_that_is_not_positive_is_refused(weight):
         blend([(a, 1.0), (b, weight)])
 
 
-def test_a_blend_of_nothing_is_refused():
+def test_an_empty_blend_is_refused():
     with pytest.raises(InvalidSettingError, match="parts"):
         blend([])

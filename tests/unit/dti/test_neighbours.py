@@ -19,7 +19,7 @@ def pointing(family, word, magnitude=3.0):
     return Embedding(**{**vars(concept(family)), "rows": rows})
 
 
-def test_a_row_that_points_at_a_word_is_nearest_to_it_whatever_its_norm(family):
+def test_a_row_in_a_words_direction_is_nearest_to_it_at_any_norm(family):
     for found in neighbours(pointing(family, "dog"), family, 3).values():
         ((best, *others),) = found
         assert best["token"].strip() == "dog"
@@ -46,7 +46,7 @@ def special(encoder):
     return {token for token, one in added.items() if one.special}
 
 
-def test_special_tokens_are_no_words(family):
+def test_special_tokens_are_excluded(family):
     for name, encoder in family.encoders.items():
         words = encoder.tokenizer
         for token in special(encoder):
@@ -63,7 +63,7 @@ class Widened:
         self.tokenizer, self.vocabulary = encoder.tokenizer, vocabulary
 
 
-def test_rows_without_direction_and_rows_that_no_token_has_are_left_out(family):
+def test_zero_rows_and_rows_without_a_token_are_excluded(family):
     for encoder in family.encoders.values():
         count, width = encoder.vocabulary.shape
         table = torch.zeros(count + 5, width)
@@ -74,7 +74,7 @@ def test_rows_without_direction_and_rows_that_no_token_has_are_left_out(family):
         assert [one["cosine"] for one in near] == [1.0, 0.0]
 
 
-def test_a_search_in_parts_finds_the_same(family, monkeypatch):
+def test_a_chunked_search_gives_the_same_result(family, monkeypatch):
     embedding = concept(family)
     whole = neighbours(embedding, family, 5)
     monkeypatch.setattr("dti.neighbours._CHUNK_ROWS", 7)
@@ -83,7 +83,7 @@ def test_a_search_in_parts_finds_the_same(family, monkeypatch):
         assert [one["token"] for one in whole[name][0]] == [one["token"] for one in parts[name][0]]
 
 
-def test_a_piece_that_begins_words_of_clip_is_told_from_the_whole_word(family):
+def test_a_clip_token_that_begins_a_word_differs_from_the_whole_word(family):
     for encoder in family.encoders.values():
         words = encoder.tokenizer
         piece, whole = words.token_to_id("d"), words.token_to_id("d</w>")
@@ -93,12 +93,12 @@ def test_a_piece_that_begins_words_of_clip_is_told_from_the_whole_word(family):
         assert [one["token"] for one in found] == ["d…", "d"]
 
 
-def test_every_token_is_spelled_in_signs_that_can_be_printed(family):
+def test_every_token_is_spelled_in_printable_characters(family):
     for found in neighbours(concept(family), family, 10**6).values():
         assert all(one["token"].strip() and one["token"].isprintable() for one in found[0])
 
 
-def test_no_more_words_are_named_than_there_are(family):
+def test_no_more_neighbours_than_tokens_are_returned(family):
     for name, encoder in family.encoders.items():
         (near,) = neighbours(concept(family), family, 10**6)[name]
         assert 10 < len(near) <= len(encoder.vocabulary)

@@ -38,7 +38,7 @@ def pull(v, target, lr, updates, schedule="constant"):
 
 @law
 @given(rows(), other_seeds, st.floats(1e-4, 1e4), st.floats(1e-4, 1.0))
-def test_every_step_turns_every_row_by_atan_of_the_learning_rate_whatever_the_gradients_scale(
+def test_every_step_rotates_every_row_by_atan_of_the_learning_rate_at_any_gradient_scale(
     v, seed, scale, learning_rate
 ):
     rotation = angle(v, step_of(v, noise(v, seed, scale), learning_rate))
@@ -50,7 +50,7 @@ def test_every_step_turns_every_row_by_atan_of_the_learning_rate_whatever_the_gr
 
 @law
 @given(rows(), other_seeds)
-def test_a_step_goes_downhill(v, seed):
+def test_a_step_decreases_the_loss(v, seed):
     g = noise(v, seed)
     moved = step_of(v, g, 1e-3)
     assert (((moved - v) * g).sum(-1) < 0).all()
@@ -58,7 +58,7 @@ def test_a_step_goes_downhill(v, seed):
 
 @law
 @given(rows(), other_seeds)
-def test_rows_do_not_feel_each_other(v, seed):
+def test_rows_are_independent(v, seed):
     g = noise(v, seed)
     alone = torch.cat([step_of(v[i : i + 1], g[i : i + 1]) for i in range(len(v))])
     assert torch.allclose(step_of(v, g), alone, atol=tolerance(v), rtol=0)
@@ -66,12 +66,12 @@ def test_rows_do_not_feel_each_other(v, seed):
 
 @law
 @given(rows())
-def test_a_row_without_a_gradient_of_its_own_stays(v):
+def test_a_row_with_zero_gradient_is_unchanged(v):
     assert torch.allclose(step_of(v, torch.zeros_like(v)), v, atol=tolerance(v), rtol=0)
 
 
 @pytest.mark.parametrize("shape", [(1, 768), (3, 2048)])
-def test_rows_are_unit_to_a_millionth_after_five_thousand_steps_in_float32(shape):
+def test_rows_stay_unit_to_1e_6_over_five_thousand_float32_steps(shape):
     generator = torch.Generator().manual_seed(0)
     v = unit(torch.randn(shape, generator=generator)).requires_grad_()
     optimizer = SphereSGD([v], lr=0.04)
@@ -83,7 +83,7 @@ def test_rows_are_unit_to_a_millionth_after_five_thousand_steps_in_float32(shape
 
 @law
 @given(rows(dtype=torch.float32), other_seeds)
-def test_descent_comes_within_a_step_of_the_target_and_a_decay_comes_nearer(v, seed):
+def test_descent_converges_to_within_a_step_and_closer_with_decay(v, seed):
     target = unit(v + unit(noise(v, seed)))
     constant, cosine = (pull(v, target, 0.05, 100, schedule) for schedule in ("constant", "cosine"))
     assert constant[-1] <= 0.06
@@ -98,7 +98,7 @@ def test_a_moving_average_shortens_steps_after_a_large_gradient():
     assert float(angle(v, after)) < 0.5 * math.atan(0.1)
 
 
-def test_a_state_dict_goes_on_as_if_nothing_had_happened():
+def test_a_state_dict_resumes_exactly():
     generator = torch.Generator().manual_seed(1)
     gradients = torch.randn((10, 2, 16), generator=generator)
     first = unit(torch.randn((2, 16), generator=generator)).requires_grad_()
@@ -117,7 +117,7 @@ def test_a_state_dict_goes_on_as_if_nothing_had_happened():
     assert float(resumed.state[second]["step"]) == 10
 
 
-def test_the_state_is_tensors_only_so_that_no_checkpoint_needs_a_pickle():
+def test_the_state_contains_tensors_only():
     v = torch.eye(2, requires_grad=True)
     optimizer = SphereSGD([v], lr=0.1)
     v.grad = torch.ones(2, 2)
@@ -128,7 +128,7 @@ def test_the_state_is_tensors_only_so_that_no_checkpoint_needs_a_pickle():
     }
 
 
-def test_parameters_without_gradients_are_left_alone():
+def test_parameters_without_gradients_are_unchanged():
     v, w = torch.eye(2).requires_grad_(), torch.eye(2).requires_grad_()
     optimizer = SphereSGD([v, w], lr=0.1)
     v.grad = torch.ones(2, 2)
@@ -137,7 +137,7 @@ def test_parameters_without_gradients_are_left_alone():
     assert torch.equal(w, torch.eye(2))
 
 
-def test_a_closure_is_evaluated_with_gradients_and_its_loss_given_back():
+def test_a_closure_is_evaluated_with_gradients_and_its_loss_returned():
     v = torch.eye(2).requires_grad_()
 
     def closure():
@@ -156,7 +156,7 @@ def test_a_constant_rate_is_the_learning_rate():
 
 @law
 @given(st.integers(1, 5000), st.floats(1e-6, 1.0))
-def test_a_cosine_rate_starts_whole_falls_and_never_reaches_zero(steps, learning_rate):
+def test_a_cosine_rate_starts_at_the_learning_rate_falls_and_stays_positive(steps, learning_rate):
     settings = Training(learning_rate=learning_rate, steps=steps, schedule="cosine")
     rates = [rate(settings, step) for step in range(steps)]
     assert rates[0] == learning_rate

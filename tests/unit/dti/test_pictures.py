@@ -39,7 +39,7 @@ def cut(*arguments):
 
 @law
 @given(st.integers(32, 200), st.integers(32, 200), st.integers(8, 64), st.integers(1, 5), seeds)
-def test_crops_are_square_in_range_and_lie_at_different_places(width, height, resolution, crops, seed):
+def test_crops_are_square_in_range_and_at_distinct_positions(width, height, resolution, crops, seed):
     taken = cut(ramp(width, height), resolution, crops, seeded(seed))
     assert 1 <= len(taken) <= crops
     for crop in taken:
@@ -51,13 +51,13 @@ def test_crops_are_square_in_range_and_lie_at_different_places(width, height, re
 
 @law
 @given(st.integers(32, 200), st.integers(32, 200), st.integers(1, 5), seeds)
-def test_the_same_seed_takes_the_same_crops(width, height, crops, seed):
+def test_equal_seeds_give_equal_crops(width, height, crops, seed):
     picture = ramp(width, height)
     again = cut(picture, 16, crops, seeded(seed))
     assert all(torch.equal(a, b) for a, b in zip(cut(picture, 16, crops, seeded(seed)), again, strict=True))
 
 
-def test_a_crop_shows_the_whole_shorter_side_and_a_stretch_of_the_longer():
+def test_a_crop_spans_the_shorter_side():
     for crop in cut(ramp(300, 100), 50, 8, seeded()):
         red, green = crop[0], crop[1]
         assert float(green[0].mean()) < -0.95
@@ -72,7 +72,7 @@ def test_crops_reach_both_ends_of_the_longer_side():
     assert max(float(crop[1].max()) for crop in taken) > 0.98
 
 
-def test_a_square_picture_at_the_resolution_is_taken_as_it_is():
+def test_a_square_picture_at_the_resolution_is_unchanged():
     picture = ramp(64, 64)
     (crop,) = cut(picture, 64, 4, seeded())
     pixels = ((crop + 1) * 127.5).round().permute(1, 2, 0).numpy().astype(np.uint8)
@@ -87,12 +87,12 @@ def test_a_crop_of_a_resized_picture_is_the_resized_picture_cropped():
         assert min(float((crop - window).abs().max()) for window in windows) <= 1.01 / 127.5
 
 
-def test_a_very_long_strip_does_not_become_a_very_large_picture():
+def test_a_very_long_strip_is_not_resized_as_a_whole():
     taken = cut(Image.new("RGB", (20_000, 2), "red"), 768, 2, seeded())
     assert [crop.shape for crop in taken] == [(3, 768, 768)] * 2
 
 
-def test_a_crop_knows_how_large_the_picture_was_and_where_in_the_resized_one_it_was_cut_out():
+def test_a_crops_view_has_the_original_size_and_its_position():
     for crop in prepare(ramp(300, 100), 50, 8, seeded()):
         assert (crop.view.whole_width, crop.view.whole_height) == (300, 100)
         assert (crop.view.top, crop.view.width, crop.view.height) == (0, 50, 50)
@@ -141,7 +141,7 @@ def turned():
         (turned(), (2, 4), (1, 0), (0, 0, 255)),
     ],
 )
-def test_every_kind_of_picture_becomes_upright_rgb_on_white(picture, size, place, colour):
+def test_every_mode_becomes_upright_rgb_on_white(picture, size, place, colour):
     flat = flatten(picture)
     assert (flat.mode, flat.size, flat.getpixel(place)) == ("RGB", size, colour)
 
@@ -161,13 +161,13 @@ def test_every_template_of_a_property_is_drawn_and_no_other(taught, templates):
 
 @law
 @given(seeds, st.text(max_size=30))
-def test_a_training_prompt_always_names_the_concept_and_says_the_caption(seed, caption):
+def test_a_training_prompt_always_contains_the_concept_and_the_caption(seed, caption):
     prompt = training_prompt("object", caption, seeded(seed))
     assert caption in prompt
     assert "{}" in prompt or "<" in prompt
 
 
-def test_a_caption_that_names_the_concept_is_used_as_it_is_and_draws_nothing():
+def test_a_caption_with_the_concept_is_used_verbatim_without_a_random_draw():
     generator = seeded()
     before = generator.get_state()
     for caption in ("{} on a sofa", "<my-dog> on a sofa"):
@@ -187,7 +187,7 @@ def colours(count, size=(12, 8)):
 
 @pytest.mark.parametrize(("count", "columns"), [(1, 1), (1, 4), (4, 4), (5, 4), (8, 3)])
 @pytest.mark.parametrize("labelled", [False, True])
-def test_a_contact_sheet_shows_every_picture_whole_in_reading_order(count, columns, labelled):
+def test_a_contact_sheet_contains_every_picture_in_reading_order(count, columns, labelled):
     pictures = colours(count)
     sheet = contact_sheet(pictures, columns, [str(i) for i in range(count)] if labelled else None)
     found = [np.argwhere((np.asarray(sheet) == picture.getpixel((0, 0))).all(axis=-1)) for picture in pictures]
@@ -197,7 +197,7 @@ def test_a_contact_sheet_shows_every_picture_whole_in_reading_order(count, colum
     assert len({left for _, left in corners}) == min(count, columns)
 
 
-def test_a_label_stands_under_its_picture_and_never_in_its_neighbour():
+def test_a_label_is_under_its_picture_and_clipped_to_its_cell():
     pictures = colours(2, size=(40, 20))
     plain = np.asarray(contact_sheet(pictures, 2, ["", ""]))
     marked = np.asarray(contact_sheet(pictures, 2, ["a label far too long for its cell", ""]))
@@ -207,7 +207,7 @@ def test_a_label_stands_under_its_picture_and_never_in_its_neighbour():
     assert columns.max() < 4 + 40
 
 
-def test_there_is_no_sheet_and_no_animation_of_nothing():
+def test_an_empty_sheet_or_animation_is_refused():
     with pytest.raises(NoPicturesError):
         contact_sheet([], 3)
     with pytest.raises(NoPicturesError):
@@ -235,7 +235,7 @@ def test_an_animation_shows_every_frame_in_order(kind, size):
 
 
 @pytest.mark.parametrize("kind", ["gif", "webp"])
-def test_pictures_that_move_do_so_for_ever(kind):
+def test_gif_and_webp_animations_loop_endlessly(kind):
     with Image.open(io.BytesIO(to_animation(colours(2), kind))) as picture:
         assert picture.info["loop"] == 0
 

@@ -34,12 +34,12 @@ def mixed(family):
     ]
 
 
-def test_a_lone_picture_is_the_same_bit_for_bit_every_time(family, mixed):
+def test_a_picture_rendered_alone_is_reproducible_bit_for_bit(family, mixed):
     for work in mixed:
         assert difference(*rendered(family, work), *rendered(family, work)) == 0
 
 
-def test_pictures_in_company_equal_those_made_alone_within_one_level(family, mixed):
+def test_batched_pictures_equal_those_rendered_alone_within_one_level(family, mixed):
     for picture, work in zip(rendered(family, *mixed), mixed, strict=True):
         assert difference(picture, *rendered(family, work)) <= 1
 
@@ -59,7 +59,7 @@ def test_pictures_may_join_and_leave_between_steps(family, mixed):
         assert difference(np.asarray(slot.picture, dtype=int), *rendered(family, slot.work)) <= 1
 
 
-def test_every_wish_makes_a_difference(family):
+def test_every_setting_changes_the_picture(family):
     work = picture_work(family)
     (picture,) = rendered(family, work)
     for wish in (
@@ -75,12 +75,12 @@ def test_every_wish_makes_a_difference(family):
         assert difference(picture, *rendered(family, replace(work, **wish))) > 1, wish
 
 
-def test_without_guidance_the_negative_prompt_plays_no_part(family):
+def test_without_guidance_the_negative_prompt_has_no_effect(family):
     work = picture_work(family, guidance_scale=unguided(family))
     assert difference(*rendered(family, work), *rendered(family, replace(work, negative_prompt="a cat"))) == 0
 
 
-def test_the_denoiser_is_asked_once_a_step_and_unguided_pictures_take_one_row(family, monkeypatch):
+def test_the_denoiser_runs_once_per_step_with_one_row_per_unguided_picture(family, monkeypatch):
     work = picture_work(family)
     rows, predict = [], family.predict
 
@@ -93,7 +93,7 @@ def test_the_denoiser_is_asked_once_a_step_and_unguided_pictures_take_one_row(fa
     assert rows == [(5, 5, 5), (5, 5, 5), (4, 4, 4), (4, 4, 4)]
 
 
-def test_pictures_of_one_request_read_their_prompt_once(family, monkeypatch):
+def test_pictures_of_one_request_encode_their_prompt_once(family, monkeypatch):
     reads, condition = [], family.condition
 
     def counting(prompts, views):
@@ -106,7 +106,7 @@ def test_pictures_of_one_request_read_their_prompt_once(family, monkeypatch):
     assert reads == [2, 2]
 
 
-def test_steps_are_counted_and_finished_pictures_leave(family):
+def test_steps_are_counted_and_finished_pictures_leave_the_slots(family):
     renderer = Renderer(family)
     work = picture_work(family, steps=2)
     short, long = renderer.admit(work), renderer.admit(replace(work, steps=3))
@@ -119,7 +119,7 @@ def test_steps_are_counted_and_finished_pictures_leave(family):
     assert renderer.advance() == []
 
 
-def test_a_picture_that_is_no_longer_numbers_ends_alone_with_its_reason(family, monkeypatch):
+def test_non_finite_latents_fail_their_own_picture_only(family, monkeypatch):
     predict = family.predict
     work = picture_work(family)
     (expected,) = rendered(family, work)
@@ -150,7 +150,7 @@ def test_a_picture_that_is_no_longer_numbers_ends_alone_with_its_reason(family, 
         ({"width": 30}, InvalidSettingError),
     ],
 )
-def test_what_cannot_be_made_is_refused_at_the_door(family, wish, error):
+def test_invalid_work_is_refused_at_admission(family, wish, error):
     renderer = Renderer(family)
     with pytest.raises(error):
         renderer.admit(picture_work(family, **wish))
@@ -163,7 +163,7 @@ def test_a_concept_of_another_model_is_refused(family):
         Renderer(family).admit(picture_work(family, concepts={"my-dog": stranger}))
 
 
-def test_rendering_leaves_every_weight_as_it_was(family, mixed):
+def test_rendering_changes_no_weight(family, mixed):
     before = [weight.clone() for part in family.networks for weight in part.state_dict().values()]
     rendered(family, *mixed)
     after = [weight for part in family.networks for weight in part.state_dict().values()]

@@ -74,7 +74,7 @@ def by_coefficients(plan, noise):
 @pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
 @pytest.mark.parametrize("configuration", CONFIGURATIONS)
 @pytest.mark.parametrize("scheduler", NAMES)
-def test_a_sampler_ends_where_diffusers_own_ends(scheduler, configuration, prediction_type, steps):
+def test_a_sampler_agrees_with_diffusers(scheduler, configuration, prediction_type, steps):
     config = configured(configuration, prediction_type)
     noise = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(steps))
     expected = by_diffusers(*CLASSES[scheduler], config, steps, noise)
@@ -97,7 +97,7 @@ def test_a_checkpoint_that_starts_from_pure_noise_is_followed(scheduler):
 
 
 @pytest.mark.parametrize("scheduler", NAMES)
-def test_a_perfect_prediction_is_reached_whatever_the_sampler(scheduler):
+def test_every_sampler_converges_to_a_perfect_prediction(scheduler):
     config = configured("trailing", "epsilon")
     plan = diffusion_schedule(scheduler, config, 20)
     picture = torch.randn(1, 4, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
@@ -107,7 +107,7 @@ def test_a_perfect_prediction_is_reached_whatever_the_sampler(scheduler):
     torch.testing.assert_close(x, picture, atol=0.05, rtol=0)
 
 
-def test_the_second_order_sampler_comes_closer_to_the_exact_way_than_the_first_order_one():
+def test_the_second_order_sampler_is_more_accurate_than_the_first_order_one():
     config = configured("even", "v_prediction")
     noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(3))
     exact = by_coefficients(diffusion_schedule("dpmpp_2m", config, 800), noise)
@@ -118,6 +118,6 @@ def test_the_second_order_sampler_comes_closer_to_the_exact_way_than_the_first_o
     assert error["dpmpp_2m"] < error["euler"]
 
 
-def test_an_unknown_sampler_is_refused_with_those_that_exist():
+def test_an_unknown_sampler_is_refused_with_the_known_ones():
     with pytest.raises(UnknownSchedulerError, match="ddim, euler, dpmpp_2m"):
         diffusion_schedule("lms", configured("even", "epsilon"), 20)

@@ -19,7 +19,7 @@ def tangents(v, length, seed):
 
 @law
 @given(rows(), st.floats(1e-6, 1e6))
-def test_normalizing_gives_unit_length_and_keeps_the_direction(v, length):
+def test_normalization_gives_unit_norm_and_keeps_the_direction(v, length):
     x = (v.double() * length).to(v.dtype)
     assert torch.allclose(sphere.normalize(x).norm(dim=-1), torch.ones(1, dtype=v.dtype), atol=tolerance(v), rtol=0)
     assert torch.allclose(sphere.normalize(x), v, atol=tolerance(v), rtol=0)
@@ -27,7 +27,7 @@ def test_normalizing_gives_unit_length_and_keeps_the_direction(v, length):
 
 @law
 @given(rows(), other_seeds, st.floats(1e-3, 1e3))
-def test_a_tangent_is_perpendicular_and_projecting_it_again_changes_nothing(v, seed, scale):
+def test_tangent_projection_is_perpendicular_and_idempotent(v, seed, scale):
     g = scale * torch.randn(v.shape, dtype=v.dtype, generator=torch.Generator().manual_seed(seed))
     u = sphere.tangent(v, g)
     length = g.norm(dim=-1)
@@ -37,14 +37,14 @@ def test_a_tangent_is_perpendicular_and_projecting_it_again_changes_nothing(v, s
 
 @law
 @given(rows(), other_seeds, st.floats(1e-3, 10))
-def test_retracting_turns_by_the_arc_tangent_of_the_length(v, seed, length):
+def test_retraction_rotates_by_the_arc_tangent_of_the_length(v, seed, length):
     moved = sphere.retract(v, tangents(v, length, seed).to(v.dtype))
     assert torch.allclose(sphere.angle(v, moved), torch.full_like(v[:, 0], math.atan(length)), atol=tolerance(v))
 
 
 @law
 @given(rows(), other_seeds, st.floats(0, math.pi))
-def test_exp_turns_by_the_length_and_stays_on_the_sphere(v, seed, length):
+def test_exp_rotates_by_the_length_and_stays_on_the_sphere(v, seed, length):
     moved = sphere.exp(v, tangents(v, length, seed).to(v.dtype))
     assert torch.allclose(moved.norm(dim=-1), torch.ones(1, dtype=v.dtype), atol=tolerance(v))
     assert torch.allclose(sphere.angle(v, moved), torch.full_like(v[:, 0], length), atol=tolerance(v))
@@ -52,7 +52,7 @@ def test_exp_turns_by_the_length_and_stays_on_the_sphere(v, seed, length):
 
 @law
 @given(pairs())
-def test_log_undoes_exp_from_equal_to_opposite_points(pair):
+def test_log_inverts_exp_from_equal_points_to_antipodes(pair):
     a, b = pair
     assert torch.allclose(sphere.exp(a, sphere.log(a, b)), b, atol=tolerance(a), rtol=0)
 
@@ -68,7 +68,7 @@ def test_a_log_is_a_tangent_as_long_as_the_angle(pair):
 
 @law
 @given(pairs())
-def test_an_angle_is_symmetric_and_adds_up_to_a_half_turn_with_the_opposite_points(pair):
+def test_an_angle_is_symmetric_and_supplementary_to_the_antipodes(pair):
     a, b = pair
     assert torch.equal(sphere.angle(a, b), sphere.angle(b, a))
     whole = sphere.angle(a, b) + sphere.angle(-a, b)
@@ -77,13 +77,13 @@ def test_an_angle_is_symmetric_and_adds_up_to_a_half_turn_with_the_opposite_poin
 
 @law
 @given(rows(dtype=torch.float32), other_seeds, st.floats(1e-6, 0.014))
-def test_an_angle_too_small_for_an_acos_is_seen_to_rounding_in_float32(v, seed, theta):
+def test_an_angle_too_small_for_acos_is_exact_to_rounding_in_float32(v, seed, theta):
     wide = unit(v.double())
     moved = (math.cos(theta) * wide + math.sin(theta) * tangents(v, 1.0, seed)).float()
     assert (sphere.angle(v, moved) - theta).abs().max() <= 2.5e-7
 
 
-def test_an_angle_of_a_billionth_is_seen_in_float64():
+def test_an_angle_of_1e_9_is_exact_in_float64():
     a = torch.tensor([1.0, 0.0], dtype=torch.float64)
     b = torch.tensor([math.cos(1e-9), math.sin(1e-9)], dtype=torch.float64)
     assert float(sphere.angle(a, b)) == pytest.approx(1e-9, rel=1e-12)
@@ -93,7 +93,7 @@ def test_an_angle_of_a_billionth_is_seen_in_float64():
 
 @law
 @given(pairs(), st.floats(0, 1))
-def test_slerp_walks_at_even_speed_on_the_sphere(pair, share):
+def test_slerp_has_constant_speed(pair, share):
     a, b = pair
     point = sphere.slerp(a, b, share)
     whole = sphere.angle(a, b)
@@ -104,7 +104,7 @@ def test_slerp_walks_at_even_speed_on_the_sphere(pair, share):
 
 @law
 @given(rows(), rows(), st.floats(0, 1))
-def test_slerp_is_the_same_way_from_both_ends(a, other, share):
+def test_slerp_is_symmetric(a, other, share):
     b = unit(other.new_ones(a.shape) + a.roll(1, -1) / 2).to(a.dtype)
     there, back = sphere.slerp(a, b, share), sphere.slerp(b, a, 1 - share)
     assert torch.allclose(there, back, atol=tolerance(a, 64), rtol=0)
@@ -123,7 +123,7 @@ def clouds(draw):
 
 @law
 @given(clouds())
-def test_the_weighted_pulls_towards_all_points_cancel_at_their_mean(cloud):
+def test_the_weighted_logs_cancel_at_the_mean(cloud):
     points, weights = cloud
     middle = sphere.mean(points, weights)
     pull = (weights.reshape(-1, 1, 1) * sphere.log(middle, points)).sum(0) / weights.sum()
@@ -142,14 +142,14 @@ def test_a_mean_depends_neither_on_order_nor_on_the_weights_sum(cloud, factor):
 
 @law
 @given(rows(), other_seeds, st.floats(0.05, 2.5), st.floats(0.01, 0.99))
-def test_the_mean_of_two_is_the_point_of_their_slerp(a, seed, distance, share):
+def test_the_mean_of_two_equals_their_slerp(a, seed, distance, share):
     b = sphere.exp(a, tangents(a, distance, seed).to(a.dtype))
     middle = sphere.mean(torch.stack([a, b]), torch.tensor([1 - share, share], dtype=torch.float64))
     assert torch.allclose(middle, sphere.slerp(a, b, share), atol=tolerance(a, 32), rtol=0)
 
 
 @given(dtypes)
-def test_the_mean_of_opposite_points_is_still_a_point(dtype):
+def test_the_mean_of_antipodes_is_on_the_sphere(dtype):
     a = torch.eye(3, dtype=dtype)
     middle = sphere.mean(torch.stack([a, -a]), torch.tensor([1.0, 1.0]))
     assert torch.allclose(middle.norm(dim=-1), torch.ones(1, dtype=dtype))

@@ -103,14 +103,14 @@ def test_the_pooled_state_is_the_one_at_the_end_of_the_prompt(encoder, checkpoin
     torch.testing.assert_close(vector, expected, atol=2e-6, rtol=0)
 
 
-def test_prompts_of_a_batch_do_not_see_each_others_rows(encoder):
+def test_prompts_of_a_batch_are_independent(encoder):
     inputs = [line_of(encoder, prompt, vectors(encoder, seed)) for seed, prompt in enumerate(PROMPTS)]
     together = encoder.read(inputs).last
     alone = torch.cat([encoder.read([line]).last for line in inputs])
     torch.testing.assert_close(together, alone, atol=2e-6, rtol=0)
 
 
-def test_reading_changes_no_table_no_tokenizer_and_leaves_no_hook(encoder):
+def test_encoding_changes_no_table_and_no_tokenizer_and_leaves_no_hook(encoder):
     table, tokenizer = encoder.vocabulary.clone(), encoder.tokenizer.to_str()
     rows = {name: {at: one.requires_grad_() for at, one in of.items()} for name, of in vectors(encoder).items()}
     hidden = encoder.read([line_of(encoder, prompt, rows) for prompt in PROMPTS]).last
@@ -121,7 +121,7 @@ def test_reading_changes_no_table_no_tokenizer_and_leaves_no_hook(encoder):
     assert not encoder.network.get_input_embeddings()._forward_hooks
 
 
-def test_the_hook_goes_also_when_reading_fails(encoder):
+def test_the_hook_is_removed_after_an_error(encoder):
     look_up = encoder.network.get_input_embeddings()
     with pytest.raises(ZeroDivisionError), spliced(look_up, [line_of(encoder, PROMPTS[0], vectors(encoder))]):
         raise ZeroDivisionError
@@ -137,24 +137,24 @@ def test_gradients_reach_every_row_of_every_concept_and_only_those_in_the_prompt
     assert rows["my-dog"][encoder.name].grad is None
 
 
-def test_a_prompt_is_framed_and_filled_up_as_the_models_own_tokenizer_does(encoder, checkpoint):
+def test_a_prompt_is_framed_and_padded_as_by_the_models_own_tokenizer(encoder, checkpoint):
     tokenizer = CLIPTokenizer.from_pretrained(checkpoint / encoder.name.replace("text_encoder", "tokenizer"))
     prompt = "a photo of the dog on the beach"
     line = laid_out(encoder, prompt).inputs[encoder.name]
     assert list(line.ids) == tokenizer(prompt, padding="max_length", max_length=TOKENS).input_ids
 
 
-def test_a_concepts_places_carry_its_class_words_tokens_over_and_over(encoder):
+def test_a_concepts_positions_repeat_its_class_words_tokens(encoder):
     line = laid_out(encoder, "a <cat-1>").inputs[encoder.name]
     stuffed, animal = encoder.word_ids("stuffed animal")
     assert [line.ids[reserved.position] for reserved in line.concepts] == [stuffed, animal, stuffed]
 
 
-def test_a_users_begin_and_end_tokens_are_left_out(encoder):
+def test_a_users_begin_and_end_tokens_are_dropped(encoder):
     assert encoder.word_ids("a <|endoftext|> cat<|startoftext|>") == encoder.word_ids("a cat")
 
 
-def test_a_prompt_that_fits_exactly_is_taken_and_one_token_more_is_refused_with_both_figures(encoder):
+def test_a_prompt_of_exactly_the_limit_is_accepted_and_one_token_more_is_refused(encoder):
     room = TOKENS - 2
     assert laid_out(encoder, "a " * room)
     with pytest.raises(

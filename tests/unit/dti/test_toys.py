@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.slow
-def test_a_method_and_a_family_in_a_file_and_a_line_each_pass_every_law():
+def test_a_toy_method_and_a_toy_family_in_one_file_and_one_line_each_pass_every_law():
     files = [str(Path(__file__).parent / name) for name in LAWS]
     options = ("-p", "tests.toys.listed", "-p", "no:cacheprovider", "-k", "toy", "-v")
     command = [sys.executable, "-m", "pytest", *options, *files]

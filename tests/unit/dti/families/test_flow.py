@@ -11,14 +11,14 @@ def loss_of(predict, latents=LATENTS, seeds=(1, 2, 3)):
     return flow_loss(predict, latents, evenly(latents), {}, generators=generators(*seeds), levels=NoiseLevels())
 
 
-def test_who_knows_the_picture_makes_no_error():
+def test_the_loss_of_a_perfect_denoiser_is_zero():
     def predict(noisy, times, _conditioning):
         return (noisy - LATENTS) / (times / 1000).view(-1, 1, 1, 1)
 
     assert loss_of(predict).max() < 1e-6
 
 
-def test_an_error_is_of_its_picture_alone():
+def test_a_pictures_error_does_not_affect_the_others():
     def predict(noisy, _times, _conditioning):
         return noisy.tanh()
 

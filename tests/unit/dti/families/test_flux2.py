@@ -63,19 +63,19 @@ def difference(family, expected, **asked):
     return np.abs(picture - expected).max()
 
 
-def test_all_samplers_of_the_family_are_compared():
+def test_every_sampler_of_the_family_is_compared():
     assert set(registry.FAMILIES["flux2"].schedulers) == set(SAMPLERS)
 
 
 @pytest.mark.parametrize("scheduler", SAMPLERS)
 @pytest.mark.parametrize("prompt", ["A photo of the dog", ""])
-def test_a_picture_is_the_one_that_diffusers_own_pipeline_makes(family, pipeline, scheduler, prompt):
+def test_a_picture_equals_that_of_diffusers_pipeline(family, pipeline, scheduler, prompt):
     expected = made_by(pipeline, scheduler, prompt=prompt)
     assert np.abs(expected - made_by(pipeline, scheduler, prompt="a red cat")).max() > 1
     assert difference(family, expected, prompt=prompt, scheduler=scheduler) <= 1
 
 
-def test_a_large_picture_of_many_steps_is_shifted_as_by_the_pipeline(family):
+def test_a_large_picture_with_many_steps_is_shifted_as_by_the_pipeline(family):
     for side, steps in ((1024, 50), (2048, 4)):
         tokens = (side // family.size_multiple_px) ** 2
         sampler = SAMPLERS["flow_euler"]()
@@ -86,13 +86,13 @@ def test_a_large_picture_of_many_steps_is_shifted_as_by_the_pipeline(family):
 
 
 @pytest.mark.parametrize(("scale", "counts"), [(0.5, 1.0), (1.0, 1.0), (3.0, 3.0)])
-def test_a_guidance_scale_below_one_is_none_as_to_the_pipeline(family, pipeline, scale, counts):
+def test_a_guidance_scale_below_1_disables_guidance_as_in_the_pipeline(family, pipeline, scale, counts):
     expected = made_by(pipeline, prompt="a photo of the dog", guidance_scale=scale)
     assert difference(family, expected, prompt="a photo of the dog", guidance_scale=scale) <= 1
     assert family.guidance(scale) == counts
 
 
-def test_a_distilled_checkpoint_takes_no_guidance(tmp_path):
+def test_a_distilled_checkpoint_uses_no_guidance(tmp_path):
     folder = flux2(tmp_path, distilled=True)
     family = load("flux2", folder, device="cpu")
     expected = made_by(pipeline_of(folder), prompt="a photo of the dog", guidance_scale=3.0)
@@ -100,7 +100,7 @@ def test_a_distilled_checkpoint_takes_no_guidance(tmp_path):
     assert family.guidance(3.0) == 1
 
 
-def test_a_picture_of_a_concept_is_the_one_that_diffusers_makes_with_the_rows_in_its_table(family, pipeline):
+def test_a_picture_of_a_concept_equals_that_of_diffusers_with_a_resized_table(family, pipeline):
     thing = concept(family, vectors=2)
     rows, table = thing.rows["text_encoder"].vectors, pipeline.text_encoder.resize_token_embeddings
     pipeline.tokenizer.add_tokens(["qq0", "qq1"])
@@ -116,7 +116,7 @@ def test_a_picture_of_a_concept_is_the_one_that_diffusers_makes_with_the_rows_in
     assert difference(family, expected, **asked) <= 1
 
 
-def test_prompts_are_read_as_the_pipeline_reads_them_also_where_they_are_filled_up(family, pipeline):
+def test_prompts_are_encoded_as_by_the_pipeline_padding_included(family, pipeline):
     prompts = ["a photo of the dog", "a red cat on the beach"]
     hidden, places = pipeline.encode_prompt(prompts, text_encoder_out_layers=DEPTHS)
     read = conditioning(family, *prompts)["hidden"]
@@ -124,7 +124,7 @@ def test_prompts_are_read_as_the_pipeline_reads_them_also_where_they_are_filled_
     torch.testing.assert_close(read, hidden, atol=1e-4, rtol=1e-4)
 
 
-def test_latents_are_patches_normalised_as_the_pipeline_normalises_them(family, pipeline):
+def test_latents_are_patches_normalised_as_by_the_pipeline(family, pipeline):
     pixels = random_pixels(3)
     distribution = family.encode(pixels)
     expected = pipeline._encode_vae_image(pixels, generator=None)
@@ -132,7 +132,7 @@ def test_latents_are_patches_normalised_as_the_pipeline_normalises_them(family, 
     assert distribution.mean.shape == distribution.std.shape == (3, *family.latent_shape(32, 32))
 
 
-def test_latents_are_drawn_as_wide_as_the_codes_that_they_come_from(family, pipeline):
+def test_the_latents_standard_deviation_is_that_of_the_scaled_codes(family, pipeline):
     pixels = random_pixels(1)
     codes, distribution = pipeline.vae.encode(pixels).latent_dist, family.encode(pixels)
     restored = [
@@ -157,7 +157,7 @@ def test_latents_are_drawn_as_wide_as_the_codes_that_they_come_from(family, pipe
         ("scheduler/scheduler_config.json", {"_class_name": "DDIMScheduler"}, "scheduler is 'DDIMScheduler'"),
     ],
 )
-def test_another_layout_is_refused_with_what_sets_it_apart(folder, tmp_path, file, changes, reason):
+def test_another_layout_is_refused_with_the_differences(folder, tmp_path, file, changes, reason):
     broken = shutil.copytree(folder, tmp_path / "broken")
     (broken / file).write_text(json.dumps(json.loads((broken / file).read_text()) | changes))
     with pytest.raises(ModelUnavailableError, match=reason):

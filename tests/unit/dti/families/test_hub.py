@@ -43,7 +43,7 @@ def rename(folder, ending):
     return folder
 
 
-def test_only_the_parts_that_are_needed_are_fetched(served, plain, tmp_path):
+def test_only_the_needed_parts_are_downloaded(served, plain, tmp_path):
     folder = shutil.copytree(plain, tmp_path / "published")
     (folder / "safety_checker").mkdir()
     for extra in ("safety_checker/model.safetensors", "unet/diffusion_pytorch_model.bin", "whole.safetensors"):
@@ -64,26 +64,26 @@ def test_only_the_parts_that_are_needed_are_fetched(served, plain, tmp_path):
 
 
 @pytest.mark.parametrize("variant", ["fp16", "bf16"])
-def test_a_variant_is_read_where_it_alone_is_published(served, plain, tmp_path, variant):
+def test_a_variant_is_read_if_it_is_the_only_one_published(served, plain, tmp_path, variant):
     folder = rename(shutil.copytree(plain, tmp_path / "published"), variant)
     served(repositories={"somebody/model": folder})
     family = load("sd", "somebody/model", device="cpu")
     assert family.fingerprint == load("sd", plain, device="cpu").fingerprint
 
 
-def test_a_licence_that_is_not_accepted_is_said_with_what_to_do(served, plain):
+def test_an_unaccepted_licence_is_reported_with_a_remedy(served, plain):
     served(repositories={"somebody/gated": plain}, gated={"somebody/gated"})
     with pytest.raises(ModelUnavailableError, match=r"somebody/gated asks for its licence to be accepted.*HF_TOKEN"):
         load("sd", "somebody/gated", device="cpu")
 
 
-def test_a_repository_that_is_not_there_is_said(served):
+def test_a_missing_repository_is_reported(served):
     served(repositories={})
     with pytest.raises(ModelUnavailableError, match=r"neither a folder nor a public repository somebody/else"):
         load("sd", "somebody/else", device="cpu")
 
 
-def test_what_was_fetched_once_is_found_without_a_network(served, plain, monkeypatch):
+def test_a_cached_checkpoint_is_found_without_a_network(served, plain, monkeypatch):
     served(repositories={"somebody/model": plain})
     once = load("sd", "somebody/model", device="cpu").fingerprint
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)

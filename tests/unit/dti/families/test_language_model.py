@@ -115,14 +115,14 @@ def test_in_half_precision_a_row_is_what_the_table_would_give(source, tokenizer)
     assert torch.equal(encoder.read([line], [0], filled=True).states, expected[:, :1])
 
 
-def test_where_a_prompt_is_filled_up_the_states_are_there_when_they_are_wanted(source, encoder):
+def test_states_at_padding_are_computed_on_request(source, encoder):
     line = line_of(encoder, PROMPTS[0], rows_of(encoder))
     expected, _ = read_with_a_resized_table(source, line)
     states = encoder.read([line], [1, -1], filled=True).states
     torch.testing.assert_close(states, expected[:, [1, -1]], atol=1e-4, rtol=1e-4)
 
 
-def test_prompts_of_a_batch_keep_their_order_and_do_not_see_each_others_rows(encoder):
+def test_prompts_of_a_batch_keep_their_order_and_are_independent(encoder):
     inputs = [line_of(encoder, prompt, rows_of(encoder, seed)) for seed, prompt in enumerate(PROMPTS)]
     plain = tokenize(parse_prompt("a red cat"), {"text_encoder": Plain(encoder)}, {}).splice({}).inputs["text_encoder"]
     inputs.insert(2, plain)
@@ -151,7 +151,7 @@ def frame_of(encoder):
     return type(whole)(begin=whole.begin[:1], end=(), padding=whole.padding, limit=LIMIT // 2)
 
 
-def test_gradients_reach_the_rows_and_nothing_else_also_after_reading_without_gradients(encoder):
+def test_gradients_reach_the_rows_only_also_after_encoding_without_gradients(encoder):
     with torch.inference_mode():
         encoder.read([line_of(encoder, PROMPTS[3], {})])
     rows = rows_of(encoder)
@@ -164,7 +164,7 @@ def test_gradients_reach_the_rows_and_nothing_else_also_after_reading_without_gr
 
 
 @pytest.mark.parametrize("prompt", PROMPTS[:3])
-def test_a_prompt_is_spelled_as_its_pipeline_spells_it_with_the_class_word_in_it(source, encoder, tokenizer, prompt):
+def test_a_prompt_is_tokenized_as_by_its_pipeline_with_the_class_word_in_it(source, encoder, tokenizer, prompt):
     _, kind = source
     word = "stuffed animal" if kind.tokenizer is GemmaTokenizer else "dog"
     counts = {name: len(encoder.word_ids(word)) for name in COUNTS}
@@ -181,18 +181,18 @@ def test_a_prompt_is_spelled_as_its_pipeline_spells_it_with_the_class_word_in_it
         assert list(line.ids) == ids
 
 
-def test_a_class_word_is_the_one_inside_of_a_sentence(encoder, tokenizer):
+def test_a_class_word_is_tokenized_as_inside_a_sentence(encoder, tokenizer):
     assert encoder.word_ids(" dog ") == encoder.word_ids("dog") == tokenizer.encode("a dog")[-1:]
     assert encoder.word_ids("dog") != encoder.text_ids("dog")
     assert encoder.word_ids("  ") == []
 
 
-def test_tokens_with_a_meaning_of_their_own_are_left_out_of_a_users_words(source, encoder):
+def test_special_tokens_in_a_users_text_are_dropped(source, encoder):
     special = "<eos>" if source[1].tokenizer is GemmaTokenizer else "<|im_end|>"
     assert encoder.text_ids(f"a{special} dog") == encoder.text_ids("a dog")
 
 
-def test_the_encoders_output_is_read_between_begin_and_end(encoder):
+def test_the_encoders_output_is_encoded_between_begin_and_end(encoder):
     ids = encoder.word_ids("dog")
     line = line_of(encoder, "<my-dog>", {"my-dog": {"text_encoder": encoder.vocabulary[ids].detach()}})
     expected = encoder.read([line]).states[0, 0, line.first : line.first + len(ids)]
@@ -205,7 +205,7 @@ def test_a_tokenizer_without_a_chat_template_is_refused(tmp_path):
         chat(tokenizer)
 
 
-def test_what_is_no_tokenizer_is_refused(tmp_path):
+def test_a_folder_without_a_tokenizer_is_refused(tmp_path):
     with pytest.raises(ModelUnavailableError, match="holds no GemmaTokenizer"):
         read_tokenizer(tmp_path, GemmaTokenizer)
 

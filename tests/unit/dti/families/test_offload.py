@@ -21,14 +21,14 @@ def network():
     return nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)).requires_grad_(requires_grad=False).eval()
 
 
-def test_without_offloading_the_weights_are_on_the_device_for_good(network):
+def test_without_offloading_the_weights_stay_on_the_device(network):
     part = OffloadedModule(network, Placement(CPU))
     resting = weights_of(network)
     with torch.no_grad(), part.on_device() as model:
         assert weights_of(model) == resting
 
 
-def test_an_offloaded_part_is_copied_to_the_device_while_it_works(network):
+def test_an_offloaded_module_is_copied_to_the_device_while_in_use(network):
     resting = weights_of(network)
     part = OffloadedModule(network, Placement(CPU, offload=True))
     assert weights_of(network) == resting
@@ -39,7 +39,7 @@ def test_an_offloaded_part_is_copied_to_the_device_while_it_works(network):
 
 
 @pytest.mark.parametrize("recording", [False, True])
-def test_it_is_put_aside_also_when_its_work_fails(network, recording):
+def test_the_device_copies_are_released_after_an_error(network, recording):
     resting = weights_of(network)
     part = OffloadedModule(network, Placement(CPU, offload=True))
     with pytest.raises(ZeroDivisionError), torch.set_grad_enabled(recording), part.on_device():
@@ -47,7 +47,7 @@ def test_it_is_put_aside_also_when_its_work_fails(network, recording):
     assert weights_of(network) == resting
 
 
-def test_it_is_put_aside_also_when_there_is_no_room_for_all_of_it(network, monkeypatch):
+def test_the_device_copies_are_released_when_memory_runs_out_during_the_copy(network, monkeypatch):
     resting = weights_of(network)
     part, to, room = OffloadedModule(network, Placement(CPU, offload=True)), torch.Tensor.to, iter([True, True, False])
 
@@ -62,7 +62,7 @@ def test_it_is_put_aside_also_when_there_is_no_room_for_all_of_it(network, monke
     assert weights_of(network) == resting
 
 
-def test_while_gradients_are_recorded_it_stays_until_the_next_use_without_them(network):
+def test_while_gradients_are_recorded_the_copies_stay_until_the_next_use_without(network):
     resting = weights_of(network)
     part = OffloadedModule(network, Placement(CPU, offload=True))
     x = torch.ones(2, 3, requires_grad=True)
@@ -77,7 +77,7 @@ def test_while_gradients_are_recorded_it_stays_until_the_next_use_without_them(n
     assert weights_of(network) == resting
 
 
-def test_a_part_that_was_used_for_pictures_can_take_part_in_a_training(network):
+def test_a_module_used_in_inference_mode_can_be_used_in_training(network):
     part = OffloadedModule(network, Placement(CPU, offload=True))
     with torch.inference_mode(), part.on_device() as model:
         model(torch.ones(2, 3))
@@ -93,7 +93,7 @@ def beside(xl):
     return FAMILIES["sdxl"].load().load(xl, device=CPU, offload=True)
 
 
-def test_only_the_denoiser_stays_on_the_device_when_pictures_are_made(beside, monkeypatch):
+def test_only_the_denoiser_stays_on_the_device_during_rendering(beside, monkeypatch):
     first, second, _, autoencoder = beside.networks
     resting = {network: weights_of(network) for network in beside.networks}
     seen, predict = [], beside.predict
@@ -108,7 +108,7 @@ def test_only_the_denoiser_stays_on_the_device_when_pictures_are_made(beside, mo
     assert weights_of(autoencoder) == resting[autoencoder]
 
 
-def test_a_training_keeps_the_text_encoders_at_work_and_the_autoencoder_aside(beside, monkeypatch):
+def test_a_training_keeps_the_text_encoders_on_the_device_and_releases_the_autoencoder(beside, monkeypatch):
     first, second, _, autoencoder = beside.networks
     rendered(beside, picture_work(beside, steps=1))
     resting = {network: weights_of(network) for network in beside.networks}
@@ -124,7 +124,7 @@ def test_a_training_keeps_the_text_encoders_at_work_and_the_autoencoder_aside(be
     assert all(places == seen[-1] for places in seen)
 
 
-def test_pictures_and_rows_are_those_of_a_model_that_is_all_on_the_device(beside, xl):
+def test_pictures_and_rows_do_not_depend_on_offloading(beside, xl):
     whole = load("sdxl", xl, device="cpu")
     (one,), (other,) = rendered(whole, picture_work(whole)), rendered(beside, picture_work(beside))
     assert (one == other).all()
@@ -133,7 +133,7 @@ def test_pictures_and_rows_are_those_of_a_model_that_is_all_on_the_device(beside
         assert torch.equal(rows.direction, again[name].direction)
 
 
-def test_a_processor_has_nothing_beside_it_to_rest_on(xl):
+def test_on_a_cpu_offloading_has_no_effect(xl):
     family = load("sdxl", xl, device="cpu", offload=True)
     before = weights_of(family.networks[0])
     trained(family, training_work(steps=1))

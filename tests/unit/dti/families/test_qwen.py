@@ -29,7 +29,7 @@ def family(folder):
     return load(folder.name, folder, device="cpu")
 
 
-def test_a_concept_in_a_chat_leaves_the_rest_as_the_pipeline_spells_it(folder, family):
+def test_a_concept_in_a_chat_leaves_the_rest_tokenized_as_by_the_pipeline(folder, family):
     tokenizer = Qwen2Tokenizer.from_pretrained(folder / "tokenizer")
     placeholder = Placeholder("stuffed animal", {"text_encoder": 2})
     for prompt in ("a photo of {} on the beach", "a red {}.", ""):
@@ -42,7 +42,7 @@ def test_a_concept_in_a_chat_leaves_the_rest_as_the_pipeline_spells_it(folder, f
         assert list(layout.inputs["text_encoder"].ids) == ids
 
 
-def test_a_picture_is_the_same_where_parts_rest_beside_the_device(folder, family):
+def test_a_picture_is_the_same_with_offloading(folder, family):
     beside = FAMILIES[folder.name].load().load(folder, device=torch.device("cpu"), offload=True)
     (one,), (other,) = rendered(family, picture_work(family)), rendered(beside, picture_work(beside))
     assert (one == other).all()
@@ -51,7 +51,7 @@ def test_a_picture_is_the_same_where_parts_rest_beside_the_device(folder, family
 
 
 @pytest.mark.parametrize("side", [256, 1024])
-def test_the_loss_is_that_of_the_way_to_noise_at_times_shifted_by_the_pictures_size(family, monkeypatch, side):
+def test_the_loss_is_flow_matching_at_times_shifted_by_the_pictures_size(family, monkeypatch, side):
     shape = family.latent_shape(side, side)
     latents = torch.randn(1, *shape, generator=torch.Generator().manual_seed(0)).expand(64, *shape)
     seen = {}
@@ -72,6 +72,6 @@ def test_the_loss_is_that_of_the_way_to_noise_at_times_shifted_by_the_pictures_s
 
 
 @pytest.mark.parametrize("tokens", [16, 256, 4096, 9216])
-def test_the_shift_by_size_is_the_pipelines_with_the_schedulers_own_figures(tokens):
+def test_the_shift_by_size_is_the_pipelines_with_the_schedulers_configuration(tokens):
     config = FlowMatchEulerDiscreteScheduler(base_shift=0.4, max_shift=1.3, base_image_seq_len=200).config
     assert size_shift(config, tokens) == pytest.approx(calculate_shift(tokens, 200, 4096, 0.4, 1.3))

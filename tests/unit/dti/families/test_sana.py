@@ -69,23 +69,23 @@ def difference(family, expected, scheduler, **asked):
     return np.abs(picture - expected).max()
 
 
-def test_all_samplers_of_the_family_are_compared():
+def test_every_sampler_of_the_family_is_compared():
     assert set(registry.FAMILIES["sana"].schedulers) == set(SAMPLERS)
 
 
 @pytest.mark.parametrize("scheduler", SAMPLERS)
 @pytest.mark.parametrize("prompt", ["A photo of the Dog ", "", "red"])
-def test_a_picture_is_the_one_that_diffusers_own_pipeline_makes(family, pipeline, scheduler, prompt):
+def test_a_picture_equals_that_of_diffusers_pipeline(family, pipeline, scheduler, prompt):
     asked = {"prompt": prompt, "negative_prompt": "a red cat"}
     assert difference(family, made_by(pipeline, scheduler, **asked), scheduler, **asked) <= 1
 
 
-def test_no_negative_prompt_means_what_it_means_to_diffusers(family, pipeline):
+def test_an_empty_negative_prompt_means_the_same_as_in_diffusers(family, pipeline):
     expected = made_by(pipeline, "flow_dpmpp_2m", prompt="a photo of the dog")
     assert difference(family, expected, "flow_dpmpp_2m", prompt="a photo of the dog") <= 1
 
 
-def test_a_picture_of_a_concept_is_the_one_that_diffusers_makes_with_the_rows_in_its_table(family, pipeline):
+def test_a_picture_of_a_concept_equals_that_of_diffusers_with_a_resized_table(family, pipeline):
     thing = concept(family, vectors=2)
     rows, table = thing.rows["text_encoder"].vectors, pipeline.text_encoder.resize_token_embeddings
     known = len(pipeline.tokenizer)
@@ -102,7 +102,7 @@ def test_a_picture_of_a_concept_is_the_one_that_diffusers_makes_with_the_rows_in
     assert difference(family, expected, "flow_dpmpp_2m", **asked, concepts={"my-dog": thing}) <= 1
 
 
-def test_a_concept_behind_its_class_words_tokens_leaves_the_sentence_as_the_pipeline_spells_it(family, tokenizer):
+def test_a_concept_leaves_the_rest_of_the_sentence_tokenized_as_by_the_pipeline(family, tokenizer):
     placeholder = Placeholder("stuffed animal", {"text_encoder": 2})
     for prompt in ("a photo of {} on the beach", "{}", "{}, in the style of {}", "a red {}."):
         layout = tokenize(parse_prompt(prompt.replace("{}", "<my-dog>")), family.encoders, {"my-dog": placeholder})
@@ -111,12 +111,12 @@ def test_a_concept_behind_its_class_words_tokens_leaves_the_sentence_as_the_pipe
         assert list(line.ids) == tokenizer(said, padding="max_length", max_length=len(line.ids)).input_ids
 
 
-def test_a_negative_prompt_goes_without_the_instruction(family, tokenizer):
+def test_a_negative_prompt_has_no_instruction(family, tokenizer):
     line = tokenize(parse_prompt("a Red cat"), family.encoders, {}, negative=True).inputs["text_encoder"]
     assert list(line.ids) == tokenizer("a red cat", padding="max_length", max_length=300).input_ids
 
 
-def test_prompts_are_read_as_the_pipeline_reads_them(family, pipeline):
+def test_prompts_are_encoded_as_by_the_pipeline(family, pipeline):
     prompts = ["a photo of the dog", "a red cat on the beach"]
     hidden, mask, _, _ = pipeline.encode_prompt(
         prompts, do_classifier_free_guidance=False, complex_human_instruction=INSTRUCTION.split("\n")
@@ -126,7 +126,7 @@ def test_prompts_are_read_as_the_pipeline_reads_them(family, pipeline):
     torch.testing.assert_close(read["hidden"][read["mask"]], hidden[read["mask"]], atol=1e-5, rtol=1e-5)
 
 
-def test_latents_are_scaled_as_the_autoencoders_configuration_says(family):
+def test_latents_are_scaled_by_the_autoencoders_configuration(family):
     pixels = random_pixels(3)
     points = family._autoencoder.network.encode(pixels).latent
     mean = family.encode(pixels).mean
@@ -134,7 +134,7 @@ def test_latents_are_scaled_as_the_autoencoders_configuration_says(family):
     assert mean.shape[1:] == family.latent_shape(32, 32)
 
 
-def test_the_loss_is_that_of_the_way_from_picture_to_noise_at_shifted_times(family, monkeypatch):
+def test_the_loss_is_flow_matching_at_shifted_times(family, monkeypatch):
     latents = torch.randn(64, *family.latent_shape(32, 32), generator=torch.Generator().manual_seed(0))
     seen = {}
 
@@ -170,7 +170,7 @@ def test_the_loss_is_that_of_the_way_from_picture_to_noise_at_shifted_times(fami
         ),
     ],
 )
-def test_another_layout_is_refused_with_what_sets_it_apart(folder, tmp_path, file, changes, reason):
+def test_another_layout_is_refused_with_the_differences(folder, tmp_path, file, changes, reason):
     broken = shutil.copytree(folder, tmp_path / "broken")
     (broken / file).write_text(json.dumps(json.loads((broken / file).read_text()) | changes))
     with pytest.raises(ModelUnavailableError, match=reason):

@@ -39,7 +39,7 @@ def rows_of(family, seed=0):
     return {name: torch.randn(2, encoder.width, generator=generator) for name, encoder in family.encoders.items()}
 
 
-def test_both_encoders_are_read_side_by_side(family):
+def test_both_encoders_hidden_states_are_concatenated(family):
     given = read(family, "a cat")
     tokens = family.encoders["text_encoder"].frame.limit
     assert {name: tuple(tensor.shape) for name, tensor in given.items()} == {
@@ -49,7 +49,7 @@ def test_both_encoders_are_read_side_by_side(family):
     }
 
 
-def test_each_encoder_has_rows_of_its_own(family):
+def test_each_encoder_has_its_own_rows(family):
     rows = rows_of(family)
     before = read(family, "a photo of <my-dog>", rows)
     for name, changed, same in (
@@ -62,7 +62,7 @@ def test_each_encoder_has_rows_of_its_own(family):
         assert torch.equal(before["pooled"], after["pooled"]) == (name == "text_encoder")
 
 
-def test_the_vector_is_that_of_the_end_token_whatever_its_id_is_called(family, legacy):
+def test_the_pooled_vector_is_the_end_tokens_whatever_its_configured_id(family, legacy):
     for prompt in ("a photo of <my-dog>", "<my-dog> on the beach", "a red cat and <my-dog>"):
         rows = rows_of(family)
         torch.testing.assert_close(read(family, prompt, rows)["pooled"], read(legacy, prompt, rows)["pooled"])
@@ -75,12 +75,12 @@ def test_each_encoders_rows_have_that_vocabularys_magnitude(family):
         assert rows.magnitude.flatten().tolist() == pytest.approx([float(norms[norms > 0].mean())], rel=1e-5)
 
 
-def test_the_denoiser_is_told_size_corner_and_what_is_seen(family):
+def test_the_denoiser_is_conditioned_on_size_and_crop(family):
     view = View(whole_width=900, whole_height=768, left=70, top=0, width=768, height=768)
     assert read(family, "a cat", view=view)["sizes"].tolist() == [[768, 900, 0, 70, 768, 768]]
 
 
-def test_a_crop_is_learned_with_its_own_place(family, monkeypatch):
+def test_a_crop_is_trained_with_its_own_position(family, monkeypatch):
     told, condition = [], family.condition
 
     def listening(prompts, views):
@@ -93,7 +93,7 @@ def test_a_crop_is_learned_with_its_own_place(family, monkeypatch):
     assert len({view.left for view in told}) > 1
 
 
-def test_an_empty_prompt_is_all_zeros_only_where_the_checkpoint_says_so(family, legacy):
+def test_an_empty_prompt_is_all_zeros_only_if_the_checkpoint_is_configured_so(family, legacy):
     for silent in ("", "  "):
         given = read(family, silent)
         assert given["hidden"].abs().sum() == given["pooled"].abs().sum() == 0
@@ -101,12 +101,12 @@ def test_an_empty_prompt_is_all_zeros_only_where_the_checkpoint_says_so(family, 
     assert read(family, "a")["pooled"].abs().sum() > 0
 
 
-def test_one_prompts_silence_leaves_its_neighbours_as_they_are(family):
+def test_an_empty_prompt_does_not_affect_its_batch(family):
     together, alone = conditioning(family, "a cat", ""), conditioning(family, "a cat")
     torch.testing.assert_close(together["hidden"][:1], alone["hidden"], atol=1e-6, rtol=0)
 
 
-def test_the_size_that_is_asked_changes_the_picture_beyond_its_edges(family):
+def test_size_conditioning_changes_the_picture(family):
     """Without conditioning on sizes the same latents at the same place would be denoised alike."""
     work = picture_work(family, concepts={"my-dog": concept(family)})
     small, wide = rendered(family, work)[0], rendered(family, replace(work, width=64))[0]

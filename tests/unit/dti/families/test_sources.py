@@ -19,7 +19,7 @@ def edit(file, **changes):
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
-def test_the_fingerprint_is_of_the_weights_and_not_of_their_precision(plain, broken, tmp_path):
+def test_the_fingerprint_identifies_weights_not_precision(plain, broken, tmp_path):
     for part in ("unet", "text_encoder"):
         file = next((broken / part).glob("*.safetensors"))
         save_file({name: weight.half() for name, weight in load_file(file).items()}, file, metadata={"format": "pt"})
@@ -29,7 +29,7 @@ def test_the_fingerprint_is_of_the_weights_and_not_of_their_precision(plain, bro
     assert same != different
 
 
-def test_a_checkpoint_loads_in_the_precision_that_is_asked_and_decodes_in_full_precision(plain):
+def test_a_checkpoint_loads_in_the_requested_dtype_and_decodes_in_float32(plain):
     family = FAMILIES["sd"].load().load(plain, device=torch.device("cpu"), dtype=torch.bfloat16)
     assert (
         family.dtype == family.networks[1].dtype == family.encoders["text_encoder"].vocabulary.dtype == torch.bfloat16
@@ -38,7 +38,7 @@ def test_a_checkpoint_loads_in_the_precision_that_is_asked_and_decodes_in_full_p
     assert isinstance(family.decode(torch.zeros(1, *family.latent_shape(32, 32)))[0], Image.Image)
 
 
-def test_a_safety_checker_in_the_index_is_not_missed(broken):
+def test_a_safety_checker_in_the_index_is_ignored(broken):
     index = broken / "model_index.json"
     edit(index, safety_checker=["stable_diffusion", "StableDiffusionSafetyChecker"])
     assert load("sd", broken)
@@ -69,7 +69,7 @@ def test_a_missing_part_is_named(broken, part):
         ),
     ],
 )
-def test_another_layout_is_refused_with_what_sets_it_apart(broken, file, changes, reason):
+def test_another_layout_is_refused_with_the_differences(broken, file, changes, reason):
     edit(broken / file, **changes)
     with pytest.raises(ModelUnavailableError, match=reason):
         load("sd", broken)
@@ -114,7 +114,7 @@ def test_a_hub_id_that_is_not_in_the_cache_is_refused_without_a_network(monkeypa
         load("sd", "nobody/no-such-model")
 
 
-def test_a_variant_in_a_folder_is_read_where_it_alone_is_there_and_passed_over_otherwise(broken):
+def test_a_variant_is_read_only_without_original_weights(broken):
     plain = load("sd", broken).fingerprint
     file = next((broken / "unet").glob("*.safetensors"))
     other = {name: weight + 1 for name, weight in load_file(file).items()}
@@ -127,21 +127,21 @@ def test_a_variant_in_a_folder_is_read_where_it_alone_is_there_and_passed_over_o
     assert torch.equal(family.networks[1].conv_in.weight, other["conv_in.weight"])
 
 
-def test_an_unknown_variant_alone_is_no_weights(broken):
+def test_an_unknown_variant_is_not_read(broken):
     file = next((broken / "unet").glob("*.safetensors"))
     file.rename(file.with_name(file.name.replace(".safetensors", ".non_ema.safetensors")))
     with pytest.raises(ModelUnavailableError, match="unet holds no safetensors weights"):
         load("sd", broken)
 
 
-def test_too_little_memory_of_the_machine_is_said_with_what_to_do(plain, monkeypatch):
+def test_exhausted_host_memory_is_reported_with_a_remedy(plain, monkeypatch):
     """The allocation is real, and larger than any machine."""
     monkeypatch.setattr(UNet2DConditionModel, "from_pretrained", lambda *_, **__: torch.empty(2**60))
     with pytest.raises(ModelTooLargeError, match=r"does not fit into the memory of this machine.*offload = true"):
         load("sd", plain, device="cpu")
 
 
-def test_too_little_memory_of_the_device_is_said_with_what_to_do(plain, monkeypatch):
+def test_exhausted_device_memory_is_reported_with_a_remedy(plain, monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 

@@ -50,23 +50,23 @@ def difference(family, expected, scheduler, **asked):
 
 @pytest.mark.parametrize("scheduler", SAMPLERS)
 @pytest.mark.filterwarnings("ignore::FutureWarning:diffusers", "ignore::DeprecationWarning")
-def test_a_picture_is_the_one_that_diffusers_own_pipeline_makes(unet_family, pipeline, scheduler):
+def test_a_picture_equals_that_of_diffusers_pipeline(unet_family, pipeline, scheduler):
     asked = {"prompt": "a photo of the dog", "negative_prompt": "a red cat"}
     assert difference(unet_family, made_by(pipeline, scheduler, **asked), scheduler, **asked) <= 1
 
 
-def test_all_samplers_of_these_families_are_compared(unet_family):
+def test_every_sampler_of_these_families_is_compared(unet_family):
     assert set(registry.FAMILIES[unet_family.name].schedulers) == set(SAMPLERS)
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning:diffusers", "ignore::DeprecationWarning")
-def test_no_negative_prompt_means_what_it_means_to_diffusers(unet_family, pipeline):
+def test_an_empty_negative_prompt_means_the_same_as_in_diffusers(unet_family, pipeline):
     prompt = "a photo of the dog"
     assert difference(unet_family, made_by(pipeline, "ddim", prompt=prompt), "ddim", prompt=prompt) <= 1
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning:diffusers", "ignore::DeprecationWarning")
-def test_a_picture_of_a_concept_is_the_one_that_diffusers_makes_with_the_rows_in_its_tables(
+def test_a_picture_of_a_concept_equals_that_of_diffusers_with_resized_tables(
     unet_family, unet_checkpoint
 ):
     checkpoint, folder = unet_checkpoint
@@ -119,7 +119,7 @@ def test_encoding_agrees_with_the_autoencoder_and_leaves_no_graph(unet_family, p
     assert mean.shape[1:] == unet_family.latent_shape(32, 32)
 
 
-def test_a_concepts_words_are_read_between_begin_and_end(unet_family, pipeline):
+def test_a_class_words_output_is_encoded_between_begin_and_end(unet_family, pipeline):
     for name, encoder in unet_family.encoders.items():
         ids = encoder.word_ids("stuffed animal")
         tokenizer = getattr(pipeline, name.replace("text_encoder", "tokenizer"))
@@ -129,7 +129,7 @@ def test_a_concepts_words_are_read_between_begin_and_end(unet_family, pipeline):
         torch.testing.assert_close(encoder.output(ids), hidden[0, 1 : 1 + len(ids)], atol=1e-5, rtol=1e-5)
 
 
-def test_what_the_denoiser_reads_is_batch_first_and_of_one_length(unet_family):
+def test_conditioning_is_batch_first_and_of_equal_length(unet_family):
     read = conditioning(unet_family, "a cat", "a photo of the dog on the beach", "")
     shapes = {name: tensor.shape for name, tensor in read.items()}
     assert all(shape[0] == 3 for shape in shapes.values())

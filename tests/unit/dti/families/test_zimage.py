@@ -65,30 +65,30 @@ def difference(family, expected, **asked):
     return np.abs(picture - expected).max()
 
 
-def test_all_samplers_of_the_family_are_compared():
+def test_every_sampler_of_the_family_is_compared():
     assert set(registry.FAMILIES["zimage"].schedulers) == set(SAMPLERS)
 
 
 @pytest.mark.parametrize("prompt", ["A photo of the dog", "", "red " * 40])
-def test_a_picture_is_the_one_that_diffusers_own_pipeline_makes(family, pipeline, prompt):
+def test_a_picture_equals_that_of_diffusers_pipeline(family, pipeline, prompt):
     asked = {"prompt": prompt.strip(), "negative_prompt": "a red cat"}
     expected = made_by(pipeline, **asked)
     assert np.abs(expected - made_by(pipeline, **asked | {"prompt": "a painting"})).max() > 1
     assert difference(family, expected, **asked) <= 1
 
 
-def test_a_picture_of_another_sampler_is_the_one_that_the_pipeline_makes_with_it(family, pipeline):
+def test_a_picture_of_another_sampler_equals_the_pipelines(family, pipeline):
     expected = made_by(pipeline, "flow_dpmpp_2m", prompt="a red cat")
     assert difference(family, expected, prompt="a red cat", scheduler="flow_dpmpp_2m") <= 1
 
 
-def test_a_guidance_scale_of_zero_is_none_as_to_the_pipeline(family, pipeline):
+def test_a_guidance_scale_of_0_disables_guidance_as_in_the_pipeline(family, pipeline):
     expected = made_by(pipeline, prompt="a photo of the dog", guidance_scale=0.0)
     assert difference(family, expected, prompt="a photo of the dog", guidance_scale=0.0) <= 1
     assert family.guidance(0.0) == 1
 
 
-def test_a_picture_of_a_concept_is_the_one_that_diffusers_makes_with_the_rows_in_its_table(family, pipeline):
+def test_a_picture_of_a_concept_equals_that_of_diffusers_with_a_resized_table(family, pipeline):
     thing = concept(family, vectors=2)
     rows, table = thing.rows["text_encoder"].vectors, pipeline.text_encoder.resize_token_embeddings
     pipeline.tokenizer.add_tokens(["qq0", "qq1"])
@@ -104,7 +104,7 @@ def test_a_picture_of_a_concept_is_the_one_that_diffusers_makes_with_the_rows_in
     assert difference(family, expected, **asked, concepts={"my-dog": thing}) <= 1
 
 
-def test_prompts_are_read_as_the_pipeline_reads_them(family, pipeline):
+def test_prompts_are_encoded_as_by_the_pipeline(family, pipeline):
     prompts = ["a photo of the dog", "a red cat on the beach"]
     expected, _ = pipeline.encode_prompt(list(prompts), do_classifier_free_guidance=False)
     read = conditioning(family, *prompts)
@@ -123,7 +123,7 @@ def test_a_prediction_does_not_depend_on_longer_prompts_beside_it(family):
         torch.testing.assert_close(together[i : i + 1], alone, atol=1e-5, rtol=1e-5)
 
 
-def test_latents_are_scaled_as_the_autoencoders_configuration_says(family):
+def test_latents_are_scaled_by_the_autoencoders_configuration(family):
     pixels = random_pixels(3)
     mean = family.encode(pixels).mean
     expected = (family._autoencoder.network.encode(pixels).latent_dist.mean - 0.1159) * 0.3611
@@ -144,7 +144,7 @@ def test_latents_are_scaled_as_the_autoencoders_configuration_says(family):
         ("scheduler/scheduler_config.json", {"_class_name": "DDIMScheduler"}, "scheduler is 'DDIMScheduler'"),
     ],
 )
-def test_another_layout_is_refused_with_what_sets_it_apart(folder, tmp_path, file, changes, reason):
+def test_another_layout_is_refused_with_the_differences(folder, tmp_path, file, changes, reason):
     broken = shutil.copytree(folder, tmp_path / "broken")
     (broken / file).write_text(json.dumps(json.loads((broken / file).read_text()) | changes))
     with pytest.raises(ModelUnavailableError, match=reason):

@@ -44,34 +44,34 @@ def converted(found, family, *, normalize=False):
 
 
 @pytest.mark.parametrize("tool", FORMATS)
-def test_for_every_model_an_exported_concept_comes_back_with_the_same_vectors_and_can_be_kept(family, tool):
+def test_for_every_model_an_exported_concept_is_imported_with_the_same_vectors(family, tool):
     embedding = concept(family, vectors=2)
     back = converted(detect_and_read(write(embedding, tool)[0]), family).embedding
     assert all(torch.equal(back.rows[name].vectors, rows.vectors) for name, rows in embedding.rows.items())
     family.check_fits(Embedding.from_bytes(back.to_bytes()))
 
 
-def test_an_adopted_concept_makes_the_same_picture(family):
+def test_a_converted_concept_renders_the_same_picture(family):
     embedding = concept(family)
     back = converted(detect_and_read(write(embedding, "diffusers")[0]), family).embedding
     one, other = (rendered(family, picture_work(family, concepts={"my-dog": one}))[0] for one in (embedding, back))
     assert (one == other).all()
 
 
-def test_what_was_adopted_says_where_it_came_from(sd):
+def test_a_converted_embedding_records_its_origin(sd):
     embedding = converted(nameless(WIDTH), sd, normalize=True).embedding
     assert (embedding.trigger, embedding.class_word, embedding.steps) == ("my-dog", "dog", 0)
     assert (embedding.family, embedding.fingerprint, embedding.method) == ("sd", sd.fingerprint, "import")
     assert embedding.settings == {"imported_format": "a1111", "imported_trigger": "style", "normalized": True}
 
 
-def test_without_a_wish_a_row_keeps_its_norm(sd):
+def test_without_normalization_a_row_keeps_its_norm(sd):
     found = converted(nameless(WIDTH), sd)
     assert found.norms_before == found.norms_after
     assert found.norms_before["text_encoder"] == pytest.approx([3 * WIDTH**0.5] * 2)
 
 
-def test_an_inflated_row_gets_a_words_norm_and_keeps_its_direction(family):
+def test_normalization_sets_an_inflated_rows_norm_and_keeps_its_direction(family):
     inflated = concept(family, vectors=2)
     file = ExternalEmbedding(
         format="comfyui", vectors={name: 30 * rows.vectors for name, rows in inflated.rows.items()}, trigger=None
@@ -84,26 +84,26 @@ def test_an_inflated_row_gets_a_words_norm_and_keeps_its_direction(family):
         torch.testing.assert_close(repaired.embedding.rows[name].direction, inflated.rows[name].direction)
 
 
-def test_an_embedding_of_our_own_keeps_how_it_was_learned(sd):
+def test_a_dti_embedding_keeps_its_method_and_settings(sd):
     learned = concept(sd, trigger="other-name")
     again = converted(learned, sd).embedding
     assert (again.trigger, again.method, again.settings) == ("my-dog", learned.method, learned.settings)
     assert torch.equal(again.rows["text_encoder"].direction, learned.rows["text_encoder"].direction)
 
 
-def test_an_embedding_of_our_own_may_come_from_another_checkpoint_of_the_family(sd, tmp_path):
+def test_a_dti_embedding_may_come_from_another_checkpoint_of_the_family(sd, tmp_path):
     other = load("sd", stable_diffusion(tmp_path, seed=5), device="cpu")
     moved = converted(concept(sd), other).embedding
     assert moved.settings["imported_fingerprint"] == sd.fingerprint != other.fingerprint
     other.check_fits(moved)
 
 
-def test_an_embedding_of_our_own_of_another_family_is_refused(sd, sdxl):
+def test_a_dti_embedding_of_another_family_is_refused(sd, sdxl):
     with pytest.raises(EmbeddingMismatchError, match="model family is sd, the model's is sdxl"):
         converted(concept(sd), sdxl)
 
 
-def test_an_embedding_of_our_own_of_another_width_is_refused(sd):
+def test_a_dti_embedding_of_another_width_is_refused(sd):
     wide = random_embedding(widths=[("text_encoder", 2 * WIDTH)], fingerprint=sd.fingerprint)
     with pytest.raises(EmbeddingMismatchError, match="row widths is"):
         converted(wide, sd)
@@ -122,7 +122,7 @@ def test_an_embedding_of_our_own_of_another_width_is_refused(sd):
         (foreign(text_encoder=WIDTH, text_encoder_2=WIDTH_2, t5xxl=4096), "Found: "),
     ],
 )
-def test_other_encoders_or_widths_are_refused_with_what_was_expected_and_found(sdxl, found, held):
+def test_other_encoders_or_widths_are_refused_with_expected_and_found_values(sdxl, found, held):
     expected = rf"encoders of sdxl, with their widths: text_encoder \({WIDTH}\), text_encoder_2 \({WIDTH_2}\)\. {held}"
     with pytest.raises(EmbeddingMismatchError, match=expected):
         converted(found, sdxl)
@@ -133,7 +133,7 @@ def test_a_file_of_two_encoders_is_refused_by_a_model_of_one(sd):
         converted(foreign(text_encoder=WIDTH, text_encoder_2=WIDTH_2), sd)
 
 
-def test_where_two_encoders_have_one_width_a_tensor_without_a_name_belongs_to_neither(sdxl):
+def test_an_unnamed_tensor_that_fits_two_encoders_is_refused(sdxl):
     alike = copy.copy(sdxl)
     alike.encoders = dict.fromkeys(sdxl.encoders, sdxl.encoders["text_encoder"])
     with pytest.raises(EmbeddingMismatchError, match="fits text_encoder and text_encoder_2 alike"):

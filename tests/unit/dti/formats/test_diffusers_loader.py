@@ -106,7 +106,7 @@ def conditioned(family, embedding):
 
 @pytest.mark.parametrize("vectors", [1, 3])
 @pytest.mark.parametrize("tool", ["diffusers", "a1111", "comfyui", "replicate"])
-def test_diffusers_loads_every_export_of_one_encoder_and_makes_our_picture(sd, tmp_path, tool, vectors):
+def test_diffusers_loads_every_export_of_one_encoder_and_renders_our_picture(sd, tmp_path, tool, vectors):
     family, folder = sd
     embedding = concept(family, vectors=vectors)
     picture = theirs(sd_pipeline(folder, *write(embedding, tool), tmp_path))
@@ -116,7 +116,7 @@ def test_diffusers_loads_every_export_of_one_encoder_and_makes_our_picture(sd, t
 
 @pytest.mark.parametrize("vectors", [1, 3])
 @pytest.mark.parametrize("tool", ["diffusers", "a1111", "comfyui", "replicate"])
-def test_diffusers_loads_every_export_of_two_encoders_and_makes_our_picture(sdxl, tool, vectors):
+def test_diffusers_loads_every_export_of_two_encoders_and_renders_our_picture(sdxl, tool, vectors):
     family, folder = sdxl
     embedding = concept(family, vectors=vectors)
     picture = theirs(sdxl_pipeline(folder, exported(embedding, tool)))
@@ -124,7 +124,7 @@ def test_diffusers_loads_every_export_of_two_encoders_and_makes_our_picture(sdxl
     assert np.abs(picture - ours(family, concept(family, seed=2, vectors=vectors))).max() > 1
 
 
-def test_where_the_end_token_is_called_2_diffusers_pools_at_the_concept_and_we_at_the_end(legacy_sdxl):
+def test_with_eos_token_id_2_diffusers_pools_at_the_concept_and_we_at_the_end(legacy_sdxl):
     family, folder = legacy_sdxl
     embedding = concept(family)
     pipeline = sdxl_pipeline(folder, exported(embedding, "diffusers"))

@@ -172,19 +172,19 @@ def refused(data):
     "container", [st_file, pickled, lambda one: web_ui({"*": one["<dog>"]})], ids=["st", "pt", "ui"]
 )
 @pytest.mark.parametrize(("rows", "complaint"), BAD_ROWS.values(), ids=BAD_ROWS)
-def test_tensors_that_are_no_rows_are_refused_in_every_container(container, rows, complaint):
+def test_tensors_that_are_not_rows_are_refused_in_every_container(container, rows, complaint):
     with pytest.raises(EmbeddingFormatError, match=complaint):
         detect_and_read(container({"<dog>": rows}))
 
 
 @pytest.mark.parametrize(("content", "complaint"), BAD_PICKLES.values(), ids=BAD_PICKLES)
-def test_pickles_of_something_else_are_refused(content, complaint):
+def test_pickles_of_other_objects_are_refused(content, complaint):
     with pytest.raises(EmbeddingFormatError, match=complaint):
         detect_and_read(pickled(content))
 
 
 @pytest.mark.parametrize(("data", "complaint"), BAD_FILES.values(), ids=BAD_FILES)
-def test_files_that_are_no_embeddings_are_refused(data, complaint):
+def test_files_that_are_not_embeddings_are_refused(data, complaint):
     with pytest.raises(EmbeddingFormatError, match=complaint):
         detect_and_read(data)
 
@@ -242,12 +242,12 @@ def test_code_in_a_pickle_is_refused_and_not_executed(hide, call, tmp_path):
     assert not sprung.exists()
 
 
-def test_the_trap_works_where_a_file_is_believed(tmp_path):
+def test_the_malicious_pickle_executes_in_a_naive_reader(tmp_path):
     torch.load(io.BytesIO(as_archive(Trap(tmp_path / "sprung", os.mkdir))), weights_only=False)
     assert (tmp_path / "sprung").exists()
 
 
-def test_a_strangers_name_is_not_repeated_at_any_length():
+def test_an_untrusted_name_is_truncated_in_messages():
     assert len(refused(st_file({"x" * 100_000: ROWS * torch.nan}))) < 200
     assert len(refused(st_file({f"{i}" * 1000: ROWS for i in range(100)}))) < 1200
 
@@ -271,5 +271,5 @@ def test_a_damaged_file_is_refused_or_read_as_rows(tool, data):
 @pytest.mark.parametrize("tool", WHOLE)
 @law
 @given(st.data())
-def test_a_file_that_was_cut_off_is_refused(tool, data):
+def test_a_truncated_file_is_refused(tool, data):
     refused(WHOLE[tool][: data.draw(st.integers(0, len(WHOLE[tool]) - 1))])

@@ -104,7 +104,7 @@ FILES = {
 
 
 @pytest.mark.parametrize(("data", "tool", "trigger", "vectors"), FILES.values(), ids=FILES)
-def test_a_tools_file_is_known_by_what_it_holds(data, tool, trigger, vectors):
+def test_a_file_is_detected_by_its_content(data, tool, trigger, vectors):
     found = detect_and_read(data)
     assert (found.format, found.trigger) == (tool, trigger)
     assert found.vectors.keys() == vectors.keys()
@@ -119,7 +119,7 @@ def test_half_precision_is_read_as_float32(file, dtype):
     assert torch.equal(rows, ROWS.to(dtype).float())
 
 
-def test_what_is_read_wants_no_gradient_and_lies_in_one_piece():
+def test_rows_read_from_a_file_are_detached_and_contiguous():
     (rows,) = detect_and_read(pickled({"<my-dog>": nn.Parameter(ROWS.T.contiguous()).T})).vectors.values()
     assert not rows.requires_grad
     assert rows.is_contiguous()
@@ -130,5 +130,5 @@ def test_what_is_read_wants_no_gradient_and_lies_in_one_piece():
 @pytest.mark.parametrize(
     "file", [lambda name: pickled({f"<{name}>": ROWS}), lambda name: web_ui({"*": ROWS}, name=name)]
 )
-def test_a_name_that_nobody_would_say_is_none(name, file):
+def test_an_unusable_name_is_dropped(name, file):
     assert detect_and_read(file(name)).trigger is None

@@ -34,14 +34,14 @@ def embeddings(draw):
     )
 
 
-def test_every_format_of_the_spec_is_there():
+def test_every_format_of_the_spec_is_listed():
     assert set(FORMATS) == set(get_args(EmbeddingFormat))
 
 
 @pytest.mark.parametrize("tool", FOREIGN)
 @law
 @given(embeddings())
-def test_the_vectors_in_another_tools_file_are_ours_bit_for_bit(tool, embedding):
+def test_exported_vectors_are_exact(tool, embedding):
     data, _ = write(embedding, tool)
     found = detect_and_read(data)
     assert isinstance(found, ExternalEmbedding)
@@ -53,14 +53,14 @@ def test_the_vectors_in_another_tools_file_are_ours_bit_for_bit(tool, embedding)
 
 @law
 @given(embeddings())
-def test_our_own_file_is_read_whole(embedding):
+def test_a_dti_file_is_read_with_every_field(embedding):
     back = detect_and_read(write(embedding, "dti")[0])
     assert isinstance(back, Embedding)
     assert same_rows(back, embedding)
 
 
 @pytest.mark.parametrize("length", range(0, 256, 8))
-def test_our_own_file_is_known_however_long_its_header_is(length):
+def test_a_dti_file_is_detected_with_any_header_length(length):
     """The length stands before it: of 128 bytes, and every 256 more, it begins as a pickle does."""
     embedding = replace(random_embedding(), settings={"note": "x" * length})
     assert isinstance(detect_and_read(write(embedding, "dti")[0]), Embedding)
@@ -84,7 +84,7 @@ def test_equal_embeddings_give_equal_bytes(tool):
         ("replicate", TWO, ".pti"),
     ],
 )
-def test_a_files_ending_is_the_one_that_its_tool_goes_by(tool, widths, ending):
+def test_a_files_extension_is_the_one_that_its_tool_expects(tool, widths, ending):
     assert write(random_embedding(widths=widths), tool)[1] == ending
 
 
@@ -99,18 +99,18 @@ def test_a_files_ending_is_the_one_that_its_tool_goes_by(tool, widths, ending):
         ("comfyui", "one-of-its-own", {"text_encoder"}),
     ],
 )
-def test_tensors_have_the_names_that_their_tool_looks_for(tool, family, names):
+def test_tensors_have_the_names_that_their_tool_expects(tool, family, names):
     widths = TWO if len(names) == 2 else TWO[:1]
     data, _ = write(random_embedding(widths=widths, family=family), tool)
     assert set(safetensors.torch.load(data)) == names
 
 
 @pytest.mark.parametrize(("tool", "name"), [("diffusers", "my-dog"), ("a1111", "my-dog"), ("comfyui", None)])
-def test_the_concepts_name_comes_back_where_the_format_has_room_for_it(tool, name):
+def test_the_concepts_name_is_preserved_where_the_format_stores_it(tool, name):
     assert detect_and_read(write(random_embedding(), tool)[0]).trigger == name
 
 
-def test_the_files_name_says_nothing(tmp_path):
+def test_the_files_name_is_ignored(tmp_path):
     file = tmp_path / "embeddings.pti"
     file.write_bytes(write(random_embedding(), "a1111")[0])
     assert load(file).format == "a1111"
@@ -118,7 +118,7 @@ def test_the_files_name_says_nothing(tmp_path):
 
 @law
 @given(rows(torch.float32), magnitudes)
-def test_a_row_that_was_a_magnitude_times_a_direction_is_split_without_any_loss(directions, magnitude):
+def test_a_product_of_magnitude_and_direction_is_split_exactly(directions, magnitude):
     vectors = magnitude * directions
     found = split(vectors)
     assert torch.equal(found.vectors, vectors)
@@ -127,7 +127,7 @@ def test_a_row_that_was_a_magnitude_times_a_direction_is_split_without_any_loss(
 
 @law
 @given(seeds, st.sampled_from([8, 768, 1280]), magnitudes)
-def test_a_row_that_never_was_one_is_split_to_its_last_place_and_keeps_from_there_on(seed, width, scale):
+def test_any_other_row_is_split_to_one_unit_in_the_last_place_and_then_exactly(seed, width, scale):
     vectors = scale * torch.randn(2, width, generator=torch.Generator().manual_seed(seed))
     once = split(vectors).vectors
     assert (once.view(torch.int32) - vectors.view(torch.int32)).abs().max() <= 1

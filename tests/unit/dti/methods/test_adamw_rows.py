@@ -27,12 +27,12 @@ def pulled(name, updates=20, **given):
 
 
 @pytest.mark.parametrize("name", ["ti", "ti-rescaled", "ti-norm"])
-def test_rows_start_as_the_class_words_are_in_the_vocabulary(name):
+def test_rows_start_at_the_class_words_vocabulary_rows(name):
     method, _, learned = start(name)
     assert torch.equal(method.vectors(learned), class_rows(table(), "stuffed animal", None))
 
 
-def test_free_rows_take_any_norm_and_are_finished_as_they_are():
+def test_free_rows_take_any_norm_and_are_exported_unchanged():
     method, learned = pulled("ti", steps=20)
     vectors = method.vectors(learned).detach()
     assert (vectors.norm(dim=-1) - learned.constants["start"].norm(dim=-1)).abs().min() > 0.01
@@ -40,7 +40,7 @@ def test_free_rows_take_any_norm_and_are_finished_as_they_are():
 
 
 @pytest.mark.parametrize("name", ["ti", "ti-rescaled", "ti-norm", "crossinit", "subspace"])
-def test_adamw_decays_what_is_learned_by_a_hundredth_of_the_rate_and_nothing_else(name):
+def test_adamw_decays_the_parameters_by_a_hundredth_of_the_rate_and_nothing_else(name):
     method, settings, learned = start(name)
     optimizer = method.optimizer([learned], settings)
     (group,) = optimizer.param_groups
@@ -50,7 +50,7 @@ def test_adamw_decays_what_is_learned_by_a_hundredth_of_the_rate_and_nothing_els
 
 
 @pytest.mark.parametrize("choice", ["mean", "median", 2.5])
-def test_rescaled_rows_are_learned_freely_and_every_embedding_has_the_norm(choice):
+def test_rescaled_rows_are_trained_freely_and_every_embedding_has_the_norm(choice):
     method, learned = pulled("ti-rescaled", magnitude=choice)
     free, plain = pulled("ti")
     m = vocabulary_norm(table().vocabulary, choice)
@@ -60,7 +60,7 @@ def test_rescaled_rows_are_learned_freely_and_every_embedding_has_the_norm(choic
     assert torch.allclose(method.finish(before).magnitude, torch.full((2, 1), m))
 
 
-def test_rows_come_back_to_the_median_norm_after_every_update_and_only_their_directions_move():
+def test_rows_are_reset_to_the_median_norm_after_every_update():
     method, settings, learned = start("ti-norm", learning_rate=0.05)
     optimizer = method.optimizer([learned], settings)
     median = vocabulary_norm(table().vocabulary, "median")
@@ -72,7 +72,7 @@ def test_rows_come_back_to_the_median_norm_after_every_update_and_only_their_dir
         assert (angle(unit(before), unit(after)) > 0.01).all()
 
 
-def test_rows_of_another_norm_are_gone_on_from_with_their_own_directions():
+def test_rows_of_another_norm_are_continued_with_their_own_directions():
     initial = Rows(unit(torch.ones(2, 16)), torch.full((2, 1), 9.0))
     for name, norm in {"ti": 9.0, "crossinit": 9.0, "ti-rescaled": vocabulary_norm(table().vocabulary, "mean")}.items():
         method, _, learned = start(name, initial=initial)
@@ -93,14 +93,14 @@ def shouting():
     return Shouting(table().vocabulary)
 
 
-def test_cross_initialization_starts_at_the_encoders_output_repeated_to_the_number_asked_for():
+def test_cross_initialization_starts_at_the_encoders_output_repeated_to_the_requested_count():
     method, _, learned = start("crossinit", num_vectors=3, encoder=shouting())
     outputs = shouting().output([7, 8])
     assert torch.equal(method.vectors(learned), outputs[[0, 1, 0]])
     assert torch.equal(method.rotation(learned), torch.zeros(3))
 
 
-def test_the_pull_is_the_mean_distance_from_the_start_times_its_weight_and_harmless_there():
+def test_the_penalty_is_the_weighted_mean_distance_from_the_start_with_a_finite_gradient_there():
     method, _, learned = start("crossinit", regularization=0.5, encoder=shouting())
     e = learned.parameters["e"]
     assert method.penalty(learned).item() == 0
@@ -112,7 +112,7 @@ def test_the_pull_is_the_mean_distance_from_the_start_times_its_weight_and_harml
     assert method.penalty(learned).item() == pytest.approx(0.5 * 3, rel=1e-5)
 
 
-def test_going_on_the_pull_is_still_towards_the_class_words_output():
+def test_when_continuing_the_penalty_is_still_towards_the_class_words_output():
     initial = Rows(unit(torch.ones(2, 16)), torch.full((2, 1), 9.0))
     method, _, learned = start("crossinit", initial=initial, regularization=1.0, encoder=shouting())
     distances = (initial.vectors - shouting().output([7, 8])).norm(dim=-1)
@@ -120,7 +120,7 @@ def test_going_on_the_pull_is_still_towards_the_class_words_output():
 
 
 @pytest.mark.parametrize("name", ["ti", "ti-rescaled", "ti-norm", "subspace"])
-def test_other_methods_pull_nowhere(name):
+def test_other_methods_have_no_penalty(name):
     method, _, learned = start(name)
     assert method.penalty(learned).item() == 0
 

@@ -25,7 +25,7 @@ def start(class_word="dog", initial=None, **settings):
 
 @law
 @given(phrases, st.none() | st.integers(1, 7))
-def test_directions_start_at_the_class_words_repeated_or_cut_to_the_number_asked_for(class_word, count):
+def test_directions_start_at_the_class_words_repeated_or_cut_to_the_requested_count(class_word, count):
     learned = start(class_word, num_vectors=count)
     rows = class_rows(table(), class_word, None)
     wanted = len(rows) if count is None else count
@@ -51,7 +51,7 @@ def test_the_penalty_is_least_at_the_class_word(class_word, kappa):
     assert DTI.penalty(learned).item() == pytest.approx(-kappa * len(learned.parameters["v"]), rel=1e-5)
 
 
-def test_the_prior_alone_leads_back_to_the_class_word():
+def test_the_prior_alone_converges_to_the_class_word():
     learned = start("stuffed animal", Rows(unit(torch.ones(2, 16)), torch.ones(2, 1)), kappa=1e-4)
     optimizer = DTI.optimizer([learned], DirectionalTraining())
     for _ in range(200):
@@ -61,7 +61,7 @@ def test_the_prior_alone_leads_back_to_the_class_word():
     assert (angle(learned.parameters["v"].detach(), learned.constants["mu"]) <= math.atan(0.04)).all()
 
 
-def test_every_update_turns_every_row_by_atan_of_the_learning_rate_and_keeps_the_norm():
+def test_every_update_rotates_every_row_by_atan_of_the_learning_rate_and_keeps_the_norm():
     learned = start("stuffed animal", learning_rate=0.03)
     before = learned.parameters["v"].detach().clone()
     optimizer = DTI.optimizer([learned], DirectionalTraining(learning_rate=0.03))
@@ -75,7 +75,7 @@ def test_every_update_turns_every_row_by_atan_of_the_learning_rate_and_keeps_the
 
 
 @pytest.mark.parametrize("choice", ["mean", "median", "min", "max"])
-def test_a_magnitude_is_a_statistic_of_the_rows_that_are_not_zero(choice):
+def test_a_magnitude_is_a_statistic_of_the_non_zero_rows(choice):
     norms = torch.arange(1, 10).double()
     vocabulary = torch.cat([torch.zeros(5, 4), norms.float()[:, None] * torch.eye(4)[0]])
     expected = {"mean": 5.0, "median": 5.0, "min": 1.0, "max": 9.0}[choice]
@@ -92,7 +92,7 @@ def test_a_magnitude_can_be_given_as_a_number():
     assert DTI.vectors(learned).norm().item() == pytest.approx(2.5)
 
 
-def test_going_on_keeps_the_prior_of_the_class_word_and_the_settings_magnitude():
+def test_continuing_keeps_the_class_words_prior_and_the_settings_magnitude():
     initial = Rows(unit(torch.ones(2, 16)), torch.full((2, 1), 99.0))
     learned = start("stuffed animal", initial)
     assert torch.equal(learned.parameters["v"], initial.direction)

@@ -67,7 +67,7 @@ def settings_for(method, **given):
     return registry.METHODS[method.name].settings(**given)
 
 
-def test_every_method_has_the_name_that_it_is_listed_under():
+def test_every_method_has_its_registered_name():
     assert all(create(name).name == name for name in registry.METHODS)
 
 
@@ -75,7 +75,7 @@ def test_every_method_has_the_name_that_it_is_listed_under():
 @pytest.mark.parametrize(
     ("class_word", "num_vectors", "count"), [("dog", None, 1), ("stuffed animal", None, 2), ("dog", 3, 3)]
 )
-def test_rows_start_as_many_as_asked_for_in_float32(method, dtype, class_word, num_vectors, count):
+def test_initial_rows_have_the_requested_count_in_float32(method, dtype, class_word, num_vectors, count):
     learned = method.start(table(dtype=dtype), class_word, settings_for(method, num_vectors=num_vectors), None)
     vectors = method.vectors(learned)
     assert (vectors.shape, vectors.dtype) == ((count, 16), torch.float32)
@@ -88,7 +88,7 @@ def test_rows_start_as_many_as_asked_for_in_float32(method, dtype, class_word, n
         assert parameter.dtype == torch.float32
 
 
-def test_rows_of_several_encoders_learn_under_one_optimizer_and_the_vocabulary_stays(method):
+def test_rows_of_several_encoders_train_under_one_optimizer_with_a_frozen_vocabulary(method):
     encoders = [table(), table(width=24, seed=1)]
     before = [encoder.vocabulary.clone() for encoder in encoders]
     settings = settings_for(method, learning_rate=0.05, steps=40)
@@ -101,7 +101,7 @@ def test_rows_of_several_encoders_learn_under_one_optimizer_and_the_vocabulary_s
         assert encoder.vocabulary.grad is None
 
 
-def test_finished_rows_point_where_those_that_were_spliced_do_and_move_no_more(method):
+def test_finished_rows_have_the_spliced_directions_and_are_detached(method):
     settings = settings_for(method, steps=5)
     learned = method.start(table(), "stuffed animal", settings, None)
     optimizer = method.optimizer([learned], settings)
@@ -114,7 +114,7 @@ def test_finished_rows_point_where_those_that_were_spliced_do_and_move_no_more(m
     assert not rows.direction.requires_grad
 
 
-def test_parameters_constants_and_optimizer_state_are_all_it_takes_to_go_on(method):
+def test_parameters_constants_and_optimizer_state_suffice_to_resume(method):
     settings = settings_for(method, steps=20, schedule="cosine")
     learned = method.start(table(), "stuffed animal", settings, None)
     optimizer = method.optimizer([learned], settings)
@@ -130,7 +130,7 @@ def test_parameters_constants_and_optimizer_state_are_all_it_takes_to_go_on(meth
     assert torch.equal(method.vectors(learned), method.vectors(resumed))
 
 
-def test_a_finished_concept_can_be_gone_on_from(method):
+def test_a_finished_concept_can_be_continued(method):
     settings = settings_for(method, steps=10)
     learned = method.start(table(), "stuffed animal", settings, None)
     follow(method, [learned], method.optimizer([learned], settings), settings, (0, 10))
@@ -141,7 +141,7 @@ def test_a_finished_concept_can_be_gone_on_from(method):
     assert torch.equal(rows.direction, method.finish(learned).direction)
 
 
-def test_going_on_takes_the_count_of_the_given_rows_and_no_other(method):
+def test_continuing_requires_the_given_rows_count(method):
     rows = method.finish(method.start(table(), "dog", settings_for(method, num_vectors=3), None))
     assert len(method.vectors(method.start(table(), "dog", settings_for(method), rows))) == 3
     assert len(method.vectors(method.start(table(), "dog", settings_for(method, num_vectors=3), rows))) == 3

@@ -29,7 +29,7 @@ def test_weights_start_as_one_for_the_class_word_itself():
     assert learned.parameters["w"].sum(dim=-1).tolist() == [1, 1]
 
 
-def test_the_basis_is_of_the_vocabulary_rows_with_the_largest_cosines_and_none_of_zeros():
+def test_the_basis_has_the_vocabulary_rows_of_largest_cosine_without_zero_rows():
     vocabulary = table().vocabulary
     (basis,) = start("dog", basis_size=6).constants["basis"]
     cosines = [float(unit(row) @ unit(vocabulary[5])) for row in vocabulary if row.any()]
@@ -37,7 +37,7 @@ def test_the_basis_is_of_the_vocabulary_rows_with_the_largest_cosines_and_none_o
     assert (unit(basis) @ unit(vocabulary[5])).tolist() == pytest.approx(nearest, abs=1e-5)
 
 
-def test_a_word_that_equals_another_is_still_its_own_first():
+def test_a_word_equal_to_another_is_first_in_its_own_basis():
     vocabulary = table().vocabulary
     vocabulary[4] = 3 * vocabulary[5]
     learned = start("dog", encoder=Table(vocabulary))
@@ -45,7 +45,7 @@ def test_a_word_that_equals_another_is_still_its_own_first():
 
 
 @pytest.mark.parametrize(("width", "size"), [(768, 672), (16, 14), (1, 1)])
-def test_there_are_seven_eighths_as_many_as_a_row_has_numbers(width, size):
+def test_the_default_basis_size_is_seven_eighths_of_the_width(width, size):
     vocabulary = torch.randn((800, width), generator=torch.Generator().manual_seed(1))
     assert start(encoder=Table(vocabulary)).constants["basis"].shape == (1, size, width)
 
@@ -58,7 +58,7 @@ def test_learned_rows_stay_in_the_span_of_their_own_words():
     assert (METHOD.rotation(learned) > 0.05).all()
 
 
-def test_more_rows_than_the_vocabulary_has_cannot_span():
+def test_a_basis_larger_than_the_vocabulary_is_refused():
     assert start(basis_size=39).constants["basis"].shape == (1, 39, 16)
     with pytest.raises(InvalidSettingError, match="40 is more than the 39 rows that text_encoder has") as caught:
         start(basis_size=40)
@@ -66,14 +66,14 @@ def test_more_rows_than_the_vocabulary_has_cannot_span():
 
 
 @pytest.mark.parametrize("size", [5, None, 39])
-def test_rows_that_were_learned_in_the_span_can_be_gone_on_from(size):
+def test_rows_in_the_span_can_be_continued(size):
     rows = METHOD.finish(pulled(basis_size=size))
     again = METHOD.finish(start("stuffed animal", rows, basis_size=size))
     assert torch.allclose(again.vectors, rows.vectors, atol=1e-5)
     assert angle(again.direction, rows.direction).max() < 1e-5
 
 
-def test_rows_outside_of_the_span_are_refused_with_what_to_do():
+def test_rows_outside_the_span_are_refused_with_a_remedy():
     stranger = Rows(unit(torch.ones(1, 16)), torch.ones(1, 1))
     with pytest.raises(EmbeddingMismatchError, match=r"outside of the class word's subspace.*Start at the class word"):
         start("dog", stranger, basis_size=5)

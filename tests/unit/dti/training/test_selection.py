@@ -50,13 +50,13 @@ def reasons(training_set):
 
 
 @pytest.mark.parametrize("name", CONCEPTS)
-def test_good_pictures_of_one_thing_are_all_kept(tiny, name):
+def test_good_pictures_of_one_concept_are_all_kept(tiny, name):
     training_set = gathered(tiny, pictures_of(name), name)
     assert reasons(training_set) == [None] * 5
     assert all(0.5 < assessment.score <= 1 for assessment in training_set.assessments)
 
 
-def test_of_near_duplicates_the_better_one_is_kept(tiny):
+def test_of_near_duplicates_the_better_picture_is_kept(tiny):
     owls = pictures_of("purple-owl")
     twin = owls[0].resize((200, 200)).filter(ImageFilter.GaussianBlur(2))
     training_set = gathered(tiny, [twin, *owls])
@@ -66,7 +66,7 @@ def test_of_near_duplicates_the_better_one_is_kept(tiny):
     assert len(training_set.crops) == 5
 
 
-def test_a_blurred_picture_is_left_out(tiny):
+def test_a_blurred_picture_is_excluded(tiny):
     *owls, last = pictures_of("purple-owl")
     assert reasons(gathered(tiny, [*owls, last.filter(ImageFilter.GaussianBlur(14))])) == [None] * 4 + ["blurred"]
 
@@ -75,7 +75,7 @@ def test_a_blurred_picture_is_left_out(tiny):
     ("name", "stranger"),
     [("purple-owl", "pink-mushroom"), ("blue-penguin", "tuxedo-cat"), ("pink-mushroom", "teal-ghost")],
 )
-def test_a_picture_of_something_else_is_left_out(tiny, name, stranger):
+def test_a_picture_of_another_concept_is_excluded(tiny, name, stranger):
     training_set = gathered(tiny, [*pictures_of(name), pictures_of(stranger)[2]], name)
     assert reasons(training_set) == [None] * 5 + ["odd_one_out"]
     assert training_set.assessments[-1].agreement == min(
@@ -83,37 +83,37 @@ def test_a_picture_of_something_else_is_left_out(tiny, name, stranger):
     )
 
 
-def test_three_pictures_are_learned_from_whatever_they_show(tiny):
+def test_at_least_three_pictures_are_kept(tiny):
     mixed = [pictures_of("purple-owl")[0], pictures_of("blue-car")[1], pictures_of("teal-ghost")[0]]
     assert reasons(gathered(tiny, mixed)) == [None] * 3
 
 
-def test_a_single_picture_has_nobody_to_agree_with(tiny):
+def test_a_single_picture_has_no_agreement(tiny):
     training_set = gathered(tiny, pictures_of("purple-owl")[:1])
     assert training_set.assessments[0].agreement is None
     assert reasons(training_set) == [None]
 
 
-def test_nobody_judges_where_the_selection_is_turned_off(tiny):
+def test_without_selection_there_are_no_assessments(tiny):
     owls = pictures_of("purple-owl")
     training_set = gathered(tiny, [*owls, owls[0]], selection=False)
     assert training_set.assessments == ()
     assert len(training_set.crops) == 6
 
 
-def test_the_judgement_is_the_same_every_time(tiny):
+def test_assessments_are_deterministic(tiny):
     owls = pictures_of("purple-owl")
     assert gathered(tiny, owls).assessments == gathered(tiny, owls).assessments
 
 
-def test_every_model_can_judge_and_keeps_nothing_of_it(family):
+def test_every_family_can_assess_and_is_unchanged_by_it(family):
     told = {"class_word": "dog", "learnable_property": "style", "settings": Training(batch_size=8), "resolution": 32}
     judged = build(pictures(2), [None, None], family, **told, generator=torch.Generator().manual_seed(0))
     assert all(-1 <= assessment.agreement <= 1 for assessment in judged.assessments)
     assert all(weight.grad is None for network in family.networks for weight in network.parameters())
 
 
-def test_a_picture_whose_loss_is_no_number_agrees_with_nobody(tiny, monkeypatch):
+def test_a_picture_with_a_non_finite_loss_has_no_agreement(tiny, monkeypatch):
     *owls, last = pictures_of("purple-owl")
     loss, calls = tiny.loss, itertools.count()
     draws = 2 * len(owls)
@@ -125,7 +125,7 @@ def test_a_picture_whose_loss_is_no_number_agrees_with_nobody(tiny, monkeypatch)
 
 
 @pytest.mark.parametrize("loudness", [1e-6, 3e3])
-def test_float16_holds_what_comes_back_as_in_a_training(tiny, monkeypatch, loudness):
+def test_gradients_survive_float16_by_the_loss_scale(tiny, monkeypatch, loudness):
     """Without the loss's scale the one would be lost; with the sum over a batch, not the mean, the other too large."""
     owls, loss, condition = pictures_of("purple-owl"), tiny.loss, tiny.condition
     monkeypatch.setattr(tiny, "loss", lambda *asked: loudness * loss(*asked))
@@ -138,7 +138,7 @@ def test_float16_holds_what_comes_back_as_in_a_training(tiny, monkeypatch, loudn
     assert [assessment.agreement for assessment in gathered(tiny, owls).assessments] == pytest.approx(exact, abs=0.01)
 
 
-def test_pixels_are_given_up_picture_by_picture(tiny, monkeypatch):
+def test_pixels_are_released_picture_by_picture(tiny, monkeypatch):
     watched, judged = [], []
 
     def watching(*asked):
@@ -156,7 +156,7 @@ def test_pixels_are_given_up_picture_by_picture(tiny, monkeypatch):
     assert judged[:-1] == [True] * 4
 
 
-def test_what_is_transparent_counts_little(tiny):
+def test_transparent_areas_have_the_background_weight(tiny):
     owl = pictures_of("purple-owl")[0]
     mask = Image.new("L", owl.size)
     mask.paste(255, (0, 0, owl.width // 2, owl.height))

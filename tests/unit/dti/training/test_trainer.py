@@ -36,11 +36,11 @@ def work():
     return training_work()
 
 
-def test_a_lone_training_is_the_same_bit_for_bit_every_time(plain_family, work):
+def test_a_training_alone_is_reproducible_bit_for_bit(plain_family, work):
     assert file_of(trained(plain_family, work)) == file_of(trained(plain_family, work))
 
 
-def test_every_update_is_counted_reported_and_the_last_one_ends_the_run(plain_family, work):
+def test_updates_are_counted_and_reported_and_the_last_one_ends_the_run(plain_family, work):
     trainer = Trainer(plain_family)
     run = trainer.admit(work)
     assert (run.step, run.total, run.loss, run.finished) == (0, 6, None, False)
@@ -56,7 +56,7 @@ def test_every_update_is_counted_reported_and_the_last_one_ends_the_run(plain_fa
 
 
 @pytest.mark.parametrize("stop", range(6))
-def test_going_on_from_a_checkpoint_equals_never_having_stopped(plain_family, work, stop):
+def test_a_resumed_training_equals_an_uninterrupted_one(plain_family, work, stop):
     trainer = Trainer(plain_family)
     stopped = trainer.admit(work)
     for _ in range(stop):
@@ -68,7 +68,7 @@ def test_going_on_from_a_checkpoint_equals_never_having_stopped(plain_family, wo
     assert resumed.angle_rad == straight.angle_rad
 
 
-def test_pictures_are_judged_once_also_where_a_training_is_stopped(plain_family, monkeypatch):
+def test_pictures_are_assessed_once_across_a_resumption(plain_family, monkeypatch):
     """A second judgement may differ, by a device's rounding, and the deck would deal other pictures."""
     work = changed(training_work(pictures=[*pictures(), pictures()[0]], captions=[None] * 4), selection=True)
     trainer = Trainer(plain_family)
@@ -86,7 +86,7 @@ def test_pictures_are_judged_once_also_where_a_training_is_stopped(plain_family,
     assert len(resumed.training_set.crops) == 3
 
 
-def test_a_checkpoint_of_a_finished_training_has_nothing_left_to_do(plain_family, work):
+def test_a_checkpoint_of_a_finished_training_resumes_as_finished(plain_family, work):
     done = trained(plain_family, work)
     again = Trainer(plain_family)
     run = again.admit(work, done.checkpoint())
@@ -95,7 +95,7 @@ def test_a_checkpoint_of_a_finished_training_has_nothing_left_to_do(plain_family
     assert file_of(run) == file_of(done)
 
 
-def test_rows_in_company_stay_close_to_those_learned_alone(plain_family, work):
+def test_batched_rows_stay_close_to_those_trained_alone(plain_family, work):
     works = [
         work,
         replace(changed(work, seed=4, batch_size=3, steps=4), class_word="cat", trigger="a-cat"),
@@ -113,7 +113,7 @@ def test_rows_in_company_stay_close_to_those_learned_alone(plain_family, work):
             assert angle(together.direction, alone[name].direction).max() < 0.02
 
 
-def test_a_run_that_leaves_does_not_disturb_the_others(plain_family, work):
+def test_dismissing_a_run_does_not_affect_the_others(plain_family, work):
     trainer = Trainer(plain_family)
     stays, leaves = trainer.admit(work), trainer.admit(changed(work, seed=9))
     trainer.advance()
@@ -124,7 +124,7 @@ def test_a_run_that_leaves_does_not_disturb_the_others(plain_family, work):
     assert leaves.embedding().steps == 1
 
 
-def test_training_and_rendering_take_turns_on_one_model_without_feeling_each_other(family, work):
+def test_training_and_rendering_alternate_on_one_model_independently(family, work):
     work, asked = changed(work, steps=2), picture_work(family, steps=2)
     (picture,) = rendered(family, asked)
     trainer = Trainer(family)
@@ -135,20 +135,20 @@ def test_training_and_rendering_take_turns_on_one_model_without_feeling_each_oth
     assert file_of(run) == file_of(trained(family, work))
 
 
-def test_the_embedding_says_what_was_learned_where_and_how(plain_family, work):
+def test_the_embedding_records_concept_model_and_settings(plain_family, work):
     embedding = trained(plain_family, work).embedding()
     plain_family.check_fits(embedding)
     assert (embedding.trigger, embedding.class_word, embedding.method) == ("my-dog", "dog", work.method)
     assert (embedding.steps, embedding.settings["seed"]) == (6, 3)
 
 
-def test_rows_of_another_model_are_nothing_to_go_on_from(plain_family, work):
+def test_rows_of_another_model_cannot_be_continued(plain_family, work):
     stranger = replace(concept(plain_family), fingerprint="0" * 16)
     with pytest.raises(EmbeddingMismatchError):
         Trainer(plain_family).admit(replace(work, initial=stranger))
 
 
-def test_a_decaying_rate_turns_the_rows_less_and_less(plain_family, work):
+def test_a_cosine_rate_rotates_the_rows_less_and_less(plain_family, work):
     trainer = Trainer(plain_family)
     run = trainer.admit(changed(work, schedule="cosine"))
     turns, before = [], run.embedding().rows["text_encoder"].direction
@@ -161,7 +161,7 @@ def test_a_decaying_rate_turns_the_rows_less_and_less(plain_family, work):
     assert turns[-1] < 0.2 * turns[0]
 
 
-def test_decoded_pictures_are_not_kept_beside_their_latents(plain_family):
+def test_decoded_pictures_are_released_after_encoding(plain_family):
     seen = pictures()
     watched = [weakref.ref(picture) for picture in seen]
     run = Trainer(plain_family).admit(training_work(pictures=seen))
@@ -171,14 +171,14 @@ def test_decoded_pictures_are_not_kept_beside_their_latents(plain_family):
     assert len(run.training_set.crops) == 3
 
 
-def test_every_picture_comes_once_before_one_comes_again(plain_family, work):
+def test_every_picture_is_dealt_once_before_a_reshuffle(plain_family, work):
     run = Trainer(plain_family).admit(changed(work, batch_size=3))
     dealt = [run._deal() for _ in range(9)]
     assert all(sorted(dealt[i : i + 3]) == [0, 1, 2] for i in (0, 3, 6))
     assert len({tuple(dealt[i : i + 3]) for i in (0, 3, 6)}) > 1
 
 
-def test_captions_are_used_unless_they_are_turned_off(plain_family, work):
+def test_captions_are_used_unless_disabled(plain_family, work):
     given = replace(work, captions=["a red {}"] * 3)
     assert file_of(trained(plain_family, given)) != file_of(trained(plain_family, changed(given, captions=False)))
 
@@ -195,7 +195,7 @@ def poison(family, monkeypatch, row):
     monkeypatch.setattr(family, "loss", poisoned)
 
 
-def test_a_training_that_diverges_ends_alone_with_its_last_good_rows(plain_family, work, monkeypatch):
+def test_a_diverging_training_ends_alone_with_its_last_finite_rows(plain_family, work, monkeypatch):
     neighbour_alone = trained(plain_family, changed(work, seed=9))
     trainer = Trainer(plain_family)
     bad, good = trainer.admit(work), trainer.admit(changed(work, seed=9))
@@ -215,7 +215,7 @@ def test_a_training_that_diverges_ends_alone_with_its_last_good_rows(plain_famil
     assert angle(rows.direction, alone.direction).max() < 0.02
 
 
-def test_gradients_that_are_no_numbers_end_a_training_too(plain_family, work, monkeypatch):
+def test_non_finite_gradients_end_a_training(plain_family, work, monkeypatch):
     trainer = Trainer(plain_family)
     run = trainer.admit(work)
     rows = file_of(run)
@@ -243,7 +243,7 @@ def test_gradients_that_are_no_numbers_end_a_training_too(plain_family, work, mo
         ({"settings": DirectionalTraining(seed=1, resolution=None)}, InvalidSettingError, "resolution"),
     ],
 )
-def test_what_cannot_be_learned_is_refused_at_the_door(plain_family, asked, error, says):
+def test_invalid_work_is_refused_at_admission(plain_family, asked, error, says):
     trainer = Trainer(plain_family)
     with pytest.raises(error, match=says):
         trainer.admit(training_work(**asked))
@@ -256,7 +256,7 @@ def test_prompts_are_checked_before_pictures_are_encoded(plain_family, monkeypat
         Trainer(plain_family).admit(training_work(captions=[None, None, "a {} " + "red " * 600]))
 
 
-def test_a_caption_that_does_not_fit_with_all_the_vectors_is_refused_at_the_door(family):
+def test_a_caption_too_long_with_all_vectors_is_refused_at_admission(family):
     frames = [encoder.frame for encoder in family.encoders.values()]
     limit, room = min((one.limit, one.limit - len(one.begin) - len(one.end)) for one in frames)
     settings = DirectionalTraining(seed=1, resolution=32, num_vectors=32)
