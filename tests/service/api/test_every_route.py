@@ -125,9 +125,9 @@ def things_of(client, worker):
     }
 
 
-def unknown(resource):
+def nonexistent(resource):
     """Something of the same form that nobody has."""
-    return f"{resource.partition('_')[0]}_{'0' * 26}" if "_" in resource else "unknown"
+    return f"{resource.partition('_')[0]}_{'0' * 26}" if "_" in resource else "inexistent"
 
 
 def test_resources_of_another_owner_are_answered_like_missing_ones(client, document, ada, other_client, resources):
@@ -192,7 +192,7 @@ def assert_blind(client, method, request, resources, statuses):
         things: per place what belongs to another.
         statuses: what may be answered.
     """
-    nothing = {placeholder: unknown(resource) for placeholder, resource in resources.items()}
+    nothing = {placeholder: nonexistent(resource) for placeholder, resource in resources.items()}
     about_theirs = client.request(method, **filled(request, resources))
     about_nothing = client.request(method, **filled(request, nothing))
     shown = f"{method} {request['url']}: {about_theirs.text}"
