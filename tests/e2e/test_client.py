@@ -36,11 +36,11 @@ def test_the_main_job_from_a_folder_to_files(dti, folder, tmp_path):
     assert len(set(steps)) > 2
     concept = dti.read_concept("from-folder")
     assert (concept.trigger, concept.ready, len(concept.images)) == ("<from-folder>", True, 4)
-    made = dti.wait(dti.create_generation("a <from-folder>", num_images=2, steps=4, seed=5))
-    files = dti.download(made, tmp_path / "results")
+    generation = dti.wait(dti.create_generation("a <from-folder>", num_images=2, steps=4, seed=5))
+    files = dti.download(generation, tmp_path / "results")
     assert [path.name for path in files] == ["00.png", "01.png"]
-    assert [path.stat().st_size for path in files] == [image.bytes for image in made.output.images]
-    assert dti.list_jobs(concept="from-folder", kind="generate").items[0].id == made.id
+    assert [path.stat().st_size for path in files] == [image.bytes for image in generation.output.images]
+    assert dti.list_jobs(concept="from-folder", kind="generate").items[0].id == generation.id
     assert dti.read_embedding("from-folder")[:8] != b""
     with pytest.raises(NameTakenError):
         dti.train_from_folder("from-folder", "dog", folder)
@@ -72,8 +72,8 @@ def test_the_async_client_does_the_same(stack, folder, tmp_path):
     async def main():
         async with AsyncClient(stack.url) as dti:
             await dti.wait(await dti.train_from_folder("async", "dog", folder, training=QUICK))
-            one, other = await asyncio.gather(*(dti.create_generation("a <async>", steps=2, seed=n) for n in (1, 2)))
-            ended = await asyncio.gather(dti.wait(one), dti.wait(other))
+            first, other = await asyncio.gather(*(dti.create_generation("a <async>", steps=2, seed=n) for n in (1, 2)))
+            ended = await asyncio.gather(dti.wait(first), dti.wait(other))
             return [await dti.download(job, tmp_path / job.id) for job in ended]
 
     assert [[path.name for path in files] for files in asyncio.run(main())] == [["00.png"], ["00.png"]]

@@ -110,8 +110,8 @@ class Composed:
 
     def here(self, value):
         """A value of the file with its places led to this machine."""
-        for theirs, ours in self.places.items():
-            value = value.replace(theirs, ours)
+        for container_path, local_path in self.places.items():
+            value = value.replace(container_path, local_path)
         return value
 
     def api(self):
@@ -167,7 +167,7 @@ def test_two_workers_execute_every_job_once_with_the_same_result(composed, untro
         client.succeeded(client.train("ball", drawings("crimson"), **TRAINING))
         assert client.embedding("ball")["sha256"] == untroubled
 
-        # More pictures than one worker has room for at once: the other is rung for what is left.
+        # More images than one worker renders at once: the other one is notified of the rest.
         jobs = [client.train("cube", drawings("navy"), **TRAINING | {"steps": 20})]
         jobs += [client.generate("a photo of <ball>", seed=seed, num_images=2, steps=8) for seed in range(24)]
         ended = [client.succeeded(job) for job in jobs]
@@ -175,6 +175,6 @@ def test_two_workers_execute_every_job_once_with_the_same_result(composed, untro
         assert [len(job["output"]["images"]) for job in ended[1:]] == [2] * 24
         until(lambda: all(composed.steps_by_worker()))
 
-        walked = client.succeeded(client.interpolate("ball", "cube", frames=3, steps=4, animation="webp"))
-        assert client.fetch(walked["output"]["animation"])
-        assert client.fetch(walked["output"]["images"][1])
+        interpolation = client.succeeded(client.interpolate("ball", "cube", frames=3, steps=4, animation="webp"))
+        assert client.fetch(interpolation["output"]["animation"])
+        assert client.fetch(interpolation["output"]["images"][1])

@@ -17,22 +17,22 @@ ADDRESS = "http://127.0.0.1:8000"
 
 
 @pytest.fixture(scope="module")
-def kitchen(tmp_path_factory):
-    """Where a reader stands: the samples, and a curl that fails where the service refuses."""
-    folder = tmp_path_factory.mktemp("kitchen")
+def working_folder(tmp_path_factory):
+    """A working folder: the examples, and a curl that fails on error responses."""
+    folder = tmp_path_factory.mktemp("cookbook")
     (folder / "examples").symlink_to(ROOT / "examples")
     (folder / ".curlrc").write_text('fail-with-body\nsilent\nshow-error\nnoproxy = "*"\n')
     return folder
 
 
 @pytest.fixture
-def cook(stack, kitchen):
+def run_block(stack, working_folder):
     def run(*program, block):
-        environment = {**os.environ, "HOME": str(kitchen), "DTI_URL": stack.url}
+        environment = {**os.environ, "HOME": str(working_folder), "DTI_URL": stack.url}
         done = subprocess.run(
             program,
             input=block.replace(ADDRESS, stack.url),
-            cwd=kitchen,
+            cwd=working_folder,
             env=environment,
             capture_output=True,
             text=True,
@@ -49,7 +49,7 @@ def blocks(recipe, language):
     return re.findall(rf"^```{language}\n(.*?)^```", recipe, re.DOTALL | re.MULTILINE)
 
 
-def test_every_recipe_is_there_in_both_manners():
+def test_every_recipe_has_a_block_for_curl_and_one_for_python():
     assert len(RECIPES) == 4
     for title, recipe in RECIPES:
         assert (len(blocks(recipe, "sh")), len(blocks(recipe, "python"))) == (1, 1), title
@@ -57,24 +57,24 @@ def test_every_recipe_is_there_in_both_manners():
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is no part of what `make test` installs")
 @pytest.mark.parametrize("recipe", [recipe for _, recipe in RECIPES], ids=[title for title, _ in RECIPES])
-def test_with_curl(cook, recipe):
+def test_the_recipe_runs_with_curl(run_block, recipe):
     (block,) = blocks(recipe, "sh")
-    answers = cook("sh", "-e", block=block)
-    assert '"status":"failed"' not in answers
+    responses = run_block("sh", "-e", block=block)
+    assert '"status":"failed"' not in responses
 
 
 @pytest.mark.parametrize("recipe", [recipe for _, recipe in RECIPES], ids=[title for title, _ in RECIPES])
-def test_with_the_client(cook, recipe):
+def test_the_recipe_runs_with_the_python_client(run_block, recipe):
     (block,) = blocks(recipe, "python")
-    cook(sys.executable, "-", block=block)
+    run_block(sys.executable, "-", block=block)
 
 
-def test_pictures_of_the_recipes_are_there(kitchen):
-    assert len(list((kitchen / "mascot").rglob("*.png"))) == 10
-    assert [path.suffix for path in (kitchen / "morph").glob("animation.*")] == [".webp"]
+def test_the_recipes_leave_their_images(working_folder):
+    assert len(list((working_folder / "mascot").rglob("*.png"))) == 10
+    assert [path.suffix for path in (working_folder / "interpolation").glob("animation.*")] == [".webp"]
 
 
-def test_the_rules_for_the_storage_are_json():
+def test_the_storage_rules_are_json():
     (rules,) = re.findall(
         r"^```json\n(.*?)^```", (ROOT / "docs" / "deploying.md").read_text(), re.DOTALL | re.MULTILINE
     )

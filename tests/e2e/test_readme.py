@@ -18,15 +18,15 @@ ADDRESS = "http://127.0.0.1:8000"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Where a reader stands: the samples, `dti` on the path, and a curl that fails where the service refuses."""
-    place = tmp_path_factory.mktemp("reader")
-    (place / "examples").symlink_to(ROOT / "examples")
-    (place / ".curlrc").write_text('fail-with-body\nsilent\nshow-error\nnoproxy = "*"\n')
-    programs = place / "bin"
+    """A working folder: the examples, `dti` on the PATH, and a curl that fails on error responses."""
+    home = tmp_path_factory.mktemp("reader")
+    (home / "examples").symlink_to(ROOT / "examples")
+    (home / ".curlrc").write_text('fail-with-body\nsilent\nshow-error\nnoproxy = "*"\n')
+    programs = home / "bin"
     programs.mkdir()
     (programs / "dti").write_text(f'#!/bin/sh\nexec {sys.executable} -P -m cli "$@"\n')
     (programs / "dti").chmod(0o755)
-    return place
+    return home
 
 
 def run(block, folder):
@@ -40,12 +40,12 @@ def run(block, folder):
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is no part of what `make test` installs")
 def test_the_main_job_in_five_calls(stack, folder):
-    answers = [run(block.replace(ADDRESS, stack.url), folder) for block in BLOCKS if "curl" in block]
-    created, listed, pictures, walked, _ = answers
+    outputs = [run(block.replace(ADDRESS, stack.url), folder) for block in BLOCKS if "curl" in block]
+    created, listed, pictures, interpolated, _ = outputs
     assert '"ready":true' in created
     assert '"status":"succeeded"' in listed
     assert pictures.count('"url":"http') == 4
-    assert '"animation":{' in walked
+    assert '"animation":{' in interpolated
     assert (folder / "my-owl.safetensors").stat().st_size > 500
 
 
@@ -59,9 +59,9 @@ def test_the_main_job_without_a_server(folder):
 
 def test_every_make_command_is_a_target():
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    said = set(re.findall(r"\bmake (?!sure)([a-z]+)", README))
-    assert said
-    assert said <= set(targets)
+    mentioned = set(re.findall(r"\bmake (?!sure)([a-z]+)", README))
+    assert mentioned
+    assert mentioned <= set(targets)
 
 
 def test_every_linked_file_exists():

@@ -26,8 +26,8 @@ def done(remote):
     """Runs a command that succeeds; returns what it prints."""
 
     def run(*words):
-        code, output, trouble = remote(*words)
-        assert code == 0, trouble
+        code, output, error = remote(*words)
+        assert code == 0, error
         return output
 
     return run
@@ -47,8 +47,10 @@ def test_the_main_job_by_commands(done, tmp_path):
     assert "norms" in done("import", file, "--name", "came-back", "--class-word", "dog", "--model", "tiny")
     assert done("blend", "both", "far-away=2", "came-back").strip() == "<both>"
     assert done("neighbours", "both", "--k", "2").count(",") >= 1
-    walked = done("interpolate", "far-away", "both", "--frames", "2", "--set", "steps=2", "-o", str(tmp_path / "walk"))
-    assert len(walked.split()) == 2
+    paths = done(
+        "interpolate", "far-away", "both", "--frames", "2", "--set", "steps=2", "-o", str(tmp_path / "between")
+    )
+    assert len(paths.split()) == 2
     assert "interpolate" in done("jobs", "--limit", "5")
     for name in ("both", "came-back", "far-away"):
         done("delete", name)
@@ -56,11 +58,11 @@ def test_the_main_job_by_commands(done, tmp_path):
 
 def test_an_error_is_one_line_and_an_exit_code(remote):
     for words, expected in ((("generate", "a <nobody>"), "unknown_concept"), (("show", "job_x"), "not_found")):
-        code, output, trouble = remote(*words)
-        assert (code, output, trouble.count("\n")) == (1, "", 1)
-        assert expected in trouble
+        code, output, error = remote(*words)
+        assert (code, output, error.count("\n")) == (1, "", 1)
+        assert expected in error
 
 
 def test_an_unreachable_service_is_reported(remote):
-    code, _, trouble = remote("show", "job_x", url=f"http://{LOOPBACK}:{free_port()}")
-    assert (code, trouble.count("\n")) == (3, 1)
+    code, _, error = remote("show", "job_x", url=f"http://{LOOPBACK}:{free_port()}")
+    assert (code, error.count("\n")) == (3, 1)

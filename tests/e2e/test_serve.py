@@ -17,11 +17,11 @@ from tests.support.stack import CLI, TRAINING, drawings
 KILLED_AFTER = 60
 
 
-def trained_with_trouble(stack, trouble):
+def train_with_fault(stack, fault):
     """Train the same concept once more, with trouble in the middle; returns the embedding's digest and the job."""
     job = stack.client.retrain("ball", **TRAINING)
     stack.client.wait(job, until=lambda now: now["progress"]["step"] >= KILLED_AFTER)
-    trouble()
+    fault()
     ended = stack.client.succeeded(job)
     return stack.client.embedding("ball")["sha256"], ended
 
@@ -29,25 +29,25 @@ def trained_with_trouble(stack, trouble):
 def test_the_main_job_from_pictures_to_an_interpolation(stack, untroubled):
     client = stack.client
     client.succeeded(client.train("cube", drawings("navy"), **TRAINING | {"steps": 20}))
-    made = client.succeeded(client.generate("a photo of <ball> and <cube>", num_images=2, seed=3, steps=4))
-    assert [image["seed"] for image in made["output"]["images"]] == [3, 4]
-    for image in made["output"]["images"]:
+    generation = client.succeeded(client.generate("a photo of <ball> and <cube>", num_images=2, seed=3, steps=4))
+    assert [image["seed"] for image in generation["output"]["images"]] == [3, 4]
+    for image in generation["output"]["images"]:
         data = client.fetch(image)
         assert hashlib.sha256(data).hexdigest() == image["sha256"]
         assert Image.open(io.BytesIO(data)).size == (image["width"], image["height"])
-    walked = client.succeeded(
+    interpolation = client.succeeded(
         client.interpolate("ball", "cube", frames=3, steps=4, animation="gif", contact_sheet=True)
     )
-    assert [image["share"] for image in walked["output"]["images"]] == [0.0, 0.5, 1.0]
-    assert Image.open(io.BytesIO(client.fetch(walked["output"]["animation"]))).n_frames == 3
-    assert client.fetch(walked["output"]["contact_sheet"])
+    assert [image["share"] for image in interpolation["output"]["images"]] == [0.0, 0.5, 1.0]
+    assert Image.open(io.BytesIO(client.fetch(interpolation["output"]["animation"]))).n_frames == 3
+    assert client.fetch(interpolation["output"]["contact_sheet"])
 
 
 def test_an_embedding_is_exported_imported_and_blended_synchronously(stack, untroubled):
     client = stack.client
     home = client.get("/v1/concepts/ball/embedding", params={"format": "a1111"}).raise_for_status().content
-    said = {"name": "again", "class_word": "dog", "model": "tiny"}
-    back = client.post("/v1/concepts/import", data=said, files={"file": ("ball.pt", home)})
+    fields = {"name": "again", "class_word": "dog", "model": "tiny"}
+    back = client.post("/v1/concepts/import", data=fields, files={"file": ("ball.pt", home)})
     assert (back.status_code, back.json()["ready"]) == (201, True), back.text
     parts = [{"concept": name, "weight": 1.0} for name in ("ball", "again")]
     blended = client.post("/v1/concepts/blend", json={"name": "both", "parts": parts})
@@ -80,7 +80,7 @@ def test_a_training_whose_worker_is_killed_gives_the_same_embedding(stack, untro
         worker.kill()
         psutil.wait_procs([worker], timeout=10)
 
-    digest, job = trained_with_trouble(stack, kill_the_worker)
+    digest, job = train_with_fault(stack, kill_the_worker)
     assert digest == untroubled
     assert job["attempt"] > 1
 
@@ -90,7 +90,7 @@ def test_a_training_continues_after_the_whole_stack_was_killed(stack, untroubled
         stack.kill()
         stack.start()
 
-    digest, job = trained_with_trouble(stack, kill_everything)
+    digest, job = train_with_fault(stack, kill_everything)
     assert digest == untroubled
     assert job["attempt"] > 1
 

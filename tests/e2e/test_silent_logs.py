@@ -21,27 +21,27 @@ def keyed(tmp_path_factory):
     running.stop()
 
 
-def signatures(answer):
+def signatures(response):
     """What makes the addresses of an answer work."""
-    return re.findall(r"X-Amz-Signature=(\w+)", json.dumps(answer))
+    return re.findall(r"X-Amz-Signature=(\w+)", json.dumps(response))
 
 
 def test_no_log_line_holds_a_key_a_secret_or_a_signed_address(keyed):
-    told = {ADMIN_KEY}
+    secrets_sent = {ADMIN_KEY}
     with ApiClient(keyed.url, ADMIN_KEY) as admin:
-        said = {"owner": "ada", "name": "laptop", "scopes": ["read", "train", "generate"]}
-        minted = admin.post("/v1/keys", json=said).raise_for_status().json()
+        key = {"owner": "ada", "name": "laptop", "scopes": ["read", "train", "generate"]}
+        minted = admin.post("/v1/keys", json=key).raise_for_status().json()
         hook = admin.post("/v1/webhooks", json={"url": "https://dti.example/hook?token=hush"}).raise_for_status().json()
-    told |= {minted["secret"], hook["secret"], "token=hush"}
+    secrets_sent |= {minted["secret"], hook["secret"], "token=hush"}
     with ApiClient(keyed.url, minted["secret"]) as client:
         client.succeeded(client.train("ball", drawings("crimson", count=2), **BRIEF))
         client.succeeded(client.train("cube", drawings("navy", count=2), **BRIEF))
-        walked = client.succeeded(client.interpolate("ball", "cube", frames=2, steps=2, animation="gif"))
-        followed = client.get(f"/v1/jobs/{walked['id']}/events").text
+        interpolation = client.succeeded(client.interpolate("ball", "cube", frames=2, steps=2, animation="gif"))
+        followed = client.get(f"/v1/jobs/{interpolation['id']}/events").text
         concept = client.get("/v1/concepts/ball").json()
-        told |= {*signatures(walked), *signatures(concept), *signatures(followed)}
-        assert client.fetch(walked["output"]["animation"])
-        for image in (*walked["output"]["images"], *concept["images"]):
+        secrets_sent |= {*signatures(interpolation), *signatures(concept), *signatures(followed)}
+        assert client.fetch(interpolation["output"]["animation"])
+        for image in (*interpolation["output"]["images"], *concept["images"]):
             client.fetch(image)
             assert httpx.get(image["url"].replace(".png", ".jpg"), trust_env=False).status_code == 403
         client.delete("/v1/concepts/cube").raise_for_status()
@@ -50,11 +50,11 @@ def test_no_log_line_holds_a_key_a_secret_or_a_signed_address(keyed):
         assert client.post("/v1/generations", content=b"{", headers={"Content-Type": "application/json"}).is_error
         assert client.get("/v1/jobs", headers={"Authorization": f"Bearer {minted['secret']}x"}).status_code == 401
     stores = Home(keyed.home).config()
-    told |= {stores.s3_secret_key, f"{stores.s3_access_key},"}
+    secrets_sent |= {stores.s3_secret_key, f"{stores.s3_access_key},"}
     keyed.stop()
     logs = {path.name: path.read_text(errors="replace") for path in (keyed.home / "logs").iterdir()}
     assert {"api.log", "worker.log", "maintenance.log", "s3.log", "valkey.log"} <= logs.keys()
     assert "dti keys mint" in logs["serve.log"]
-    assert len(told) > 8
-    secrets = {*told, minted["secret"][12:-6], "X-Amz-Signature", "Bearer "}
+    assert len(secrets_sent) > 8
+    secrets = {*secrets_sent, minted["secret"][12:-6], "X-Amz-Signature", "Bearer "}
     assert [(name, secret) for name, text in logs.items() for secret in secrets if secret in text] == []

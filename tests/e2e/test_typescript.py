@@ -48,5 +48,5 @@ def test_a_generated_client_compiles_strictly_and_does_the_main_job(stack, works
     node(workshop, TOOLS / "openapi-typescript" / "bin" / "cli.js", "openapi.json", *options)
     node(workshop, TOOLS / "typescript" / "bin" / "tsc")
     pictures = [base64.b64encode(picture).decode() for picture in drawings("olive", count=2, size=48)]
-    said = json.loads(node(workshop, "built/main.js", stack.url, *pictures))
-    assert said == {"models": ["tiny"], "learned": "succeeded", "pictures": ["image/png"], "refused": "not_found"}
+    output = json.loads(node(workshop, "built/main.js", stack.url, *pictures))
+    assert output == {"models": ["tiny"], "trained": "succeeded", "images": ["image/png"], "refused": "not_found"}

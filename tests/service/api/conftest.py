@@ -92,9 +92,9 @@ def create_trained(post_concept, worker):
     """Creates a concept and finishes its training."""
 
     def train(name="my-dog", **fields):
-        answer = post_concept(name, **fields)
-        assert answer.status_code == 202, answer.text
+        response = post_concept(name, **fields)
+        assert response.status_code == 202, response.text
         worker.work()
-        return answer.json()["concept"]["id"]
+        return response.json()["concept"]["id"]
 
     return train

@@ -30,10 +30,10 @@ def stored(service):
 
 @both_databases
 def test_a_concept_is_accepted_with_its_training(post_concept):
-    answer = post_concept("my-dog", class_word="dog", images=[png(), jpeg()], training={"steps": 7, "seed": 3})
-    assert answer.status_code == 202
-    concept, job = answer.json()["concept"], answer.json()["job"]
-    assert answer.headers["Location"] == f"/v1/jobs/{job['id']}" == job["links"]["self"]
+    response = post_concept("my-dog", class_word="dog", images=[png(), jpeg()], training={"steps": 7, "seed": 3})
+    assert response.status_code == 202
+    concept, job = response.json()["concept"], response.json()["job"]
+    assert response.headers["Location"] == f"/v1/jobs/{job['id']}" == job["links"]["self"]
     assert set(concept) == CONCEPT
     assert (concept["name"], concept["trigger"], concept["class_word"]) == ("my-dog", "<my-dog>", "dog")
     assert (concept["ready"], concept["embedding"], concept["job"]) == (False, None, job["id"])
@@ -45,16 +45,16 @@ def test_a_concept_is_accepted_with_its_training(post_concept):
 
 def test_uploaded_pictures_are_fetched_by_their_signed_urls(post_concept):
     images = post_concept(images=[png()]).json()["concept"]["images"]
-    answer = httpx.get(images[0]["url"])
-    assert answer.status_code == 200
-    assert answer.headers["Content-Type"] == images[0]["content_type"]
-    assert len(answer.content) == images[0]["bytes"]
-    assert Image.open(io.BytesIO(answer.content)).size == (images[0]["width"], images[0]["height"])
+    response = httpx.get(images[0]["url"])
+    assert response.status_code == 200
+    assert response.headers["Content-Type"] == images[0]["content_type"]
+    assert len(response.content) == images[0]["bytes"]
+    assert Image.open(io.BytesIO(response.content)).size == (images[0]["width"], images[0]["height"])
 
 
 def test_pictures_can_be_uploaded_in_an_archive(post_concept):
-    answer = post_concept(images=[png()], archive=archive({"a.png": png((70, 70)), "a.txt": "a {} in the sun"}))
-    assert [image["width"] for image in answer.json()["concept"]["images"]] == [64, 70]
+    response = post_concept(images=[png()], archive=archive({"a.png": png((70, 70)), "a.txt": "a {} in the sun"}))
+    assert [image["width"] for image in response.json()["concept"]["images"]] == [64, 70]
 
 
 @both_databases
@@ -63,16 +63,16 @@ def test_a_trained_concept_is_ready_and_its_embedding_can_be_downloaded(client, 
     concept = client.get("/v1/concepts/my-dog").json()
     assert concept["ready"]
     assert concept["embedding"]["encoders"]["text_encoder"] == {"vectors": 1, "dim": 4, "magnitude": 0.39}
-    answer = client.get("/v1/concepts/my-dog/embedding")
-    assert (answer.status_code, answer.content) == (200, ROWS)
-    assert answer.headers["Content-Disposition"] == 'attachment; filename="my-dog.safetensors"'
+    response = client.get("/v1/concepts/my-dog/embedding")
+    assert (response.status_code, response.content) == (200, ROWS)
+    assert response.headers["Content-Disposition"] == 'attachment; filename="my-dog.safetensors"'
     assert client.get("/v1/concepts/my-dog/embedding", params={"format": "docx"}).status_code == 422
 
 
 def test_an_untrained_concept_has_no_embedding_file(client, post_concept):
     post_concept("my-dog")
-    answer = client.get("/v1/concepts/my-dog/embedding")
-    assert (answer.status_code, answer.json()["code"]) == (409, "concept_not_ready")
+    response = client.get("/v1/concepts/my-dog/embedding")
+    assert (response.status_code, response.json()["code"]) == (409, "concept_not_ready")
 
 
 def test_a_concept_is_found_by_id_and_by_name(client, post_concept):
@@ -83,8 +83,8 @@ def test_a_concept_is_found_by_id_and_by_name(client, post_concept):
 
 @pytest.mark.parametrize("call", ["", "/embedding"])
 def test_an_unknown_concept_is_not_found(client, call):
-    answer = client.get(f"/v1/concepts/nobody{call}")
-    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    response = client.get(f"/v1/concepts/nobody{call}")
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
 
 
 @both_databases
@@ -105,18 +105,18 @@ def test_concepts_are_listed_in_pages_newest_first_without_urls(client, post_con
 
 def test_a_taken_name_is_refused(post_concept):
     post_concept("my-dog")
-    answer = post_concept("my-dog")
-    assert (answer.status_code, answer.json()["code"]) == (409, "name_taken")
+    response = post_concept("my-dog")
+    assert (response.status_code, response.json()["code"]) == (409, "name_taken")
 
 
 @both_databases
 def test_a_concept_is_retrained(client, create_trained, worker):
     concept_id = create_trained("my-dog", training={"steps": 5})
-    answer = client.post("/v1/concepts/my-dog/train", json={"training": {"steps": 9}, "from": "current"})
-    assert answer.status_code == 202
-    job = answer.json()["job"]
+    response = client.post("/v1/concepts/my-dog/train", json={"training": {"steps": 9}, "from": "current"})
+    assert response.status_code == 202
+    job = response.json()["job"]
     assert (job["input"]["from"], job["progress"]["total"]) == ("current", 9)
-    assert answer.json()["concept"]["ready"]
+    assert response.json()["concept"]["ready"]
     worker.work()
     concept = client.get(f"/v1/concepts/{concept_id}").json()
     assert (concept["job"], concept["training"]["steps"]) == (job["id"], 9)
@@ -124,29 +124,29 @@ def test_a_concept_is_retrained(client, create_trained, worker):
 
 def test_a_training_cannot_continue_from_a_missing_embedding(client, post_concept):
     post_concept("my-dog")
-    answer = client.post("/v1/concepts/my-dog/train", json={"from": "current"})
-    assert (answer.status_code, answer.json()["code"]) == (409, "concept_not_ready")
+    response = client.post("/v1/concepts/my-dog/train", json={"from": "current"})
+    assert (response.status_code, response.json()["code"]) == (409, "concept_not_ready")
 
 
 @both_databases
 def test_a_concept_is_deleted_with_its_pictures_and_generations(client, create_trained, worker, service):
     create_trained("my-dog")
-    made = client.post("/v1/generations", json={"prompt": "a photo of <my-dog>"}).json()
+    generation = client.post("/v1/generations", json={"prompt": "a photo of <my-dog>"}).json()
     worker.work()
     urls = [image["url"] for image in client.get("/v1/concepts/my-dog").json()["images"]]
-    urls += [image["url"] for image in client.get(f"/v1/jobs/{made['id']}").json()["output"]["images"]]
+    urls += [image["url"] for image in client.get(f"/v1/jobs/{generation['id']}").json()["output"]["images"]]
     assert [httpx.get(url).status_code for url in urls] == [200, 200]
     assert client.delete("/v1/concepts/my-dog").status_code == 204
     assert client.get("/v1/concepts/my-dog").status_code == 404
     assert [httpx.get(url).status_code for url in urls] == [404, 404]
-    assert client.get(f"/v1/jobs/{made['id']}").json()["output"]["images"] == []
+    assert client.get(f"/v1/jobs/{generation['id']}").json()["output"]["images"] == []
     assert stored(service) == []
 
 
 def test_deleting_a_concept_cancels_its_jobs_and_keeps_shared_pictures(client, post_concept):
-    one, other = post_concept("one").json(), post_concept("other").json()
+    first, other = post_concept("one").json(), post_concept("other").json()
     client.delete("/v1/concepts/one")
-    assert client.get(f"/v1/jobs/{one['job']['id']}").json()["status"] == "cancelled"
+    assert client.get(f"/v1/jobs/{first['job']['id']}").json()["status"] == "cancelled"
     assert httpx.get(other["concept"]["images"][0]["url"]).status_code == 200
     assert client.delete("/v1/concepts/one").status_code == 404
 
@@ -183,37 +183,37 @@ REFUSED = {
 def test_an_invalid_concept_is_refused_and_nothing_is_stored(post_concept, service, subtests):
     for kind, (fields, status, code) in REFUSED.items():
         with subtests.test(kind):
-            answer = post_concept(**fields)
-            assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
-            assert answer.headers["Content-Type"] == "application/problem+json"
+            response = post_concept(**fields)
+            assert (response.status_code, response.json()["code"]) == (status, code), response.text
+            assert response.headers["Content-Type"] == "application/problem+json"
             assert nothing_is_stored(service)
 
 
 def test_a_repeated_field_is_refused(client, service):
     packed = archive({"a.png": png()})
-    said = {"name": ["my-dog"], "class_word": ["dog"]}
+    form = {"name": ["my-dog"], "class_word": ["dog"]}
     for fields, files, field in (
-        ({**said, "name": ["my-dog", "my-cat"]}, [("images", ("a.png", png()))], "name"),
-        (said, [("archive", ("a.zip", packed)), ("archive", ("b.zip", packed))], "archive"),
+        ({**form, "name": ["my-dog", "my-cat"]}, [("images", ("a.png", png()))], "name"),
+        (form, [("archive", ("a.zip", packed)), ("archive", ("b.zip", packed))], "archive"),
     ):
-        answer = client.post("/v1/concepts", data=fields, files=files)
-        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
-        assert [error["field"] for error in answer.json()["errors"]] == [field]
+        response = client.post("/v1/concepts", data=fields, files=files)
+        assert (response.status_code, response.json()["code"]) == (422, "invalid_input")
+        assert [error["field"] for error in response.json()["errors"]] == [field]
     assert nothing_is_stored(service)
 
 
 def test_a_refused_picture_is_named(client):
     files = [("images", ("good.png", png())), ("images", ("dog at the beach.jpg", jpeg()[:200]))]
-    answer = client.post("/v1/concepts", data={"name": "my-dog", "class_word": "dog"}, files=files)
-    assert "dog at the beach.jpg" in answer.json()["detail"]
+    response = client.post("/v1/concepts", data={"name": "my-dog", "class_word": "dog"}, files=files)
+    assert "dog at the beach.jpg" in response.json()["detail"]
 
 
 @pytest.mark.parametrize("more_settings", [{"DTI_LIMIT_UNFINISHED_JOBS": "1"}])
 def test_a_job_beyond_the_limit_is_refused_and_its_pictures_are_not_stored(client, post_concept, service):
     kept = post_concept("one", images=[png()]).json()["concept"]["images"][0]
-    answer = post_concept("two", images=[png(), png((70, 70))])
-    assert (answer.status_code, answer.json()["code"]) == (429, "too_many_jobs")
-    assert int(answer.headers["Retry-After"]) > 0
-    assert answer.headers["RateLimit"].startswith('"unfinished-jobs";r=0')
+    response = post_concept("two", images=[png(), png((70, 70))])
+    assert (response.status_code, response.json()["code"]) == (429, "too_many_jobs")
+    assert int(response.headers["Retry-After"]) > 0
+    assert response.headers["RateLimit"].startswith('"unfinished-jobs";r=0')
     assert len(stored(service)) == 1
     assert httpx.get(kept["url"]).status_code == 200

@@ -22,18 +22,18 @@ def test_only_host_names_of_this_machine_are_served(client, settings):
     for host in ("localhost", "127.0.0.1", f"LOCALHOST:{settings.port}", "[::1]:80"):
         assert client.get("/health/live", headers={"Host": host}).status_code == 200
     for host in ("evil.example", f"127.0.0.1.evil.example:{settings.port}", "", "localhost.evil.example", "[::1"):
-        answer = client.get("/v1/jobs", headers={"Host": host})
-        assert answer.status_code in {400, 403}, host
-    answer = client.get("/v1/jobs", headers={"Host": "evil.example"})
-    assert (answer.status_code, answer.json()["code"]) == (403, "foreign_host")
+        response = client.get("/v1/jobs", headers={"Host": host})
+        assert response.status_code in {400, 403}, host
+    response = client.get("/v1/jobs", headers={"Host": "evil.example"})
+    assert (response.status_code, response.json()["code"]) == (403, "foreign_host")
 
 
 def test_another_origin_is_refused_and_the_services_own_is_not(client, settings):
     own = f"http://127.0.0.1:{settings.port}"
     for origin in ("https://evil.example", "null", "http://127.0.0.1:1", f"http://localhost:{settings.port}", "x"):
         for call in (client.get, client.post, client.options):
-            answer = call("/v1/generations", headers={"Origin": origin})
-            assert (answer.status_code, answer.json()["code"]) == (403, "foreign_origin"), origin
+            response = call("/v1/generations", headers={"Origin": origin})
+            assert (response.status_code, response.json()["code"]) == (403, "foreign_origin"), origin
     assert client.get("/v1/jobs", headers={"Origin": own}).status_code == 200
 
 
@@ -51,16 +51,16 @@ def test_a_body_over_the_limit_is_refused_with_and_without_content_length(client
     form = {"Content-Type": "multipart/form-data; boundary=b"}
     for path, headers in (("/v1/concepts", form), ("/v1/generations", {"Content-Type": "application/json"})):
         for body in (big, iter([big[:75_000], big[75_000:]])):
-            answer = client.post(path, content=body, headers=headers)
-            assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large"), path
-            assert answer.headers["Content-Type"] == "application/problem+json"
+            response = client.post(path, content=body, headers=headers)
+            assert (response.status_code, response.json()["code"]) == (413, "body_too_large"), path
+            assert response.headers["Content-Type"] == "application/problem+json"
 
 
 def test_a_json_body_has_its_own_lower_limit(client):
     body = b"[" + b"{}," * 400_000 + b"1]"
     for content in (body, iter([body[:500_000], body[500_000:]])):
-        answer = client.post("/v1/generations", content=content, headers={"Content-Type": "application/json"})
-        assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+        response = client.post("/v1/generations", content=content, headers={"Content-Type": "application/json"})
+        assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
     file = b'--b\r\nContent-Disposition: form-data; name="images"; filename="a"\r\n\r\n' + body + b"\r\n--b--"
     assert client.post("/v1/concepts", content=file, headers=headers).status_code == 422
@@ -77,10 +77,10 @@ def test_a_content_length_over_the_limit_is_refused_before_the_body_is_sent(runn
 def test_a_malformed_form_is_a_malformed_body(client):
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
     for body in (b"--b\r\nnonsense", b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--\r\n", b"\0" * 100):
-        answer = client.post("/v1/concepts", content=body, headers=headers)
-        assert (answer.status_code, answer.json()["code"]) in {(400, "malformed_body"), (422, "invalid_input")}
-    answer = client.post("/v1/concepts", content=b"x", headers={"Content-Type": "multipart/form-data"})
-    assert (answer.status_code, answer.json()["code"]) == (400, "malformed_body")
+        response = client.post("/v1/concepts", content=body, headers=headers)
+        assert (response.status_code, response.json()["code"]) in {(400, "malformed_body"), (422, "invalid_input")}
+    response = client.post("/v1/concepts", content=b"x", headers={"Content-Type": "multipart/form-data"})
+    assert (response.status_code, response.json()["code"]) == (400, "malformed_body")
 
 
 def test_a_truncated_form_is_refused(client):
@@ -91,8 +91,8 @@ def test_a_truncated_form_is_refused(client):
     whole = part(b"name", b"my-dog") + part(b"class_word", b"dog") + picture + picture + b"--b--"
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
     for missing in (1, 5, 50, len(picture) + 5):
-        answer = client.post("/v1/concepts", content=whole[:-missing], headers=headers)
-        assert (answer.status_code, answer.json()["code"]) == (400, "malformed_body"), missing
+        response = client.post("/v1/concepts", content=whole[:-missing], headers=headers)
+        assert (response.status_code, response.json()["code"]) == (400, "malformed_body"), missing
     assert client.get("/v1/concepts").json()["items"] == []
     in_pieces = iter([whole[:-3], whole[-3:], b"\r\n"])
     assert len(client.post("/v1/concepts", content=in_pieces, headers=headers).json()["concept"]["images"]) == 2
@@ -109,38 +109,38 @@ def test_every_refusal_is_a_problem(client):
         ("POST", "/v1/jobs/job_x/cancel", 404, "not_found"),
         ("DELETE", "/v1/concepts/nobody", 404, "not_found"),
     ):
-        answer = client.request(method, path)
-        assert answer.headers["Content-Type"] == "application/problem+json"
-        said = answer.json()
-        assert (answer.status_code, said["status"], said["code"]) == (status, status, code)
-        assert set(said) >= {"type", "title", "status", "code", "detail"}
+        response = client.request(method, path)
+        assert response.headers["Content-Type"] == "application/problem+json"
+        body = response.json()
+        assert (response.status_code, body["status"], body["code"]) == (status, status, code)
+        assert set(body) >= {"type", "title", "status", "code", "detail"}
 
 
 def test_an_invalid_value_is_not_repeated_in_the_response(client):
-    answer = client.post("/v1/generations", json={"prompt": "x", "format": "secret-value"})
-    assert "secret-value" not in answer.text
+    response = client.post("/v1/generations", json={"prompt": "x", "format": "secret-value"})
+    assert "secret-value" not in response.text
 
 
 def test_a_refusal_is_small_for_any_size_of_the_invalid_value(client):
     long = "x" * 900_000
-    for path, said in (
+    for path, body in (
         ("/v1/generations", {"prompt": "a dog", "model": long}),
         ("/v1/generations", {"prompt": "a dog", "scheduler": long}),
         ("/v1/generations", {"prompt": "a dog", **dict.fromkeys(map(str, range(10_000)), 1)}),
         ("/v1/interpolations", {"from": long, "to": "my-dog"}),
     ):
-        answer = client.post(path, json=said)
-        assert answer.status_code == 422
-        assert len(answer.content) < 10_000
+        response = client.post(path, json=body)
+        assert response.status_code == 422
+        assert len(response.content) < 10_000
 
 
 @pytest.mark.parametrize("more_settings", [{"DTI_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}])
 def test_a_database_that_is_down_is_a_503_with_retry_after(client):
-    for answer in (client.get("/v1/jobs"), client.post("/v1/generations", json={"prompt": "a dog"})):
-        assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
-        assert int(answer.headers["Retry-After"]) > 0
-    answer = client.get("/health/ready")
-    assert (answer.status_code, answer.json()["down"]) == (503, ["database"])
+    for response in (client.get("/v1/jobs"), client.post("/v1/generations", json={"prompt": "a dog"})):
+        assert (response.status_code, response.json()["code"]) == (503, "database_unavailable")
+        assert int(response.headers["Retry-After"]) > 0
+    response = client.get("/health/ready")
+    assert (response.status_code, response.json()["down"]) == (503, ["database"])
     assert client.get("/health/live").status_code == 200
 
 
@@ -154,18 +154,18 @@ def test_a_running_service_is_live_and_ready(client):
 
 @pytest.mark.parametrize("more_settings", [{"DTI_BROKER_URL": "redis://127.0.0.1:1/0"}])
 def test_a_broker_that_is_down_is_no_error(client):
-    answer = client.post("/v1/generations", json={"prompt": "a dog"})
-    assert answer.status_code == 202
-    assert answer.elapsed.total_seconds() < 5
-    assert client.get(f"/v1/jobs/{answer.json()['id']}").json()["status"] == "queued"
+    response = client.post("/v1/generations", json={"prompt": "a dog"})
+    assert response.status_code == 202
+    assert response.elapsed.total_seconds() < 5
+    assert client.get(f"/v1/jobs/{response.json()['id']}").json()["status"] == "queued"
     assert client.get("/health/ready").status_code == 200
 
 
 def test_metrics_have_the_number_of_jobs(client):
     client.post("/v1/generations", json={"prompt": "a dog"})
-    answer = client.get("/metrics")
-    assert answer.headers["Content-Type"].startswith("text/plain")
-    assert 'dti_jobs{kind="generate",status="queued"} 1.0' in answer.text
+    response = client.get("/metrics")
+    assert response.headers["Content-Type"].startswith("text/plain")
+    assert 'dti_jobs{kind="generate",status="queued"} 1.0' in response.text
 
 
 def test_the_catalogue_lists_the_options_of_a_model(client):
@@ -211,8 +211,8 @@ def test_every_route_has_a_test(client):
     files = [*here.glob("test_*.py"), *(here.parents[1] / "e2e").glob("test_*.py")]
     tests = "".join(path.read_text(encoding="utf-8") for path in files)
     for path in client.get("/openapi.json").json()["paths"]:
-        asked = re.sub(r"\\{\w+\\}", r"[^/\"?\\s]+", re.escape(path)) + r"[\"?]"
-        assert re.search(asked, tests), path
+        pattern = re.sub(r"\\{\w+\\}", r"[^/\"?\\s]+", re.escape(path)) + r"[\"?]"
+        assert re.search(pattern, tests), path
 
 
 # --- signed addresses under the API's own origin
@@ -231,9 +231,9 @@ def test_a_signed_url_works_and_a_changed_or_unsigned_one_does_not(client, post_
         "the bucket": (f"{client.base_url}/{settings.s3_bucket}/", 404),
     }
     for kind, (address, status) in refused.items():
-        answer = httpx.get(address)
-        assert answer.status_code == status, kind
-        assert answer.headers["Content-Type"] == "application/problem+json"
+        response = httpx.get(address)
+        assert response.status_code == status, kind
+        assert response.headers["Content-Type"] == "application/problem+json"
     for method in ("PUT", "DELETE", "POST"):
         assert httpx.request(method, url).status_code == 405
     head = httpx.head(url)

@@ -32,8 +32,8 @@ def more_settings():
 @pytest.fixture
 def key_for(client):
     def minted(owner, *scopes):
-        said = {"owner": owner, "name": "test", "scopes": sorted(scopes)}
-        return client.post("/v1/keys", json=said, headers=bearer(ADMIN_KEY)).json()["secret"]
+        key = {"owner": owner, "name": "test", "scopes": sorted(scopes)}
+        return client.post("/v1/keys", json=key, headers=bearer(ADMIN_KEY)).json()["secret"]
 
     return minted
 
@@ -71,8 +71,8 @@ def test_every_route_but_health_names_its_scopes(document):
 
 def test_no_route_answers_without_a_key(client, document):
     for path, method, _ in keyed(document):
-        answer = client.request(method, path)
-        assert (answer.status_code, answer.json()["code"]) == (401, "key_missing"), f"{method} {path}"
+        response = client.request(method, path)
+        assert (response.status_code, response.json()["code"]) == (401, "key_missing"), f"{method} {path}"
 
 
 def test_no_route_answers_a_key_without_its_scope(client, document, key_for):
@@ -81,9 +81,9 @@ def test_no_route_answers_a_key_without_its_scope(client, document, key_for):
     for path, method, operation in keyed(document):
         named = [scope for needed in operation["security"] for scope in needed["key"]]
         secret = keys[named[0] if len(named) == 1 else "either"]
-        answer = client.request(method, path, headers=bearer(secret))
-        assert (answer.status_code, answer.json()["code"]) == (403, "scope_missing"), f"{method} {path}"
-        assert answer.json()["scopes"] == named
+        response = client.request(method, path, headers=bearer(secret))
+        assert (response.status_code, response.json()["code"]) == (403, "scope_missing"), f"{method} {path}"
+        assert response.json()["scopes"] == named
 
 
 # --- blind
@@ -96,89 +96,93 @@ def ada(client, key_for):
 
 
 @pytest.fixture
-def theirs(client, key_for):
+def other_client(client, key_for):
     """Somebody else's client."""
     headers = bearer(key_for("bob", "read", "train", "generate"))
-    with httpx.Client(base_url=client.base_url, headers=headers, timeout=20) as theirs:
-        yield theirs
+    with httpx.Client(base_url=client.base_url, headers=headers, timeout=20) as other_client:
+        yield other_client
 
 
 @pytest.fixture
-def things(theirs, worker):
+def resources(other_client, worker):
     """Everything that they have."""
-    return things_of(theirs, worker)
+    return things_of(other_client, worker)
 
 
 def things_of(client, worker):
     """Somebody's new things: per parameter of a path all that may stand for it."""
     form = {"name": "heirloom", "class_word": "heirloomword"}
-    made = client.post("/v1/concepts", data=form, files=[("images", ("heirloomfile.png", png()))]).json()
+    created = client.post("/v1/concepts", data=form, files=[("images", ("heirloomfile.png", png()))]).json()
     worker.work()
     waiting = client.post("/v1/generations", json={"prompt": "a <heirloom> heirloomprompt"}).json()
     webhook = client.post("/v1/webhooks", json={"url": "https://heirloom.example/hook"}).json()["webhook"]
     message = client.post(f"/v1/webhooks/{webhook['id']}/test").json()
     return {
-        "reference": [made["concept"]["id"], "heirloom"],
-        "job_id": [made["job"]["id"], waiting["id"]],
+        "reference": [created["concept"]["id"], "heirloom"],
+        "job_id": [created["job"]["id"], waiting["id"]],
         "webhook_id": [webhook["id"]],
         "delivery_id": [message["id"]],
     }
 
 
-def nobodys(thing):
+def nonexistent(resource):
     """Something of the same form that nobody has."""
-    return f"{thing.partition('_')[0]}_{'0' * 26}" if "_" in thing else "nobodys"
+    return f"{resource.partition('_')[0]}_{'0' * 26}" if "_" in resource else "inexistent"
 
 
-def test_resources_of_another_owner_are_answered_like_missing_ones(client, document, ada, theirs, things):
-    before = everything(theirs)
-    asked = 0
+def test_resources_of_another_owner_are_answered_like_missing_ones(client, document, ada, other_client, resources):
+    before = everything(other_client)
+    requests = 0
     for path, method, operation in keyed(document):
         parameters = re.findall(r"{\w+}", path)
         if not parameters or operation["security"] == [{"key": ["admin"]}]:
             continue
         for parameter in parameters:
-            assert parameter[1:-1] in things, f"say in things_of what stands for {parameter} of {method} {path}"
+            assert parameter[1:-1] in resources, f"say in things_of what stands for {parameter} of {method} {path}"
         request = {"url": path, "headers": ada, **body(document, operation, "heirloom")}
-        for some in product(*(things[parameter[1:-1]] for parameter in parameters)):
-            assert_blind(client, method, request, dict(zip(parameters, some, strict=True)), statuses={404})
-            asked += 1
-    assert asked >= 16
-    assert everything(theirs) == before
+        for values in product(*(resources[parameter[1:-1]] for parameter in parameters)):
+            assert_blind(client, method, request, dict(zip(parameters, values, strict=True)), statuses={404})
+            requests += 1
+    assert requests >= 16
+    assert everything(other_client) == before
 
 
-def test_fields_and_queries_that_name_resources_of_another_owner_reveal_nothing(client, document, ada, theirs, things):
-    before = everything(theirs)
-    asked = 0
+def test_fields_and_queries_that_name_resources_of_another_owner_reveal_nothing(
+    client, document, ada, other_client, resources
+):
+    before = everything(other_client)
+    requests = 0
     for path, method, operation in keyed(document):
         if "{" in path:
             continue
-        for thing in things["reference"]:
-            if thing in named_in(document, operation, things["reference"]):
-                made = body(document, operation, THING)
-                assert_blind(client, method, {"url": path, "headers": ada, **made}, {THING: thing}, statuses={422})
-                asked += 1
+        for resource in resources["reference"]:
+            if resource in named_in(document, operation, resources["reference"]):
+                smallest_body = body(document, operation, THING)
+                assert_blind(
+                    client, method, {"url": path, "headers": ada, **smallest_body}, {THING: resource}, statuses={422}
+                )
+                requests += 1
             for question in operation.get("parameters", []):
                 if question.get("description") == REFERENCE:
                     request = {"url": f"{path}?{question['name']}={THING}", "headers": ada}
-                    assert_blind(client, method, request, {THING: thing}, statuses={200})
-                    asked += 1
-    assert asked >= 5
-    assert everything(theirs) == before
+                    assert_blind(client, method, request, {THING: resource}, statuses={200})
+                    requests += 1
+    assert requests >= 5
+    assert everything(other_client) == before
 
 
-def test_lists_contain_nothing_of_other_owners(client, document, ada, theirs, things):
+def test_lists_contain_nothing_of_other_owners(client, document, ada, other_client, resources):
     for path, method, operation in keyed(document):
         if method == "get" and "{" not in path and path not in {"/metrics", "/v1/models"}:
-            answer = client.get(path, headers=ada)
+            response = client.get(path, headers=ada)
             if operation["security"] == [{"key": ["admin"]}]:
-                assert answer.status_code == 403
+                assert response.status_code == 403
             else:
-                assert answer.status_code == 200, path
-                assert "heirloom" not in answer.text, path
+                assert response.status_code == 200, path
+                assert "heirloom" not in response.text, path
 
 
-def assert_blind(client, method, request, things, statuses):
+def assert_blind(client, method, request, resources, statuses):
     """The answer about another's things is, but for their names, the answer about nothing.
 
     Args:
@@ -188,26 +192,26 @@ def assert_blind(client, method, request, things, statuses):
         things: per place what belongs to another.
         statuses: what may be answered.
     """
-    nothing = {place: nobodys(thing) for place, thing in things.items()}
-    about_theirs = client.request(method, **filled(request, things))
+    nothing = {placeholder: nonexistent(resource) for placeholder, resource in resources.items()}
+    about_theirs = client.request(method, **filled(request, resources))
     about_nothing = client.request(method, **filled(request, nothing))
     shown = f"{method} {request['url']}: {about_theirs.text}"
     assert about_theirs.status_code in statuses, shown
     assert about_theirs.status_code == about_nothing.status_code, shown
-    assert unnamed(about_theirs.text, things) == unnamed(about_nothing.text, nothing), shown
-    assert "heirloom" not in unnamed(about_theirs.text, things), shown
+    assert unnamed(about_theirs.text, resources) == unnamed(about_nothing.text, nothing), shown
+    assert "heirloom" not in unnamed(about_theirs.text, resources), shown
 
 
-def filled(request, things):
+def filled(request, resources):
     text = json.dumps(request)
-    for place, thing in things.items():
-        text = text.replace(place, thing)
+    for placeholder, resource in resources.items():
+        text = text.replace(placeholder, resource)
     return json.loads(text)
 
 
-def unnamed(text, things):
-    for thing in things.values():
-        text = text.replace(thing, "…")
+def unnamed(text, resources):
+    for resource in resources.values():
+        text = text.replace(resource, "…")
     return text
 
 
@@ -228,9 +232,9 @@ def body(document, operation, concept):
     if not content:
         return {}
     ((kind, described),) = content.items()
-    made = smallest(document, described["schema"], concept)
+    smallest_body = smallest(document, described["schema"], concept)
     if kind == "application/json":
-        return {"json": made}
+        return {"json": smallest_body}
     raise AssertionError(f"{operation['operationId']} takes {kind}: say here how such a body is made")
 
 
@@ -239,8 +243,12 @@ def named_in(document, operation, references):
     content = operation.get("requestBody", {}).get("content", {})
     if "application/json" not in content:
         return []
-    made = json.dumps(smallest(document, content["application/json"]["schema"], THING))
-    return [thing for thing in references if f'"{THING}"' in made or (f"<{THING}>" in made and "_" not in thing)]
+    smallest_body = json.dumps(smallest(document, content["application/json"]["schema"], THING))
+    return [
+        resource
+        for resource in references
+        if f'"{THING}"' in smallest_body or (f"<{THING}>" in smallest_body and "_" not in resource)
+    ]
 
 
 def smallest(document, schema, concept):

@@ -11,11 +11,11 @@ both_databases = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"
 @both_databases
 def test_a_generation_is_accepted_with_its_defaults(client, create_trained, worker):
     create_trained("my-dog")
-    answer = client.post("/v1/generations", json={"prompt": "a photo of <my-dog> on the beach", "num_images": 2})
-    assert answer.status_code == 202
-    job = answer.json()
+    response = client.post("/v1/generations", json={"prompt": "a photo of <my-dog> on the beach", "num_images": 2})
+    assert response.status_code == 202
+    job = response.json()
     assert set(job) == JOB
-    assert answer.headers["Location"] == f"/v1/jobs/{job['id']}"
+    assert response.headers["Location"] == f"/v1/jobs/{job['id']}"
     assert [concept["name"] for concept in job["concepts"]] == ["my-dog"]
     assert job["concepts"][0]["embedding_sha256"]
     assert set(job["input"]) == {
@@ -35,10 +35,10 @@ def test_a_generation_is_accepted_with_its_defaults(client, create_trained, work
 def test_an_interpolation_is_accepted_between_two_concepts(client, create_trained):
     create_trained("one")
     create_trained("other")
-    said = {"from": "one", "to": "other", "frames": 3, "prompt": "a photo of {}", "method": "lerp", "animation": "gif"}
-    answer = client.post("/v1/interpolations", json=said)
-    assert answer.status_code == 202, answer.text
-    job = answer.json()
+    body = {"from": "one", "to": "other", "frames": 3, "prompt": "a photo of {}", "method": "lerp", "animation": "gif"}
+    response = client.post("/v1/interpolations", json=body)
+    assert response.status_code == 202, response.text
+    job = response.json()
     assert (job["kind"], job["input"]["shares"], job["input"]["method"]) == ("interpolate", [0.0, 0.5, 1.0], "lerp")
     assert [concept["name"] for concept in job["concepts"]] == ["one", "other"]
 
@@ -58,10 +58,10 @@ def test_a_concept_that_is_unknown_or_not_ready_is_named(client, post_concept, c
         ],
     }
     for route, refusals in cases.items():
-        for said, status, code, names in refusals:
-            answer = client.post(route, json=said)
-            assert (answer.status_code, answer.json()["code"], answer.json()["names"]) == (status, code, names)
-            assert all(f"<{name}>" in answer.json()["detail"] for name in names)
+        for body, status, code, names in refusals:
+            response = client.post(route, json=body)
+            assert (response.status_code, response.json()["code"], response.json()["names"]) == (status, code, names)
+            assert all(f"<{name}>" in response.json()["detail"] for name in names)
 
 
 REFUSED = [
@@ -88,17 +88,17 @@ REFUSED = [
 
 
 def test_an_invalid_field_is_refused_with_its_path_and_nothing_is_queued(client):
-    for said, field in REFUSED:
-        answer = client.post("/v1/generations", json=said)
-        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input"), said
-        assert field in [error["field"] for error in answer.json()["errors"]]
+    for body, field in REFUSED:
+        response = client.post("/v1/generations", json=body)
+        assert (response.status_code, response.json()["code"]) == (422, "invalid_input"), body
+        assert field in [error["field"] for error in response.json()["errors"]]
     assert client.get("/v1/jobs").json()["items"] == []
 
 
 def test_unknown_models_and_schedulers_have_their_own_codes(client):
-    for said, code in (({"model": "nobody"}, "unknown_model"), ({"scheduler": "magic"}, "unknown_scheduler")):
-        answer = client.post("/v1/generations", json={"prompt": "x", **said})
-        assert (answer.status_code, answer.json()["code"]) == (422, code)
+    for body, code in (({"model": "nobody"}, "unknown_model"), ({"scheduler": "magic"}, "unknown_scheduler")):
+        response = client.post("/v1/generations", json={"prompt": "x", **body})
+        assert (response.status_code, response.json()["code"]) == (422, code)
 
 
 BODIES = [
@@ -122,16 +122,16 @@ BODIES = [
 @both_databases
 def test_no_body_causes_a_server_error(client):
     for body, status in BODIES:
-        answer = client.post("/v1/generations", content=body, headers={"Content-Type": "application/json"})
-        assert answer.status_code == status, body[:50]
-        assert answer.headers["Content-Type"] == "application/problem+json"
-        assert answer.json()["status"] == status
+        response = client.post("/v1/generations", content=body, headers={"Content-Type": "application/json"})
+        assert response.status_code == status, body[:50]
+        assert response.headers["Content-Type"] == "application/problem+json"
+        assert response.json()["status"] == status
 
 
 @both_databases
 def test_no_path_and_no_query_causes_a_server_error(client):
     texts = ("%00", "%ED%A0%80", "%FF", "a%2Fb", "..", "%20", "x" * 5000, "%F0%9F%90%B6")
     for text in texts:
-        for place in ("/v1/concepts/", "/v1/jobs/", "/v1/jobs?concept=", "/v1/concepts?cursor=", "/v1/jobs?limit="):
-            answer = client.get(place + text)
-            assert answer.status_code in {200, 404, 422}, place + text
+        for path in ("/v1/concepts/", "/v1/jobs/", "/v1/jobs?concept=", "/v1/concepts?cursor=", "/v1/jobs?limit="):
+            response = client.get(path + text)
+            assert response.status_code in {200, 404, 422}, path + text

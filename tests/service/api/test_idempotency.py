@@ -39,15 +39,17 @@ def test_twenty_concurrent_equal_requests_create_one_job(client):
         return httpx.post(client.base_url.join("/v1/generations"), json={"prompt": "a dog"}, headers=KEY, timeout=30)
 
     with ThreadPoolExecutor(20) as pool:
-        answers = list(pool.map(post, range(20)))
-    statuses = Counter(answer.status_code for answer in answers)
+        responses = list(pool.map(post, range(20)))
+    statuses = Counter(response.status_code for response in responses)
     assert set(statuses) <= {202, 409}
-    assert {answer.json()["code"] for answer in answers if answer.status_code == 409} <= {"idempotency_in_flight"}
-    assert all(answer.headers["Retry-After"] == "1" for answer in answers if answer.status_code == 409)
+    assert {response.json()["code"] for response in responses if response.status_code == 409} <= {
+        "idempotency_in_flight"
+    }
+    assert all(response.headers["Retry-After"] == "1" for response in responses if response.status_code == 409)
     (job,) = client.get("/v1/jobs").json()["items"]
-    accepted = [answer for answer in answers if answer.status_code == 202]
-    assert {answer.json()["id"] for answer in accepted} == {job["id"]}
-    assert {answer.headers["Location"] for answer in accepted} == {f"/v1/jobs/{job['id']}"}
+    accepted = [response for response in responses if response.status_code == 202]
+    assert {response.json()["id"] for response in accepted} == {job["id"]}
+    assert {response.headers["Location"] for response in accepted} == {f"/v1/jobs/{job['id']}"}
     assert post(0).json() == accepted[0].json()
 
 
@@ -57,8 +59,8 @@ def test_order_and_white_space_of_a_body_are_irrelevant_and_values_are_not(clien
     same = client.post("/v1/generations", content=b'{ "steps":5,\n"prompt":"a d\\u006fg" }', headers=headers)
     assert (same.status_code, same.json()["id"]) == (202, first.json()["id"])
     for other in ({"prompt": "a dog", "steps": 6}, {"prompt": "a dog"}):
-        answer = client.post("/v1/generations", json=other, headers=KEY)
-        assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
+        response = client.post("/v1/generations", json=other, headers=KEY)
+        assert (response.status_code, response.json()["code"]) == (422, "idempotency_key_reused")
     assert len(client.get("/v1/jobs").json()["items"]) == 1
 
 
@@ -84,10 +86,10 @@ def test_a_repeated_form_is_recognized_by_content(client, post_concept):
 def test_a_repetition_returns_the_current_resource(client, post_concept, worker):
     post_concept(headers=KEY)
     worker.work()
-    answer = post_concept(headers=KEY)
-    assert answer.status_code == 202
-    assert answer.json()["concept"]["ready"]
-    assert answer.json()["job"]["status"] == "succeeded"
+    response = post_concept(headers=KEY)
+    assert response.status_code == 202
+    assert response.json()["concept"]["ready"]
+    assert response.json()["job"]["status"] == "succeeded"
     client.delete("/v1/concepts/my-dog").raise_for_status()
     assert post_concept(headers=KEY).status_code == 404
 
@@ -120,14 +122,16 @@ def test_a_refused_request_releases_its_key(client, post_concept):
 
 def test_an_invalid_key_is_refused(client):
     for key in ("", "x" * 256, "two\twords", "caf\u00e9".encode()):
-        answer = client.post("/v1/generations", json={"prompt": "a dog"}, headers={"Idempotency-Key": key})
-        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "Idempotency-Key"), key
+        response = client.post("/v1/generations", json={"prompt": "a dog"}, headers={"Idempotency-Key": key})
+        assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "Idempotency-Key"), key
 
 
 def test_keys_may_be_any_printable_text(client):
     for key in ("x" * 255, '"8e03978e-40d5-43dd-bc93-6894a57f9324"', "two words"):
-        answers = [client.post("/v1/generations", json={"prompt": "x"}, headers={"Idempotency-Key": key}) for _ in "12"]
-        assert answers[0].json()["id"] == answers[1].json()["id"]
+        responses = [
+            client.post("/v1/generations", json={"prompt": "x"}, headers={"Idempotency-Key": key}) for _ in "12"
+        ]
+        assert responses[0].json()["id"] == responses[1].json()["id"]
 
 
 def test_a_malformed_body_is_refused_with_a_key_as_without(client):

@@ -12,7 +12,7 @@ from PIL import Image
 from service import jobs
 from tests.service.api.test_keys import KEYED
 
-PLACE = "/v1/images/generations"
+PATH = "/v1/images/generations"
 
 
 @pytest.fixture
@@ -39,26 +39,26 @@ def queued(client):
 
 def test_pictures_are_returned_as_urls_or_base64(client, create_trained, serve):
     create_trained("my-dog")
-    said = {"prompt": "a <my-dog>", "n": 2, "size": "32x32", "quality": "hd", "style": "vivid", "user": "ada"}
-    by_address = client.post(PLACE, json=said)
-    assert by_address.status_code == 200, by_address.text
-    whole = client.post(PLACE, json={**said, "response_format": "b64_json", "moderation": {"any": ["thing"]}})
-    for addressed, told in zip(by_address.json()["data"], whole.json()["data"], strict=True):
-        assert (addressed["b64_json"], told["url"]) == (None, None)
-        data = base64.b64decode(told["b64_json"])
+    body = {"prompt": "a <my-dog>", "n": 2, "size": "32x32", "quality": "hd", "style": "vivid", "user": "ada"}
+    by_url = client.post(PATH, json=body)
+    assert by_url.status_code == 200, by_url.text
+    whole = client.post(PATH, json={**body, "response_format": "b64_json", "moderation": {"any": ["thing"]}})
+    for linked, embedded in zip(by_url.json()["data"], whole.json()["data"], strict=True):
+        assert (linked["b64_json"], embedded["url"]) == (None, None)
+        data = base64.b64decode(embedded["b64_json"])
         assert Image.open(io.BytesIO(data)).format == "PNG"
-        assert httpx.get(addressed["url"], trust_env=False).content == data
-    assert by_address.json()["size"] == "32x32"
+        assert httpx.get(linked["url"], trust_env=False).content == data
+    assert by_url.json()["size"] == "32x32"
     job = client.get("/v1/jobs").json()["items"][0]
     assert (job["input"]["width"], job["input"]["num_images"], job["input"]["format"]) == (32, 2, "png")
 
 
 def test_null_means_the_default(client, serve):
     nothing = dict.fromkeys(("model", "n", "size", "response_format", "output_format", "user", "stream"))
-    answer = client.post(PLACE, json={"prompt": "a dog", **nothing}).raise_for_status().json()
-    assert answer["size"] == "64x64"
-    assert len(answer["data"]) == 1
-    assert answer["data"][0]["url"]
+    response = client.post(PATH, json={"prompt": "a dog", **nothing}).raise_for_status().json()
+    assert response["size"] == "64x64"
+    assert len(response["data"]) == 1
+    assert response["data"][0]["url"]
 
 
 REFUSED = [
@@ -74,12 +74,12 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("said", "status", "code", "field"), REFUSED)
-def test_a_refusal_has_the_services_and_openais_format(client, said, status, code, field):
-    answer = client.post(PLACE, json=said)
-    problem = answer.json()
-    assert (answer.status_code, problem["code"]) == (status, code)
-    assert answer.headers["Content-Type"] == "application/problem+json"
+@pytest.mark.parametrize(("body", "status", "code", "field"), REFUSED)
+def test_a_refusal_has_the_services_and_openais_format(client, body, status, code, field):
+    response = client.post(PATH, json=body)
+    problem = response.json()
+    assert (response.status_code, problem["code"]) == (status, code)
+    assert response.headers["Content-Type"] == "application/problem+json"
     assert problem["error"]["message"] == problem["detail"]
     assert (problem["error"]["code"], problem["error"]["param"]) == (code, field)
     assert client.get("/v1/jobs").json()["items"] == []
@@ -91,33 +91,33 @@ def test_only_this_route_has_openais_format(client):
 
 @pytest.mark.parametrize("more_settings", [KEYED])
 def test_a_missing_key_is_refused_in_openais_format(client):
-    assert client.post(PLACE, json={"prompt": "x"}).json()["error"]["code"] == "key_missing"
+    assert client.post(PATH, json={"prompt": "x"}).json()["error"]["code"] == "key_missing"
 
 
 @pytest.mark.parametrize("more_settings", [{"DTI_OPENAI_TIMEOUT_S": "0.3"}])
 def test_a_generation_beyond_the_timeout_is_cancelled(client, worker):
-    answer = client.post(PLACE, json={"prompt": "a dog"}, headers={"Idempotency-Key": "once"})
-    assert (answer.status_code, answer.json()["code"]) == (503, "worker_unavailable")
+    response = client.post(PATH, json={"prompt": "a dog"}, headers={"Idempotency-Key": "once"})
+    assert (response.status_code, response.json()["code"]) == (503, "worker_unavailable")
     assert [job["status"] for job in client.get("/v1/jobs").json()["items"]] == ["cancelled"]
-    client.post(PLACE, json={"prompt": "a dog"}, headers={"Idempotency-Key": "once"})
+    client.post(PATH, json={"prompt": "a dog"}, headers={"Idempotency-Key": "once"})
     assert len(client.get("/v1/jobs").json()["items"]) == 2
 
 
-def asked(client, result):
-    thread = threading.Thread(target=lambda: result.append(client.post(PLACE, json={"prompt": "a dog"})))
+def request_in_thread(client, result):
+    thread = threading.Thread(target=lambda: result.append(client.post(PATH, json={"prompt": "a dog"})))
     thread.start()
     return thread
 
 
 def test_a_failed_or_cancelled_job_is_answered_with_its_reason(client, worker):
     result = []
-    thread = asked(client, result)
+    thread = request_in_thread(client, result)
     queued(client)
     (claim,) = worker.claim()
     worker.write(jobs.fail, claim, "out_of_memory", "Too little memory.")
     thread.join()
     assert (result[0].status_code, result[0].json()["error"]["code"]) == (503, "out_of_memory")
-    thread = asked(client, result)
+    thread = request_in_thread(client, result)
     while (job := client.get("/v1/jobs").json()["items"][0])["status"] != "queued":
         time.sleep(0.02)
     client.post(f"/v1/jobs/{job['id']}/cancel").raise_for_status()
@@ -127,6 +127,6 @@ def test_a_failed_or_cancelled_job_is_answered_with_its_reason(client, worker):
 
 def test_equal_requests_under_one_key_wait_for_one_job(client, serve):
     sent = {"json": {"prompt": "a dog", "response_format": "b64_json"}, "headers": {"Idempotency-Key": "once"}}
-    first, again = client.post(PLACE, **sent), client.post(PLACE, **sent)
+    first, again = client.post(PATH, **sent), client.post(PATH, **sent)
     assert first.json() == again.json()
     assert len(client.get("/v1/jobs").json()["items"]) == 1

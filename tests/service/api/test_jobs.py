@@ -53,20 +53,22 @@ def test_jobs_are_listed_in_pages_and_by_filters(client, post_concept, worker):
 
 def test_lists_refuse_unknown_filters(client):
     for query in ("kind=dream", "status=happy", "limit=0", "limit=101", "limit=" + "9" * 30, "cursor=nonsense"):
-        answer = client.get(f"/v1/jobs?{query}")
-        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input"), query
+        response = client.get(f"/v1/jobs?{query}")
+        assert (response.status_code, response.json()["code"]) == (422, "invalid_input"), query
 
 
 def test_a_list_costs_the_same_for_a_long_queue_as_for_a_short_one(client, service):
-    asked = []
-    sqlalchemy.event.listen(service.database.engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
-    questions = []
+    statements = []
+    sqlalchemy.event.listen(
+        service.database.engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2])
+    )
+    counts = []
     for _ in range(3):
         generate(client)
-        asked.clear()
+        statements.clear()
         client.get("/v1/jobs")
-        questions.append(len(asked))
-    assert questions[0] == questions[2]
+        counts.append(len(statements))
+    assert counts[0] == counts[2]
 
 
 def test_a_job_has_its_queue_position(client):
@@ -78,19 +80,19 @@ def test_a_job_has_its_queue_position(client):
 def test_a_queued_job_is_cancelled_at_once_and_cancelling_is_idempotent(client):
     job_id = generate(client).json()["id"]
     for _ in range(2):
-        answer = client.post(f"/v1/jobs/{job_id}/cancel")
-        assert (answer.status_code, answer.json()["status"]) == (202, "cancelled")
+        response = client.post(f"/v1/jobs/{job_id}/cancel")
+        assert (response.status_code, response.json()["status"]) == (202, "cancelled")
 
 
 def test_a_running_job_gets_a_cancellation_request_and_an_ended_one_refuses(client, worker):
     job_id = generate(client).json()["id"]
     (claim,) = worker.claim()
-    answer = client.post(f"/v1/jobs/{job_id}/cancel")
-    assert answer.status_code == 202
-    assert (answer.json()["status"], answer.json()["cancel_requested"]) == ("running", True)
+    response = client.post(f"/v1/jobs/{job_id}/cancel")
+    assert response.status_code == 202
+    assert (response.json()["status"], response.json()["cancel_requested"]) == ("running", True)
     worker.finish(claim)
-    answer = client.post(f"/v1/jobs/{job_id}/cancel")
-    assert (answer.status_code, answer.json()["code"]) == (409, "job_ended")
+    response = client.post(f"/v1/jobs/{job_id}/cancel")
+    assert (response.status_code, response.json()["code"]) == (409, "job_ended")
 
 
 def test_a_training_has_its_loss_curve(client, post_concept, worker):
@@ -118,35 +120,35 @@ def test_an_unknown_job_is_not_found(client, call):
 
 
 def test_prefer_wait_delays_the_response_until_the_job_ends(client, worker):
-    answers = []
-    asking = threading.Thread(target=lambda: answers.append(generate(client, Prefer="wait=30")))
+    responses = []
+    asking = threading.Thread(target=lambda: responses.append(generate(client, Prefer="wait=30")))
     asking.start()
     while not worker.work():
         time.sleep(0.02)
     asking.join()
-    assert answers[0].status_code == 201
-    assert answers[0].headers["Preference-Applied"] == "wait=30"
-    assert answers[0].headers["Location"] == answers[0].json()["links"]["self"]
-    assert answers[0].json()["status"] == "succeeded"
-    assert answers[0].json()["output"]["images"][0]["url"]
+    assert responses[0].status_code == 201
+    assert responses[0].headers["Preference-Applied"] == "wait=30"
+    assert responses[0].headers["Location"] == responses[0].json()["links"]["self"]
+    assert responses[0].json()["status"] == "succeeded"
+    assert responses[0].json()["output"]["images"][0]["url"]
 
 
 def test_after_the_wait_the_current_job_is_returned(client):
-    answer = generate(client, Prefer="wait=1")
-    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
-    assert answer.headers["Preference-Applied"] == "wait=1"
+    response = generate(client, Prefer="wait=1")
+    assert (response.status_code, response.json()["status"]) == (202, "queued")
+    assert response.headers["Preference-Applied"] == "wait=1"
 
 
 def test_prefer_wait_works_for_trainings(client, post_concept, worker):
-    answers = []
-    asking = threading.Thread(target=lambda: answers.append(post_concept("my-dog", headers={"Prefer": "wait"})))
+    responses = []
+    asking = threading.Thread(target=lambda: responses.append(post_concept("my-dog", headers={"Prefer": "wait"})))
     asking.start()
     while not worker.work():
         time.sleep(0.02)
     asking.join()
-    assert answers[0].status_code == 201
-    assert answers[0].headers["Preference-Applied"] == "wait=60"
-    assert (answers[0].json()["concept"]["ready"], answers[0].json()["job"]["status"]) == (True, "succeeded")
+    assert responses[0].status_code == 201
+    assert responses[0].headers["Preference-Applied"] == "wait=60"
+    assert (responses[0].json()["concept"]["ready"], responses[0].json()["job"]["status"]) == (True, "succeeded")
 
 
 # --- followed
@@ -161,18 +163,18 @@ def test_a_stream_has_every_event_and_ends_with_the_job(client, post_concept, wo
     worker.finish(claim)
     with client.stream("GET", f"/v1/jobs/{job_id}/events") as stream:
         assert stream.headers["Content-Type"].startswith("text/event-stream")
-        told = list(events(stream.iter_lines()))
-    assert [number for number, _, _ in told] == list(range(1, len(told) + 1))
-    assert [name for _, name, _ in told] == ["status", "status", "progress", "preview", "status", "done"]
-    assert told[2][2] == {"step": 1, "total": 400, "loss": None, "eta_s": 1.5, "queue_position": None}
-    assert httpx.get(told[3][2]["url"]).status_code == 200
-    assert [data["status"] for _, name, data in told if name in {"status", "done"}] == [
+        stream_events = list(events(stream.iter_lines()))
+    assert [number for number, _, _ in stream_events] == list(range(1, len(stream_events) + 1))
+    assert [name for _, name, _ in stream_events] == ["status", "status", "progress", "preview", "status", "done"]
+    assert stream_events[2][2] == {"step": 1, "total": 400, "loss": None, "eta_s": 1.5, "queue_position": None}
+    assert httpx.get(stream_events[3][2]["url"]).status_code == 200
+    assert [data["status"] for _, name, data in stream_events if name in {"status", "done"}] == [
         "queued",
         "running",
         "succeeded",
         "succeeded",
     ]
-    assert told[-1][2]["output"]["images"][0]["id"] == told[3][2]["id"]
+    assert stream_events[-1][2]["output"]["images"][0]["id"] == stream_events[3][2]["id"]
 
 
 def test_a_late_listener_gets_the_states_that_were_stored(client, worker):
@@ -182,8 +184,10 @@ def test_a_late_listener_gets_the_states_that_were_stored(client, worker):
     client.post(f"/v1/jobs/{job_id}/cancel")
     worker.write(jobs.fail, claim, "out_of_memory", "Too little memory.")
     with client.stream("GET", f"/v1/jobs/{job_id}/events") as stream:
-        told = [data for _, name, data in events(stream.iter_lines()) if name in {"status", "done"}]
-    states = [(job["status"], job["attempt"], job["cancel_requested"], job["progress"]["step"]) for job in told]
+        stream_events = [data for _, name, data in events(stream.iter_lines()) if name in {"status", "done"}]
+    states = [
+        (job["status"], job["attempt"], job["cancel_requested"], job["progress"]["step"]) for job in stream_events
+    ]
     assert states == [
         ("queued", 0, False, 0),
         ("running", 1, False, 0),
@@ -191,10 +195,10 @@ def test_a_late_listener_gets_the_states_that_were_stored(client, worker):
         ("failed", 1, True, 5),
         ("failed", 1, True, 5),
     ]
-    assert [job["error"] is not None for job in told] == [False, False, False, True, True]
-    assert [job["finished_at"] is not None for job in told] == [False, False, False, True, True]
-    assert {job["started_at"] for job in told[1:]} == {client.get(f"/v1/jobs/{job_id}").json()["started_at"]}
-    assert told[-1] == client.get(f"/v1/jobs/{job_id}").json()
+    assert [job["error"] is not None for job in stream_events] == [False, False, False, True, True]
+    assert [job["finished_at"] is not None for job in stream_events] == [False, False, False, True, True]
+    assert {job["started_at"] for job in stream_events[1:]} == {client.get(f"/v1/jobs/{job_id}").json()["started_at"]}
+    assert stream_events[-1] == client.get(f"/v1/jobs/{job_id}").json()
 
 
 def test_only_the_newest_event_has_the_queue_position(client, worker):
@@ -213,16 +217,16 @@ def test_a_stream_resumes_after_the_last_event_id(client, worker):
     worker.work()
     for seen in (0, 1, 3):
         with client.stream("GET", f"/v1/jobs/{job_id}/events", headers={"Last-Event-ID": str(seen)}) as stream:
-            told = [number for number, _, _ in events(stream.iter_lines())]
-        assert told == list(range(seen + 1, 5))
+            stream_events = [number for number, _, _ in events(stream.iter_lines())]
+        assert stream_events == list(range(seen + 1, 5))
 
 
 def test_a_listener_that_has_the_last_event_gets_204(client, worker):
     job_id = generate(client).json()["id"]
     worker.work()
     for number in ("4", "999999999999999999999"):
-        answer = client.get(f"/v1/jobs/{job_id}/events", headers={"Last-Event-ID": number})
-        assert (answer.status_code, answer.content) == (204, b"")
+        response = client.get(f"/v1/jobs/{job_id}/events", headers={"Last-Event-ID": number})
+        assert (response.status_code, response.content) == (204, b"")
 
 
 @pytest.mark.parametrize("number", ["nonsense", "-1", "²", ""])
@@ -236,14 +240,14 @@ def test_an_unknown_last_event_id_means_the_beginning(client, worker, number):
 
 def test_many_listeners_get_the_same_live_events(client, worker, settings):
     job_id = generate(client).json()["id"]
-    heard, joined = [], threading.Barrier(21)
+    received, joined = [], threading.Barrier(21)
 
     def listen():
         with httpx.stream("GET", f"{client.base_url}/v1/jobs/{job_id}/events", timeout=20) as stream:
             lines = stream.iter_lines()
             first = next(events(lines))
             joined.wait()
-            heard.append([first[0], *(number for number, _, _ in events(lines))])
+            received.append([first[0], *(number for number, _, _ in events(lines))])
 
     listeners = [threading.Thread(target=listen) for _ in range(20)]
     for listener in listeners:
@@ -255,7 +259,7 @@ def test_many_listeners_get_the_same_live_events(client, worker, settings):
     worker.finish(claim)
     for listener in listeners:
         listener.join()
-    assert heard == [list(range(1, 10))] * 20
+    assert received == [list(range(1, 10))] * 20
 
 
 def test_a_deleted_job_ends_its_own_streams_only(client, worker, service, monkeypatch):
@@ -265,13 +269,14 @@ def test_a_deleted_job_ends_its_own_streams_only(client, worker, service, monkey
         client.stream("GET", f"/v1/jobs/{lost}/events") as lost_stream,
         client.stream("GET", f"/v1/jobs/{kept}/events") as kept_stream,
     ):
-        heard_of_lost, heard_of_kept = lost_stream.iter_lines(), events(kept_stream.iter_lines())
-        assert (next(heard_of_lost), next(heard_of_kept)[0]) == ("id: 1", 1)
+        lost_lines, kept_events = lost_stream.iter_lines(), events(kept_stream.iter_lines())
+        assert next(line for line in lost_lines if line.startswith("id: ")) == "id: 1"
+        assert next(kept_events)[0] == 1
         with service.database.writing() as session:
             session.delete(session.get(Job, lost))
-        assert len(list(islice(heard_of_lost, 100))) < 100
+        assert len(list(islice(lost_lines, 100))) < 100
         worker.work()
-        assert [name for _, name, _ in heard_of_kept][-1] == "done"
+        assert [name for _, name, _ in kept_events][-1] == "done"
 
 
 def test_a_quiet_stream_sends_keep_alives(client, monkeypatch):

@@ -33,11 +33,11 @@ def admin(client):
 @pytest.fixture
 def mint(client):
     def minted(*scopes, owner="ada", **more):
-        said = {"owner": owner, "name": "laptop", "scopes": list(scopes), **more}
-        answer = client.post("/v1/keys", json=said, headers=bearer(ADMIN_KEY))
-        assert answer.status_code == 201, answer.text
-        assert answer.headers["Cache-Control"] == "no-store"
-        return answer.json()
+        fields = {"owner": owner, "name": "laptop", "scopes": list(scopes), **more}
+        response = client.post("/v1/keys", json=fields, headers=bearer(ADMIN_KEY))
+        assert response.status_code == 201, response.text
+        assert response.headers["Cache-Control"] == "no-store"
+        return response.json()
 
     return minted
 
@@ -46,10 +46,10 @@ def test_without_a_key_only_health_and_documents_are_served(client):
     for path in ("/health/live", "/health/ready", "/docs", "/openapi.json"):
         assert client.get(path).status_code == 200, path
     for path in ("/v1/jobs", "/v1/nowhere", "/metrics"):
-        answer = client.get(path)
-        assert (answer.status_code, answer.json()["code"]) == (401, "key_missing")
-        assert answer.headers["WWW-Authenticate"] == 'Bearer realm="dti"'
-        assert answer.headers["Content-Type"] == "application/problem+json"
+        response = client.get(path)
+        assert (response.status_code, response.json()["code"]) == (401, "key_missing")
+        assert response.headers["WWW-Authenticate"] == 'Bearer realm="dti"'
+        assert response.headers["Content-Type"] == "application/problem+json"
 
 
 def test_a_key_is_valid_until_it_is_revoked_and_names_its_owner(client, mint):
@@ -63,9 +63,9 @@ def test_a_key_is_valid_until_it_is_revoked_and_names_its_owner(client, mint):
     assert listed == key | {"last_used_at": listed["last_used_at"]}
     for _ in range(2):
         assert client.delete(f"/v1/keys/{key['id']}", headers=bearer(ADMIN_KEY)).status_code == 204
-    answer = client.get("/v1/jobs", headers=headers)
-    assert (answer.status_code, answer.json()["code"]) == (401, "key_revoked")
-    assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+    response = client.get("/v1/jobs", headers=headers)
+    assert (response.status_code, response.json()["code"]) == (401, "key_revoked")
+    assert 'error="invalid_token"' in response.headers["WWW-Authenticate"]
 
 
 def test_a_malformed_key_is_distinguished_from_an_unknown_one(client, mint):
@@ -77,16 +77,16 @@ def test_a_malformed_key_is_distinguished_from_an_unknown_one(client, mint):
         (ADMIN_KEY[:-1], "key_malformed"),
         ("dti_0000000000000000000000000000000000000000000" + "2Hh3XF", "key_malformed"),
     ):
-        answer = client.get("/v1/jobs", headers=bearer(wrong))
-        assert (answer.status_code, answer.json()["code"]) == (401, code), wrong
+        response = client.get("/v1/jobs", headers=bearer(wrong))
+        assert (response.status_code, response.json()["code"]) == (401, code), wrong
     assert client.get("/v1/jobs", headers={"Authorization": f"Basic {secret}"}).json()["code"] == "key_missing"
 
 
 def test_a_missing_scope_is_named(client, mint):
-    answer = client.post("/v1/generations", json={"prompt": "a dog"}, headers=bearer(mint("read")["secret"]))
-    assert (answer.status_code, answer.json()["code"]) == (403, "scope_missing")
-    assert answer.json()["scopes"] == ["generate"]
-    assert 'scope="generate"' in answer.headers["WWW-Authenticate"]
+    response = client.post("/v1/generations", json={"prompt": "a dog"}, headers=bearer(mint("read")["secret"]))
+    assert (response.status_code, response.json()["code"]) == (403, "scope_missing")
+    assert response.json()["scopes"] == ["generate"]
+    assert 'scope="generate"' in response.headers["WWW-Authenticate"]
 
 
 def test_a_key_expires(client, mint):
@@ -98,7 +98,7 @@ def test_a_key_expires(client, mint):
 
 
 @pytest.mark.parametrize(
-    ("field", "said"),
+    ("field", "fields"),
     [
         ("scopes", {"scopes": []}),
         ("scopes.0", {"scopes": ["everything"]}),
@@ -110,10 +110,10 @@ def test_a_key_expires(client, mint):
         ("quotas.pictures", {"quotas": {"pictures": 1}}),
     ],
 )
-def test_an_invalid_key_is_refused_with_its_field(admin, field, said):
-    answer = admin.post("/v1/keys", json={"owner": "ada", "name": "laptop", "scopes": ["read"], **said})
-    assert answer.status_code == 422, answer.text
-    assert answer.json()["errors"][0]["field"] == field
+def test_an_invalid_key_is_refused_with_its_field(admin, field, fields):
+    response = admin.post("/v1/keys", json={"owner": "ada", "name": "laptop", "scopes": ["read"], **fields})
+    assert response.status_code == 422, response.text
+    assert response.json()["errors"][0]["field"] == field
 
 
 def test_keys_are_listed_in_pages_newest_first(admin, mint):
@@ -134,9 +134,9 @@ def test_only_allowed_origins_may_call_with_a_key(client, mint):
     foreign = client.options("/v1/generations", headers={"Origin": "https://evil.example", **asks})
     assert (foreign.status_code, "Access-Control-Allow-Origin" in foreign.headers) == (400, False)
     headers = bearer(mint("read")["secret"])
-    answer = client.get("/v1/jobs", headers=headers | {"Origin": "https://app.example"})
-    assert "RateLimit" in answer.headers["Access-Control-Expose-Headers"]
-    assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
+    response = client.get("/v1/jobs", headers=headers | {"Origin": "https://app.example"})
+    assert "RateLimit" in response.headers["Access-Control-Expose-Headers"]
+    assert response.headers["Access-Control-Allow-Origin"] == "https://app.example"
 
 
 # --- quotas
@@ -145,9 +145,9 @@ def test_only_allowed_origins_may_call_with_a_key(client, mint):
 def test_every_response_has_the_rate_limit_headers(client, mint):
     headers = bearer(mint("read", quotas={"requests_per_minute": 3})["secret"])
     for left in (2, 1, 0):
-        answer = client.get("/v1/jobs" if left else "/v1/jobs/job_nobodys", headers=headers)
-        assert answer.headers["RateLimit-Policy"] == '"requests";q=3;w=60'
-        assert answer.headers["RateLimit"].startswith(f'"requests";r={left};t=')
+        response = client.get("/v1/jobs" if left else "/v1/jobs/job_nobodys", headers=headers)
+        assert response.headers["RateLimit-Policy"] == '"requests";q=3;w=60'
+        assert response.headers["RateLimit"].startswith(f'"requests";r={left};t=')
     refused = client.get("/v1/jobs", headers=headers)
     assert (refused.status_code, refused.json()["code"]) == (429, "too_many_requests")
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
@@ -183,24 +183,24 @@ def test_a_request_beyond_the_storage_quota_is_refused_and_nothing_is_stored(cli
 def test_usage_is_visible_to_its_owner_and_to_admins(client, mint):
     headers = bearer(mint("read", "generate", quotas={"stored_bytes": 10, "unfinished_jobs": 0})["secret"])
     client.post("/v1/generations", json={"prompt": "a dog"}, headers=headers)
-    mine = client.get("/v1/usage", headers=headers).json()
-    assert (mine["owner"], mine["jobs"], mine["unfinished_jobs"], mine["device_s"]) == ("ada", 1, 1, 0.0)
-    assert mine["limits"] == {
+    own = client.get("/v1/usage", headers=headers).json()
+    assert (own["owner"], own["jobs"], own["unfinished_jobs"], own["device_s"]) == ("ada", 1, 1, 0.0)
+    assert own["limits"] == {
         "requests_per_minute": 1200,
         "unfinished_jobs": None,
         "device_s_per_day": None,
         "stored_bytes": 10,
     }
     assert client.get("/v1/usage?owner=ada", headers=headers).status_code == 403
-    told = client.get("/v1/usage?owner=ada", headers=bearer(ADMIN_KEY)).json()
-    assert {**told, "limits": None} == {**mine, "limits": None}
+    as_admin = client.get("/v1/usage?owner=ada", headers=bearer(ADMIN_KEY)).json()
+    assert {**as_admin, "limits": None} == {**own, "limits": None}
     assert client.get("/v1/usage?owner=nobody", headers=bearer(ADMIN_KEY)).status_code == 404
 
 
 def test_a_signed_url_requires_a_host_header(admin, settings):
     files = {"images": ("a.png", png())}
-    answer = admin.post("/v1/concepts", data={"name": "my-dog", "class_word": "dog"}, files=files)
-    address = httpx.URL(answer.json()["concept"]["images"][0]["url"])
+    response = admin.post("/v1/concepts", data={"name": "my-dog", "class_word": "dog"}, files=files)
+    address = httpx.URL(response.json()["concept"]["images"][0]["url"])
     with socket.create_connection((settings.host, settings.port), timeout=10) as connection:
         connection.sendall(b"GET " + address.raw_path + b" HTTP/1.0\r\n\r\n")
         assert connection.recv(100).startswith(b"HTTP/1.1 403")

@@ -13,7 +13,7 @@ LOOKING = {"DTI_SAFETY_CHECKER": "opennsfw"}
 
 
 @pytest.fixture
-def judge(service):
+def checker(service):
     """Does RPCs as they come, and flags every second picture."""
     stopping = threading.Event()
 
@@ -44,43 +44,43 @@ def two_pictures():
 
 
 @pytest.mark.parametrize("more_settings", [LOOKING | {"DTI_SAFETY_POLICY": "tag"}])
-def test_verdicts_on_uploads_are_in_the_response(client, post_concept, judge, service):
-    answer = post_concept(images=two_pictures())
-    assert answer.status_code == 202, answer.text
-    told = [image["safety"] for image in answer.json()["concept"]["images"]]
-    assert told == [
+def test_verdicts_on_uploads_are_in_the_response(client, post_concept, checker, service):
+    response = post_concept(images=two_pictures())
+    assert response.status_code == 202, response.text
+    assessments = [image["safety"] for image in response.json()["concept"]["images"]]
+    assert assessments == [
         {"checker": "fake", "score": 0.0, "flagged": False},
         {"checker": "fake", "score": 0.5, "flagged": True},
     ]
-    assert not [one.key for one in service.storage.listed("", 100) if "/rpc/" in one.key]
+    assert not [stored_object.key for stored_object in service.storage.listed("", 100) if "/rpc/" in stored_object.key]
 
 
 @pytest.mark.parametrize("more_settings", [LOOKING | {"DTI_SAFETY_POLICY": p} for p in ("blur", "refuse")])
-def test_flagged_uploads_are_refused_and_named_and_nothing_is_stored(client, post_concept, judge, service):
-    answer = post_concept(images=two_pictures())
-    assert (answer.status_code, answer.json()["code"]) == (422, "image_refused")
-    assert answer.json()["names"] == ["1.png"]
+def test_flagged_uploads_are_refused_and_named_and_nothing_is_stored(client, post_concept, checker, service):
+    response = post_concept(images=two_pictures())
+    assert (response.status_code, response.json()["code"]) == (422, "image_refused")
+    assert response.json()["names"] == ["1.png"]
     assert client.get("/v1/concepts").json()["items"] == []
     assert service.storage.listed("", 100) == []
 
 
 @pytest.mark.parametrize("more_settings", [LOOKING | {"DTI_SAFETY_POLICY": "refuse", "DTI_RPC_TIMEOUT_S": "0.3"}])
 def test_uploads_are_refused_without_a_worker_that_checks(client, post_concept):
-    answer = post_concept(images=two_pictures())
-    assert (answer.status_code, answer.json()["code"]) == (503, "worker_unavailable")
+    response = post_concept(images=two_pictures())
+    assert (response.status_code, response.json()["code"]) == (503, "worker_unavailable")
 
 
 def test_by_default_uploads_are_not_checked(client, post_concept):
     assert [image["safety"] for image in post_concept(images=two_pictures()).json()["concept"]["images"]] == [None] * 2
 
 
-def minted(client, **said):
-    body = {"owner": "ada", "name": "test", "scopes": ["read", "train", "generate"], **said}
+def minted(client, **fields):
+    body = {"owner": "ada", "name": "test", "scopes": ["read", "train", "generate"], **fields}
     return client.post("/v1/keys", json=body, headers=bearer(ADMIN_KEY))
 
 
 @pytest.mark.parametrize("more_settings", [KEYED | LOOKING])
-def test_a_key_can_have_its_own_policy(client, post_concept, judge):
+def test_a_key_can_have_its_own_policy(client, post_concept, checker):
     strict, lax = minted(client, safety="refuse"), minted(client)
     assert (strict.json()["key"]["safety"], lax.json()["key"]["safety"]) == ("refuse", None)
     sent = {"images": two_pictures()}
@@ -90,6 +90,6 @@ def test_a_key_can_have_its_own_policy(client, post_concept, judge):
 
 @pytest.mark.parametrize("more_settings", [KEYED])
 def test_a_policy_without_a_checker_is_refused_for_a_key(client):
-    answer = minted(client, safety="refuse")
-    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "safety")
+    response = minted(client, safety="refuse")
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "safety")
     assert minted(client, safety="allow").status_code == 201

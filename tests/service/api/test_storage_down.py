@@ -36,10 +36,10 @@ def test_a_storage_that_is_down_is_reported_and_nothing_is_stored(client, post_c
         client.get("/v1/concepts/my-dog/embedding"),
         httpx.get(url),
     ]
-    for answer in refused:
-        assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
-        assert "127.0.0.1" not in answer.text
-        assert "own_local" not in answer.text
+    for response in refused:
+        assert (response.status_code, response.json()["code"]) == (503, "storage_unavailable")
+        assert "127.0.0.1" not in response.text
+        assert "own_local" not in response.text
     assert client.get("/health/ready").json()["down"] == ["storage"]
     assert [concept["name"] for concept in client.get("/v1/concepts").json()["items"]] == ["my-dog"]
 
@@ -48,8 +48,8 @@ def test_a_hanging_storage_is_noticed_before_probes_time_out(client, storage):
     os.kill(storage[0].pid, signal.SIGSTOP)
     try:
         begin = time.monotonic()
-        answer = client.get("/health/ready")
-        assert (answer.status_code, answer.json()["down"]) == (503, ["storage"])
+        response = client.get("/health/ready")
+        assert (response.status_code, response.json()["down"]) == (503, ["storage"])
         assert time.monotonic() - begin < 10
     finally:
         os.kill(storage[0].pid, signal.SIGCONT)

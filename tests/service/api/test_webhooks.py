@@ -13,8 +13,8 @@ KEY = {"Idempotency-Key": "a-key"}
 
 @pytest.fixture
 def create(client):
-    def post(url=URL, *, headers=None, **said):
-        return client.post("/v1/webhooks", json={"url": url, **said}, headers=headers)
+    def post(url=URL, *, headers=None, **fields):
+        return client.post("/v1/webhooks", json={"url": url, **fields}, headers=headers)
 
     return post
 
@@ -40,47 +40,52 @@ def deliver(webhook_sender):
 
 
 def test_a_webhook_is_created_read_updated_and_deleted(client, create):
-    answer = create(events=["job.failed"])
-    assert (answer.status_code, answer.headers["Cache-Control"]) == (201, "no-store")
-    made = answer.json()["webhook"]
-    assert (made["url"], made["events"], made["enabled"], made["disabled_reason"]) == (URL, ["job.failed"], True, None)
-    place = f"/v1/webhooks/{made['id']}"
-    assert client.get(place).json() == made
-    assert client.get("/v1/webhooks").json() == {"items": [made], "next": None}
-    changed = client.patch(place, json={"enabled": False, "events": ["job.running"], "url": None}).json()
+    response = create(events=["job.failed"])
+    assert (response.status_code, response.headers["Cache-Control"]) == (201, "no-store")
+    created = response.json()["webhook"]
+    assert (created["url"], created["events"], created["enabled"], created["disabled_reason"]) == (
+        URL,
+        ["job.failed"],
+        True,
+        None,
+    )
+    path = f"/v1/webhooks/{created['id']}"
+    assert client.get(path).json() == created
+    assert client.get("/v1/webhooks").json() == {"items": [created], "next": None}
+    changed = client.patch(path, json={"enabled": False, "events": ["job.running"], "url": None}).json()
     assert (changed["url"], changed["events"], changed["enabled"]) == (URL, ["job.running"], False)
-    assert client.delete(place).status_code == 204
-    assert client.get(place).status_code == 404
+    assert client.delete(path).status_code == 204
+    assert client.get(path).status_code == 404
     assert client.get("/v1/webhooks").json()["items"] == []
 
 
 def test_webhooks_are_listed_in_pages(client, create):
-    made = [create().json()["webhook"]["id"] for _ in range(3)]
+    created = [create().json()["webhook"]["id"] for _ in range(3)]
     first = client.get("/v1/webhooks", params={"limit": 2}).json()
     second = client.get("/v1/webhooks", params={"limit": 2, "cursor": first["next"]}).json()
-    assert [one["id"] for one in first["items"] + second["items"]] == made[::-1]
+    assert [item["id"] for item in first["items"] + second["items"]] == created[::-1]
 
 
 def test_a_secret_is_shown_at_creation_only(client, create):
-    made = create(headers=KEY).json()
-    assert made["secret"].startswith("whsec_")
-    place = f"/v1/webhooks/{made['webhook']['id']}"
-    client.post(f"{place}/test")
-    for path in ("/v1/webhooks", place, f"{place}/deliveries"):
-        assert "whsec" not in client.get(path).text
-    # Who lost the answer may ask again for as long as the key stands for the request.
-    assert create(headers=KEY).json() == made
+    created = create(headers=KEY).json()
+    assert created["secret"].startswith("whsec_")
+    path = f"/v1/webhooks/{created['webhook']['id']}"
+    client.post(f"{path}/test")
+    for readable in ("/v1/webhooks", path, f"{path}/deliveries"):
+        assert "whsec" not in client.get(readable).text
+    # A repeated request returns the secret again, for as long as its key is stored.
+    assert create(headers=KEY).json() == created
 
 
 def test_a_rotation_is_idempotent_under_a_key(client, create):
-    made = create().json()
-    place = f"/v1/webhooks/{made['webhook']['id']}/rotate"
-    rotated = client.post(place, headers=KEY)
+    created = create().json()
+    path = f"/v1/webhooks/{created['webhook']['id']}/rotate"
+    rotated = client.post(path, headers=KEY)
     assert rotated.status_code == 200
-    assert rotated.json()["secret"] != made["secret"]
+    assert rotated.json()["secret"] != created["secret"]
     assert rotated.json()["old_secret_until"] is not None
-    assert client.post(place, headers=KEY).json() == rotated.json()
-    assert client.post(place).json()["secret"] != rotated.json()["secret"]
+    assert client.post(path, headers=KEY).json() == rotated.json()
+    assert client.post(path).json()["secret"] != rotated.json()["secret"]
 
 
 def test_the_secret_of_urls_in_requests_can_be_read_and_rotated(client):
@@ -90,29 +95,29 @@ def test_the_secret_of_urls_in_requests_can_be_read_and_rotated(client):
     rotated = client.post("/v1/webhooks/default/rotate").json()
     assert rotated["secret"] != first.json()["secret"]
     assert client.get("/v1/webhooks/default/secret").json() == rotated
-    for answer in (
+    for response in (
         client.get("/v1/webhooks/default"),
         client.patch("/v1/webhooks/default", json={"url": URL}),
         client.delete("/v1/webhooks/default"),
         client.post("/v1/webhooks/default/test"),
     ):
-        assert answer.status_code == 404
+        assert response.status_code == 404
     assert client.get("/v1/webhooks").json()["items"] == []
 
 
 @pytest.mark.parametrize("more_settings", [{"DTI_WEBHOOK_PRIVATE_NETWORKS": "allow"}])
 def test_a_delivery_is_signed_and_can_be_requested_again(client, create, receiver, deliver):
-    made = create(receiver.url()).json()
-    place = f"/v1/webhooks/{made['webhook']['id']}"
-    asked = client.post(f"{place}/test")
-    assert (asked.status_code, asked.json()["type"], asked.json()["status"]) == (202, "webhook.test", "pending")
+    created = create(receiver.url()).json()
+    path = f"/v1/webhooks/{created['webhook']['id']}"
+    tested = client.post(f"{path}/test")
+    assert (tested.status_code, tested.json()["type"], tested.json()["status"]) == (202, "webhook.test", "pending")
     assert deliver() == 1
-    (done,) = client.get(f"{place}/deliveries").json()["items"]
+    (done,) = client.get(f"{path}/deliveries").json()["items"]
     assert (done["status"], done["response_status"], done["response"]) == ("delivered", 200, "thanks")
     ((_, headers, body),) = receiver.got
-    assert Verifier(made["secret"]).verify(body, headers)["data"] == {"webhook": made["webhook"]["id"]}
-    again = client.post(f"{place}/deliveries/{done['id']}/redeliver")
-    assert (again.status_code, again.json()["status"]) == (202, "pending")
+    assert Verifier(created["secret"]).verify(body, headers)["data"] == {"webhook": created["webhook"]["id"]}
+    redelivered = client.post(f"{path}/deliveries/{done['id']}/redeliver")
+    assert (redelivered.status_code, redelivered.json()["status"]) == (202, "pending")
     assert (deliver(), deliver()) == (1, 0)
     assert receiver.got[1][1]["webhook-id"] == done["id"] == headers["webhook-id"]
 
@@ -122,58 +127,58 @@ def test_every_kind_of_job_can_name_a_webhook(client, post_concept, worker, rece
     hook = {"url": receiver.url()}
     jobs = [post_concept(webhook=hook).json()["job"]]
     worker.work()
-    said = {"webhook": hook}
-    jobs.append(client.post("/v1/concepts/my-dog/train", json=said).json()["job"])
-    jobs.append(client.post("/v1/generations", json={"prompt": "a <my-dog>", **said}).json())
-    jobs.append(client.post("/v1/interpolations", json={"from": "my-dog", "to": "my-dog", **said}).json())
+    fields = {"webhook": hook}
+    jobs.append(client.post("/v1/concepts/my-dog/train", json=fields).json()["job"])
+    jobs.append(client.post("/v1/generations", json={"prompt": "a <my-dog>", **fields}).json())
+    jobs.append(client.post("/v1/interpolations", json={"from": "my-dog", "to": "my-dog", **fields}).json())
     assert all("webhook" not in job["input"] for job in jobs)
     worker.work()
     assert deliver() == 4
     secret = client.get("/v1/webhooks/default/secret").json()["secret"]
-    told = [Verifier(secret).verify(body, headers)["data"] for _, headers, body in receiver.got]
-    assert sorted(one["job"] for one in told) == sorted(job["id"] for job in jobs)
-    assert client.get(told[0]["links"]["self"]).json()["status"] == told[0]["status"] == "succeeded"
+    payloads = [Verifier(secret).verify(body, headers)["data"] for _, headers, body in receiver.got]
+    assert sorted(item["job"] for item in payloads) == sorted(job["id"] for job in jobs)
+    assert client.get(payloads[0]["links"]["self"]).json()["status"] == payloads[0]["status"] == "succeeded"
     log = client.get("/v1/webhooks/default/deliveries").json()["items"]
-    assert {one["job"] for one in log} == {job["id"] for job in jobs}
-    again = client.post(f"/v1/webhooks/default/deliveries/{log[0]['id']}/redeliver", json={})
-    assert again.status_code == 202
+    assert {item["job"] for item in log} == {job["id"] for job in jobs}
+    redelivered = client.post(f"/v1/webhooks/default/deliveries/{log[0]['id']}/redeliver", json={})
+    assert redelivered.status_code == 202
 
 
 def test_a_private_url_is_refused_everywhere(client, create, post_concept):
-    made = create().json()["webhook"]["id"]
+    created = create().json()["webhook"]["id"]
     for url in ("http://example.com", "https://127.0.0.1/", "https://[::1]/", "https://2130706433/", "https://a/", ""):
         hook = {"url": url}
-        for answer in (
+        for response in (
             create(url),
-            client.patch(f"/v1/webhooks/{made}", json=hook),
+            client.patch(f"/v1/webhooks/{created}", json=hook),
             client.post("/v1/generations", json={"prompt": "a dog", "webhook": hook}),
             post_concept(webhook=hook),
         ):
-            assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "webhook.url"), url
+            assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "webhook.url"), url
     assert client.get("/v1/jobs").json()["items"] == client.get("/v1/concepts").json()["items"] == []
 
 
 def test_an_invalid_webhook_is_refused(client, post_concept):
     for wrong in ({"url": None}, {"url": 5}, {"events": []}, {"events": ["job.exploded"]}, {"secret": "x"}):
         hook = {"url": URL, **wrong}
-        for answer in (
+        for response in (
             client.post("/v1/webhooks", json=hook),
             client.post("/v1/generations", json={"prompt": "a dog", "webhook": hook}),
             post_concept(webhook=hook),
         ):
-            assert answer.status_code == 422, wrong
+            assert response.status_code == 422, wrong
     assert client.post("/v1/webhooks", json={}).status_code == 422
 
 
 @pytest.mark.parametrize("more_settings", [{"DTI_LIMIT_WEBHOOKS": "1"}])
 def test_too_many_webhooks_are_refused(create):
     assert create().status_code == 201
-    answer = create()
-    assert (answer.status_code, answer.json()["code"], answer.json()["limit"]) == (409, "too_many_webhooks", 1)
+    response = create()
+    assert (response.status_code, response.json()["code"], response.json()["limit"]) == (409, "too_many_webhooks", 1)
 
 
 def test_unknown_webhooks_and_deliveries_are_not_found(client, create):
-    made = create().json()["webhook"]["id"]
+    created = create().json()["webhook"]["id"]
     for method, path in (
         ("GET", "/v1/webhooks/whk_none"),
         ("PATCH", "/v1/webhooks/whk_none"),
@@ -181,18 +186,18 @@ def test_unknown_webhooks_and_deliveries_are_not_found(client, create):
         ("POST", "/v1/webhooks/whk_none/rotate"),
         ("POST", "/v1/webhooks/whk_none/test"),
         ("GET", "/v1/webhooks/whk_none/deliveries"),
-        ("POST", f"/v1/webhooks/{made}/deliveries/dlv_none/redeliver"),
+        ("POST", f"/v1/webhooks/{created}/deliveries/dlv_none/redeliver"),
     ):
-        answer = client.request(method, path, json={} if method == "PATCH" else None)
-        assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), path
+        response = client.request(method, path, json={} if method == "PATCH" else None)
+        assert (response.status_code, response.json()["code"]) == (404, "not_found"), path
 
 
 @pytest.mark.parametrize("more_settings", [{"DTI_WEBHOOK_PRIVATE_NETWORKS": "allow"}])
 def test_slow_receivers_occupy_only_the_threads_of_the_sender(client, create, receiver, webhook_sender):
     receiver.dawdle_s = 0.5
-    made = create(receiver.url()).json()["webhook"]["id"]
+    created = create(receiver.url()).json()["webhook"]["id"]
     for _ in range(CONCURRENCY + 1):
-        client.post(f"/v1/webhooks/{made}/test")
+        client.post(f"/v1/webhooks/{created}/test")
     begun = time.monotonic()
     assert webhook_sender.deliver() == CONCURRENCY
     assert webhook_sender.deliver() == 0
@@ -205,9 +210,9 @@ def test_slow_receivers_occupy_only_the_threads_of_the_sender(client, create, re
 def test_no_secret_and_no_url_is_logged(client, create, receiver, deliver, caplog):
     caplog.set_level("DEBUG")
     receiver.answers = [500]
-    made = create(receiver.url("/hook-for-hush")).json()
-    client.post(f"/v1/webhooks/{made['webhook']['id']}/test")
+    created = create(receiver.url("/hook-for-hush")).json()
+    client.post(f"/v1/webhooks/{created['webhook']['id']}/test")
     deliver()
     assert "Attempt 1 of delivery dlv_" in caplog.text
-    assert made["secret"] not in caplog.text
+    assert created["secret"] not in caplog.text
     assert "hook-for-hush" not in caplog.text

@@ -15,7 +15,7 @@ from service.errors import (
 
 
 def family(kind):
-    return {kind, *(one for child in kind.__subclasses__() for one in family(child))}
+    return {kind, *(descendant for child in kind.__subclasses__() for descendant in family(child))}
 
 
 def test_every_error_has_a_status():
