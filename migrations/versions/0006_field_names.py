@@ -103,12 +103,23 @@ def jobs() -> None:
     with op.batch_alter_table("jobs") as table:
         table.create_check_constraint(op.f("ck_jobs_kind"), "kind IN ('train', 'generate', 'interpolate', 'rpc')")
     connection = op.get_bind()
-    for job in connection.execute(sa.select(JOBS).where(JOBS.c.kind == "train")).all():
-        changed = {
-            "input": renamed(job.input, property="learnable_property"),
-            "result": renamed(job.result, pictures="training_images"),
-        }
+    for job in connection.execute(sa.select(JOBS).where(JOBS.c.kind.in_(("train", "rpc")))).all():
+        changed = changed_rpc(job) if job.kind == "rpc" else changed_training(job)
         connection.execute(sa.update(JOBS).where(JOBS.c.id == job.id).values(changed))
+
+
+def changed_training(job):
+    return {
+        "input": renamed(job.input, property="learnable_property"),
+        "result": renamed(job.result, pictures="training_images"),
+    }
+
+
+def changed_rpc(job):
+    """Imports and blends hold the concept that they make."""
+    if "concept" not in job.input:
+        return {"input": job.input}
+    return {"input": {**job.input, "concept": renamed(job.input["concept"], property="learnable_property")}}
 
 
 def renamed(content, **names):

@@ -214,12 +214,14 @@ class Kind:
         handler: the worker's class, as "module:Class".
         operation: the route that clients make it with, which is the client's method as well; None where no client
             sees such jobs.
+        result: what it reports beside pictures and embeddings; None for nothing. Those of RPCs stand in TASKS.
     """
 
     input: type[Input]
     priority_class: str
     handler: str
     operation: str | None = None
+    result: type[Versioned] | None = None
 
     @property
     def listed(self) -> bool:
@@ -240,7 +242,7 @@ PRIORITY_CLASSES: Mapping[str, PriorityClass] = {
 """The priority classes by name, in the order in which they are claimed."""
 
 KINDS: Mapping[str, Kind] = {
-    "train": Kind(TrainInput, "trainings", "worker.handlers.train:TrainHandler", "create_concept"),
+    "train": Kind(TrainInput, "trainings", "worker.handlers.train:TrainHandler", "create_concept", TrainResult),
     "generate": Kind(GenerateInput, "pictures", "worker.handlers.generate:GenerateHandler", "create_generation"),
     "interpolate": Kind(
         InterpolateInput, "pictures", "worker.handlers.interpolate:InterpolateHandler", "create_interpolation"

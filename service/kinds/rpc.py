@@ -195,19 +195,21 @@ class Task:
         input: what it is asked.
         result: what it brings back.
         function: does it, as "module:function" of the worker.
+        operation: the route that waits for it, which is the client's method as well.
     """
 
     input: type[RpcInput]
     result: type[Versioned]
     function: str
+    operation: str
 
 
 TASKS: Mapping[str, Task] = {
-    "import": Task(ImportInput, ImportResult, "worker.handlers.rpc:import_embedding"),
-    "blend": Task(BlendInput, BlendResult, "worker.handlers.rpc:blend_embeddings"),
-    "export": Task(ExportInput, ExportResult, "worker.handlers.rpc:export_embedding"),
-    "neighbours": Task(NeighboursInput, NeighboursResult, "worker.handlers.rpc:find_neighbours"),
-    "inspect": Task(InspectInput, InspectResult, "worker.handlers.rpc:inspect_pictures"),
+    "import": Task(ImportInput, ImportResult, "worker.handlers.rpc:import_embedding", "import_concept"),
+    "blend": Task(BlendInput, BlendResult, "worker.handlers.rpc:blend_embeddings", "blend_concepts"),
+    "export": Task(ExportInput, ExportResult, "worker.handlers.rpc:export_embedding", "read_embedding"),
+    "neighbours": Task(NeighboursInput, NeighboursResult, "worker.handlers.rpc:find_neighbours", "read_neighbours"),
+    "inspect": Task(InspectInput, InspectResult, "worker.handlers.rpc:inspect_pictures", "create_concept"),
 }
 """The tasks by name: a line here puts one under the tests' laws."""
 

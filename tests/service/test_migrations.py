@@ -2,19 +2,23 @@
 
 import multiprocessing
 import re
+from datetime import UTC, datetime
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, select, text
+from sqlalchemy import MetaData, inspect, select, text
 
 import migrations
+from service import jobs
 from service.database.engine import Database
 from service.database.tables import LOCAL_OWNER_ID, Concept, Job, Owner, Table
-from service.kinds.jobs import KINDS
+from service.kinds.jobs import KINDS, TrainInput, read_input
+from tests.support import stored_jobs
 
+NOON_UTC = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NOON = "'2026-01-01 12:00:00'"
 OLD_ROWS = (
     f"""INSERT INTO jobs (id, owner_id, kind, status, model, input, slots, lane, rank, attempt, strikes,
@@ -98,6 +102,54 @@ def test_rows_survive_every_migration(empty, empty_database_url):
 
 def test_the_history_has_one_head():
     assert len(ScriptDirectory.from_config(migrations.config()).get_heads()) == 1
+
+
+def test_jobs_of_the_revision_before_can_be_read_and_claimed(empty, empty_database_url):
+    with empty.writing() as session:
+        command.upgrade(migrations.config(connection=session.connection()), "0005")
+        _insert_old_jobs(session)
+    migrations.upgrade(empty_database_url)
+    with empty.reading() as session:
+        rows = {row.id: row for row in session.scalars(select(Job))}
+        for name, stored in stored_jobs.INPUTS.items():
+            row = rows[f"job_{name}"]
+            assert (row.kind, row.input) == (name if name in KINDS else "rpc", stored)
+            assert read_input(row.kind, row.input) == read_input(row.kind, stored)
+        for name, stored in stored_jobs.RESULTS.items():
+            assert rows[f"job_{name}"].result == stored
+    with empty.writing() as session:
+        (claim,) = jobs.claim(session, worker_id="ada", models=["tiny"], slots={"trainings": 1}, lease_s=15)
+    assert (claim.job_id, claim.input) == ("job_train", TrainInput.from_json(stored_jobs.INPUTS["train"]))
+    assert claim.input.training.kappa == 1e-4
+    assert [pin.name for pin in claim.concepts] == ["my-dog"]
+
+
+def _insert_old_jobs(session):
+    """A job of every kind as revision 0005 stored it; the training still waits."""
+    tables = MetaData()
+    tables.reflect(session.connection(), only=["jobs", "job_concepts"])
+    for name, stored in stored_jobs.INPUTS.items():
+        waiting = name == "train"
+        job = {
+            "id": f"job_{name}",
+            "owner_id": LOCAL_OWNER_ID,
+            "kind": name if name in KINDS else "errand",
+            "status": "queued" if waiting else "succeeded",
+            "model": "tiny",
+            "input": stored_jobs.of_revision_0005(stored),
+            "result": stored_jobs.of_revision_0005(stored_jobs.RESULTS.get(name)),
+            "lane": 1 if waiting else 0,
+            "rank": 5,
+            "total": 400,
+            "created_at": NOON_UTC,
+            "queued_at": NOON_UTC,
+            "cancel_requested": False,
+            "slots": 1,
+            **dict.fromkeys(("attempt", "strikes", "step", "checkpoint_step", "checkpoint_attempt", "last_event"), 0),
+        }
+        session.execute(tables.tables["jobs"].insert().values(job))
+    pin = {"job_id": "job_train", "place": 0, "concept_id": "con_1", "name": "my-dog"}
+    session.execute(tables.tables["job_concepts"].insert().values(pin))
 
 
 def _head():
