@@ -5,7 +5,7 @@ and waits for its end. Here stands what an RPC may be asked, what is written whe
 nobody waits for any more. It knows neither HTTP nor how an RPC is done.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
@@ -153,7 +153,7 @@ def submit_neighbours(service: Service, session: Session, concept: Concept) -> J
     return _submit(service, session, _about(concept, NeighboursInput()))
 
 
-def finish_import(session: Session, claim: Claim[ImportInput], made: EmbeddingMade, norms: Mapping[str, Norms]) -> None:
+def finish_import(session: Session, claim: Claim[ImportInput], made: EmbeddingMade, norms: dict[str, Norms]) -> None:
     """End an import: its embedding becomes a concept, in the same transaction.
 
     Raises:

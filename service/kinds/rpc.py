@@ -1,6 +1,6 @@
 """RPC tasks: the one table of what a request may have a worker do, with the input and the result of each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self, TypedDict
 
@@ -109,7 +109,7 @@ class Neighbour(TypedDict):
     cosine: float
 
 
-NeighboursByEncoder = Mapping[str, Sequence[Sequence[Neighbour]]]
+NeighboursByEncoder = dict[str, list[list[Neighbour]]]
 """Per encoder, for each vector in order, the nearest words, nearest first."""
 
 
@@ -126,7 +126,7 @@ class ImportResult(Versioned):
     """The concept that was made, by its id, and its rows' norms by encoder."""
 
     concept_id: str
-    norms: Mapping[str, Norms]
+    norms: dict[str, Norms]
 
     @classmethod
     def of_values(cls, values: Json) -> Self:
