@@ -46,7 +46,7 @@ def install(app: FastAPI, service: Service, rate_limiter: RateLimiter) -> None:
     """
     settings = service.settings
     origins = [origin.strip() for origin in (settings.cors_origins or "").split(",") if origin.strip()]
-    if not settings.keyed:
+    if not settings.auth_required:
         if origins:
             raise SettingsError("DTI_CORS_ORIGINS is set, and pages of other origins need a key. Set DTI_AUTH to on.")
         app.add_middleware(LoopbackOnly, hosts=trusted_hosts(settings))

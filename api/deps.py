@@ -87,7 +87,7 @@ async def _request_context(
         raise KeyMissingError
     if scopes.scopes:
         identity.check(scopes.scopes)
-    settings = identity.bounded(components.service.settings)
+    settings = identity.effective_settings(components.service.settings)
     return RequestContext(
         **{**vars(components), "service": replace(components.service, settings=settings)}, identity=identity
     )

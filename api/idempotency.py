@@ -64,7 +64,7 @@ class Idempotent:
     def rollback(self, session: Session) -> None:
         """Delete the committed reference of a request that fails after all: sent again, it starts from scratch."""
         if self._reservation is not None:
-            idempotency.forget(session, self._reservation)
+            idempotency.delete(session, self._reservation)
             self._reference = None
 
     def finish(self, context: RequestContext, status: int | None) -> None:

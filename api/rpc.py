@@ -40,7 +40,7 @@ async def call(
     await context.event_poller.wait_until_done(JobRef(context.owner_id, rpc_id), timeout_s)
     job, in_time = await in_thread(partial(_finish, context, rpc_id, idempotent))
     try:
-        yield rpc.brought(job, result, in_time=in_time, waited_s=timeout_s)
+        yield rpc.result_of(job, result, in_time=in_time, waited_s=timeout_s)
     finally:
         if job.file_key is not None:
             await in_thread(partial(delete_file, context, job.file_key))

@@ -90,7 +90,7 @@ def concept(service: Service, row: tables.Concept, *, with_urls: bool) -> respon
     )
 
 
-def _job(service: Service, row: tables.Job, estimate: jobs.Expectation | None, *, with_urls: bool) -> responses.Job:
+def _job(service: Service, row: tables.Job, estimate: jobs.Estimate | None, *, with_urls: bool) -> responses.Job:
     return responses.Job(
         id=row.id,
         kind=row.kind,

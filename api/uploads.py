@@ -11,7 +11,7 @@ from fastapi import Request, UploadFile
 from api.deps import RequestContext, in_thread
 from service.database.references import unreferenced
 from service.errors import InvalidInputError
-from service.storage import name_for
+from service.storage import key_for
 from service.uploads.files import Upload
 from service.uploads.reading import read_pictures
 from service.uploads.records import SanitizedPicture, StoredPicture
@@ -57,7 +57,7 @@ async def stored_pictures(
     """
     prefix = f"{_PREFIX}/{secrets.token_hex(16)}"
     stored = [
-        picture.stored_at(name_for(context.owner_id, prefix, picture.data, picture.extension)) for picture in pictures
+        picture.stored_at(key_for(context.owner_id, prefix, picture.data, picture.extension)) for picture in pictures
     ]
     try:
         await in_thread(partial(_put, context, pictures, stored))

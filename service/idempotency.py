@@ -9,7 +9,8 @@ import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import CursorResult, delete, or_, select, update
+import sqlalchemy
+from sqlalchemy import CursorResult, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -54,7 +55,7 @@ def reserve(session: Session, owner_id: str, key: str, fingerprint: str) -> Rese
     """
     row = session.scalars(select(IdempotencyKey).filter_by(owner_id=owner_id, key=key).with_for_update()).one_or_none()
     if row is not None and row.expires_at > now(session):
-        return _before(row, fingerprint)
+        return _stored_response(row, fingerprint)
     if row is None:
         row = IdempotencyKey(owner_id=owner_id, key=key)
         session.add(row)
@@ -69,42 +70,44 @@ def reserve(session: Session, owner_id: str, key: str, fingerprint: str) -> Rese
     return Reservation(owner_id, key, row.token)
 
 
-def complete(session: Session, reservation: Reservation, kept: StoredResponse) -> None:
+def complete(session: Session, reservation: Reservation, response: StoredResponse) -> None:
     """Keep what a request made, in the transaction that makes it; and its status, should that change afterwards.
 
     Raises:
         IdempotencyInFlightError: the reservation has ended and another request began; this one must make nothing.
     """
-    mine = update(IdempotencyKey).filter_by(**vars(reservation))
-    values = {"status": kept.status, "reference": kept.reference, "expires_at": now(session) + KEPT}
-    changed = session.execute(mine.values(**values))
+    query = update(IdempotencyKey).filter_by(**vars(reservation))
+    values = {"status": response.status, "reference": response.reference, "expires_at": now(session) + KEPT}
+    changed = session.execute(query.values(**values))
     if not isinstance(changed, CursorResult) or changed.rowcount == 0:
         raise IdempotencyInFlightError
 
 
 def release(session: Session, reservation: Reservation) -> None:
     """Let go of a key whose request made nothing."""
-    session.execute(delete(IdempotencyKey).filter_by(**vars(reservation)).where(IdempotencyKey.status.is_(None)))
+    session.execute(
+        sqlalchemy.delete(IdempotencyKey).filter_by(**vars(reservation)).where(IdempotencyKey.status.is_(None))
+    )
 
 
-def forget(session: Session, reservation: Reservation) -> None:
+def delete(session: Session, reservation: Reservation) -> None:
     """Let go of a key although its request made something: nothing that can be answered came of it."""
-    session.execute(delete(IdempotencyKey).filter_by(**vars(reservation)))
+    session.execute(sqlalchemy.delete(IdempotencyKey).filter_by(**vars(reservation)))
 
 
-def sweep(session: Session) -> None:
+def delete_expired(session: Session) -> None:
     """Forget some of what is kept for no longer, but no reservation that may still be completed."""
     over = or_(IdempotencyKey.status.is_not(None), IdempotencyKey.expires_at <= now(session) - _SLOWEST)
-    spent = (
+    expired = (
         select(IdempotencyKey)
         .where(IdempotencyKey.expires_at <= now(session), over)
         .order_by(IdempotencyKey.expires_at)
     )
-    for row in session.scalars(spent.limit(_BATCH).with_for_update(skip_locked=True)).all():
+    for row in session.scalars(expired.limit(_BATCH).with_for_update(skip_locked=True)).all():
         session.delete(row)
 
 
-def _before(row: IdempotencyKey, fingerprint: str) -> StoredResponse:
+def _stored_response(row: IdempotencyKey, fingerprint: str) -> StoredResponse:
     if row.fingerprint != fingerprint:
         raise IdempotencyKeyReusedError(row.key)
     if row.status is None or row.reference is None:

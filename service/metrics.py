@@ -60,7 +60,7 @@ def _queue_age(session: Session) -> Metric:
 def _workers(session: Session) -> tuple[Metric, ...]:
     steps = CounterMetricFamily("dti_steps", "Steps since the worker started.", labels=("worker", "work"))
     seconds = CounterMetricFamily("dti_step_seconds", "Seconds that these steps took.", labels=("worker", "work"))
-    there = workers.present(session)
+    there = workers.active(session)
     for desk in there:
         steps.add_metric((desk.worker_id, "training"), desk.training_steps)
         steps.add_metric((desk.worker_id, "picture"), desk.picture_steps)

@@ -17,7 +17,7 @@ from service.database.references import unreferenced
 from service.database.tables import Concept, Image, Job, JobConcept, Picture, Role
 from service.jobs import ENDED, UNFINISHED
 from service.kinds.jobs import TrainInput, kind_of
-from service.settings import Keeping
+from service.settings import Retention
 from service.storage import StoredObject
 
 GRACE = timedelta(hours=1)
@@ -33,47 +33,47 @@ _MADE: tuple[Role, ...] = ("image", "animation", "contact_sheet")
 _PREVIEWS: tuple[Role, ...] = ("preview",)
 
 
-def forget_old(session: Session, keeping: Keeping) -> list[str]:
+def delete_expired(session: Session, retention: Retention) -> list[str]:
     """Forget some of what has been kept for longer than it is to be.
 
     Returns:
         The keys of objects that nobody refers to any more, to be deleted once this is committed.
     """
     keys = set()
-    if keeping.uploads_days:
-        keys |= _forget_uploads(session, now(session) - timedelta(days=keeping.uploads_days))
-    if keeping.images_days:
-        keys |= _forget_images(session, _MADE, now(session) - timedelta(days=keeping.images_days))
-    if keeping.previews_days:
-        keys |= _forget_images(session, _PREVIEWS, now(session) - timedelta(days=keeping.previews_days))
+    if retention.uploads_days:
+        keys |= _delete_uploads(session, now(session) - timedelta(days=retention.uploads_days))
+    if retention.images_days:
+        keys |= _delete_images(session, _MADE, now(session) - timedelta(days=retention.images_days))
+    if retention.previews_days:
+        keys |= _delete_images(session, _PREVIEWS, now(session) - timedelta(days=retention.previews_days))
     session.flush()
     return unreferenced(session, keys) if keys else []
 
 
-def left_behind(session: Session, listed: Sequence[StoredObject]) -> list[str]:
+def orphans(session: Session, listed: Sequence[StoredObject]) -> list[str]:
     """Those of some objects that are ours, old enough, and referred to by nobody."""
-    old = [one.key for one in listed if one.stored_at < now(session) - GRACE and _OURS.fullmatch(one.key)]
+    old = [item.key for item in listed if item.stored_at < now(session) - GRACE and _OURS.fullmatch(item.key)]
     return unreferenced(session, old) if old else []
 
 
-def _forget_uploads(session: Session, before: datetime) -> set[str]:
+def _delete_uploads(session: Session, before: datetime) -> set[str]:
     """The pictures of concepts that are made before a moment, and that no training is learning from."""
     learned = select(JobConcept.concept_id).join(Job).where(Job.kind == kind_of(TrainInput), Job.status.in_(UNFINISHED))
     # Whoever queues a training locks the concept first: what is locked here is either seen as in training or skipped.
     old = select(Concept.id).where(Concept.created_at < before, Concept.pictures.any()).order_by(Concept.id)
     held = session.scalars(old.limit(_BATCH).with_for_update(skip_locked=True)).all()
     pictures = select(Picture).where(Picture.concept_id.in_(held), Picture.concept_id.not_in(learned))
-    return _forget(session, session.scalars(pictures).all())
+    return _delete(session, session.scalars(pictures).all())
 
 
-def _forget_images(session: Session, roles: Collection[Role], before: datetime) -> set[str]:
+def _delete_images(session: Session, roles: Collection[Role], before: datetime) -> set[str]:
     ended = select(Job.id).where(Job.status.in_(ENDED))
     old = select(Image).where(Image.role.in_(roles), Image.created_at < before, Image.job_id.in_(ended))
     rows = session.scalars(old.order_by(Image.created_at).limit(_BATCH).with_for_update(skip_locked=True)).all()
-    return _forget(session, rows)
+    return _delete(session, rows)
 
 
-def _forget(session: Session, rows: Sequence[Picture | Image]) -> set[str]:
+def _delete(session: Session, rows: Sequence[Picture | Image]) -> set[str]:
     for row in rows:
         session.delete(row)
     return {row.key for row in rows}

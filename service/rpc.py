@@ -20,7 +20,7 @@ from service.concepts.concepts import NewConcept
 from service.context import Service
 from service.database.tables import Concept, EmbeddingVersion, Job
 from service.errors import ConceptDeletedError, RpcFailedError, UnknownModelError, WorkerUnavailableError
-from service.jobs import Claim, EmbeddingMade, NewJob, RpcResult
+from service.jobs import Claim, NewJob, RpcResult, StoredEmbedding
 from service.kinds.rpc import (
     BlendInput,
     BlendResult,
@@ -39,8 +39,8 @@ from service.kinds.rpc import (
 from service.kinds.versioned import Versioned
 from service.safety import SafetyVerdict
 
-KEPT_NEIGHBOURS = 50
-"""Words that are kept a vector: as many as can be asked for."""
+MAX_NEIGHBOURS = 50
+"""Words that are kept a vector: as many as can be rpc_input for."""
 
 ResultT = TypeVar("ResultT", bound=Versioned)
 
@@ -80,16 +80,16 @@ def check_import(service: Service, session: Session, owner_id: str, params: Impo
         NameTakenError: the owner already has a concept of that name.
         QuotaError, StorageQuotaExceededError: the owner has nothing left.
     """
-    usage.check(session, service.settings.quotas, owner_id)
-    asked = ImportInput(
+    usage.check_quotas(session, service.settings.quotas, owner_id)
+    rpc_input = ImportInput(
         name=concepts.check_name(params.name),
         class_word=concepts.check_class_word(params.class_word),
         normalize=params.normalize,
     )
     model = service.catalogue[params.model].name
-    concepts.check_free(session, owner_id, asked.name)
-    service.token_limits.check_class_word(session, model, asked.class_word)
-    return NewJob(owner_id=owner_id, model=model, input=asked)
+    concepts.check_name_free(session, owner_id, rpc_input.name)
+    service.token_limits.check_class_word(session, model, rpc_input.class_word)
+    return NewJob(owner_id=owner_id, model=model, input=rpc_input)
 
 
 def submit_import(service: Service, session: Session, new: NewJob[ImportInput], file_key: str) -> Job:
@@ -114,22 +114,22 @@ def submit_blend(service: Service, session: Session, owner_id: str, params: Blen
         QuotaError, StorageQuotaExceededError: the owner has nothing left.
         TooManyJobsError: the owner has too many unfinished RPCs.
     """
-    usage.check(session, service.settings.quotas, owner_id)
+    usage.check_quotas(session, service.settings.quotas, owner_id)
     name = concepts.check_name(params.name)
-    concepts.check_free(session, owner_id, name)
+    concepts.check_name_free(session, owner_id, name)
     parts = lookup.find(session, owner_id, [part.concept for part in params.parts])
     model = lookup.model_for(service.catalogue, None, parts).name
     vectors = lookup.vectors_of(parts)
     for other in parts[1:]:
-        lookup.check_alike(parts[0].name, other.name, vectors)
-    asked = BlendInput(
+        lookup.check_same_vectors(parts[0].name, other.name, vectors)
+    rpc_input = BlendInput(
         name=name,
         class_word=parts[0].class_word,
         learnable_property=parts[0].learnable_property,
         weights=tuple(part.weight for part in params.parts),
     )
     pins = [trainings.pinned(part) for part in parts]
-    return _submit(service, session, NewJob(owner_id=owner_id, model=model, input=asked, concepts=pins))
+    return _submit(service, session, NewJob(owner_id=owner_id, model=model, input=rpc_input, concepts=pins))
 
 
 def submit_export(service: Service, session: Session, concept: Concept, file_format: EmbeddingFormat) -> Job:
@@ -153,7 +153,13 @@ def submit_neighbours(service: Service, session: Session, concept: Concept) -> J
     return _submit(service, session, _about(concept, NeighboursInput()))
 
 
-def finish_import(session: Session, claim: Claim[ImportInput], made: EmbeddingMade, norms: dict[str, Norms]) -> None:
+<<<<<<< HEAD
+def finish_import(session: Session, claim: Claim[ImportInput], made: StoredEmbedding, norms: dict[str, Norms]) -> None:
+=======
+def finish_import(
+    session: Session, claim: Claim[ImportInput], made: StoredEmbedding, norms: Mapping[str, Norms]
+) -> None:
+>>>>>>> b44f77d (Settings: retention, required authentication and private networks on/off; configuration in plain technical English)
     """End an import: its embedding becomes a concept, in the same transaction.
 
     Raises:
@@ -162,13 +168,13 @@ def finish_import(session: Session, claim: Claim[ImportInput], made: EmbeddingMa
     """
 
     def write() -> RpcResult[ImportResult]:
-        concept = concepts.adopt(session, _new_concept(claim, "import"), made)
+        concept = concepts.create_from_embedding(session, _new_concept(claim, "import"), made)
         return RpcResult(result=ImportResult(concept_id=concept.id, norms=norms))
 
     jobs.finish_rpc(session, claim, write)
 
 
-def finish_blend(session: Session, claim: Claim[BlendInput], made: EmbeddingMade) -> None:
+def finish_blend(session: Session, claim: Claim[BlendInput], made: StoredEmbedding) -> None:
     """End a blend: its embedding becomes a concept, in the same transaction.
 
     Raises:
@@ -177,7 +183,7 @@ def finish_blend(session: Session, claim: Claim[BlendInput], made: EmbeddingMade
     """
 
     def write() -> RpcResult[BlendResult]:
-        concept = concepts.adopt(session, _new_concept(claim, "blend"), made)
+        concept = concepts.create_from_embedding(session, _new_concept(claim, "blend"), made)
         return RpcResult(result=BlendResult(concept_id=concept.id))
 
     jobs.finish_rpc(session, claim, write)
@@ -201,8 +207,8 @@ def finish_neighbours(session: Session, claim: Claim[NeighboursInput], found: Ne
     about = claim.concepts[0]
 
     def write() -> RpcResult[NeighboursResult]:
-        mine = (EmbeddingVersion.concept_id == about.id) & (EmbeddingVersion.key == about.embedding_key)
-        session.execute(update(EmbeddingVersion).where(mine).values(neighbours=dict(found)))
+        pinned = (EmbeddingVersion.concept_id == about.id) & (EmbeddingVersion.key == about.embedding_key)
+        session.execute(update(EmbeddingVersion).where(pinned).values(neighbours=dict(found)))
         return RpcResult(result=NeighboursResult(encoders=found))
 
     jobs.finish_rpc(session, claim, write)
@@ -216,8 +222,8 @@ def submit_inspection(
     Raises:
         TooManyJobsError: the owner has too many unfinished RPCs.
     """
-    asked = InspectInput(picture_keys=tuple(picture_keys))
-    return _submit(service, session, NewJob(owner_id=owner_id, model=model, input=asked))
+    rpc_input = InspectInput(picture_keys=tuple(picture_keys))
+    return _submit(service, session, NewJob(owner_id=owner_id, model=model, input=rpc_input))
 
 
 def finish_inspection(session: Session, claim: Claim[InspectInput], verdicts: Sequence[SafetyVerdict]) -> None:
@@ -229,13 +235,13 @@ def finish_inspection(session: Session, claim: Claim[InspectInput], verdicts: Se
     jobs.finish_rpc(session, claim, lambda: RpcResult(result=InspectResult(verdicts=tuple(verdicts))))
 
 
-def neighbours_of(session: Session, version: EmbeddingVersion) -> NeighboursByEncoder | None:
-    """The words next to what was learned, per encoder and vector; None where nobody has asked yet."""
-    kept = select(EmbeddingVersion.neighbours).where(EmbeddingVersion.id == version.id)
-    return cast("NeighboursByEncoder | None", session.scalars(kept).one_or_none())
+def stored_neighbours(session: Session, version: EmbeddingVersion) -> NeighboursByEncoder | None:
+    """The words next to what was learned, per encoder and vector; None where nobody has rpc_input yet."""
+    query = select(EmbeddingVersion.neighbours).where(EmbeddingVersion.id == version.id)
+    return cast("NeighboursByEncoder | None", session.scalars(query).one_or_none())
 
 
-def brought(job: Job, kind: type[ResultT], *, in_time: bool, waited_s: float) -> RpcResult[ResultT]:
+def result_of(job: Job, kind: type[ResultT], *, in_time: bool, waited_s: float) -> RpcResult[ResultT]:
     """What an RPC that was closed brings back, read as the result of its task.
 
     Raises:
@@ -253,9 +259,9 @@ def brought(job: Job, kind: type[ResultT], *, in_time: bool, waited_s: float) ->
     return RpcResult(result=kind.from_json(job.result), file_key=job.file_key)
 
 
-def _about(concept: Concept, asked: RpcInput) -> NewJob[RpcInput]:
+def _about(concept: Concept, rpc_input: RpcInput) -> NewJob[RpcInput]:
     pins = [trainings.pinned(concept)]
-    return NewJob(owner_id=concept.owner_id, model=concept.model, input=asked, concepts=pins)
+    return NewJob(owner_id=concept.owner_id, model=concept.model, input=rpc_input, concepts=pins)
 
 
 def _new_concept(claim: Claim[ImportInput] | Claim[BlendInput], method: str) -> NewConcept:

@@ -1,4 +1,4 @@
-"""What can be set from outside: every setting's name, default and sentence, once.
+"""The service's settings, from environment variables: name, default and description of each, in one place.
 
 It reads an environment and opens nothing.
 """
@@ -13,80 +13,91 @@ from service.errors import SettingsError
 from service.safety import Checker, Policy
 
 Auth = Literal["auto", "on", "off"]
-WebhookPrivate = Literal["refuse", "allow"]
+PrivateNetworks = Literal["off", "on"]
 
 _LAST_PORT = 65535
 
 
 class Variable(NamedTuple):
-    """An environment variable, and what it means; whether 0 can be meant by it."""
+    """An environment variable and its description."""
 
     name: str
-    sentence: str
+    description: str
     may_be_zero: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a client may ask for at most."""
+    """Limits on requests."""
 
-    pictures: Annotated[int, Variable("DTI_LIMIT_PICTURES", "Pictures a concept.")] = 64
+    pictures: Annotated[int, Variable("DTI_LIMIT_PICTURES", "Pictures per concept.")] = 64
     picture_bytes: Annotated[int, Variable("DTI_LIMIT_PICTURE_BYTES", "Bytes of an uploaded picture.")] = 20_000_000
     picture_pixels: Annotated[int, Variable("DTI_LIMIT_PICTURE_PIXELS", "Pixels of an uploaded picture.")] = 50_000_000
-    picture_side_px: Annotated[int, Variable("DTI_LIMIT_PICTURE_SIDE_PX", "A picture's shorter side at least.")] = 32
-    kept_side_px: Annotated[int, Variable("DTI_LIMIT_KEPT_SIDE_PX", "Longer side at which pictures are kept.")] = 2048
-    embedding_bytes: Annotated[int, Variable("DTI_LIMIT_EMBEDDING_BYTES", "Bytes of an imported file.")] = 16_000_000
+    picture_side_px: Annotated[
+        int, Variable("DTI_LIMIT_PICTURE_SIDE_PX", "Least shorter side of an uploaded picture.")
+    ] = 32
+    kept_side_px: Annotated[int, Variable("DTI_LIMIT_KEPT_SIDE_PX", "Longer side to which pictures are reduced.")] = (
+        2048
+    )
+    embedding_bytes: Annotated[int, Variable("DTI_LIMIT_EMBEDDING_BYTES", "Bytes of an imported embedding file.")] = (
+        16_000_000
+    )
     body_bytes: Annotated[int, Variable("DTI_LIMIT_BODY_BYTES", "Bytes of a request, before parsing.")] = 100_000_000
     json_bytes: Annotated[
-        int, Variable("DTI_LIMIT_JSON_BYTES", "Of those, where no files are sent: parsed, they take forty times that.")
+        int,
+        Variable("DTI_LIMIT_JSON_BYTES", "Bytes of a request without files, which takes forty times that when parsed."),
     ] = 1_000_000
     prompt_characters: Annotated[int, Variable("DTI_LIMIT_PROMPT_CHARACTERS", "Characters of a prompt.")] = 1000
     training_steps: Annotated[int, Variable("DTI_LIMIT_TRAINING_STEPS", "Updates of a training.")] = 5000
     denoising_steps: Annotated[int, Variable("DTI_LIMIT_DENOISING_STEPS", "Denoising steps of a picture.")] = 150
     unfinished_jobs: Annotated[int, Variable("DTI_LIMIT_UNFINISHED_JOBS", "Unfinished jobs of an owner.")] = 100
-    webhooks: Annotated[int, Variable("DTI_LIMIT_WEBHOOKS", "Standing webhooks of an owner.")] = 20
+    webhooks: Annotated[int, Variable("DTI_LIMIT_WEBHOOKS", "Webhooks of an owner.")] = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Quotas:
-    """What callers may use up at most, unless their key says otherwise; 0 is no bound."""
+    """Quotas of a caller, unless its key has its own; 0 is unlimited."""
 
     requests_per_minute: Annotated[
-        int, Variable("DTI_QUOTA_REQUESTS_PER_MINUTE", "Requests a minute with one key; 0 for any number.", True)
+        int, Variable("DTI_QUOTA_REQUESTS_PER_MINUTE", "Requests per minute and key; 0 is unlimited.", True)
     ] = 1200
     device_s_per_day: Annotated[
-        int, Variable("DTI_QUOTA_DEVICE_S_PER_DAY", "Seconds of a device that an owner gets a day (UTC).", True)
+        int, Variable("DTI_QUOTA_DEVICE_S_PER_DAY", "Device seconds per owner and day (UTC); 0 is unlimited.", True)
     ] = 0
     stored_bytes: Annotated[
-        int, Variable("DTI_QUOTA_STORED_BYTES", "Bytes of an owner's pictures, images and embeddings.", True)
+        int,
+        Variable(
+            "DTI_QUOTA_STORED_BYTES", "Bytes of an owner's pictures, images and embeddings; 0 is unlimited.", True
+        ),
     ] = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Keeping:
-    """For how many days things are kept; 0 for ever. Checkpoints and files of RPCs go when they are done with."""
+class Retention:
+    """Days until files are deleted; 0 keeps them. Checkpoints and files of RPCs are deleted after use."""
 
     uploads_days: Annotated[
-        float, Variable("DTI_KEEP_UPLOADS_DAYS", "Days that uploaded pictures are kept; 0 for ever.", True)
+        float, Variable("DTI_KEEP_UPLOADS_DAYS", "Days until uploaded pictures are deleted; 0 keeps them.", True)
     ] = 0.0
     images_days: Annotated[
-        float, Variable("DTI_KEEP_IMAGES_DAYS", "Days that pictures and animations are kept; 0 for ever.", True)
+        float,
+        Variable("DTI_KEEP_IMAGES_DAYS", "Days until generated images and animations are deleted; 0 keeps them.", True),
     ] = 0.0
     previews_days: Annotated[
-        float, Variable("DTI_KEEP_PREVIEWS_DAYS", "Days that trainings' previews are kept; 0 for ever.", True)
+        float, Variable("DTI_KEEP_PREVIEWS_DAYS", "Days until previews of trainings are deleted; 0 keeps them.", True)
     ] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Safety:
-    """Who looks at pictures, and what is done about those that are flagged."""
+    """The safety checker, and the policy for pictures that it flags."""
 
     policy: Annotated[
         Policy,
-        Variable("DTI_SAFETY_POLICY", "What is done about flagged pictures: `allow`, `tag`, `blur` or `refuse`."),
+        Variable("DTI_SAFETY_POLICY", "Policy for flagged pictures: `allow`, `tag`, `blur` or `refuse`."),
     ] = "allow"
     checker: Annotated[
-        Checker, Variable("DTI_SAFETY_CHECKER", "Who looks at pictures: `none`, `opennsfw` or `diffusers`.")
+        Checker, Variable("DTI_SAFETY_CHECKER", "Safety checker: `none`, `opennsfw` or `diffusers`.")
     ] = "none"
     threshold: Annotated[
         float, Variable("DTI_SAFETY_THRESHOLD", "Score, up to 1, from which a picture is flagged.")
@@ -99,7 +110,7 @@ class Safety:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Where the service stands and how it behaves; an address that is not given is started by `dti serve` itself."""
+    """All settings; `dti serve` starts the stores for which no address is set."""
 
     home: Annotated[Path, Variable("DTI_HOME", "Folder for data and caches.")] = Path("dti-home")
     database_url: Annotated[
@@ -108,10 +119,10 @@ class Settings:
     ] = field(default=None, repr=False)
     broker_url: Annotated[
         str | None,
-        Variable("DTI_BROKER_URL", "Valkey or Redis address; unset, `dti serve` starts a Valkey of its own."),
+        Variable("DTI_BROKER_URL", "Valkey or Redis address; unset, `dti serve` starts a Valkey."),
     ] = field(default=None, repr=False)
     s3_endpoint: Annotated[
-        str | None, Variable("DTI_S3_ENDPOINT", "S3 address; unset, `dti serve` starts an S3 server of its own.")
+        str | None, Variable("DTI_S3_ENDPOINT", "S3 address; unset, `dti serve` starts an S3 server.")
     ] = None
     s3_public_endpoint: Annotated[
         str | None,
@@ -121,58 +132,59 @@ class Settings:
     s3_secret_key: Annotated[str | None, Variable("DTI_S3_SECRET_KEY", "S3 secret key.")] = field(
         default=None, repr=False
     )
-    s3_bucket: Annotated[str, Variable("DTI_S3_BUCKET", "S3 bucket; made at the start where it is missing.")] = "dti"
+    s3_bucket: Annotated[str, Variable("DTI_S3_BUCKET", "S3 bucket; created at the start if it is missing.")] = "dti"
     s3_region: Annotated[str, Variable("DTI_S3_REGION", "S3 region.")] = "us-east-1"
-    url_expires_s: Annotated[int, Variable("DTI_URL_EXPIRES_S", "How long the address of a picture works.")] = 3600
+    url_expires_s: Annotated[int, Variable("DTI_URL_EXPIRES_S", "Seconds until a signed URL of a picture expires.")] = (
+        3600
+    )
     host: Annotated[str, Variable("DTI_HOST", "Address that the API listens on.")] = "127.0.0.1"
     port: Annotated[int, Variable("DTI_PORT", "Port that the API listens on.")] = 8000
-    models: Annotated[
-        Path | None, Variable("DTI_MODELS", "TOML file that names text-to-image models beside `tiny`.")
-    ] = None
+    models: Annotated[Path | None, Variable("DTI_MODELS", "TOML file with the model catalogue, beside `tiny`.")] = None
     auth: Annotated[
-        Auth, Variable("DTI_AUTH", "Whether callers need a key: `auto` is off on loopback and on elsewhere.")
+        Auth, Variable("DTI_AUTH", "Whether requests need a key: `auto` is off on loopback and on elsewhere.")
     ] = "auto"
     admin_key: Annotated[
         str | None,
-        Variable("DTI_ADMIN_KEY", "A key that may do everything, of at least 32 characters; it mints the others."),
+        Variable("DTI_ADMIN_KEY", "Admin key, at least 32 characters; it has all scopes and mints the other keys."),
     ] = field(default=None, repr=False)
     admin_key_file: Annotated[
-        Path | None, Variable("DTI_ADMIN_KEY_FILE", "File that holds DTI_ADMIN_KEY instead, such as a mounted secret.")
+        Path | None,
+        Variable("DTI_ADMIN_KEY_FILE", "File with the admin key, such as a mounted secret, instead of DTI_ADMIN_KEY."),
     ] = None
     cors_origins: Annotated[
         str | None,
-        Variable("DTI_CORS_ORIGINS", "Origins, by commas, whose pages may call with a key; `*` for all of them."),
+        Variable("DTI_CORS_ORIGINS", "Origins allowed by CORS, separated by commas; `*` for all."),
     ] = None
     lease_s: Annotated[
-        float, Variable("DTI_LEASE_S", "How long a worker may be silent before its jobs are taken away.")
+        float, Variable("DTI_LEASE_S", "Seconds without a heartbeat after which a job's lease expires.")
     ] = 15.0
-    attempts: Annotated[
-        int, Variable("DTI_MAX_ATTEMPTS", "Attempts in a row that a job may lose without a new checkpoint.")
+    max_attempts: Annotated[
+        int, Variable("DTI_MAX_ATTEMPTS", "Lost attempts in a row, without a new checkpoint, after which a job fails.")
     ] = 3
     renotify_s: Annotated[
-        float, Variable("DTI_RENOTIFY_S", "How long a job is queued before workers are rung for again.")
+        float, Variable("DTI_RENOTIFY_S", "Seconds in the queue after which workers are notified of a job again.")
     ] = 5.0
     rpc_timeout_s: Annotated[
-        float, Variable("DTI_RPC_TIMEOUT_S", "How long a request waits for a worker to import, export or blend.")
+        float, Variable("DTI_RPC_TIMEOUT_S", "Seconds that a request waits for a worker to import, export or blend.")
     ] = 30.0
     openai_timeout_s: Annotated[
-        float, Variable("DTI_OPENAI_TIMEOUT_S", "How long OpenAI's clients are kept waiting for pictures.")
+        float, Variable("DTI_OPENAI_TIMEOUT_S", "Seconds that a request of OpenAI's images API waits for its images.")
     ] = 300.0
     webhook_private_networks: Annotated[
-        WebhookPrivate,
+        PrivateNetworks,
         Variable(
             "DTI_WEBHOOK_PRIVATE_NETWORKS",
-            "Whether webhooks may go to http:// addresses and into networks that are not public: `refuse` or `allow`.",
+            "Whether webhooks may be sent to http:// addresses and into private networks: `off` or `on`.",
         ),
-    ] = "refuse"
+    ] = "off"
     limits: Limits = field(default_factory=Limits)
     quotas: Quotas = field(default_factory=Quotas)
-    keeping: Keeping = field(default_factory=Keeping)
+    retention: Retention = field(default_factory=Retention)
     safety: Safety = field(default_factory=Safety)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
-        """The settings that an environment gives; an empty variable counts as unset.
+        """The settings of an environment; an empty variable counts as unset.
 
         Raises:
             SettingsError: a value cannot be read.
@@ -181,32 +193,32 @@ class Settings:
             **_read(cls, environ),
             limits=Limits(**_read(Limits, environ)),
             quotas=Quotas(**_read(Quotas, environ)),
-            keeping=Keeping(**_read(Keeping, environ)),
+            retention=Retention(**_read(Retention, environ)),
             safety=_safety(environ),
         )
 
     @property
     def database_address(self) -> str:
-        """The database that is used, given or in the home folder."""
+        """The database's address, as set or in the home folder."""
         return self.database_url or f"sqlite:///{self.home.absolute() / 'dti.db'}"
 
     @property
-    def keyed(self) -> bool:
-        """Whether callers need a key.
+    def auth_required(self) -> bool:
+        """Whether requests need a key.
 
         Raises:
-            SettingsError: nobody would need one, and more than this machine reaches the port.
+            SettingsError: they would not, and the port is reachable from other machines.
         """
         if self.auth == "off" and not is_loopback(self.host):
             raise SettingsError(
-                f"DTI_AUTH is off and DTI_HOST is {self.host}: everybody who reaches the port could use it, web pages "
-                "included. Set DTI_AUTH to on and mint keys with `dti keys mint`, or DTI_HOST to 127.0.0.1."
+                f"DTI_AUTH is off and DTI_HOST is {self.host}: every machine that reaches the port could use it, web "
+                "pages included. Set DTI_AUTH to on and mint keys with `dti keys mint`, or DTI_HOST to 127.0.0.1."
             )
         return self.auth == "on" or not is_loopback(self.host)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens there."""
+    """Whether an address is reachable from this machine alone."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -214,23 +226,23 @@ def is_loopback(host: str) -> bool:
 
 
 def variables() -> tuple[Variable, ...]:
-    """Every environment variable that is read."""
+    """All environment variables."""
     return tuple(
-        variable for kind in (Settings, Limits, Quotas, Keeping, Safety) for _, variable in _hints(kind).values()
+        variable for kind in (Settings, Limits, Quotas, Retention, Safety) for _, variable in _hints(kind).values()
     )
 
 
 def _safety(environ: Mapping[str, str]) -> Safety:
     safety = Safety(**_read(Safety, environ))
     if safety.policy != "allow" and safety.checker == "none":
-        raise SettingsError(f"DTI_SAFETY_POLICY is {safety.policy}, and nobody looks. Set DTI_SAFETY_CHECKER.")
+        raise SettingsError(f"DTI_SAFETY_POLICY is {safety.policy}, but there is no checker. Set DTI_SAFETY_CHECKER.")
     if safety.threshold > 1:
         raise SettingsError(f"DTI_SAFETY_THRESHOLD is {safety.threshold:g}. Scores end at 1: nothing would be flagged.")
     return safety
 
 
 def _hints(kind: type[Any]) -> dict[str, tuple[Any, Variable]]:
-    """Per setting of a dataclass: its type and its variable; a field that no variable sets is left out."""
+    """Per field of a dataclass: its type and its variable; fields without a variable are left out."""
     annotated = get_type_hints(kind, include_extras=True)
     return {name: get_args(hint)[:2] for name, hint in annotated.items() if hasattr(hint, "__metadata__")}
 

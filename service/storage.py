@@ -27,9 +27,9 @@ _DELETE_LIMIT = 1000
 """Keys that S3 takes in one request to delete."""
 
 
-def name_for(owner_id: str, room: str, data: bytes, extension: str) -> str:
-    """The key of some bytes: `{owner}/{room}/{sha256}.{extension}`. Servers derive the type from the extension."""
-    return f"{owner_id}/{room}/{hashlib.sha256(data).hexdigest()}.{extension}"
+def key_for(owner_id: str, prefix: str, data: bytes, extension: str) -> str:
+    """The key of some bytes: `{owner}/{prefix}/{sha256}.{extension}`. Servers derive the type from the extension."""
+    return f"{owner_id}/{prefix}/{hashlib.sha256(data).hexdigest()}.{extension}"
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,14 @@ class ObjectStore:
         Raises:
             StorageUnavailableError: the store cannot be reached or refuses.
         """
-        for some in _batches(list(keys), _DELETE_LIMIT):
-            with _translated(some[0]):
-                request = {"Objects": [{"Key": key} for key in some], "Quiet": True}
+        for batch in _batches(list(keys), _DELETE_LIMIT):
+            with _translated(batch[0]):
+                request = {"Objects": [{"Key": key} for key in batch], "Quiet": True}
                 answer = self._client.delete_objects(Bucket=self._bucket, Delete=request)
             for error in answer.get("Errors", []):
                 raise StorageUnavailableError(f"The object store refused to delete an object ({error['Code']}).")
 
-    def listed(self, after: str, limit: int) -> list[StoredObject]:
+    def list_after(self, after: str, limit: int) -> list[StoredObject]:
         """The next objects in the order of their keys; none at the end.
 
         Args:
@@ -114,7 +114,7 @@ class ObjectStore:
         """
         with _translated(after):
             answer = self._client.list_objects_v2(Bucket=self._bucket, StartAfter=after, MaxKeys=limit)
-        return [StoredObject(one["Key"], one["LastModified"]) for one in answer.get("Contents", ())]
+        return [StoredObject(item["Key"], item["LastModified"]) for item in answer.get("Contents", ())]
 
     def url(self, key: str, expires_s: int) -> str:
         """An address that anybody may read the object at by a plain GET until it expires. Asks no server."""

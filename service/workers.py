@@ -40,31 +40,31 @@ class Presence:
     picture_s: float = 0.0
 
 
-def seen(session: Session, presence: Presence) -> None:
+def heartbeat(session: Session, presence: Presence) -> None:
     """Note that a worker is there; rows of workers that are long gone are removed."""
-    desk = Worker(**{**vars(presence), "models": list(presence.models)}, last_heartbeat_at=now(session))
-    session.merge(desk)
+    worker = Worker(**{**vars(presence), "models": list(presence.models)}, last_heartbeat_at=now(session))
+    session.merge(worker)
     session.execute(delete(Worker).where(Worker.last_heartbeat_at < now(session) - _FORGOTTEN))
 
 
-def gone(session: Session, worker_id: str) -> None:
+def unregister(session: Session, worker_id: str) -> None:
     """Note that a worker has stopped."""
     session.execute(delete(Worker).where(Worker.worker_id == worker_id))
 
 
-def present(session: Session) -> Sequence[Worker]:
+def active(session: Session) -> Sequence[Worker]:
     """The workers that are there."""
-    lately = (
+    query = (
         select(Worker)
         .where(Worker.last_heartbeat_at >= now(session) - timedelta(seconds=SILENT_S))
         .order_by(Worker.worker_id)
     )
-    return session.scalars(lately).all()
+    return session.scalars(query).all()
 
 
-def loaded(session: Session) -> set[str]:
+def loaded_models(session: Session) -> set[str]:
     """The models that some worker has loaded."""
-    return {model for desk in present(session) for model in desk.models}
+    return {model for worker in active(session) for model in worker.models}
 
 
 def publish_card(session: Session, model: str, card: Mapping[str, Any]) -> None:

@@ -55,7 +55,7 @@ def serve(environ: Mapping[str, str], command: Sequence[str], report: Callable[[
         ProgramFailedError: a program did not start; those already started were stopped.
     """
     settings = Settings.from_environment(environ)
-    keyed = settings.keyed
+    keyed = settings.auth_required
     home = Home(settings.home)
     with home.locked(f"the stack at {origin(settings)}"), ExitStack() as cleanup:
         if not port_is_free(settings.port, settings.host):

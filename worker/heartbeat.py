@@ -66,7 +66,7 @@ class Heartbeat:
         with self._lock:
             claims = list(self._claims.values())
         with self._database.writing() as session:
-            workers.seen(session, presence)
+            workers.heartbeat(session, presence)
             lost = jobs.extend_leases(session, worker_id=presence.worker_id, claims=claims, lease_s=self._lease_s)
         with self._lock:
             # A job that was released and claimed again during this beat was looked up by its old attempt: not lost.

@@ -49,7 +49,7 @@ class Maintenance:
         """
         settings = self._service.settings
         with self._service.database.writing() as session:
-            models = jobs.expire_leases(session, attempts=settings.attempts)
+            models = jobs.expire_leases(session, max_attempts=settings.max_attempts)
         with self._service.database.reading() as session:
             models |= jobs.models_with_stale_jobs(session, after_s=settings.renotify_s)
         for model in sorted(models):
@@ -65,11 +65,11 @@ class Maintenance:
             keys = [
                 *jobs.take_old_checkpoints(session),
                 *jobs.delete_old_rpcs(session),
-                *retention.forget_old(session, self._service.settings.keeping),
+                *retention.delete_expired(session, self._service.settings.retention),
             ]
             jobs.cancel_orphaned_rpcs(session, after_s=2 * self._service.settings.rpc_timeout_s)
-            idempotency.sweep(session)
-            deliveries.sweep(session)
+            idempotency.delete_expired(session)
+            deliveries.delete_expired(session)
         self._service.storage.delete(keys)
 
     def collect_orphans(self, *, page_size: int = PAGE_SIZE) -> None:
@@ -79,12 +79,12 @@ class Maintenance:
             UnavailableError: the database or the object store does not answer.
         """
         for _ in range(PAGES_PER_RUN):
-            page = self._service.storage.listed(self._last_key, page_size)
+            page = self._service.storage.list_after(self._last_key, page_size)
             if not page:
                 self._last_key = ""
                 return
             with self._service.database.reading() as session:
-                keys = retention.left_behind(session, page)
+                keys = retention.orphans(session, page)
             self._service.storage.delete(keys)
             if keys:
                 log.info("Orphaned objects deleted: %d", len(keys))

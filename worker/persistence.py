@@ -20,7 +20,7 @@ from service.database.tables import Role
 from service.errors import UnavailableError
 from service.jobs import Claim, NewImage
 from service.safety import SafetyVerdict
-from service.storage import name_for
+from service.storage import key_for
 from worker.outputs.encoding import PictureFile
 
 RETRY_S = 0.5
@@ -79,7 +79,7 @@ class Persistence:
         Raises:
             UnavailableError: the object store did not answer until the deadline, or the worker is stopping.
         """
-        key = name_for(owner_id, prefix, data, extension)
+        key = key_for(owner_id, prefix, data, extension)
         self._with_retries(lambda: self._storage.put(key, data, content_type))
         return key
 

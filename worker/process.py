@@ -74,7 +74,7 @@ class WorkerProcess:
         """Remove this worker from the active workers."""
         try:
             with self._service.database.writing() as session:
-                workers.gone(session, self._worker_id)
+                workers.unregister(session, self._worker_id)
         except UnavailableError as error:
             log.warning("This worker was not unregistered: %s", error)
 

@@ -51,7 +51,7 @@ class WebhookSender:
 
     def _any_due(self) -> bool:
         with self._service.database.reading() as session:
-            return deliveries.waiting(session)
+            return deliveries.any_due(session)
 
     def _send(self, delivery: ClaimedDelivery) -> None:
         outcome = sending.post(

@@ -77,7 +77,7 @@ async def read_embedding(
 async def read_neighbours(
     context: ReadAccess,
     reference: ConceptReference,
-    k: Annotated[int, Query(ge=1, le=rpc.KEPT_NEIGHBOURS, description="Words per vector.")] = 10,
+    k: Annotated[int, Query(ge=1, le=rpc.MAX_NEIGHBOURS, description="Words per vector.")] = 10,
 ) -> responses.Neighbours:
     """Read the words of the model's vocabulary that are nearest in direction to a concept."""
     version, neighbours = await in_thread(partial(_stored_neighbours, context, reference))
@@ -122,7 +122,7 @@ def _submit_about(
 ) -> tuple[Concept, EmbeddingVersion, str]:
     """A concept, its present embedding, and the id of the submitted RPC about them."""
     with context.service.database.writing() as session:
-        concept = concepts.hold(session, context.owner_id, reference)
+        concept = concepts.get_ready_locked(session, context.owner_id, reference)
         job = submit(context.service, session, concept)
         return concept, _version(concept), job.id
 
@@ -136,7 +136,7 @@ def _ready(context: RequestContext, reference: str) -> tuple[Concept, EmbeddingV
 def _stored_neighbours(context: RequestContext, reference: str) -> tuple[EmbeddingVersion, NeighboursByEncoder | None]:
     with context.service.database.reading() as session:
         version = _version(concepts.get(session, context.owner_id, reference))
-        return version, rpc.neighbours_of(session, version)
+        return version, rpc.stored_neighbours(session, version)
 
 
 def _norms(result: ImportResult) -> dict[str, responses.Norms]:

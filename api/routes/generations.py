@@ -28,5 +28,5 @@ async def create_generation(
 
 def _submit(context: RequestContext, request: GenerationRequest, idempotent: Idempotent) -> str:
     with context.service.database.writing() as session:
-        job = generations.generation(context.service, session, context.owner_id, request.params())
+        job = generations.submit_generation(context.service, session, context.owner_id, request.params())
         return idempotent.commit(session, job.id)

@@ -31,7 +31,7 @@ async def create_images(context: GenerateAccess, request: ImagesRequest, idempot
 
 def _submit(context: RequestContext, request: ImagesRequest, idempotent: Idempotent) -> str:
     with context.service.database.writing() as session:
-        job = generations.generation(context.service, session, context.owner_id, request.params())
+        job = generations.submit_generation(context.service, session, context.owner_id, request.params())
         return idempotent.commit(session, job.id)
 
 

@@ -28,5 +28,5 @@ async def create_interpolation(
 
 def _submit(context: RequestContext, request: InterpolationRequest, idempotent: Idempotent) -> str:
     with context.service.database.writing() as session:
-        job = generations.interpolation(context.service, session, context.owner_id, request.params())
+        job = generations.submit_interpolation(context.service, session, context.owner_id, request.params())
         return idempotent.commit(session, job.id)

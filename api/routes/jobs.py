@@ -69,7 +69,7 @@ def read_metrics(context: ReadAccess, job_id: JobId) -> responses.Curve:
     """Read the metrics of a training; empty for other jobs."""
     with context.service.database.reading() as session:
         jobs.get(session, context.owner_id, job_id)
-        curve = jobs.curve(session, job_id)
+        curve = jobs.training_metrics(session, job_id)
     return responses.Curve(step=curve.step, loss=curve.loss, angle=curve.angle_rad)
 
 

@@ -19,7 +19,7 @@ router = APIRouter(tags=["models"])
 def list_models(context: ReadAccess) -> responses.ModelPage:
     """List all models of the catalogue."""
     with context.service.database.reading() as session:
-        cards, loaded = workers.cards(session), workers.loaded(session)
+        cards, loaded = workers.cards(session), workers.loaded_models(session)
     default = context.service.catalogue.default.name
     items = [
         _model(entry, cards.get(name), is_default=name == default, is_loaded=name in loaded)

@@ -29,7 +29,7 @@ def read_usage(
         row = session.scalars(select(Owner).where(condition)).one_or_none()
         if row is None:
             raise NotFoundError("owner", str(owner))
-        used, day = usage.used(session, row.id), usage.today(session)
+        used, day = usage.summary(session, row.id), usage.today(session)
     return schemas.Usage(owner=row.name, day=day, **vars(used), limits=_limits(context))
 
 

@@ -63,7 +63,7 @@ def change_webhook(context: JobAccess, webhook_id: WebhookId, request: schemas.W
     """Change a webhook's URL or events, disable or enable it. Pending deliveries go to the new URL."""
     settings = context.service.settings
     with context.service.database.writing() as session:
-        return _webhook(endpoints.change(settings, session, context.owner_id, webhook_id, request.params()))
+        return _webhook(endpoints.update(settings, session, context.owner_id, webhook_id, request.params()))
 
 
 @router.delete("/webhooks/{webhook_id}", status_code=HTTPStatus.NO_CONTENT)
@@ -136,7 +136,7 @@ def _present_secret(context: RequestContext, webhook_id: str) -> schemas.Webhook
 
 def _test(context: RequestContext, webhook_id: str, idempotent: Idempotent) -> str:
     with context.service.database.writing() as session:
-        return idempotent.commit(session, endpoints.test(session, context.owner_id, webhook_id).id)
+        return idempotent.commit(session, endpoints.send_test(session, context.owner_id, webhook_id).id)
 
 
 def _redeliver(context: RequestContext, webhook_id: str, delivery_id: str, idempotent: Idempotent) -> str:

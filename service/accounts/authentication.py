@@ -10,7 +10,7 @@ from datetime import timedelta
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
-from service.accounts.key_format import digest, is_whole
+from service.accounts.key_format import digest, is_well_formed
 from service.accounts.keys import SCOPES, Scope
 from service.database.clock import now
 from service.database.engine import Database
@@ -28,7 +28,7 @@ from service.errors import (
 from service.safety import Policy
 from service.settings import Settings
 
-USED_EVERY = timedelta(minutes=1)
+LAST_USED_PRECISION = timedelta(minutes=1)
 """How exactly it is kept when a key was used last."""
 
 UNLIMITED = sys.maxsize
@@ -65,7 +65,7 @@ class Identity:
         if self.scopes.isdisjoint(scopes) and "admin" not in self.scopes:
             raise ScopeMissingError(scopes)
 
-    def bounded(self, settings: Settings) -> Settings:
+    def effective_settings(self, settings: Settings) -> Settings:
         """The settings that hold for them."""
         if self.safety is not None:
             settings = replace(settings, safety=replace(settings.safety, policy=self.safety))
@@ -108,11 +108,11 @@ class Authenticator:
             raise KeyMissingError
         if self._admin_digest is not None and hmac.compare_digest(digest(secret), self._admin_digest):
             return LOCAL
-        if not is_whole(secret):
+        if not is_well_formed(secret):
             raise KeyMalformedError
         with self._database.reading() as session:
             key = _valid(session, secret)
-        if key.last_used_at is None or now(session) - key.last_used_at >= USED_EVERY:
+        if key.last_used_at is None or now(session) - key.last_used_at >= LAST_USED_PRECISION:
             # Where somebody else writes for too long it is noted next time: nobody is refused for it.
             with suppress(DatabaseUnavailableError), self._database.writing() as session:
                 _note_use(session, key.id)
@@ -138,7 +138,7 @@ def _valid(session: Session, secret: str) -> Key:
 
 def _note_use(session: Session, key_id: str) -> None:
     """Only where nobody else has done so meanwhile."""
-    stale = or_(Key.last_used_at.is_(None), Key.last_used_at <= now(session) - USED_EVERY)
+    stale = or_(Key.last_used_at.is_(None), Key.last_used_at <= now(session) - LAST_USED_PRECISION)
     session.execute(update(Key).where(Key.id == key_id, stale).values(last_used_at=now(session)))
 
 

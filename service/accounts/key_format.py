@@ -24,7 +24,7 @@ def new_secret() -> str:
     return body + _check(body)
 
 
-def is_whole(text: str) -> bool:
+def is_well_formed(text: str) -> bool:
     """Whether a text is a key without typing errors; whether there is such a key is another question."""
     found = _FORM.fullmatch(text)
     return found is not None and _check(found[1]) == found[2]
@@ -35,7 +35,7 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def shown(secret: str) -> str:
+def visible_prefix(secret: str) -> str:
     """The beginning, by which people tell keys apart; what is left unknown is still beyond guessing."""
     return secret[:_SHOWN_LETTERS]
 

@@ -1,4 +1,4 @@
-"""Keys: minted for an owner, listed, revoked. Of a secret only the digest is kept; it is shown once.
+"""Keys: minted for an owner, listed, revoked. Of a secret only the digest is kept; it is visible_prefix once.
 
 Who calls by a key is found out in service.accounts.authentication.
 """
@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from service.accounts.key_format import digest, new_secret, shown
+from service.accounts.key_format import digest, new_secret, visible_prefix
 from service.database.clock import now
 from service.database.ids import new_id
 from service.database.paging import Page, keyset
@@ -66,9 +66,9 @@ def mint(session: Session, new: NewKey) -> tuple[Key, str]:
     secret = new_secret()
     key = Key(
         id=new_id("key"),
-        owner=owner_named(session, _check_name("owner", new.owner)),
+        owner=get_or_create_owner(session, _check_name("owner", new.owner)),
         name=_check_name("name", new.name),
-        prefix=shown(secret),
+        prefix=visible_prefix(secret),
         digest=digest(secret),
         scopes=_check_scopes(new.scopes),
         quotas=_check_quotas(new.quotas),
@@ -106,7 +106,7 @@ def revoke(session: Session, key_id: str) -> Key:
     return key
 
 
-def owner_named(session: Session, name: str) -> Owner:
+def get_or_create_owner(session: Session, name: str) -> Owner:
     """The owner of that name, made where there is none; two who do so at once get the same."""
     insert = (postgresql if session.get_bind().dialect.name == "postgresql" else sqlite).insert
     made = insert(Owner).values(id=new_id("own"), name=name, created_at=now(session))
@@ -114,18 +114,20 @@ def owner_named(session: Session, name: str) -> Owner:
     return session.scalars(select(Owner).where(Owner.name == name)).one()
 
 
-def _check_name(field_name: str, said: str) -> str:
-    name = said.strip()
+def _check_name(field_name: str, given: str) -> str:
+    name = given.strip()
     if not name.isprintable() or not 1 <= len(name) <= _NAME_CHARACTERS:
-        raise InvalidInputError(field_name, f"{said!r} cannot be a name: 1 to {_NAME_CHARACTERS} printable characters.")
+        raise InvalidInputError(
+            field_name, f"{given!r} cannot be a name: 1 to {_NAME_CHARACTERS} printable characters."
+        )
     return name
 
 
-def _check_scopes(said: Collection[str]) -> list[str]:
-    unknown = sorted(set(said) - set(SCOPES))
-    if unknown or not said:
+def _check_scopes(given: Collection[str]) -> list[str]:
+    unknown = sorted(set(given) - set(SCOPES))
+    if unknown or not given:
         raise InvalidInputError("scopes", f"{', '.join(unknown) or 'None'} cannot be meant: {', '.join(SCOPES)}.")
-    return [scope for scope in SCOPES if scope in said]
+    return [scope for scope in SCOPES if scope in given]
 
 
 def _check_expiry(expires_at: datetime | None, moment: datetime) -> None:
@@ -133,8 +135,8 @@ def _check_expiry(expires_at: datetime | None, moment: datetime) -> None:
         raise InvalidInputError("expires_at", f"{expires_at.isoformat()} is over already, or after the year 9998.")
 
 
-def _check_quotas(said: Mapping[str, int]) -> dict[str, int]:
-    for name, bound in said.items():
+def _check_quotas(given: Mapping[str, int]) -> dict[str, int]:
+    for name, bound in given.items():
         if name not in QUOTAS or bound < 0:
             raise InvalidInputError(f"quotas.{name}", f"{bound} cannot be a bound: {', '.join(QUOTAS)}, 0 for none.")
-    return dict(said)
+    return dict(given)

@@ -20,7 +20,7 @@ from service.errors import SettingsError, TooManyRequestsError
 from service.settings import Settings
 
 WINDOW_S = 60
-ASKED_AGAIN_AFTER_S = 5.0
+RETRY_AFTER_S = 5.0
 """How long a broker that did not answer is left alone, for every request would wait for it."""
 
 _TIMEOUT_S = 0.5
@@ -70,7 +70,7 @@ class RateLimiter:
         try:
             return self._count(key_id, RateLimitItemPerMinute(limit))
         except redis.RedisError as error:
-            self._silent_until = time.monotonic() + ASKED_AGAIN_AFTER_S
+            self._silent_until = time.monotonic() + RETRY_AFTER_S
             _log.warning("The broker cannot be reached; requests are not counted: %s", type(error).__name__)
             return None
 

@@ -1,7 +1,7 @@
 """What owners use: seconds of the devices by day, and bytes in the storage; and whether there is anything left.
 
 Workers measure the seconds. Bytes are counted anew whenever they are asked for, from the rows of what is there: a sum
-that is kept on the side goes wrong once and stays wrong. Nobody who has no bound on them is made to wait for it.
+that is kept on the side goes wrong once and stays wrong. Nobody who has no bound on them is images_made to wait for it.
 """
 
 import math
@@ -21,13 +21,13 @@ from service.settings import Quotas
 
 
 @dataclass(frozen=True, kw_only=True)
-class Used:
+class UsageSummary:
     """What an owner has used.
 
     Args:
         device_s: of today (UTC), as the three below, measured by workers a few seconds ago.
         jobs: submitted today.
-        pictures: made today and not deleted since.
+        pictures: images_made today and not deleted since.
         unfinished_jobs: now, as what follows.
         stored_bytes: of all pictures, images and embeddings; equal files are one.
     """
@@ -53,16 +53,16 @@ def today(session: Session) -> date:
     return now(session).date()
 
 
-def used(session: Session, owner_id: str) -> Used:
+def summary(session: Session, owner_id: str) -> UsageSummary:
     """What an owner has used until now."""
     midnight = _midnight(now(session))
-    mine = select(func.count()).select_from(Job).where(Job.owner_id == owner_id, Job.kind.in_(LISTED))
-    made = select(func.count()).select_from(Image).join(Job, Job.id == Image.job_id)
-    return Used(
+    jobs = select(func.count()).select_from(Job).where(Job.owner_id == owner_id, Job.kind.in_(LISTED))
+    images_made = select(func.count()).select_from(Image).join(Job, Job.id == Image.job_id)
+    return UsageSummary(
         device_s=device_s_today(session, owner_id),
-        jobs=session.scalars(mine.where(Job.created_at >= midnight)).one(),
-        pictures=session.scalars(made.where(Job.owner_id == owner_id, Image.created_at >= midnight)).one(),
-        unfinished_jobs=session.scalars(mine.where(Job.status.in_(UNFINISHED))).one(),
+        jobs=session.scalars(jobs.where(Job.created_at >= midnight)).one(),
+        pictures=session.scalars(images_made.where(Job.owner_id == owner_id, Image.created_at >= midnight)).one(),
+        unfinished_jobs=session.scalars(jobs.where(Job.status.in_(UNFINISHED))).one(),
         stored_bytes=stored_bytes(session, owner_id),
     )
 
@@ -78,7 +78,7 @@ def stored_bytes(session: Session, owner_id: str) -> int:
     return _bytes(session, owner_id, union)
 
 
-def check(session: Session, quotas: Quotas, owner_id: str, *, adding_bytes: int = 0) -> None:
+def check_quotas(session: Session, quotas: Quotas, owner_id: str, *, adding_bytes: int = 0) -> None:
     """See that an owner has something left before they submit more.
 
     What runs already is not stopped, so that a day's last job, or several that are submitted at once, may take more.
@@ -104,12 +104,12 @@ def _bytes(session: Session, owner_id: str, combine: Callable[..., CompoundSelec
         Concept, Concept.id == EmbeddingVersion.concept_id
     )
     images = select(Image.key, Image.bytes).join(Job, Job.id == Image.job_id)
-    things = combine(
+    objects = combine(
         pictures.where(Concept.owner_id == owner_id),
         embeddings.where(Concept.owner_id == owner_id),
         images.where(Job.owner_id == owner_id),
     ).subquery()
-    return int(session.scalars(select(func.coalesce(func.sum(things.c.bytes), 0))).one())
+    return int(session.scalars(select(func.coalesce(func.sum(objects.c.bytes), 0))).one())
 
 
 def _midnight(moment: datetime) -> datetime:

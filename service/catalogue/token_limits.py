@@ -70,14 +70,14 @@ class EncoderTokenizer:
 
 @dataclass(frozen=True)
 class _Set:
-    """A model's rulers, made from the card of a moment."""
+    """A model's tokenizers, made from the card of a moment."""
 
     published_at: datetime
-    rulers: tuple[EncoderTokenizer, ...]
+    tokenizers: tuple[EncoderTokenizer, ...]
 
 
 class TokenLimits:
-    """The rulers of every model that some worker has loaded; a tokenizer is read once and kept, for it is large."""
+    """The tokenizers of every model that some worker has loaded; a tokenizer is read once and kept, for it is large."""
 
     def __init__(self) -> None:
         self._kept: dict[str, _Set] = {}
@@ -130,11 +130,11 @@ class TokenLimits:
         kept = self._kept.get(model)
         if kept is None or kept.published_at != published_at:
             card = session.scalars(select(ModelCard.card).where(ModelCard.name == model)).one()
-            kept = self._kept[model] = _Set(published_at, _rulers(card["encoders"]))
-        return kept.rulers
+            kept = self._kept[model] = _Set(published_at, _tokenizers(card["encoders"]))
+        return kept.tokenizers
 
 
-def _rulers(encoders: Mapping[str, Mapping[str, Any]]) -> tuple[EncoderTokenizer, ...]:
+def _tokenizers(encoders: Mapping[str, Mapping[str, Any]]) -> tuple[EncoderTokenizer, ...]:
     return tuple(
         EncoderTokenizer(
             encoder=name,

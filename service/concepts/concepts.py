@@ -81,7 +81,7 @@ class NewConcept:
 
 
 def check_new(service: Service, session: Session, owner_id: str, params: ConceptParams) -> NewConcept:
-    """Check all that a client said of a new concept, before anything of it is stored.
+    """Check all that a client given of a new concept, before anything of it is stored.
 
     Raises:
         InvalidInputError: a field is wrong.
@@ -105,7 +105,7 @@ def check_new(service: Service, session: Session, owner_id: str, params: Concept
         method=method,
         training=training,
     )
-    check_free(session, owner_id, name)
+    check_name_free(session, owner_id, name)
     _check_words(service, session, new, settings=training)
     return new
 
@@ -146,7 +146,7 @@ def create(
     return concept, job
 
 
-def adopt(session: Session, new: NewConcept, made: jobs.EmbeddingMade) -> Concept:
+def create_from_embedding(session: Session, new: NewConcept, made: jobs.StoredEmbedding) -> Concept:
     """Make a concept of an embedding that is there already, and lies in the storage.
 
     Raises:
@@ -165,17 +165,17 @@ def get(session: Session, owner_id: str, reference: str) -> Concept:
     Raises:
         NotFoundError: there is none, or it belongs to another owner.
     """
-    return _one(session, _owned(owner_id, reference), reference)
+    return _get(session, _owned(owner_id, reference), reference)
 
 
-def hold(session: Session, owner_id: str, reference: str) -> Concept:
+def get_ready_locked(session: Session, owner_id: str, reference: str) -> Concept:
     """A concept that is ready and cannot be deleted until the transaction ends.
 
     Raises:
         NotFoundError: there is none, or it belongs to another owner.
         ConceptNotReadyError: it has no embedding yet.
     """
-    concept = _one(session, _owned(owner_id, reference).with_for_update(read=True, key_share=True), reference)
+    concept = _get(session, _owned(owner_id, reference).with_for_update(read=True, key_share=True), reference)
     if concept.embedding is None:
         raise ConceptNotReadyError([concept.name])
     return concept
@@ -195,7 +195,7 @@ def page(
     Raises:
         InvalidInputError: the cursor is none of ours.
     """
-    query = _whole(select(Concept).where(Concept.owner_id == owner_id))
+    query = _with_children(select(Concept).where(Concept.owner_id == owner_id))
     if model is not None:
         query = query.where(Concept.model == model)
     if ready is not None:
@@ -206,7 +206,7 @@ def page(
 def retrain(service: Service, session: Session, owner_id: str, reference: str, params: RetrainParams) -> Job:
     """Queue another training; the concept stays usable as it is until that has succeeded.
 
-    What is not said of the training stays as it was, except that the seed is drawn anew; by another method it is as
+    What is not given of the training stays as it was, except that the seed is drawn anew; by another method it is as
     that one has it.
 
     Raises:
@@ -219,7 +219,7 @@ def retrain(service: Service, session: Session, owner_id: str, reference: str, p
         DeviceQuotaExceededError: the owner's jobs had the devices long enough today.
         StorageQuotaExceededError: the owner's things fill the storage.
     """
-    concept = _one(session, _owned(owner_id, reference).with_for_update(), reference)
+    concept = _get(session, _owned(owner_id, reference).with_for_update(), reference)
     if not concept.pictures:
         raise ConceptWithoutPicturesError(concept.name)
     start = _check_start(params.start)
@@ -248,9 +248,9 @@ def delete(session: Session, owner_id: str, reference: str) -> list[str]:
     Raises:
         NotFoundError: there is no such concept.
     """
-    concept = _one(session, _owned(owner_id, reference).with_for_update(), reference)
+    concept = _get(session, _owned(owner_id, reference).with_for_update(), reference)
     keys = {picture.key for picture in concept.pictures} | {version.key for version in concept.embeddings}
-    for job in session.scalars(_about(concept)).all():
+    for job in session.scalars(_jobs_of(concept)).all():
         keys.update(image.key for image in job.images)
         keys.update(key for key in (job.checkpoint_key, job.file_key) if key)
         job.images.clear()
@@ -289,27 +289,27 @@ def _add(session: Session, concept: Concept) -> None:
 
 def _owned(owner_id: str, reference: str) -> Select[Concept]:
     named = Concept.id if is_id("con", reference) else Concept.name
-    return _whole(select(Concept).where(Concept.owner_id == owner_id, named == reference))
+    return _with_children(select(Concept).where(Concept.owner_id == owner_id, named == reference))
 
 
-def _whole(query: Select[Concept]) -> Select[Concept]:
+def _with_children(query: Select[Concept]) -> Select[Concept]:
     return query.options(selectinload(Concept.pictures), selectinload(Concept.embeddings))
 
 
-def _one(session: Session, query: Select[Concept], reference: str) -> Concept:
+def _get(session: Session, query: Select[Concept], reference: str) -> Concept:
     concept = session.scalars(query).one_or_none()
     if concept is None:
         raise NotFoundError("concept", reference)
     return concept
 
 
-def _about(concept: Concept) -> Select[Job]:
+def _jobs_of(concept: Concept) -> Select[Job]:
     """The jobs that a concept appears in, locked in the order in which everybody locks several jobs."""
-    about = select(Job).where(Job.concepts.any(JobConcept.concept_id == concept.id)).order_by(Job.id)
-    return about.with_for_update().options(selectinload(Job.images)).execution_options(populate_existing=True)
+    query = select(Job).where(Job.concepts.any(JobConcept.concept_id == concept.id)).order_by(Job.id)
+    return query.with_for_update().options(selectinload(Job.images)).execution_options(populate_existing=True)
 
 
-def check_free(session: Session, owner_id: str, name: str) -> None:
+def check_name_free(session: Session, owner_id: str, name: str) -> None:
     """Refuse a name that an owner has given already.
 
     Raises:
@@ -353,9 +353,9 @@ def _check_start(start: str) -> Start:
     return cast("Start", start)
 
 
-def _check_learnable_property(said: str) -> LearnableProperty:
-    if said not in get_args(LearnableProperty):
+def _check_learnable_property(given: str) -> LearnableProperty:
+    if given not in get_args(LearnableProperty):
         raise InvalidInputError(
-            "learnable_property", f"{said!r} is not allowed. Choose one of: {', '.join(get_args(LearnableProperty))}."
+            "learnable_property", f"{given!r} is not allowed. Choose one of: {', '.join(get_args(LearnableProperty))}."
         )
-    return cast("LearnableProperty", said)
+    return cast("LearnableProperty", given)

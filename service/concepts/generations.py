@@ -57,7 +57,7 @@ class InterpolateParams:
     webhook: WebhookParams | None = None
 
 
-def generation(service: Service, session: Session, owner_id: str, params: GenerateParams) -> Job:
+def submit_generation(service: Service, session: Session, owner_id: str, params: GenerateParams) -> Job:
     """Queue pictures of a prompt.
 
     Raises:
@@ -91,7 +91,7 @@ def generation(service: Service, session: Session, owner_id: str, params: Genera
     return jobs.submit(service, session, new)
 
 
-def interpolation(service: Service, session: Session, owner_id: str, params: InterpolateParams) -> Job:
+def submit_interpolation(service: Service, session: Session, owner_id: str, params: InterpolateParams) -> Job:
     """Queue the pictures between two concepts.
 
     Raises:
@@ -107,7 +107,7 @@ def interpolation(service: Service, session: Session, owner_id: str, params: Int
     concepts = [first, last, *lookup.find(session, owner_id, _named(prompts))]
     entry = lookup.model_for(service.catalogue, params.model, concepts)
     vectors = lookup.vectors_of(concepts)
-    lookup.check_alike(first.name, last.name, vectors)
+    lookup.check_same_vectors(first.name, last.name, vectors)
     rendering = _rendering(entry, params.rendering, service.settings.limits)
     _check_lengths(service, session, entry, [*spelled, params.negative_prompt], vectors)
     new = jobs.NewJob(

@@ -63,7 +63,7 @@ def vectors_of(concepts: Sequence[Concept]) -> dict[str, Vectors]:
     }
 
 
-def check_alike(first: str, second: str, vectors: Mapping[str, Vectors]) -> None:
+def check_same_vectors(first: str, second: str, vectors: Mapping[str, Vectors]) -> None:
     """Refuse two concepts between which there is no way, because their numbers of vectors differ.
 
     Raises:

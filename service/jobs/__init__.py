@@ -12,7 +12,7 @@ transaction. Cancelling is a request until whoever holds the job agrees. Every f
 
 from service.database.tables import ENDED, UNFINISHED
 from service.jobs.claiming import Claim, TrainingPicture, claim, extend_leases, has_claimable
-from service.jobs.eta import Expectation, estimate
+from service.jobs.eta import Estimate, estimate
 from service.jobs.maintenance import (
     cancel_orphaned_rpcs,
     delete_old_rpcs,
@@ -21,13 +21,13 @@ from service.jobs.maintenance import (
     take_old_checkpoints,
 )
 from service.jobs.progress import NewImage, add_image, add_metrics, progress, save_checkpoint, set_result
-from service.jobs.queries import Filters, TrainingCurve, curve, events_after, get, last_events, page
+from service.jobs.queries import Filters, TrainingMetrics, events_after, get, last_events, page, training_metrics
 from service.jobs.states import JobState
 from service.jobs.submitting import NewJob, PinnedConcept, submit
 from service.jobs.transitions import (
-    EmbeddingMade,
     EncoderRows,
     RpcResult,
+    StoredEmbedding,
     cancel_if_unfinished,
     confirm_cancel,
     fail,
@@ -43,16 +43,16 @@ __all__ = [
     "ENDED",
     "UNFINISHED",
     "Claim",
-    "EmbeddingMade",
     "EncoderRows",
-    "Expectation",
+    "Estimate",
     "Filters",
     "JobState",
     "NewImage",
     "NewJob",
     "PinnedConcept",
     "RpcResult",
-    "TrainingCurve",
+    "StoredEmbedding",
+    "TrainingMetrics",
     "TrainingPicture",
     "add_image",
     "add_metrics",
@@ -60,7 +60,6 @@ __all__ = [
     "cancel_orphaned_rpcs",
     "claim",
     "confirm_cancel",
-    "curve",
     "delete_old_rpcs",
     "estimate",
     "events_after",
@@ -83,4 +82,5 @@ __all__ = [
     "submit",
     "succeed",
     "take_old_checkpoints",
+    "training_metrics",
 ]

@@ -25,7 +25,7 @@ from service.kinds.jobs import PRIORITY_CLASSES, TrainInput, read_input
 from service.kinds.versioned import Input
 from service.safety import Policy
 
-ALONE_PATIENCE_S = 60.0
+ISOLATION_WAIT_S = 60.0
 """How long a job that must run alone waits for a worker to fall idle before busy ones make room for it."""
 
 Slots = Mapping[str, int]
@@ -97,16 +97,16 @@ def claim(
     Jobs are taken while slots are left, so that the last one may be larger than the room for it: its pictures wait
     within the worker. A job whose input cannot be read fails.
     """
-    taking = _Taking(session, worker_id, frozenset(models), lease_s)
-    if taking.idle():
-        if suspects := taking.take(Job.lost_attempts > 0, limit=1):
-            return _claims(session, suspects)
-    elif taking.must_make_room():
+    query = _ClaimQuery(session, worker_id, frozenset(models), lease_s)
+    if query.idle():
+        if isolated := query.take(Job.lost_attempts > 0, limit=1):
+            return _claims(session, isolated)
+    elif query.must_yield():
         return []
     fresh = [
         job
         for name, priority_class in PRIORITY_CLASSES.items()
-        for job in taking.take(
+        for job in query.take(
             Job.lost_attempts == 0, Job.priority_class == priority_class.number, limit=slots.get(name, 0)
         )
     ]
@@ -132,7 +132,7 @@ def extend_leases(session: Session, *, worker_id: str, claims: Iterable[Claim], 
 
 
 @dataclass(frozen=True)
-class _Taking:
+class _ClaimQuery:
     """One claim's question to the database."""
 
     session: Session
@@ -141,15 +141,15 @@ class _Taking:
     lease_s: float
 
     def idle(self) -> bool:
-        mine = select(Job.id).where(Job.status == "running", Job.worker_id == self.worker_id).limit(1)
-        return self.session.scalars(mine).first() is None
+        own = select(Job.id).where(Job.status == "running", Job.worker_id == self.worker_id).limit(1)
+        return self.session.scalars(own).first() is None
 
-    def must_make_room(self) -> bool:
+    def must_yield(self) -> bool:
         """Whether the worker runs a job that must be alone, or one has waited too long for a worker to be idle."""
-        mine = (Job.status == "running") & (Job.worker_id == self.worker_id)
-        impatient = self._queued() & (Job.queued_at < now(self.session) - timedelta(seconds=ALONE_PATIENCE_S))
-        alone = select(Job.id).where(Job.lost_attempts > 0, mine | impatient).limit(1)
-        return self.session.scalars(alone).first() is not None
+        own = (Job.status == "running") & (Job.worker_id == self.worker_id)
+        overdue = self._queued() & (Job.queued_at < now(self.session) - timedelta(seconds=ISOLATION_WAIT_S))
+        waiting = select(Job.id).where(Job.lost_attempts > 0, own | overdue).limit(1)
+        return self.session.scalars(waiting).first() is not None
 
     def take(self, *conditions: ColumnElement[bool], limit: int) -> Sequence[Job]:
         if limit <= 0:
@@ -178,12 +178,12 @@ class _Taking:
             .returning(Job.id)
             .execution_options(synchronize_session=False)
         ).all()
-        return self._tell(ids)
+        return self._record(ids)
 
     def _queued(self) -> ColumnElement[bool]:
         return (Job.status == "queued") & Job.model.in_(self.models)
 
-    def _tell(self, ids: Sequence[str]) -> Sequence[Job]:
+    def _record(self, ids: Sequence[str]) -> Sequence[Job]:
         if not ids:
             return []
         query = select(Job).where(Job.id.in_(ids)).order_by(Job.rank, Job.id).options(selectinload(Job.concepts))

@@ -19,50 +19,50 @@ TRAINING_SHARE = 0.25
 """Of the device's time, what training keeps while pictures are being made: enough that it never starves, and so little
 that a picture takes a third longer than on a free device."""
 
-_ENGINES: Mapping[int, Engine | None] = {one.number: one.engine for one in PRIORITY_CLASSES.values()}
+_ENGINES: Mapping[int, Engine | None] = {priority.number: priority.engine for priority in PRIORITY_CLASSES.values()}
 """The engine of each priority class, by the class's number."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Expectation:
+class Estimate:
     """What a queued job has before it.
 
     Args:
         position: how many jobs of the same model and priority class are claimed before it.
-        eta_s: seconds until it has ended; None where nobody is there or has measured anything.
+        eta_s: seconds until it has ended; None where nobody is active or has measured anything.
     """
 
     position: int
     eta_s: float | None
 
 
-def estimate(session: Session, jobs: Collection[Job]) -> dict[str, Expectation]:
+def estimate(session: Session, jobs: Collection[Job]) -> dict[str, Estimate]:
     """What those of some jobs that are queued have before them, by their ids; asked for all of them at once."""
     queued = [job for job in jobs if job.status == "queued"]
     if not queued:
         return {}
-    there, unfinished = workers.present(session), _unfinished(session)
+    active, unfinished = workers.active(session), _unfinished(session)
     return {
-        place.id: Expectation(position=place.position, eta_s=_eta_s(place, unfinished, there))
-        for place in session.execute(_places(queued))
+        row.id: Estimate(position=row.position, eta_s=_eta_s(row, unfinished, active))
+        for row in session.execute(_positions(queued))
     }
 
 
-def _eta_s(place: Row[Any], unfinished: Mapping[str, Mapping[int, int]], there: Sequence[Worker]) -> float | None:
-    """Pictures and trainings share the device while there are both."""
-    engine = _ENGINES[place.priority_class]
+def _eta_s(row: Row[Any], unfinished: Mapping[str, Mapping[int, int]], active: Sequence[Worker]) -> float | None:
+    """Pictures and trainings share the device while active are both."""
+    engine = _ENGINES[row.priority_class]
     if engine is None:
         return None
     other: Engine = "renderer" if engine == "trainer" else "trainer"
-    engine_rates = {"renderer": _picture_rates(there), "trainer": _training_rates(there)}
+    engine_rates = {"renderer": _picture_rates(active), "trainer": _training_rates(active)}
     rates = engine_rates[engine]
     share = TRAINING_SHARE if engine == "trainer" else 1.0 - TRAINING_SHARE
-    ahead_s = _together_s(unfinished["running"].get(place.priority_class, 0) + place.ahead, rates)
+    ahead_s = _together_s(unfinished["running"].get(row.priority_class, 0) + row.ahead, rates)
     others_steps = sum(
         count for steps in unfinished.values() for number, count in steps.items() if _ENGINES.get(number) == other
     )
     others_s = _together_s(others_steps, engine_rates[other])
-    return _beside_s(_sum(ahead_s, _alone_s(place.own, rates)), share, others_s)
+    return _beside_s(_sum(ahead_s, _alone_s(row.own, rates)), share, others_s)
 
 
 def _beside_s(mine_s: float | None, share: float, others_s: float | None) -> float | None:
@@ -79,15 +79,15 @@ def _beside_s(mine_s: float | None, share: float, others_s: float | None) -> flo
     return shared_s if others_s is None else min(shared_s, mine_s + others_s)
 
 
-def _places(queued: Collection[Job]) -> Select[Any]:
+def _positions(queued: Collection[Job]) -> Select[Any]:
     """Per queued job: the jobs of its model and class ahead of it, and the steps of its class ahead."""
     order, own = (Job.rank, Job.id), Job.total - Job.step
     position = func.row_number().over(partition_by=(Job.model, Job.priority_class), order_by=order) - 1
     ahead = func.sum(own).over(partition_by=Job.priority_class, order_by=order) - own
     columns = (Job.id, Job.priority_class, own.label("own"), position.label("position"), ahead.label("ahead"))
     until = max(job.rank for job in queued)
-    places = select(*columns).where(Job.status == "queued", Job.rank <= until).subquery()
-    return select(places).where(places.c.id.in_([job.id for job in queued]))
+    positions = select(*columns).where(Job.status == "queued", Job.rank <= until).subquery()
+    return select(positions).where(positions.c.id.in_([job.id for job in queued]))
 
 
 def _unfinished(session: Session) -> dict[str, dict[int, int]]:
@@ -104,13 +104,15 @@ def _unfinished(session: Session) -> dict[str, dict[int, int]]:
     return found
 
 
-def _picture_rates(there: Sequence[Worker]) -> list[float]:
+def _picture_rates(active: Sequence[Worker]) -> list[float]:
     """Denoising steps a second, for each worker that has made any."""
-    return [desk.picture_steps / desk.picture_s for desk in there if desk.picture_steps and desk.picture_s]
+    return [worker.picture_steps / worker.picture_s for worker in active if worker.picture_steps and worker.picture_s]
 
 
-def _training_rates(there: Sequence[Worker]) -> list[float]:
-    return [desk.training_steps / desk.training_s for desk in there if desk.training_steps and desk.training_s]
+def _training_rates(active: Sequence[Worker]) -> list[float]:
+    return [
+        worker.training_steps / worker.training_s for worker in active if worker.training_steps and worker.training_s
+    ]
 
 
 def _together_s(steps: int, rates: Sequence[float]) -> float | None:

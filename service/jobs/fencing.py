@@ -27,8 +27,8 @@ def fenced(session: Session, attempt: Attempt) -> Job:
     Raises:
         LeaseLostError: it does not; nothing may be written.
     """
-    mine = select(Job).where(Job.id == attempt.job_id, Job.attempt == attempt.attempt, Job.status == "running")
-    job = session.scalars(mine.with_for_update().execution_options(populate_existing=True)).one_or_none()
+    query = select(Job).where(Job.id == attempt.job_id, Job.attempt == attempt.attempt, Job.status == "running")
+    job = session.scalars(query.with_for_update().execution_options(populate_existing=True)).one_or_none()
     if job is None:
         raise LeaseLostError(attempt.job_id, attempt.attempt)
     return job

@@ -18,31 +18,31 @@ _RPC_KEPT = timedelta(hours=25)
 """Longer than an Idempotency-Key stands for what an RPC made; its file goes as soon as the request is answered."""
 
 
-def expire_leases(session: Session, *, attempts: int) -> set[str]:
-    """Take jobs away from workers that fell silent: back into the queue, or to their end.
+def expire_leases(session: Session, *, max_attempts: int) -> set[str]:
+    """Take jobs away from workers that fell expired: back into the queue, or to their end.
 
-    A job ends where `attempts` in a row were lost without a new checkpoint.
+    A job ends where `max_attempts` in a row were lost without a new checkpoint.
 
     Returns:
         The models to ring for.
     """
-    silent = (
+    expired = (
         select(Job).where(Job.status == "running", Job.lease_expires_at < now(session)).order_by(Job.id).limit(_BATCH)
     )
-    jobs = session.scalars(silent.with_for_update(skip_locked=True)).all()
+    jobs = session.scalars(expired.with_for_update(skip_locked=True)).all()
     for job in jobs:
-        _take_away(session, job, attempts)
+        _requeue_or_end(session, job, max_attempts)
     return {job.model for job in jobs if job.status == "queued"}
 
 
 def models_with_stale_jobs(session: Session, *, after_s: float) -> set[str]:
     """The models to ring for again, because a job has been queued for longer than `after_s`: a bell may be lost."""
-    late = (
+    stale = (
         select(Job.model)
         .where(Job.status == "queued", Job.queued_at < now(session) - timedelta(seconds=after_s))
         .distinct()
     )
-    return set(session.scalars(late))
+    return set(session.scalars(stale))
 
 
 def take_old_checkpoints(session: Session) -> list[str]:
@@ -51,8 +51,8 @@ def take_old_checkpoints(session: Session) -> list[str]:
     Returns:
         Their keys, to be deleted from the storage once this is committed.
     """
-    spent = select(Job).where(Job.status.in_(ENDED), Job.checkpoint_key.is_not(None)).order_by(Job.id).limit(_BATCH)
-    jobs = session.scalars(spent.with_for_update(skip_locked=True)).all()
+    expired = select(Job).where(Job.status.in_(ENDED), Job.checkpoint_key.is_not(None)).order_by(Job.id).limit(_BATCH)
+    jobs = session.scalars(expired.with_for_update(skip_locked=True)).all()
     keys = [job.checkpoint_key for job in jobs if job.checkpoint_key]
     for job in jobs:
         job.checkpoint_key = None
@@ -62,8 +62,8 @@ def take_old_checkpoints(session: Session) -> list[str]:
 def cancel_orphaned_rpcs(session: Session, *, after_s: float) -> int:
     """Call off RPCs that nobody waits for any more, because the API that did was lost; returns how many."""
     old = Job.created_at < now(session) - timedelta(seconds=after_s)
-    left = select(Job.id).where(Job.status == "queued", Job.kind.not_in(LISTED), old).order_by(Job.id).limit(_BATCH)
-    ids = session.scalars(left.with_for_update(skip_locked=True)).all()
+    orphaned = select(Job.id).where(Job.status == "queued", Job.kind.not_in(LISTED), old).order_by(Job.id).limit(_BATCH)
+    ids = session.scalars(orphaned.with_for_update(skip_locked=True)).all()
     for job_id in ids:
         request_cancel(session, job_id)
     return len(ids)
@@ -75,20 +75,20 @@ def delete_old_rpcs(session: Session) -> list[str]:
     Returns:
         The keys of their files, to be deleted from the storage once this is committed.
     """
-    spent = select(Job).where(
+    expired = select(Job).where(
         Job.kind.not_in(LISTED), Job.status.in_(ENDED), Job.finished_at < now(session) - _RPC_KEPT
     )
-    jobs = session.scalars(spent.order_by(Job.id).limit(_BATCH).with_for_update(skip_locked=True)).all()
+    jobs = session.scalars(expired.order_by(Job.id).limit(_BATCH).with_for_update(skip_locked=True)).all()
     for job in jobs:
         session.delete(job)
     return [job.file_key for job in jobs if job.file_key]
 
 
-def _take_away(session: Session, job: Job, attempts: int) -> None:
+def _requeue_or_end(session: Session, job: Job, max_attempts: int) -> None:
     job.lost_attempts = 0 if job.checkpoint_attempt == job.attempt else job.lost_attempts + 1
     if job.cancel_requested:
         move(session, job, "cancelled")
-    elif job.lost_attempts < attempts:
+    elif job.lost_attempts < max_attempts:
         move(session, job, "queued")
     else:
         job.error_code = "worker_lost"

@@ -112,8 +112,8 @@ def add_image(session: Session, claim: Attempt, new: NewImage) -> Image:
         LeaseLostError: the attempt is over.
     """
     job = fenced(session, claim)
-    same = select(Image).where(Image.job_id == job.id, Image.role == new.role, Image.position == new.position)
-    image = session.scalars(same).one_or_none() or Image(id=new_id("img"), job_id=job.id)
+    query = select(Image).where(Image.job_id == job.id, Image.role == new.role, Image.position == new.position)
+    image = session.scalars(query).one_or_none() or Image(id=new_id("img"), job_id=job.id)
     for name, value in vars(new).items():
         setattr(image, name, value)
     image.safety = new.safety.to_json() if new.safety else None

@@ -14,7 +14,7 @@ from service.kinds.jobs import LISTED
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
-    """Which jobs of a list; None for all. A concept is meant by its id or its name."""
+    """Which jobs of a list; None for all. A concept is match by its id or its name."""
 
     kind: str | None = None
     status: Status | None = None
@@ -22,7 +22,7 @@ class Filters:
 
 
 @dataclass(frozen=True)
-class TrainingCurve:
+class TrainingMetrics:
     """A training's course, one value of each a step."""
 
     step: list[int]
@@ -36,7 +36,7 @@ def get(session: Session, owner_id: str, job_id: str) -> Job:
     Raises:
         NotFoundError: there is none, it belongs to another owner, or it is an RPC, which nobody sees.
     """
-    job = session.scalars(_whole(_listed(owner_id).where(Job.id == job_id))).one_or_none()
+    job = session.scalars(_with_children(_listed(owner_id).where(Job.id == job_id))).one_or_none()
     if job is None:
         raise NotFoundError("job", job_id)
     return job
@@ -48,7 +48,7 @@ def page(session: Session, owner_id: str, filters: Filters, cursor: str | None, 
     Raises:
         InvalidInputError: the cursor is none of ours.
     """
-    query = _whole(_filtered(_listed(owner_id), filters))
+    query = _with_children(_filtered(_listed(owner_id), filters))
     return keyset(session, query, Job.id, "job", cursor=cursor, limit=limit)
 
 
@@ -65,7 +65,7 @@ def last_events(session: Session, job_ids: Collection[str]) -> dict[str, int]:
     return {row.id: row.last_event_number for row in rows}
 
 
-def curve(session: Session, job_id: str) -> TrainingCurve:
+def training_metrics(session: Session, job_id: str) -> TrainingMetrics:
     """A training's curve; what a later attempt did again counts."""
     chunks = session.scalars(
         select(MetricChunk).where(MetricChunk.job_id == job_id).order_by(MetricChunk.attempt, MetricChunk.first_step)
@@ -76,14 +76,14 @@ def curve(session: Session, job_id: str) -> TrainingCurve:
         for step, loss, angle_rad in zip(chunk.steps, chunk.losses, chunk.angles_rad, strict=True)
     }
     steps = sorted(points)
-    return TrainingCurve(steps, [points[step][0] for step in steps], [points[step][1] for step in steps])
+    return TrainingMetrics(steps, [points[step][0] for step in steps], [points[step][1] for step in steps])
 
 
 def _listed(owner_id: str) -> Select[Job]:
     return select(Job).where(Job.owner_id == owner_id, Job.kind.in_(LISTED))
 
 
-def _whole(query: Select[Job]) -> Select[Job]:
+def _with_children(query: Select[Job]) -> Select[Job]:
     return query.options(selectinload(Job.concepts), selectinload(Job.images))
 
 
@@ -93,6 +93,6 @@ def _filtered(query: Select[Job], filters: Filters) -> Select[Job]:
     if filters.status is not None:
         query = query.where(Job.status == filters.status)
     if filters.concept is not None:
-        meant = or_(JobConcept.concept_id == filters.concept, JobConcept.name == filters.concept)
-        query = query.where(Job.concepts.any(meant))
+        match = or_(JobConcept.concept_id == filters.concept, JobConcept.name == filters.concept)
+        query = query.where(Job.concepts.any(match))
     return query

@@ -70,7 +70,7 @@ def move(session: Session, job: Job, status: Status) -> None:
 def record_status(session: Session, job: Job) -> None:
     """Record a job's new state for event streams and webhooks; `done` is the last event of a job that has ended."""
     if job.kind in LISTED:
-        outbox.tell(session, job)
+        outbox.enqueue(session, job)
     append_status(session, job)
     if job.status in ENDED:
         append(session, job, "done", JobState.of(job).to_json())

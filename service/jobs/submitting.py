@@ -30,7 +30,7 @@ from service.webhooks.endpoints import WebhookParams
 
 InputT_co = TypeVar("InputT_co", bound=Input, covariant=True, default=Input)
 
-_LANE_WIDTH = 2**40
+_CLASS_WIDTH = 2**40
 """More turns than a priority class will ever serve."""
 
 
@@ -121,7 +121,7 @@ def submit(service: Service, session: Session, new: NewJob) -> Job:
 def _check_limits(settings: Settings, session: Session, new: NewJob, *, listed: bool) -> None:
     """An RPC is free: those that make a concept check the quotas themselves, before its file is stored."""
     if listed:
-        usage.check(session, settings.quotas, new.owner_id, adding_bytes=new.adding_bytes)
+        usage.check_quotas(session, settings.quotas, new.owner_id, adding_bytes=new.adding_bytes)
     limit = settings.limits.unfinished_jobs
     if _unfinished(session, Job.owner_id == new.owner_id, Job.kind.in_(LISTED) == listed) >= limit:
         raise TooManyJobsError(limit)
@@ -133,11 +133,11 @@ def _unfinished(session: Session, *conditions: ColumnElement[bool]) -> int:
 
 
 def _rank(session: Session, new: NewJob, priority_class: int) -> int:
-    same = (Job.priority_class == priority_class, Job.model == new.model)
-    running = session.scalars(select(func.max(Job.rank)).where(Job.status == "running", *same)).one()
-    next_one = session.scalars(select(func.min(Job.rank)).where(Job.status == "queued", *same)).one()
-    served_now = next((rank for rank in (running, next_one) if rank is not None), priority_class * _LANE_WIDTH)
-    return served_now + _unfinished(session, Job.owner_id == new.owner_id, *same)
+    queue = (Job.priority_class == priority_class, Job.model == new.model)
+    running = session.scalars(select(func.max(Job.rank)).where(Job.status == "running", *queue)).one()
+    next_rank = session.scalars(select(func.min(Job.rank)).where(Job.status == "queued", *queue)).one()
+    current = next((rank for rank in (running, next_rank) if rank is not None), priority_class * _CLASS_WIDTH)
+    return current + _unfinished(session, Job.owner_id == new.owner_id, *queue)
 
 
 def _pin(position: int, concept: PinnedConcept) -> JobConcept:

@@ -1,4 +1,4 @@
-"""How a job leaves its worker: done, failed, cancelled, or handed back; and how its end is asked for."""
+"""How a job leaves its worker: done, failed, cancelled, or handed back; and how its end is train_input for."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -36,14 +36,14 @@ class EncoderRows:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbeddingMade:
+class StoredEmbedding:
     """What a training made, as it lies in the storage.
 
     Args:
         encoders: the rows of each encoder, in figures.
         bytes: the size of its file.
         steps: updates that it took.
-        neighbours: the words nearest to its rows; None where nobody asked.
+        neighbours: the words nearest to its rows; None where nobody train_input.
     """
 
     sha256: str
@@ -106,7 +106,7 @@ def fail(session: Session, claim: Attempt, code: str, message: str) -> None:
 
 
 def confirm_cancel(session: Session, claim: Attempt) -> None:
-    """End a job because somebody asked for it.
+    """End a job because somebody train_input for it.
 
     Raises:
         LeaseLostError: the attempt is over.
@@ -124,7 +124,7 @@ def release(session: Session, claim: Attempt) -> None:
     move(session, job, "cancelled" if job.cancel_requested else "queued")
 
 
-def finish_training(session: Session, claim: Attempt, made: EmbeddingMade) -> EmbeddingVersion:
+def finish_training(session: Session, claim: Attempt, made: StoredEmbedding) -> EmbeddingVersion:
     """End a training: what it made becomes its concept's embedding, in the same transaction.
 
     That transaction must have written nothing before, or it could hold the job while it waits for the concept.
@@ -133,8 +133,8 @@ def finish_training(session: Session, claim: Attempt, made: EmbeddingMade) -> Em
         LeaseLostError: the attempt is over; so it is when the concept was deleted, which ends its trainings.
     """
     # The concept before the job: who deletes it locks them in this order, and each would wait for the other.
-    learned = select(JobConcept.concept_id).where(JobConcept.job_id == claim.job_id)
-    concept = session.scalars(select(Concept).where(Concept.id.in_(learned)).with_for_update()).one_or_none()
+    trained = select(JobConcept.concept_id).where(JobConcept.job_id == claim.job_id)
+    concept = session.scalars(select(Concept).where(Concept.id.in_(trained)).with_for_update()).one_or_none()
     job = fenced(session, claim)
     if concept is None:
         raise LeaseLostError(claim.job_id, claim.attempt)
@@ -142,8 +142,12 @@ def finish_training(session: Session, claim: Attempt, made: EmbeddingMade) -> Em
     number = (session.scalars(newest).one() or 0) + 1
     version = made.version(concept.id, number, now(session), job_id=job.id)
     session.add(version)
-    asked = TrainInput.from_json(job.input)
-    concept.method, concept.training, concept.updated_at = asked.method, asdict(asked.training), now(session)
+    train_input = TrainInput.from_json(job.input)
+    concept.method, concept.training, concept.updated_at = (
+        train_input.method,
+        asdict(train_input.training),
+        now(session),
+    )
     job.step = job.total
     move(session, job, "succeeded")
     return version
@@ -164,9 +168,9 @@ def finish_rpc(session: Session, claim: Attempt, write: Callable[[], RpcResult])
     if job.cancel_requested:
         move(session, job, "cancelled")
         return
-    brought = write()
-    job.result = brought.result.to_json()
-    job.file_key = brought.file_key or job.file_key
+    reply = write()
+    job.result = reply.result.to_json()
+    job.file_key = reply.file_key or job.file_key
     job.step = job.total
     move(session, job, "succeeded")
 

@@ -19,7 +19,7 @@ from service.errors import (
     ServiceError,
 )
 from service.settings import Limits
-from service.uploads.files import File, Upload, check_size, shown_name
+from service.uploads.files import File, Upload, check_size, display_name
 
 _FIRST_BYTES = (b"PK\x03\x04", b"PK\x05\x06")
 _END_RECORD = b"PK\x05\x06"
@@ -50,14 +50,16 @@ def unpacked(archive: Upload, limits: Limits) -> Iterator[File]:
         ImageTooLargeError: a member has too many bytes, or the archive too many entries.
         InvalidInputError: it holds too many pictures, or a caption that cannot be used.
     """
-    _check_directory(archive.shown_name, archive.stream)
+    _check_directory(archive.display_name, archive.stream)
     try:
         with zipfile.ZipFile(archive.stream) as opened:
-            yield from _files(opened, archive.shown_name, limits)
+            yield from _files(opened, archive.display_name, limits)
     except ServiceError:
         raise
     except Exception as error:  # what zipfile and its decompressors raise on hostile bytes is not a closed set
-        raise ImageUnreadableError(f"The archive {archive.shown_name} is damaged ({error}). Pack it again.") from error
+        raise ImageUnreadableError(
+            f"The archive {archive.display_name} is damaged ({error}). Pack it again."
+        ) from error
 
 
 def _check_directory(name: str, stream: BinaryIO) -> None:
@@ -77,25 +79,25 @@ def _check_directory(name: str, stream: BinaryIO) -> None:
 
 
 def _files(opened: zipfile.ZipFile, archive: str, limits: Limits) -> Iterator[File]:
-    wanted = [member for member in opened.infolist() if not _passed_over(member)]
-    captions = {_stem(member): member for member in wanted if _is_caption(member)}
-    masks = {_stem(member).with_suffix(""): member for member in wanted if _is_mask(member)}
-    pictures = [member for member in wanted if not _is_caption(member) and not _is_mask(member)]
+    members = [member for member in opened.infolist() if not _ignored(member)]
+    captions = {_stem(member): member for member in members if _is_caption(member)}
+    masks = {_stem(member).with_suffix(""): member for member in members if _is_mask(member)}
+    pictures = [member for member in members if not _is_caption(member) and not _is_mask(member)]
     if len(pictures) > limits.pictures:
         raise InvalidInputError("archive", f"{archive} holds more than {limits.pictures} files. Pack fewer pictures.")
-    _check_none_is_lost("caption", captions, pictures)
-    _check_none_is_lost("mask", masks, pictures)
+    _check_matched("caption", captions, pictures)
+    _check_matched("mask", masks, pictures)
     for picture in pictures:
         caption, mask = captions.get(_stem(picture)), masks.get(_stem(picture))
         yield File(
-            shown_name(picture.filename),
+            display_name(picture.filename),
             _extracted(opened, picture, limits),
             _caption(opened, caption, limits) if caption else None,
             _extracted(opened, mask, limits) if mask else None,
         )
 
 
-def _passed_over(member: zipfile.ZipInfo) -> bool:
+def _ignored(member: zipfile.ZipInfo) -> bool:
     """Whether it is a folder, or what an operating system put beside the files that somebody packed."""
     path = _path(member)
     of_the_system = "__MACOSX" in path.parts or path.name.startswith(".") or path.name.lower() == "thumbs.db"
@@ -119,18 +121,18 @@ def _stem(member: zipfile.ZipInfo) -> PurePosixPath:
     return _path(member).with_suffix("")
 
 
-def _check_none_is_lost(
+def _check_matched(
     what: str, companions: dict[PurePosixPath, zipfile.ZipInfo], pictures: list[zipfile.ZipInfo]
 ) -> None:
     """A misspelt companion that is passed over in silence would be found out after the training, if ever."""
-    lost = sorted(companions.keys() - {_stem(picture) for picture in pictures})
-    if lost:
-        name = shown_name(companions[lost[0]].filename)
+    unmatched = sorted(companions.keys() - {_stem(picture) for picture in pictures})
+    if unmatched:
+        name = display_name(companions[unmatched[0]].filename)
         raise InvalidInputError("archive", f"{name} is a {what}, but the archive holds no picture of that name.")
 
 
 def _extracted(opened: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limits) -> bytes:
-    name = shown_name(member.filename)
+    name = display_name(member.filename)
     check_size(name, member.file_size, limits)
     data = _read(opened, member, limits.picture_bytes)
     check_size(name, len(data), limits)
@@ -138,7 +140,7 @@ def _extracted(opened: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limits)
 
 
 def _caption(opened: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limits) -> str | None:
-    name = shown_name(member.filename)
+    name = display_name(member.filename)
     try:
         text = _read(opened, member, _UTF8_BYTES_A_CHARACTER * limits.prompt_characters).decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
@@ -151,10 +153,10 @@ def _caption(opened: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limits) -
 def _read(opened: zipfile.ZipFile, member: zipfile.ZipInfo, limit_bytes: int) -> bytes:
     """A member's bytes, one more than the limit at most."""
     if member.flag_bits & _ENCRYPTED:
-        raise ImageUnreadableError(f"{shown_name(member.filename)} is encrypted. Pack it without a password.")
+        raise ImageUnreadableError(f"{display_name(member.filename)} is encrypted. Pack it without a password.")
     if member.compress_type not in _BOUNDED:
         raise ImageUnsupportedError(
-            f"{shown_name(member.filename)} is compressed in a way that is not read here. Pack it with ordinary zip."
+            f"{display_name(member.filename)} is compressed in a way that is not read here. Pack it with ordinary zip."
         )
     with opened.open(member) as stream:
         return stream.read(limit_bytes + 1)

@@ -21,9 +21,9 @@ class Upload:
     stream: BinaryIO
 
     @property
-    def shown_name(self) -> str:
+    def display_name(self) -> str:
         """The name as it may be shown and stored."""
-        return shown_name(self.filename)
+        return display_name(self.filename)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def contents(upload: Upload, limits: Limits) -> bytes:
         ImageUnreadableError: there are none.
     """
     data = upload.stream.read(limits.picture_bytes + 1)
-    check_size(upload.shown_name, len(data), limits)
+    check_size(upload.display_name, len(data), limits)
     return data
 
 
@@ -62,7 +62,7 @@ def check_size(name: str, size: int, limits: Limits) -> None:
         raise ImageUnreadableError(f"{name} is empty. Send it again.")
 
 
-def shown_name(filename: str) -> str:
+def display_name(filename: str) -> str:
     """A name without its folders and without characters that cannot be shown or stored."""
     name = PurePosixPath(filename.replace("\\", "/")).name
     kept = "".join(character for character in name if unicodedata.category(character) not in _INVISIBLE)

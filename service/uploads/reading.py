@@ -37,6 +37,6 @@ def _check_count(count: int, limits: Limits) -> None:
 
 def _files(images: Sequence[Upload], archives: Sequence[Upload], limits: Limits) -> Iterator[File]:
     for image in images:
-        yield File(image.shown_name, contents(image, limits), caption=None)
+        yield File(image.display_name, contents(image, limits), caption=None)
     for archive in archives:
         yield from unpacked(archive, limits)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from service.errors import InvalidInputError
-from service.settings import WebhookPrivate
+from service.settings import PrivateNetworks
 
 Machine = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -70,19 +70,19 @@ class Address:
         return f"{self.scheme}://{host}:{self.port}{self.target}"
 
 
-def read(url: str, private: WebhookPrivate) -> Address:
+def read(url: str, private_networks: PrivateNetworks) -> Address:
     """An address as it is written, without asking what its name stands for.
 
     Raises:
         InvalidInputError: nothing can, or nothing may, be sent there.
     """
     try:
-        return _read(url, private)
+        return _read(url, private_networks)
     except ForbiddenAddressError as error:
         raise InvalidInputError("webhook.url", str(error)) from error
 
 
-def allowed(machines: Iterable[str], private: WebhookPrivate) -> list[Machine]:
+def allowed(machines: Iterable[str], private_networks: PrivateNetworks) -> list[Machine]:
     """The machines that a name stands for, where something may be sent to all of them.
 
     Raises:
@@ -91,7 +91,7 @@ def allowed(machines: Iterable[str], private: WebhookPrivate) -> list[Machine]:
     found = list(dict.fromkeys(ipaddress.ip_address(machine) for machine in machines))
     if not found:
         raise ForbiddenAddressError("Its name stands for no machine.")
-    if private != "allow" and not all(is_public(machine) for machine in found):
+    if private_networks == "off" and not all(is_public(machine) for machine in found):
         raise ForbiddenAddressError("Its name stands for a machine in a network that is not public.")
     return found
 
@@ -103,7 +103,7 @@ def is_public(machine: Machine) -> bool:
     return machine.is_global and not any(machine in network for network in _NOT_PUBLIC)
 
 
-def _read(url: str, private: WebhookPrivate) -> Address:
+def _read(url: str, private_networks: PrivateNetworks) -> Address:
     if len(url) > URL_CHARACTERS or not _PRINTABLE.fullmatch(url) or "\\" in url:
         raise ForbiddenAddressError(f"An address is 1 to {URL_CHARACTERS} printable ASCII characters without spaces.")
     try:
@@ -111,25 +111,25 @@ def _read(url: str, private: WebhookPrivate) -> Address:
         host, port = (parts.hostname or "").removesuffix("."), parts.port
     except ValueError as error:
         raise ForbiddenAddressError("It cannot be read as an address.") from error
-    if parts.scheme not in ({"https"} if private != "allow" else _PORTS):
+    if parts.scheme not in ({"https"} if private_networks == "off" else _PORTS):
         raise ForbiddenAddressError("Webhooks go to https:// addresses.")
     if "@" in parts.netloc or "#" in url:
         raise ForbiddenAddressError("It must hold neither a user's name nor a fragment.")
     port = _PORTS[parts.scheme] if port is None else port
-    if private != "allow" and port != _PORTS["https"] and port < _FIRST_FREE_PORT:
+    if private_networks == "off" and port != _PORTS["https"] and port < _FIRST_FREE_PORT:
         raise ForbiddenAddressError(f"Its port must be 443 or at least {_FIRST_FREE_PORT}.")
-    _check_host(host, private, bracketed="[" in parts.netloc)
+    _check_host(host, private_networks, bracketed="[" in parts.netloc)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Address(parts.scheme, host, port, target)
 
 
-def _check_host(host: str, private: WebhookPrivate, *, bracketed: bool) -> None:
+def _check_host(host: str, private_networks: PrivateNetworks, *, bracketed: bool) -> None:
     """A name, or a number in its one usual form: the other forms of a number are only ever used to get past checks."""
     if bracketed or _NUMBER.fullmatch(host.rpartition(".")[2]):
-        allowed([str(_machine(host))], private)
+        allowed([str(_machine(host))], private_networks)
     elif not _NAME.fullmatch(host) or len(host) > _NAME_CHARACTERS:
         raise ForbiddenAddressError("Its host is neither a name nor a number. Write other alphabets in Punycode.")
-    elif private != "allow" and ("." not in host or host.endswith(".localhost")):
+    elif private_networks == "off" and ("." not in host or host.endswith(".localhost")):
         raise ForbiddenAddressError("Its host is a name of this machine or network.")
 
 

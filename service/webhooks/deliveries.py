@@ -21,18 +21,18 @@ from service.webhooks.outbox import default_id
 LEASE = timedelta(seconds=60)
 """After this a message whose sender is not heard of is another's; it must be longer than any attempt takes."""
 
-ATTEMPTS = 12
+MAX_ATTEMPTS = 12
 _FIRST_DELAY_S = 5.0
 _GROWTH = 2.5
 _JITTER = 0.2
 """Twelve attempts, each wait two and a half times the one before, take 22 hours."""
 
-PATIENCE = timedelta(hours=17)
-FAILURES = 10
+DISABLE_AFTER = timedelta(hours=17)
+DISABLE_AFTER_FAILURES = 10
 """A standing webhook is disabled when this many attempts in a row, over at least this long, have failed. One message
 that nobody takes is enough for it, also where all its waits turn out short."""
 
-KEPT = timedelta(days=14)
+RETENTION = timedelta(days=14)
 
 _BATCH = 1000
 _GONE = 410
@@ -70,7 +70,7 @@ class Outcome:
         return self.error or f"It was answered with {self.status}."
 
 
-def waiting(session: Session) -> bool:
+def any_due(session: Session) -> bool:
     """Whether a claim could find anything; a read, so that looking often disturbs nobody."""
     due = (
         select(Delivery.id)
@@ -91,15 +91,15 @@ def claim(session: Session, limit: int) -> list[ClaimedDelivery]:
     ]
 
 
-def record(session: Session, letter: ClaimedDelivery, outcome: Outcome) -> None:
+def record(session: Session, claimed: ClaimedDelivery, outcome: Outcome) -> None:
     """Write what came of an attempt, unless the message is another's by now."""
     # The webhook before its messages: who deletes it locks them in this order, and each would wait for the other.
-    held = select(Webhook).where(Webhook.id == letter.webhook_id).with_for_update(key_share=True)
-    webhook = session.scalars(held).one_or_none()
-    mine = select(Delivery).where(
-        Delivery.id == letter.id, Delivery.attempts == letter.attempt, Delivery.status == "pending"
+    locked = select(Webhook).where(Webhook.id == claimed.webhook_id).with_for_update(key_share=True)
+    webhook = session.scalars(locked).one_or_none()
+    query = select(Delivery).where(
+        Delivery.id == claimed.id, Delivery.attempts == claimed.attempt, Delivery.status == "pending"
     )
-    delivery = session.scalars(mine.with_for_update()).one_or_none()
+    delivery = session.scalars(query.with_for_update()).one_or_none()
     if webhook is None or delivery is None:
         return
     delivery.attempted_at = now(session)
@@ -148,14 +148,14 @@ def redeliver(session: Session, owner_id: str, webhook_id: str, delivery_id: str
     return delivery
 
 
-def sweep(session: Session) -> None:
+def delete_expired(session: Session) -> None:
     """Forget some messages that are older than two weeks."""
-    old = select(Delivery).where(Delivery.created_at < now(session) - KEPT).order_by(Delivery.id).limit(_BATCH)
+    old = select(Delivery).where(Delivery.created_at < now(session) - RETENTION).order_by(Delivery.id).limit(_BATCH)
     for row in session.scalars(old.with_for_update(skip_locked=True)):
         session.delete(row)
 
 
-def delay_s(attempts: int) -> float:
+def retry_delay_s(attempts: int) -> float:
     """How long to wait after so many attempts, a little more or less each time: many fail at the same moment."""
     return _FIRST_DELAY_S * _GROWTH ** (attempts - 1) * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
 
@@ -188,10 +188,10 @@ def _claimed(delivery: Delivery, webhook: Webhook, moment: datetime) -> ClaimedD
 
 def _schedule_retry(delivery: Delivery, outcome: Outcome, moment: datetime) -> None:
     attempts = delivery.attempts - delivery.attempts_before
-    if attempts >= ATTEMPTS or outcome.status == _GONE:
+    if attempts >= MAX_ATTEMPTS or outcome.status == _GONE:
         delivery.status, delivery.due_at = "failed", None
     else:
-        delivery.due_at = moment + timedelta(seconds=delay_s(attempts))
+        delivery.due_at = moment + timedelta(seconds=retry_delay_s(attempts))
 
 
 def _note_failure(webhook: Webhook, outcome: Outcome, moment: datetime) -> None:
@@ -200,8 +200,8 @@ def _note_failure(webhook: Webhook, outcome: Outcome, moment: datetime) -> None:
         return
     webhook.failures += 1
     webhook.failing_since = webhook.failing_since or moment
-    lasting = webhook.failures >= FAILURES and moment - webhook.failing_since >= PATIENCE
-    if webhook.enabled and (lasting or outcome.status == _GONE):
+    lasts = webhook.failures >= DISABLE_AFTER_FAILURES and moment - webhook.failing_since >= DISABLE_AFTER
+    if webhook.enabled and (lasts or outcome.status == _GONE):
         webhook.enabled = False
         webhook.disabled_reason = (
             f"{webhook.failures} attempts in a row failed since {webhook.failing_since:%Y-%m-%d %H:%M} UTC. "
@@ -220,8 +220,8 @@ def _row_id(owner_id: str, webhook_id: str) -> str:
 
 
 def _owned(owner_id: str, webhook_id: str, delivery_id: str) -> Select[Delivery]:
-    mine = select(Delivery).join(Webhook).where(Webhook.owner_id == owner_id)
-    return mine.where(Delivery.id == delivery_id, Delivery.webhook_id == _row_id(owner_id, webhook_id))
+    query = select(Delivery).join(Webhook).where(Webhook.owner_id == owner_id)
+    return query.where(Delivery.id == delivery_id, Delivery.webhook_id == _row_id(owner_id, webhook_id))
 
 
 def _one(session: Session, query: Select[Delivery], delivery_id: str) -> Delivery:

@@ -20,7 +20,7 @@ from service.errors import NotFoundError, TooManyWebhooksError
 from service.settings import Settings
 from service.webhooks import addresses
 from service.webhooks.events import ENDS, EventType
-from service.webhooks.outbox import default_id, tell_test
+from service.webhooks.outbox import default_id, enqueue_test
 from service.webhooks.signatures import new_secret
 
 DEFAULT = "default"
@@ -81,7 +81,7 @@ def get(session: Session, owner_id: str, webhook_id: str) -> Webhook:
     Raises:
         NotFoundError: there is none, or it belongs to another owner.
     """
-    return _one(session, owner_id, webhook_id)
+    return _get(session, owner_id, webhook_id)
 
 
 def get_default(session: Session, owner_id: str) -> Webhook:
@@ -106,7 +106,7 @@ def page(session: Session, owner_id: str, cursor: str | None, limit: int) -> Pag
     return keyset(session, query, Webhook.id, "whk", cursor=cursor, limit=limit)
 
 
-def change(settings: Settings, session: Session, owner_id: str, webhook_id: str, change: WebhookChange) -> Webhook:
+def update(settings: Settings, session: Session, owner_id: str, webhook_id: str, change: WebhookChange) -> Webhook:
     """Change what is said of a standing webhook. What waits for it goes to its new address.
 
     Raises:
@@ -114,7 +114,7 @@ def change(settings: Settings, session: Session, owner_id: str, webhook_id: str,
         InvalidInputError: nothing may be sent there.
     """
     given = {name: value for name, value in asdict(change).items() if value is not None}
-    webhook = _one(session, owner_id, webhook_id, lock=True)
+    webhook = _get(session, owner_id, webhook_id, lock=True)
     if change.url is not None:
         addresses.read(change.url, settings.webhook_private_networks)
     for name, value in given.items():
@@ -132,7 +132,7 @@ def delete(session: Session, owner_id: str, webhook_id: str) -> None:
     Raises:
         NotFoundError: there is none.
     """
-    session.delete(_one(session, owner_id, webhook_id, lock=True))
+    session.delete(_get(session, owner_id, webhook_id, lock=True))
 
 
 def rotate(session: Session, owner_id: str, webhook_id: str) -> Webhook:
@@ -142,20 +142,20 @@ def rotate(session: Session, owner_id: str, webhook_id: str) -> Webhook:
         NotFoundError: there is none.
     """
     default = webhook_id == DEFAULT
-    webhook = ensure_default(session, owner_id) if default else _one(session, owner_id, webhook_id, lock=True)
+    webhook = ensure_default(session, owner_id) if default else _get(session, owner_id, webhook_id, lock=True)
     webhook.old_secret, webhook.old_secret_until = webhook.secret, now(session) + OLD_SECRET_KEPT
     webhook.secret, webhook.updated_at = new_secret(), now(session)
     return webhook
 
 
-def test(session: Session, owner_id: str, webhook_id: str) -> Delivery:
+def send_test(session: Session, owner_id: str, webhook_id: str) -> Delivery:
     """Have a message sent that tells nothing but that it came.
 
     Raises:
         NotFoundError: there is no such webhook.
     """
-    webhook = _one(session, owner_id, webhook_id, lock=True)
-    return tell_test(session, webhook, webhook.url or "")
+    webhook = _get(session, owner_id, webhook_id, lock=True)
+    return enqueue_test(session, webhook, webhook.url or "")
 
 
 def signing_secrets(webhook: Webhook, moment: datetime) -> tuple[str, ...]:
@@ -188,7 +188,7 @@ def _add(session: Session, webhook_id: str, owner_id: str, **fields: object) -> 
     return made
 
 
-def _one(session: Session, owner_id: str, webhook_id: str, *, lock: bool = False) -> Webhook:
+def _get(session: Session, owner_id: str, webhook_id: str, *, lock: bool = False) -> Webhook:
     query = select(Webhook).where(Webhook.id == webhook_id, Webhook.owner_id == owner_id, Webhook.url.is_not(None))
     if lock:
         # Who writes a message to it holds it against being deleted, and need not wait for anything else.

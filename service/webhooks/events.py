@@ -19,16 +19,16 @@ ENDS: Sequence[EventType] = ("job.succeeded", "job.failed", "job.cancelled")
 TEST = "webhook.test"
 
 
-def type_of(job: Job) -> str | None:
+def event_type(job: Job) -> str | None:
     """What a job's present state is called; None where nobody can be told of it."""
     found = f"job.{job.status}"
     return found if found in EVENT_TYPES else None
 
 
-def about(job: Job) -> dict[str, Any]:
+def payload(job: Job) -> dict[str, Any]:
     """What a message says of a job."""
-    place = f"/v1/jobs/{job.id}"
-    links = {"self": place, "events": f"{place}/events", "cancel": f"{place}/cancel"}
+    url = f"/v1/jobs/{job.id}"
+    links = {"self": url, "events": f"{url}/events", "cancel": f"{url}/cancel"}
     return {"job": job.id, "kind": job.kind, "status": job.status, "links": links}
 
 

@@ -22,21 +22,21 @@ def default_id(owner_id: str) -> str:
     return _WEBHOOK + owner_id.removeprefix(_OWNER)
 
 
-def tell(session: Session, job: Job) -> None:
+def enqueue(session: Session, job: Job) -> None:
     """Write what a job's new state makes known, to whoever wants to know it."""
-    type_ = events.type_of(job)
+    type_ = events.event_type(job)
     if type_ is None:
         return
-    wanted = [(hook.id, hook.url) for hook in _standing(session, job.owner_id) if type_ in hook.events]
+    targets = [(hook.id, hook.url) for hook in _enabled(session, job.owner_id) if type_ in hook.events]
     if job.webhook is not None and type_ in job.webhook["events"]:
-        wanted.append((default_id(job.owner_id), job.webhook["url"]))
-    if wanted:
+        targets.append((default_id(job.owner_id), job.webhook["url"]))
+    if targets:
         moment = now(session)
-        body = events.message(type_, events.about(job), moment)
-        session.add_all(_pending(webhook_id, url, type_, body, moment, job_id=job.id) for webhook_id, url in wanted)
+        body = events.message(type_, events.payload(job), moment)
+        session.add_all(_pending(webhook_id, url, type_, body, moment, job_id=job.id) for webhook_id, url in targets)
 
 
-def tell_test(session: Session, webhook: Webhook, url: str) -> Delivery:
+def enqueue_test(session: Session, webhook: Webhook, url: str) -> Delivery:
     """Write a message that tells nothing but that it came."""
     body = events.message(events.TEST, {"webhook": webhook.id}, now(session))
     delivery = _pending(webhook.id, url, events.TEST, body, now(session), job_id=None)
@@ -44,7 +44,7 @@ def tell_test(session: Session, webhook: Webhook, url: str) -> Delivery:
     return delivery
 
 
-def _standing(session: Session, owner_id: str) -> list[Webhook]:
+def _enabled(session: Session, owner_id: str) -> list[Webhook]:
     """Locked against being deleted, for a message to a webhook that is gone could not be written."""
     enabled = select(Webhook).where(Webhook.owner_id == owner_id, Webhook.url.is_not(None), Webhook.enabled)
     return list(session.scalars(enabled.order_by(Webhook.id).with_for_update(read=True, key_share=True)))

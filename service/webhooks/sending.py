@@ -17,13 +17,13 @@ import certifi
 import httpx
 
 from service.errors import InvalidInputError
-from service.settings import WebhookPrivate
+from service.settings import PrivateNetworks
 from service.webhooks import addresses, signatures
 from service.webhooks.addresses import Address, ForbiddenAddressError, Machine
 from service.webhooks.deliveries import ClaimedDelivery, Outcome
 
 DEADLINE_S = 10.0
-"""For all of it: looking the name up, connecting, sending, and the beginning of the answer."""
+"""For all of it: looking the name up, connecting, sending, and the beginning of the response."""
 
 _CONNECT_S = 4.0
 _NAMES_AT_ONCE = 32
@@ -36,35 +36,39 @@ LookUp = Callable[[str, int], Awaitable[list[str]]]
 async def look_up(host: str, port: int) -> list[str]:
     """The machines that a name stands for, the ones to try first at the front."""
     ask = functools.partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
-    found = await asyncio.get_running_loop().run_in_executor(_askers(), ask)
-    return [str(place[0]) for *_, place in found]
+    found = await asyncio.get_running_loop().run_in_executor(_resolver(), ask)
+    return [str(address[0]) for *_, address in found]
 
 
-def post(letter: ClaimedDelivery, private: WebhookPrivate, now: datetime, look_up: LookUp = look_up) -> Outcome:
+def post(
+    delivery: ClaimedDelivery, private_networks: PrivateNetworks, now: datetime, look_up: LookUp = look_up
+) -> Outcome:
     """Send a message once and say what came of it; never raises for anything that an address or a receiver does."""
     try:
-        return asyncio.run(_within_deadline(letter, private, now, look_up))
+        return asyncio.run(_within_deadline(delivery, private_networks, now, look_up))
     except TimeoutError:
-        return Outcome(error=f"There was no answer within {DEADLINE_S:g} seconds.")
+        return Outcome(error=f"There was no response within {DEADLINE_S:g} seconds.")
     except (ForbiddenAddressError, InvalidInputError) as error:
         return Outcome(error=f"Nothing is sent there. {error}")
     except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
         return Outcome(error=f"It could not be reached: {_printable(str(error)) or type(error).__name__}")
 
 
-async def _within_deadline(letter: ClaimedDelivery, private: WebhookPrivate, now: datetime, look_up: LookUp) -> Outcome:
+async def _within_deadline(
+    delivery: ClaimedDelivery, private_networks: PrivateNetworks, now: datetime, look_up: LookUp
+) -> Outcome:
     async with asyncio.timeout(DEADLINE_S):
-        address = addresses.read(letter.url, private)
-        machines = addresses.allowed(await look_up(address.host, address.port), private)
+        address = addresses.read(delivery.url, private_networks)
+        machines = addresses.allowed(await look_up(address.host, address.port), private_networks)
         headers = {
-            **signatures.headers(letter.id, letter.body, letter.secrets, now),
+            **signatures.headers(delivery.id, delivery.body, delivery.secrets, now),
             "Host": address.authority,
             "Content-Type": "application/json",
             "User-Agent": _AGENT,
             "Accept-Encoding": "identity",
             "Connection": "close",
         }
-        return await _to_the_first_that_listens(address, machines, headers, letter.body)
+        return await _to_the_first_that_listens(address, machines, headers, delivery.body)
 
 
 async def _to_the_first_that_listens(
@@ -86,13 +90,13 @@ async def _send(
 ) -> Outcome:
     # The certificate has to be that of the name, though the connection goes to the number.
     named = {"sni_hostname": address.host}
-    async with client.stream("POST", address.at(machine), content=body, headers=headers, extensions=named) as answer:
-        return Outcome(status=answer.status_code, response=await _beginning(answer))
+    async with client.stream("POST", address.at(machine), content=body, headers=headers, extensions=named) as response:
+        return Outcome(status=response.status_code, response=await _beginning(response))
 
 
-async def _beginning(answer: httpx.Response) -> str:
+async def _beginning(response: httpx.Response) -> str:
     read = b""
-    async for block in answer.aiter_raw(_EXCERPT_BYTES):
+    async for block in response.aiter_raw(_EXCERPT_BYTES):
         read += block
         if len(read) >= _EXCERPT_BYTES:
             break
@@ -105,7 +109,7 @@ def _printable(text: str) -> str:
 
 
 @functools.cache
-def _askers() -> ThreadPoolExecutor:
+def _resolver() -> ThreadPoolExecutor:
     """Who asks for names. A loop's own threads would be waited for at its end, and a name server may take minutes."""
     return ThreadPoolExecutor(_NAMES_AT_ONCE, thread_name_prefix="names")
 

@@ -262,7 +262,7 @@ def test_deleting_a_concept_cancels_its_unfinished_jobs_and_fences_their_workers
     gone = driver.delete("my-dog")
     assert "own_local/checkpoints/c" in gone
     assert [driver.job(job.id).status for job in (training, queued, other)] == ["cancelled", "cancelled", "queued"]
-    made = jobs.EmbeddingMade(sha256=sha256("x"), key="k", encoders={}, bytes=9, steps=1)
+    made = jobs.StoredEmbedding(sha256=sha256("x"), key="k", encoders={}, bytes=9, steps=1)
     for write in (
         lambda session: jobs.add_image(session, claim, image(0, "late")),
         lambda session: jobs.finish_training(session, claim, made),
@@ -275,7 +275,7 @@ def test_deleting_a_concept_cancels_its_unfinished_jobs_and_fences_their_workers
 def test_a_training_that_ends_during_the_deletion_of_its_concept_does_not_block_it(driver):
     driver.concept("my-dog", ready=False)
     (claim,) = driver.claim(pictures=0)
-    made = jobs.EmbeddingMade(sha256=sha256("x"), key="k", encoders={}, bytes=9, steps=1)
+    made = jobs.StoredEmbedding(sha256=sha256("x"), key="k", encoders={}, bytes=9, steps=1)
     with ThreadPoolExecutor(1) as threads:
         with driver.database.writing() as session:
             session.scalars(select(Concept).with_for_update()).one()
@@ -291,7 +291,7 @@ def test_a_training_that_ends_during_the_deletion_of_its_concept_does_not_block_
 def test_the_result_file_of_an_rpc_is_deleted_with_its_concept(driver):
     concept = driver.concept("my-dog")
     with driver.database.writing() as session:
-        rpc.submit_export(driver.service, session, concepts.hold(session, "own_local", "my-dog"), "a1111")
+        rpc.submit_export(driver.service, session, concepts.get_ready_locked(session, "own_local", "my-dog"), "a1111")
     (claim,) = driver.claim()
     driver.write(rpc.finish_export, claim, "own_local/rpc/my-dog.pt", ".pt")
     assert "own_local/rpc/my-dog.pt" in driver.delete(concept.id)

@@ -311,7 +311,7 @@ def test_a_concept_cannot_be_deleted_between_check_and_submission(driver):
     """Whoever deletes it waits for the submission, and then ends the job that it made."""
     driver.concept("my-dog")
     with driver.database.writing() as session:
-        job = generations.generation(driver.service, session, "own_local", GenerateParams(prompt="<my-dog>"))
+        job = generations.submit_generation(driver.service, session, "own_local", GenerateParams(prompt="<my-dog>"))
         deleting = threading.Thread(target=driver.delete, args=("my-dog",))
         deleting.start()
         deleting.join(0.3)

@@ -103,7 +103,7 @@ def test_a_slow_request_completes_if_no_repetition_took_its_key(reserve, complet
 def test_the_key_of_a_request_in_progress_is_not_deleted(database, reserve, complete):
     slow = reserve()
     with seen_at(database, NOON + 10 * LEASE).writing() as session:
-        idempotency.sweep(session)
+        idempotency.delete_expired(session)
     complete(slow, at=NOON + 11 * LEASE)
     assert reserve(at=NOON + 11 * LEASE) == StoredResponse(202, "job_x")
 
@@ -131,6 +131,6 @@ def test_only_expired_keys_are_deleted(database, reserve, complete):
     reserve("vanished", at=NOON - 100 * LEASE)
     complete(reserve("kept"))
     with database.writing() as session:
-        idempotency.sweep(session)
+        idempotency.delete_expired(session)
     with database.reading() as session:
         assert session.scalars(select(IdempotencyKey.key)).all() == ["kept"]

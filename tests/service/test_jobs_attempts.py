@@ -8,13 +8,13 @@ import pytest
 from service import jobs
 from service.database.tables import Event, Image
 from service.errors import JobEndedError, LeaseLostError, NotFoundError
-from service.jobs.claiming import ALONE_PATIENCE_S
+from service.jobs.claiming import ISOLATION_WAIT_S
 from tests.support.queue_driver import LEASE_S, moment
 
 IMAGE = jobs.NewImage(
     role="image", position=0, key="k", sha256="s", content_type="image/png", width=64, height=64, bytes=10, seed=7
 )
-MADE = jobs.EmbeddingMade(sha256="s", key="k", encoders={"text_encoder": {"vectors": 1}}, bytes=9, steps=400)
+MADE = jobs.StoredEmbedding(sha256="s", key="k", encoders={"text_encoder": {"vectors": 1}}, bytes=9, steps=400)
 
 WRITES = {
     "progress": lambda session, claim: jobs.progress(session, claim, step=1, total=2, loss=0.1, eta_s=1),
@@ -169,7 +169,7 @@ def test_a_busy_worker_leaves_an_isolated_job_to_others_for_a_limited_time(queue
     queue.expire(after_s=LEASE_S + 1)
     fresh = [queue.submit(), queue.submit()]
     assert [claim.job_id for claim in queue.claim("ada", pictures=1, after_s=20)] == fresh[:1]
-    assert queue.claim("ada", after_s=LEASE_S + 1 + ALONE_PATIENCE_S + 1) == []
+    assert queue.claim("ada", after_s=LEASE_S + 1 + ISOLATION_WAIT_S + 1) == []
     assert [claim.job_id for claim in queue.claim("bob", after_s=100)] == [suspect]
     assert [claim.job_id for claim in queue.claim("ada", after_s=100)] == fresh[1:]
 

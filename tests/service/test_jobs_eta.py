@@ -19,7 +19,7 @@ def measured(queue):
         rendered = {"picture_steps": 100, "picture_s": 100 * PICTURE_STEP_S * slower} if pictures else {}
         trained = {"training_steps": 50, "training_s": 50 * TRAINING_STEP_S * slower} if trainings else {}
         presence = Presence(worker_id=worker, device="cpu", models=["tiny"], **rendered, **trained)
-        queue.write(workers.seen, presence)
+        queue.write(workers.heartbeat, presence)
 
     return say
 

@@ -69,8 +69,8 @@ def test_a_loss_curve_is_assembled_and_repeated_steps_replace_the_first(queue):
     (second,) = queue.claim()
     queue.write(jobs.add_metrics, second, [3, 4, 5], [0.31, 0.21, 0.1], [0.3, 0.4, float("inf")])
     with queue.database.reading() as session:
-        curve = jobs.curve(session, job_id)
-    assert curve == jobs.TrainingCurve([1, 2, 3, 4, 5], [0.5, None, 0.31, 0.21, 0.1], [0.1, 0.2, 0.3, 0.4, None])
+        curve = jobs.training_metrics(session, job_id)
+    assert curve == jobs.TrainingMetrics([1, 2, 3, 4, 5], [0.5, None, 0.31, 0.21, 0.1], [0.1, 0.2, 0.3, 0.4, None])
 
 
 def test_steps_repeated_within_one_attempt_replace_the_first(queue):
@@ -79,7 +79,7 @@ def test_steps_repeated_within_one_attempt_replace_the_first(queue):
     queue.write(jobs.add_metrics, claim, [1, 2], [0.5, 0.4], [0.1, 0.2])
     queue.write(jobs.add_metrics, claim, [1, 2, 3], [0.51, 0.41, 0.31], [0.1, 0.2, 0.3])
     with queue.database.reading() as session:
-        assert jobs.curve(session, job_id).loss == [0.51, 0.41, 0.31]
+        assert jobs.training_metrics(session, job_id).loss == [0.51, 0.41, 0.31]
 
 
 def test_an_image_rendered_again_replaces_the_first(queue):

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from service.accounts import keys
 from service.accounts.authentication import LOCAL, Authenticator
-from service.accounts.key_format import is_whole, new_secret
+from service.accounts.key_format import is_well_formed, new_secret
 from service.accounts.keys import NewKey
 from service.database import engine
 from service.database.tables import LOCAL_OWNER_ID, Key, Owner
@@ -126,7 +126,7 @@ def test_a_long_write_transaction_delays_no_authentication(sqlite_url, monkeypat
     with database.writing() as session:
         key, secret = keys.mint(session, NewKey(owner="ada", name="laptop", scopes=["read"]))
     with database.writing() as session:
-        keys.owner_named(session, "bob")
+        keys.get_or_create_owner(session, "bob")
         assert Authenticator(database, Settings()).identify(secret).key_id == key.id
     database.close()
 
@@ -136,7 +136,7 @@ def test_every_changed_or_missing_character_makes_a_key_malformed(authenticator)
     wrong = [secret[:place] + ("a" if secret[place] != "a" else "b") + secret[place + 1 :] for place in range(4, 53)]
     wrong += [secret[:-1], secret + "a", secret[4:], secret.upper(), f" {secret}", "dti_", "x"]
     for text in wrong:
-        assert not is_whole(text), text
+        assert not is_well_formed(text), text
         with pytest.raises(KeyMalformedError):
             authenticator.identify(text)
     with pytest.raises(KeyUnknownError):
@@ -150,7 +150,7 @@ def test_secrets_differ_and_have_one_format():
     secrets = {new_secret() for _ in range(100)}
     assert len(secrets) == 100
     assert {len(secret) for secret in secrets} == {53}
-    assert all(is_whole(secret) for secret in secrets)
+    assert all(is_well_formed(secret) for secret in secrets)
 
 
 def test_an_admin_key_from_the_environment_has_every_scope_of_the_local_owner(database, tmp_path):
@@ -183,9 +183,9 @@ def test_an_admin_key_has_one_readable_source(database, tmp_path):
 def test_limits_of_a_key_replace_those_of_the_service_and_zero_is_unlimited(authenticator, mint):
     settings = Settings(limits=Limits(unfinished_jobs=5), quotas=Quotas(requests_per_minute=9, stored_bytes=7))
     _, plain = mint()
-    assert authenticator.identify(plain).bounded(settings) == settings
+    assert authenticator.identify(plain).effective_settings(settings) == settings
     _, own = mint(quotas={"unfinished_jobs": 0, "stored_bytes": 0, "device_s_per_day": 3})
-    bounded = authenticator.identify(own).bounded(settings)
+    bounded = authenticator.identify(own).effective_settings(settings)
     assert bounded.limits.unfinished_jobs > 1_000_000
     assert bounded.quotas == Quotas(requests_per_minute=9, stored_bytes=0, device_s_per_day=3)
 

@@ -7,7 +7,7 @@ import pytest
 
 from service import jobs, retention
 from service.errors import ConceptWithoutPicturesError
-from service.settings import Keeping
+from service.settings import Retention
 from service.storage import StoredObject
 from tests.support.queue_driver import NOON
 from tests.support.service_driver import image, picture, sha256
@@ -20,7 +20,7 @@ def forget(driver):
     """Forgets what is older than a day, at a time after noon; returns the keys that this leaves behind."""
 
     def forgotten(*, after, **days):
-        return driver.write(retention.forget_old, Keeping(**days), at=NOON + after)
+        return driver.write(retention.delete_expired, Retention(**days), at=NOON + after)
 
     return forgotten
 
@@ -88,7 +88,7 @@ def test_uploads_of_an_unfinished_training_stay(driver, forget):
 @pytest.fixture
 def left_behind(driver):
     def found(*keys, age):
-        return driver.read(retention.left_behind, [StoredObject(key, NOON - age) for key in keys])
+        return driver.read(retention.orphans, [StoredObject(key, NOON - age) for key in keys])
 
     return found
 

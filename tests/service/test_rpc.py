@@ -34,7 +34,7 @@ FOUND = {"text_encoder": [[{"token": "dog", "cosine": 0.9}]]}
 def made(content="rows", neighbours=None):
     encoders = {"text_encoder": jobs.EncoderRows(vectors=1, dim=4, magnitude=0.4)}
     key = f"own_local/embeddings/{content}.safetensors"
-    return jobs.EmbeddingMade(
+    return jobs.StoredEmbedding(
         sha256="5" * 64, key=key, encoders=encoders, bytes=9, steps=0, neighbours=neighbours or FOUND
     )
 
@@ -70,7 +70,7 @@ def ask(driver):
 
     def submit(reference, task=rpc.submit_neighbours, **fields):
         with driver.database.writing() as session:
-            concept = concepts.hold(session, LOCAL_OWNER_ID, reference)
+            concept = concepts.get_ready_locked(session, LOCAL_OWNER_ID, reference)
             return task(driver.service, session, concept, **fields).id
 
     return submit
@@ -84,7 +84,7 @@ def close(driver):
         with driver.database.writing() as session:
             job, in_time = jobs.cancel_if_unfinished(session, rpc_id)
         result = TASKS[job.input["task"]].result
-        return rpc.brought(job, result, in_time=in_time, waited_s=30)
+        return rpc.result_of(job, result, in_time=in_time, waited_s=30)
 
     return brought
 
@@ -144,7 +144,7 @@ def test_an_import_creates_a_ready_concept_without_a_training(driver, bring, clo
     assert (concept.job_id, concept.pictures, concept.training) == (None, [], {})
     assert (concept.embedding.key, concept.embedding.job_id) == (made().key, None)
     with driver.database.reading() as session:
-        assert rpc.neighbours_of(session, concept.embedding) == FOUND
+        assert rpc.stored_neighbours(session, concept.embedding) == FOUND
     driver.generate("a photo of <mine>")
 
 
@@ -279,8 +279,8 @@ def test_neighbours_are_stored_with_their_embedding(driver, ask, close):
     driver.write(rpc.finish_neighbours, claim, FOUND)
     assert close(job).result.encoders == FOUND
     with driver.database.reading() as session:
-        assert rpc.neighbours_of(session, before) == FOUND
-        assert rpc.neighbours_of(session, driver.get("dog").embedding) is None
+        assert rpc.stored_neighbours(session, before) == FOUND
+        assert rpc.stored_neighbours(session, driver.get("dog").embedding) is None
 
 
 def test_an_rpc_requires_a_ready_concept_of_a_known_model(driver, ask):

@@ -15,7 +15,7 @@ def test_an_empty_environment_gives_the_defaults():
 
 CHOSEN = {
     "DTI_AUTH": "on",
-    "DTI_WEBHOOK_PRIVATE_NETWORKS": "allow",
+    "DTI_WEBHOOK_PRIVATE_NETWORKS": "on",
     "DTI_SAFETY_POLICY": "blur",
     "DTI_SAFETY_CHECKER": "opennsfw",
     "DTI_SAFETY_THRESHOLD": "0.5",
@@ -25,11 +25,11 @@ CHOSEN = {
 def test_every_variable_is_read_and_described():
     raw = {variable.name: "7" for variable in variables()} | CHOSEN
     read, default = Settings.from_environment(raw), Settings()
-    rooms = [(getattr(read, name), getattr(default, name)) for name in ("limits", "quotas", "keeping", "safety")]
-    for given, usual in ((read, default), *rooms):
+    groups = [(getattr(read, name), getattr(default, name)) for name in ("limits", "quotas", "retention", "safety")]
+    for given, usual in ((read, default), *groups):
         for name in vars(usual):
             assert getattr(given, name) != getattr(usual, name), name
-    assert all(variable.sentence.endswith(".") for variable in variables())
+    assert all(variable.description.endswith(".") for variable in variables())
     assert len({variable.name for variable in variables()}) == len(variables())
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from service.errors import ObjectMissingError, SettingsError, StorageUnavailableError
 from service.settings import Settings
-from service.storage import ObjectStore, name_for
+from service.storage import ObjectStore, key_for
 from stack.processes import free_port
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
@@ -57,7 +57,7 @@ def test_a_missing_bucket_is_no_missing_object(s3_settings):
 
 
 def test_keys_hold_owner_prefix_and_digest():
-    key = name_for("own_local", "images", PNG, "png")
+    key = key_for("own_local", "images", PNG, "png")
     assert key == f"own_local/images/{hashlib.sha256(PNG).hexdigest()}.png"
 
 
@@ -84,7 +84,7 @@ def test_more_keys_than_fit_one_request_are_deleted(objects):
     ("extension", "content_type"), [("png", "image/png"), ("webp", "image/webp"), ("jpg", "image/jpeg")]
 )
 def test_a_signed_url_is_read_by_a_plain_get_with_the_right_type(objects, extension, content_type):
-    key = name_for("own_local", "images", PNG, extension)
+    key = key_for("own_local", "images", PNG, extension)
     objects.put(key, PNG, content_type)
     with urllib.request.urlopen(objects.url(key, expires_s=60)) as answer:
         assert answer.read() == PNG
@@ -161,7 +161,7 @@ def test_a_listing_continues_after_a_key(objects):
     for key in keys:
         objects.put(key, PNG, "image/png")
     seen, after = [], ""
-    while some := objects.listed(after, 2):
+    while some := objects.list_after(after, 2):
         assert len(some) <= 2
         after = some[-1].key
         seen += some

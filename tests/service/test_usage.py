@@ -45,14 +45,14 @@ def test_the_device_quota_of_a_day_is_reset_at_midnight(queue):
     quotas = Quotas(device_s_per_day=10)
     spend(queue, 9.9)
     with queue.database.reading() as session:
-        usage.check(session, quotas, LOCAL_OWNER_ID)
+        usage.check_quotas(session, quotas, LOCAL_OWNER_ID)
     spend(queue, 0.1)
     with queue.database.reading() as session:
         with pytest.raises(DeviceQuotaExceededError) as caught:
-            usage.check(session, quotas, LOCAL_OWNER_ID)
+            usage.check_quotas(session, quotas, LOCAL_OWNER_ID)
         assert caught.value.retry_after_s == 12 * 3600
-        usage.check(session, Quotas(), LOCAL_OWNER_ID)
-    queue.read(usage.check, quotas, LOCAL_OWNER_ID, at=NOON + timedelta(seconds=caught.value.retry_after_s))
+        usage.check_quotas(session, Quotas(), LOCAL_OWNER_ID)
+    queue.read(usage.check_quotas, quotas, LOCAL_OWNER_ID, at=NOON + timedelta(seconds=caught.value.retry_after_s))
 
 
 def test_nothing_is_submitted_beyond_the_device_quota(driver):
@@ -132,14 +132,14 @@ def test_usage_reports_today_and_the_present(driver):
     driver.write(jobs.succeed, claim)
     driver.generate("a <dog>")
     spend(driver, 2.5)
-    today = driver.read(usage.used, LOCAL_OWNER_ID)
-    tomorrow = driver.read(usage.used, LOCAL_OWNER_ID, at=MIDNIGHT)
-    assert today == usage.Used(device_s=2.5, jobs=3, pictures=1, unfinished_jobs=1, stored_bytes=1100)
-    assert tomorrow == usage.Used(device_s=0.0, jobs=0, pictures=0, unfinished_jobs=1, stored_bytes=1100)
+    today = driver.read(usage.summary, LOCAL_OWNER_ID)
+    tomorrow = driver.read(usage.summary, LOCAL_OWNER_ID, at=MIDNIGHT)
+    assert today == usage.UsageSummary(device_s=2.5, jobs=3, pictures=1, unfinished_jobs=1, stored_bytes=1100)
+    assert tomorrow == usage.UsageSummary(device_s=0.0, jobs=0, pictures=0, unfinished_jobs=1, stored_bytes=1100)
 
 
 def test_a_picture_counts_before_it_is_stored(driver):
     with driver.database.reading() as session:
-        usage.check(session, Quotas(stored_bytes=100), LOCAL_OWNER_ID, adding_bytes=picture("o", "a").bytes)
+        usage.check_quotas(session, Quotas(stored_bytes=100), LOCAL_OWNER_ID, adding_bytes=picture("o", "a").bytes)
         with pytest.raises(StorageQuotaExceededError):
-            usage.check(session, Quotas(stored_bytes=99), LOCAL_OWNER_ID, adding_bytes=picture("o", "a").bytes)
+            usage.check_quotas(session, Quotas(stored_bytes=99), LOCAL_OWNER_ID, adding_bytes=picture("o", "a").bytes)

@@ -28,7 +28,7 @@ class Names:
         return self.answers.pop(0)
 
 
-def post(url, private="allow", look_up=sending.look_up):
+def post(url, private="on", look_up=sending.look_up):
     letter = ClaimedDelivery(id="dlv_1", webhook_id="whk_1", attempt=1, url=url, body=b"{}", secrets=(new_secret(),))
     return sending.post(letter, private, datetime.now(UTC), look_up)
 
@@ -45,7 +45,7 @@ def test_the_connection_goes_to_the_checked_ip_with_the_given_host_name(receiver
 
 def test_a_name_that_resolves_to_a_private_address_gets_no_request(receiver):
     for machines in ([LOOPBACK], ["8.8.8.8", LOOPBACK], ["::ffff:127.0.0.1"], ["169.254.169.254"], []):
-        outcome = post(f"https://{HOST}:{receiver.port}/", "refuse", Names(machines))
+        outcome = post(f"https://{HOST}:{receiver.port}/", "off", Names(machines))
         assert not outcome.delivered
         assert outcome.error.startswith("Nothing is sent there.")
     assert receiver.got == []
@@ -54,7 +54,7 @@ def test_a_name_that_resolves_to_a_private_address_gets_no_request(receiver):
 @pytest.mark.parametrize("url", ["http://127.0.0.1:{port}/", "https://2130706433:{port}/", "https://[::1]:{port}/"])
 def test_an_address_is_checked_at_every_delivery(receiver, url):
     names = Names()
-    assert post(url.format(port=receiver.port), "refuse", names).error.startswith("Nothing is sent there.")
+    assert post(url.format(port=receiver.port), "off", names).error.startswith("Nothing is sent there.")
     assert (receiver.got, names.asked) == ([], [])
 
 
@@ -156,7 +156,7 @@ def test_every_failure_is_reported_in_a_sentence(receiver):
     async def no_such_name(_host, _port):
         raise socket.gaierror(-2, "Name or service not known")
 
-    assert "not known" in post("https://nobody.example/", "refuse", no_such_name).error
+    assert "not known" in post("https://nobody.example/", "off", no_such_name).error
 
 
 def test_names_are_resolved(receiver):

@@ -19,7 +19,7 @@ from service.webhooks.deliveries import ATTEMPTS, FAILURES, KEPT, LEASE, PATIENC
 from service.webhooks.endpoints import WebhookChange, WebhookParams
 from tests.support.queue_driver import NOON, moment
 
-SETTINGS = Settings(webhook_private_networks="allow", limits=Limits(webhooks=3))
+SETTINGS = Settings(webhook_private_networks="on", limits=Limits(webhooks=3))
 DELIVERED, FAILED = Outcome(status=204), Outcome(status=500)
 
 
@@ -39,7 +39,7 @@ class Office:
 
     def change(self, webhook, **said):
         with self.database.writing() as session:
-            return endpoints.change(SETTINGS, session, LOCAL_OWNER_ID, webhook.id, WebhookChange(**said))
+            return endpoints.update(SETTINGS, session, LOCAL_OWNER_ID, webhook.id, WebhookChange(**said))
 
     def job(self, *, fail=False, **rest):
         """A job that has ended."""
@@ -55,7 +55,7 @@ class Office:
         return self.write(deliveries.claim, limit, at=at)
 
     def waiting(self, at=NOON):
-        return self.queue.read(deliveries.waiting, at=at)
+        return self.queue.read(deliveries.any_due, at=at)
 
     def record(self, letter, outcome, at=NOON):
         self.write(deliveries.record, letter, outcome, at=at)
@@ -215,7 +215,7 @@ def test_webhooks_of_another_owner_are_not_found(office, queue):
         (endpoints.get, ()),
         (endpoints.delete, ()),
         (endpoints.rotate, ()),
-        (endpoints.test, ()),
+        (endpoints.send_test, ()),
         (deliveries.page, (None, 10)),
         (deliveries.get, (row.id,)),
         (deliveries.redeliver, (row.id,)),
@@ -223,7 +223,7 @@ def test_webhooks_of_another_owner_are_not_found(office, queue):
         with pytest.raises(NotFoundError):
             office.write(function, other, webhook.id, *arguments)
     with pytest.raises(NotFoundError), office.database.writing() as session:
-        endpoints.change(SETTINGS, session, other, webhook.id, WebhookChange(enabled=False))
+        endpoints.update(SETTINGS, session, other, webhook.id, WebhookChange(enabled=False))
     with office.database.reading() as session:
         assert endpoints.page(session, other, None, 10).items == []
         assert deliveries.page(session, other, endpoints.DEFAULT, None, 10).items == []
@@ -243,7 +243,7 @@ def test_failed_deliveries_are_retried_until_one_succeeds(office, receiver):
         now = office.due()
         (letter,) = office.claim(now)
         assert letter.attempt == attempt
-        office.record(letter, sending.post(letter, "allow", datetime.now(UTC)), now)
+        office.record(letter, sending.post(letter, "on", datetime.now(UTC)), now)
     assert office.due() is None
     (row,) = office.rows()
     assert (row.status, row.attempts, row.response_status, row.response) == ("delivered", 6, 200, "thanks")
@@ -326,8 +326,8 @@ def test_for_a_day_after_a_rotation_deliveries_are_signed_with_both_secrets(offi
     office.job()
     office.job()
     one, another = office.claim(NOON, 1)[0], office.claim(NOON + timedelta(hours=24), 1)[0]
-    sending.post(one, "allow", datetime.now(UTC))
-    sending.post(another, "allow", datetime.now(UTC))
+    sending.post(one, "on", datetime.now(UTC))
+    sending.post(another, "on", datetime.now(UTC))
     (_, both, body), (_, new, later) = receiver.got
     for secret in (first.secret, second.secret):
         assert Verifier(secret).verify(body, both)
@@ -426,7 +426,7 @@ def test_deleting_a_webhook_deletes_its_deliveries_also_a_claimed_one(office):
 def test_old_deliveries_are_deleted(office):
     office.create()
     office.job()
-    office.write(deliveries.sweep, at=NOON + KEPT)
+    office.write(deliveries.delete_expired, at=NOON + KEPT)
     assert len(office.rows()) == 1
-    office.write(deliveries.sweep, at=NOON + KEPT + timedelta(seconds=1))
+    office.write(deliveries.delete_expired, at=NOON + KEPT + timedelta(seconds=1))
     assert office.rows() == []

@@ -12,18 +12,18 @@ ADA = workers.Presence(worker_id="ada", device="cpu", models=["tiny"], training_
 
 
 def see(queue, presence, after_s=0.0):
-    queue.write(workers.seen, presence, at=moment(after_s))
+    queue.write(workers.heartbeat, presence, at=moment(after_s))
 
 
 def test_a_worker_is_active_until_its_heartbeat_stops_or_it_unregisters(queue):
     see(queue, ADA)
     see(queue, workers.Presence(worker_id="bob", device="cpu", models=["tiny", "sd15"]))
     with queue.database.reading() as session:
-        assert workers.loaded(session) == {"tiny", "sd15"}
-    assert queue.read(workers.loaded, at=moment(workers.SILENT_S + 1)) == set()
-    queue.write(workers.gone, "bob")
+        assert workers.loaded_models(session) == {"tiny", "sd15"}
+    assert queue.read(workers.loaded_models, at=moment(workers.SILENT_S + 1)) == set()
+    queue.write(workers.unregister, "bob")
     with queue.database.reading() as session:
-        assert [desk.worker_id for desk in workers.present(session)] == ["ada"]
+        assert [desk.worker_id for desk in workers.active(session)] == ["ada"]
 
 
 def test_rows_of_inactive_workers_are_deleted(queue):

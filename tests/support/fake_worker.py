@@ -3,7 +3,7 @@
 import hashlib
 
 from service import jobs
-from service.storage import name_for
+from service.storage import key_for
 from tests.support.upload_samples import png
 
 ENCODERS = {"text_encoder": jobs.EncoderRows(vectors=1, dim=4, magnitude=0.39)}
@@ -40,15 +40,15 @@ class FakeWorker:
             self.write(jobs.succeed, claim)
 
     def embedding(self, claim):
-        key = name_for(claim.owner_id, "embeddings", ROWS + claim.job_id.encode(), "safetensors")
+        key = key_for(claim.owner_id, "embeddings", ROWS + claim.job_id.encode(), "safetensors")
         self.service.storage.put(key, ROWS, "application/octet-stream")
-        return jobs.EmbeddingMade(
+        return jobs.StoredEmbedding(
             sha256=hashlib.sha256(ROWS).hexdigest(), key=key, encoders=ENCODERS, bytes=len(ROWS), steps=claim.total
         )
 
     def add(self, claim, role, place, data=None):
         data = data or png((64 + place, 64))
-        key = name_for(claim.owner_id, "images", data + claim.job_id.encode(), "png")
+        key = key_for(claim.owner_id, "images", data + claim.job_id.encode(), "png")
         self.service.storage.put(key, data, "image/png")
         image = jobs.NewImage(
             role=role,

@@ -41,7 +41,7 @@ class ServiceDriver(QueueDriver):
         digest = sha256(content or job.id)
         encoders = {"text_encoder": jobs.EncoderRows(vectors=vectors, dim=128, magnitude=0.4)}
         key = f"{job.owner_id}/embeddings/{digest}.safetensors"
-        made = jobs.EmbeddingMade(sha256=digest, key=key, encoders=encoders, bytes=900, steps=400)
+        made = jobs.StoredEmbedding(sha256=digest, key=key, encoders=encoders, bytes=900, steps=400)
         return self.write(jobs.finish_training, claim, made)
 
     def retrain(self, reference, *, owner=LOCAL_OWNER_ID, **fields):
@@ -51,12 +51,12 @@ class ServiceDriver(QueueDriver):
     def generate(self, prompt, *, owner=LOCAL_OWNER_ID, **said):
         params = generate_params(prompt=prompt, **said)
         with self.database.writing() as session:
-            return generations.generation(self.service, session, owner, params)
+            return generations.submit_generation(self.service, session, owner, params)
 
     def interpolate(self, start, end, *, owner=LOCAL_OWNER_ID, **said):
         params = interpolate_params(start=start, end=end, **said)
         with self.database.writing() as session:
-            return generations.interpolation(self.service, session, owner, params)
+            return generations.submit_interpolation(self.service, session, owner, params)
 
     def delete(self, reference, *, owner=LOCAL_OWNER_ID):
         with self.database.writing() as session:

@@ -15,7 +15,7 @@ from service.concepts.concepts import NewConcept, RetrainParams
 from service.concepts.trainings import complete_settings
 from service.database.clock import utc_now
 from service.database.tables import LOCAL_OWNER_ID
-from service.storage import name_for
+from service.storage import key_for
 from service.uploads.records import StoredPicture
 from service.workers import Presence
 from tests.checkpoints.stable_diffusion import stable_diffusion
@@ -91,12 +91,12 @@ class JobClient:
     def generate(self, prompt="a photo of the dog", **fields):
         params = generate_params(**{"prompt": prompt, "seed": 7, **fields})
         with self.service.database.writing() as session:
-            return generations.generation(self.service, session, LOCAL_OWNER_ID, params).id
+            return generations.submit_generation(self.service, session, LOCAL_OWNER_ID, params).id
 
     def interpolate(self, start, end, **fields):
         params = interpolate_params(**{"start": start, "end": end, "seed": 7, **fields})
         with self.service.database.writing() as session:
-            return generations.interpolation(self.service, session, LOCAL_OWNER_ID, params).id
+            return generations.submit_interpolation(self.service, session, LOCAL_OWNER_ID, params).id
 
     def cancel(self, job_id):
         with self.service.database.writing() as session:
@@ -112,7 +112,7 @@ class JobClient:
 
     def curve(self, job_id):
         with self.service.database.reading() as session:
-            return jobs.curve(session, job_id)
+            return jobs.training_metrics(session, job_id)
 
     def events(self, job_id):
         with self.service.database.reading() as session:
@@ -131,7 +131,7 @@ class JobClient:
         return Embedding.from_bytes(self.service.storage.get(version.key))
 
     def _store(self, data, number):
-        key = name_for(LOCAL_OWNER_ID, "pictures", data, "png")
+        key = key_for(LOCAL_OWNER_ID, "pictures", data, "png")
         self.service.storage.put(key, data, "image/png")
         return StoredPicture(
             key=key,

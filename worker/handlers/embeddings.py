@@ -5,12 +5,14 @@ import hashlib
 from dti.embeddings.embedding import Embedding
 from dti.families import Family
 from dti.neighbours import neighbours
-from service.jobs import EmbeddingMade, EncoderRows
-from service.rpc import KEPT_NEIGHBOURS
+from service.jobs import EncoderRows, StoredEmbedding
+from service.rpc import MAX_NEIGHBOURS
 from worker.persistence import Persistence
 
 
-def store(persistence: Persistence, owner_id: str, prefix: str, embedding: Embedding, family: Family) -> EmbeddingMade:
+def store(
+    persistence: Persistence, owner_id: str, prefix: str, embedding: Embedding, family: Family
+) -> StoredEmbedding:
     """Put an embedding into the storage.
 
     Args:
@@ -29,9 +31,9 @@ def store(persistence: Persistence, owner_id: str, prefix: str, embedding: Embed
         UnavailableError: the storage did not answer until the deadline, or the worker is stopping.
     """
     data = embedding.to_bytes()
-    nearest = neighbours(embedding, family, KEPT_NEIGHBOURS)
+    nearest = neighbours(embedding, family, MAX_NEIGHBOURS)
     key = persistence.store(owner_id, prefix, data, extension="safetensors", content_type="application/octet-stream")
-    return EmbeddingMade(
+    return StoredEmbedding(
         sha256=hashlib.sha256(data).hexdigest(),
         key=key,
         encoders=_summary(embedding),

@@ -21,7 +21,7 @@ from dti.neighbours import neighbours
 from dti.training.trainer import Run, Update
 from service import rpc
 from service.database.references import unreferenced
-from service.jobs import Claim, EmbeddingMade
+from service.jobs import Claim, StoredEmbedding
 from service.kinds.rpc import (
     TASKS,
     BlendInput,
@@ -86,7 +86,7 @@ class RpcCall(Generic[RpcInputT]):
         """The file that came with the request."""
         return self.persistence.fetch(_required(self.claim.file_key))
 
-    def store(self, embedding: Embedding) -> EmbeddingMade:
+    def store(self, embedding: Embedding) -> StoredEmbedding:
         """Store the embedding of a new concept."""
         prefix = self.claim.prefix("embeddings")
         return embeddings.store(self.persistence, self.claim.owner_id, prefix, embedding, self.model.family)
@@ -150,7 +150,7 @@ def export_embedding(call: RpcCall[ExportInput]) -> None:
 
 def find_neighbours(call: RpcCall[NeighboursInput]) -> None:
     """Find the words nearest to a concept's rows."""
-    nearest = neighbours(call.embedding(0), call.model.family, rpc.KEPT_NEIGHBOURS)
+    nearest = neighbours(call.embedding(0), call.model.family, rpc.MAX_NEIGHBOURS)
     call.persistence.write(lambda session: rpc.finish_neighbours(session, call.claim, nearest))
 
 

@@ -63,10 +63,10 @@ def test_a_tracked_job_keeps_its_lease_and_an_expired_one_is_reported_lost(clien
         until(lambda: client.job(claimed.job_id).lease_expires_at > first + timedelta(seconds=1.5))
         assert not heartbeat.lost(claimed)
         with service.database.writing() as session:
-            assert MODEL not in workers.loaded(session)
-            assert [active.worker_id for active in workers.present(session)] == ["ada"]
+            assert MODEL not in workers.loaded_models(session)
+            assert [active.worker_id for active in workers.active(session)] == ["ada"]
         with later(service, timedelta(minutes=1)).database.writing() as session:
-            jobs.expire_leases(session, attempts=3)
+            jobs.expire_leases(session, max_attempts=3)
         until(lambda: heartbeat.lost(claimed))
 
 
@@ -120,7 +120,7 @@ def test_a_worker_process_does_queued_jobs_wakes_for_new_ones_and_releases_them_
     assert (job.status, job.lost_attempts) == ("queued", 0)
     assert job.checkpoint_step >= 2
     with service.database.reading() as session:
-        assert workers.present(session) == []
+        assert workers.active(session) == []
 
 
 def test_a_training_of_a_killed_worker_is_continued_by_another_to_the_same_rows(client, start):

@@ -8,7 +8,7 @@ LATER = 2 * GRACE
 
 
 def keys_of(service):
-    return {stored.key for stored in service.storage.listed("", 1000)}
+    return {stored.key for stored in service.storage.list_after("", 1000)}
 
 
 def test_orphans_are_collected_page_by_page_also_by_two_at_once(client, service, worker):

@@ -19,7 +19,7 @@ from tests.support.worker_driver import until
 
 @pytest.fixture
 def environment(environment):
-    return {**environment, "DTI_WEBHOOK_PRIVATE_NETWORKS": "allow"}
+    return {**environment, "DTI_WEBHOOK_PRIVATE_NETWORKS": "on"}
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_two_maintenance_processes_deliver_each_message_once_and_log_no_url(
     sent = []
     for _ in range(20):
         with service.database.writing() as session:
-            sent.append(endpoints.test(session, LOCAL_OWNER_ID, webhook.id).id)
+            sent.append(endpoints.send_test(session, LOCAL_OWNER_ID, webhook.id).id)
     until(lambda: len(receiver.got) >= len(sent))
     time.sleep(2)
     for process in two_maintenance_processes:

@@ -52,7 +52,7 @@ def test_verdicts_on_uploads_are_in_the_response(client, post_concept, checker, 
         {"checker": "fake", "score": 0.0, "flagged": False},
         {"checker": "fake", "score": 0.5, "flagged": True},
     ]
-    assert not [stored_object.key for stored_object in service.storage.listed("", 100) if "/rpc/" in stored_object.key]
+    assert not [stored_object.key for stored_object in service.storage.list_after("", 100) if "/rpc/" in stored_object.key]
 
 
 @pytest.mark.parametrize("more_settings", [LOOKING | {"DTI_SAFETY_POLICY": p} for p in ("blur", "refuse")])
@@ -61,7 +61,7 @@ def test_flagged_uploads_are_refused_and_named_and_nothing_is_stored(client, pos
     assert (response.status_code, response.json()["code"]) == (422, "image_refused")
     assert response.json()["names"] == ["1.png"]
     assert client.get("/v1/concepts").json()["items"] == []
-    assert service.storage.listed("", 100) == []
+    assert service.storage.list_after("", 100) == []
 
 
 @pytest.mark.parametrize("more_settings", [LOOKING | {"DTI_SAFETY_POLICY": "refuse", "DTI_RPC_TIMEOUT_S": "0.3"}])

@@ -105,7 +105,7 @@ def test_the_secret_of_urls_in_requests_can_be_read_and_rotated(client):
     assert client.get("/v1/webhooks").json()["items"] == []
 
 
-@pytest.mark.parametrize("more_settings", [{"DTI_WEBHOOK_PRIVATE_NETWORKS": "allow"}])
+@pytest.mark.parametrize("more_settings", [{"DTI_WEBHOOK_PRIVATE_NETWORKS": "on"}])
 def test_a_delivery_is_signed_and_can_be_requested_again(client, create, receiver, deliver):
     created = create(receiver.url()).json()
     path = f"/v1/webhooks/{created['webhook']['id']}"
@@ -122,7 +122,7 @@ def test_a_delivery_is_signed_and_can_be_requested_again(client, create, receive
     assert receiver.got[1][1]["webhook-id"] == done["id"] == headers["webhook-id"]
 
 
-@pytest.mark.parametrize("more_settings", [{"DTI_WEBHOOK_PRIVATE_NETWORKS": "allow"}])
+@pytest.mark.parametrize("more_settings", [{"DTI_WEBHOOK_PRIVATE_NETWORKS": "on"}])
 def test_every_kind_of_job_can_name_a_webhook(client, post_concept, worker, receiver, deliver):
     hook = {"url": receiver.url()}
     jobs = [post_concept(webhook=hook).json()["job"]]
@@ -192,7 +192,7 @@ def test_unknown_webhooks_and_deliveries_are_not_found(client, create):
         assert (response.status_code, response.json()["code"]) == (404, "not_found"), path
 
 
-@pytest.mark.parametrize("more_settings", [{"DTI_WEBHOOK_PRIVATE_NETWORKS": "allow"}])
+@pytest.mark.parametrize("more_settings", [{"DTI_WEBHOOK_PRIVATE_NETWORKS": "on"}])
 def test_slow_receivers_occupy_only_the_threads_of_the_sender(client, create, receiver, webhook_sender):
     receiver.dawdle_s = 0.5
     created = create(receiver.url()).json()["webhook"]["id"]
@@ -206,7 +206,7 @@ def test_slow_receivers_occupy_only_the_threads_of_the_sender(client, create, re
     assert len(receiver.got) == CONCURRENCY
 
 
-@pytest.mark.parametrize("more_settings", [{"DTI_WEBHOOK_PRIVATE_NETWORKS": "allow"}])
+@pytest.mark.parametrize("more_settings", [{"DTI_WEBHOOK_PRIVATE_NETWORKS": "on"}])
 def test_no_secret_and_no_url_is_logged(client, create, receiver, deliver, caplog):
     caplog.set_level("DEBUG")
     receiver.answers = [500]
