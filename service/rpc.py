@@ -153,13 +153,7 @@ def submit_neighbours(service: Service, session: Session, concept: Concept) -> J
     return _submit(service, session, _about(concept, NeighboursInput()))
 
 
-<<<<<<< HEAD
 def finish_import(session: Session, claim: Claim[ImportInput], made: StoredEmbedding, norms: dict[str, Norms]) -> None:
-=======
-def finish_import(
-    session: Session, claim: Claim[ImportInput], made: StoredEmbedding, norms: Mapping[str, Norms]
-) -> None:
->>>>>>> b44f77d (Settings: retention, required authentication and private networks on/off; configuration in plain technical English)
     """End an import: its embedding becomes a concept, in the same transaction.
 
     Raises:
