@@ -18,7 +18,7 @@ from service.database.clock import now
 from service.database.tables import IdempotencyKey
 from service.errors import IdempotencyInFlightError, IdempotencyKeyReusedError
 
-KEPT = timedelta(hours=24)
+RETENTION = timedelta(hours=24)
 LEASE = timedelta(seconds=60)
 
 _SLOWEST = timedelta(hours=1)
@@ -77,7 +77,7 @@ def complete(session: Session, reservation: Reservation, response: StoredRespons
         IdempotencyInFlightError: the reservation has ended and another request began; this one must make nothing.
     """
     query = update(IdempotencyKey).filter_by(**vars(reservation))
-    values = {"status": response.status, "reference": response.reference, "expires_at": now(session) + KEPT}
+    values = {"status": response.status, "reference": response.reference, "expires_at": now(session) + RETENTION}
     changed = session.execute(query.values(**values))
     if not isinstance(changed, CursorResult) or changed.rowcount == 0:
         raise IdempotencyInFlightError

@@ -3,11 +3,11 @@
     queued ──claim──▶ running ──▶ succeeded | failed | cancelled
       ▲  │               │
       │  └─cancel──▶ cancelled
-      └──hand back, lease expired with attempts left──┘
+      └──release, or lease expired with attempts left──┘
 
 The database is the queue. Every move appends an event, numbered per job under the job row's lock, in the same
-transaction. Cancelling is a request until whoever holds the job agrees. Every function takes a session of
-`Database.writing` (those of `reading`: of either) and leaves the commit to it.
+transaction. Cancelling a running job is a request, which its worker confirms. Every function takes a session of
+`Database.writing` (queries: of `reading` or `writing`); the caller commits.
 """
 
 from service.database.tables import ENDED, UNFINISHED

@@ -1,11 +1,11 @@
-"""How a worker gets jobs and keeps them.
+"""Claims: how a worker takes jobs from the queue and renews its leases.
 
-A claim is one UPDATE over a sub-select that locks: where several workers claim at once each row goes to one of them,
-and none waits for another. It raises `attempt`, the fencing token, and starts a lease that `beat` extends.
+A claim is one UPDATE over a locking sub-select with SKIP LOCKED: of several workers that claim at once, each gets other
+rows, and none waits. It raises `attempt`, the fencing token, and starts a lease that `extend_leases` renews.
 
-A job that was lost without a new checkpoint may be what killed its worker. It runs alone from then on, so that it takes
-nobody along: an idle worker takes such a job first and nothing beside it, and a busy one takes nothing more once such a
-job has waited too long, so that it will be idle.
+A job that lost an attempt without a new checkpoint may have crashed its worker. It is isolated from then on: an idle
+worker takes such a job first and nothing beside it; a busy worker takes nothing more once such a job has waited too
+long, so that it becomes idle.
 """
 
 import logging
@@ -26,17 +26,17 @@ from service.kinds.versioned import Input
 from service.safety import Policy
 
 ISOLATION_WAIT_S = 60.0
-"""How long a job that must run alone waits for a worker to fall idle before busy ones make room for it."""
+"""Seconds after which busy workers stop claiming, so that one becomes idle for a waiting isolated job."""
 
 Slots = Mapping[str, int]
-"""How many more slots of each priority class a worker has; of a class that is left out none."""
+"""Free slots of a worker per priority class; a missing class has none."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingPicture:
-    """A picture to learn from."""
+    """A picture of a training."""
 
     id: str
     filename: str
@@ -46,15 +46,15 @@ class TrainingPicture:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim(Generic[InputT_co]):
-    """A job in a worker's hands: all that it needs to know, without a session.
+    """A claimed job, with all that the worker needs, independent of a session.
 
     Args:
-        attempt: the fencing token, which every write is checked against.
-        isolated: nothing else may run beside it in this worker.
-        checkpoint_key: where to go on from; None at the beginning.
-        file_key: what an RPC is given beside its input.
-        safety: what is done about its pictures where they are flagged.
-        pictures: what a training learns from; empty for other kinds.
+        attempt: the fencing token, checked by every write.
+        isolated: whether the job must run alone in its worker.
+        checkpoint_key: the checkpoint to continue from; None to start at step 0.
+        file_key: the input file of an RPC.
+        safety: the policy for flagged pictures.
+        pictures: the training pictures; empty for other kinds.
     """
 
     job_id: str
@@ -78,7 +78,7 @@ class Claim(Generic[InputT_co]):
 
 
 def has_claimable(session: Session, *, models: Collection[str], slots: Slots) -> bool:
-    """Whether a claim could find anything; a read, so that looking often disturbs nobody."""
+    """Whether a claim could find a job; a read, cheap enough to be polled."""
     classes = [PRIORITY_CLASSES[name].number for name, count in slots.items() if count > 0]
     queued = select(Job.id).where(Job.status == "queued", Job.model.in_(models), Job.priority_class.in_(classes))
     return session.scalars(queued.limit(1)).first() is not None
@@ -92,10 +92,10 @@ def claim(
     slots: Slots,
     lease_s: float,
 ) -> list[Claim]:
-    """Take queued jobs for a worker that has room, class by class and in the order of their rank.
+    """Claim queued jobs within a worker's free slots, class by class and in the order of their rank.
 
-    Jobs are taken while slots are left, so that the last one may be larger than the room for it: its pictures wait
-    within the worker. A job whose input cannot be read fails.
+    The last job may have more pictures than slots are left; its other pictures wait within the worker. A job with an
+    unreadable input fails.
     """
     query = _ClaimQuery(session, worker_id, frozenset(models), lease_s)
     if query.idle():
@@ -117,7 +117,7 @@ def extend_leases(session: Session, *, worker_id: str, claims: Iterable[Claim], 
     """Extend the leases of a worker's jobs.
 
     Returns:
-        Jobs that are no longer its own; they are to be dropped without a word.
+        The ids of jobs that are no longer its own, which it drops.
     """
     attempts = {claim.job_id: claim.attempt for claim in claims}
     rows = session.scalars(select(Job).where(Job.id.in_(attempts)).order_by(Job.id).with_for_update()).all()
@@ -133,7 +133,7 @@ def extend_leases(session: Session, *, worker_id: str, claims: Iterable[Claim], 
 
 @dataclass(frozen=True)
 class _ClaimQuery:
-    """One claim's question to the database."""
+    """The queries of one claim."""
 
     session: Session
     worker_id: str
@@ -145,7 +145,7 @@ class _ClaimQuery:
         return self.session.scalars(own).first() is None
 
     def must_yield(self) -> bool:
-        """Whether the worker runs a job that must be alone, or one has waited too long for a worker to be idle."""
+        """Whether the worker runs an isolated job, or must become idle for one that has waited too long."""
         own = (Job.status == "running") & (Job.worker_id == self.worker_id)
         overdue = self._queued() & (Job.queued_at < now(self.session) - timedelta(seconds=ISOLATION_WAIT_S))
         waiting = select(Job.id).where(Job.lost_attempts > 0, own | overdue).limit(1)
@@ -154,6 +154,8 @@ class _ClaimQuery:
     def take(self, *conditions: ColumnElement[bool], limit: int) -> Sequence[Job]:
         if limit <= 0:
             return []
+        # The candidates are locked in a CTE of their own, since PostgreSQL allows no FOR UPDATE beside a window
+        # function. MATERIALIZED keeps the planner from inlining it, which could lock rows beyond the LIMIT.
         candidates = (
             select(Job.id, Job.rank, Job.slots)
             .where(self._queued(), *conditions)
@@ -163,10 +165,12 @@ class _ClaimQuery:
             .cte("candidates")
             .prefix_with("MATERIALIZED", dialect="postgresql")
         )
+        # Each candidate has at least one slot, so `limit` of them are enough. `before` is the sum of the slots ahead:
+        # a job is taken while that is below the limit, so the last one may exceed it, and a wide job never starves.
         in_order = (candidates.c.rank, candidates.c.id)
         before = func.sum(candidates.c.slots).over(order_by=in_order) - candidates.c.slots
-        placed = select(candidates.c.id, before.label("before")).subquery("placed")
-        taken = update(Job).where(Job.id.in_(select(placed.c.id).where(placed.c.before < limit)))
+        ranked = select(candidates.c.id, before.label("before")).subquery("ranked")
+        taken = update(Job).where(Job.id.in_(select(ranked.c.id).where(ranked.c.before < limit)))
         ids = self.session.scalars(
             taken.values(
                 status="running",
@@ -205,13 +209,13 @@ def _claims(session: Session, jobs: Sequence[Job]) -> list[Claim]:
 
 
 def _input(session: Session, job: Job) -> Input | None:
-    """The input of a job that was just claimed; None where it cannot be read, which fails the job and no other."""
+    """The input of a claimed job; one that cannot be read fails alone, and is None here."""
     try:
         return read_input(job.kind, job.input)
     except ValueError as error:
         log.exception("%s cannot be read", job.id)
         job.error_code = "internal_error"
-        job.error_message = f"Another version of the service wrote this job: {error} Submit it again."
+        job.error_message = f"The job was written by another version of the service: {error} Submit it again."
         move(session, job, "failed")
         return None
 

@@ -1,7 +1,6 @@
-"""What a queued job has before it, and when it will have ended at the pace that workers have measured.
+"""Estimates for queued jobs: the position in the queue, and the time to the end at the measured rates of the workers.
 
-An expectation and no promise: it takes the paces of all models together, each as fast as in the batches that were made
-so far, and knows nothing of who will still come.
+Rates are averages over all models, at the batch sizes of the past. Later submissions are not predicted.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -16,20 +15,20 @@ from service.database.tables import UNFINISHED, Job, Worker
 from service.kinds.jobs import PRIORITY_CLASSES, Engine
 
 TRAINING_SHARE = 0.25
-"""Of the device's time, what training keeps while pictures are being made: enough that it never starves, and so little
-that a picture takes a third longer than on a free device."""
+"""Training's share of the device's time while there are pictures to render: enough not to starve; a picture takes a
+third longer than on a free device."""
 
 _ENGINES: Mapping[int, Engine | None] = {priority.number: priority.engine for priority in PRIORITY_CLASSES.values()}
-"""The engine of each priority class, by the class's number."""
+"""The engine of each priority class, by number."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What a queued job has before it.
+    """The estimate for a queued job.
 
     Args:
-        position: how many jobs of the same model and priority class are claimed before it.
-        eta_s: seconds until it has ended; None where nobody is active or has measured anything.
+        position: jobs of the same model and priority class that are claimed before it.
+        eta_s: seconds to its end; None without an active worker that has measured its rate.
     """
 
     position: int
@@ -37,7 +36,7 @@ class Estimate:
 
 
 def estimate(session: Session, jobs: Collection[Job]) -> dict[str, Estimate]:
-    """What those of some jobs that are queued have before them, by their ids; asked for all of them at once."""
+    """The estimates of the queued jobs among the given ones, by id, from one set of queries."""
     queued = [job for job in jobs if job.status == "queued"]
     if not queued:
         return {}
@@ -49,7 +48,7 @@ def estimate(session: Session, jobs: Collection[Job]) -> dict[str, Estimate]:
 
 
 def _eta_s(row: Row[Any], unfinished: Mapping[str, Mapping[int, int]], active: Sequence[Worker]) -> float | None:
-    """Pictures and trainings share the device while active are both."""
+    """Seconds to the end of a queued job."""
     engine = _ENGINES[row.priority_class]
     if engine is None:
         return None
@@ -57,6 +56,7 @@ def _eta_s(row: Row[Any], unfinished: Mapping[str, Mapping[int, int]], active: S
     engine_rates = {"renderer": _picture_rates(active), "trainer": _training_rates(active)}
     rates = engine_rates[engine]
     share = TRAINING_SHARE if engine == "trainer" else 1.0 - TRAINING_SHARE
+    # The running jobs of the class and the queued ones ahead are shared by all workers; then one worker does this job.
     ahead_s = _together_s(unfinished["running"].get(row.priority_class, 0) + row.ahead, rates)
     others_steps = sum(
         count for steps in unfinished.values() for number, count in steps.items() if _ENGINES.get(number) == other
@@ -65,22 +65,26 @@ def _eta_s(row: Row[Any], unfinished: Mapping[str, Mapping[int, int]], active: S
     return _beside_s(_sum(ahead_s, _alone_s(row.own, rates)), share, others_s)
 
 
-def _beside_s(mine_s: float | None, share: float, others_s: float | None) -> float | None:
-    """Seconds of one priority class's work: on its share of the device beside the other class, then on all of it.
+def _beside_s(own_s: float | None, share: float, others_s: float | None) -> float | None:
+    """Seconds for one engine's work while the other engine may have work, too.
+
+    The work takes `own_s` alone. While both engines are busy it gets `share` of the device; when the other one has
+    finished its `others_s`, it gets all of it. Either it ends while both are busy, after own_s / share; or the other
+    work ends first, and both have then taken own_s + others_s of the device together. The true time is the smaller one.
 
     Args:
-        mine_s: what it takes alone.
-        share: of the device's time while both classes have work.
-        others_s: what the other class takes; None where nobody knows, so that it may last.
+        own_s: alone on the device.
+        share: of the device's time while both engines have work, 0..1.
+        others_s: the other engine's work, alone; None if its rate is unknown, so that it may never end.
     """
-    if mine_s is None:
+    if own_s is None:
         return None
-    shared_s = mine_s / share
-    return shared_s if others_s is None else min(shared_s, mine_s + others_s)
+    shared_s = own_s / share
+    return shared_s if others_s is None else min(shared_s, own_s + others_s)
 
 
 def _positions(queued: Collection[Job]) -> Select[Any]:
-    """Per queued job: the jobs of its model and class ahead of it, and the steps of its class ahead."""
+    """Per queued job: the number of jobs of its model and class ahead of it, and its class's steps ahead."""
     order, own = (Job.rank, Job.id), Job.total - Job.step
     position = func.row_number().over(partition_by=(Job.model, Job.priority_class), order_by=order) - 1
     ahead = func.sum(own).over(partition_by=Job.priority_class, order_by=order) - own
@@ -91,7 +95,7 @@ def _positions(queued: Collection[Job]) -> Select[Any]:
 
 
 def _unfinished(session: Session) -> dict[str, dict[int, int]]:
-    """Steps that unfinished jobs have before them, by state and priority_class."""
+    """Remaining steps of unfinished jobs, by status and priority class."""
     steps = func.sum(Job.total - Job.step)
     query = (
         select(Job.status, Job.priority_class, steps)
@@ -105,7 +109,7 @@ def _unfinished(session: Session) -> dict[str, dict[int, int]]:
 
 
 def _picture_rates(active: Sequence[Worker]) -> list[float]:
-    """Denoising steps a second, for each worker that has made any."""
+    """Denoising steps per second of each worker that has measured any."""
     return [worker.picture_steps / worker.picture_s for worker in active if worker.picture_steps and worker.picture_s]
 
 
@@ -116,14 +120,14 @@ def _training_rates(active: Sequence[Worker]) -> list[float]:
 
 
 def _together_s(steps: int, rates: Sequence[float]) -> float | None:
-    """How long all workers together take; no work takes no time, also where nothing was measured."""
+    """Seconds that all workers together take for some steps; 0 for none, also without a measured rate."""
     if not steps:
         return 0.0
     return steps / sum(rates) if rates else None
 
 
 def _alone_s(steps: int, rates: Sequence[float]) -> float | None:
-    """How long one worker takes, for a job is not divided among them."""
+    """Seconds that one worker takes on average: a job runs on one worker."""
     return steps * len(rates) / sum(rates) if rates else None
 
 

@@ -1,4 +1,4 @@
-"""What keeps a worker that lost a job from writing to it: the attempt, checked under the job row's lock."""
+"""The fence: a worker that has lost a job cannot write to it. The attempt is checked under the lock of the row."""
 
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from service.errors import LeaseLostError
 
 
 class Attempt(Protocol):
-    """Whose write it is."""
+    """The attempt that writes."""
 
     @property
     def job_id(self) -> str:
@@ -22,7 +22,7 @@ class Attempt(Protocol):
 
 
 def fenced(session: Session, attempt: Attempt) -> Job:
-    """The job's row, locked, where it still runs under this attempt.
+    """The row of a job that runs under this attempt, locked.
 
     Raises:
         LeaseLostError: it does not; nothing may be written.

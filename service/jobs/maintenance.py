@@ -1,4 +1,4 @@
-"""What the maintenance do for jobs; two who do it at once do no harm."""
+"""The maintenance of jobs: expired leases, stale jobs, checkpoints, RPCs. Safe to run in several processes at once."""
 
 from datetime import timedelta
 
@@ -12,19 +12,19 @@ from service.jobs.transitions import request_cancel
 from service.kinds.jobs import LISTED
 
 _BATCH = 100
-"""Rows that one transaction works through."""
+"""Rows per transaction."""
 
 _RPC_KEPT = timedelta(hours=25)
-"""Longer than an Idempotency-Key stands for what an RPC made; its file goes as soon as the request is answered."""
+"""Longer than the retention of an Idempotency-Key, which may refer to an RPC."""
 
 
 def expire_leases(session: Session, *, max_attempts: int) -> set[str]:
-    """Take jobs away from workers that fell expired: back into the queue, or to their end.
+    """Requeue the jobs with an expired lease, or end them.
 
-    A job ends where `max_attempts` in a row were lost without a new checkpoint.
+    A job fails after `max_attempts` lost attempts in a row without a new checkpoint.
 
     Returns:
-        The models to ring for.
+        The models with requeued jobs: their workers are to be notified.
     """
     expired = (
         select(Job).where(Job.status == "running", Job.lease_expires_at < now(session)).order_by(Job.id).limit(_BATCH)
@@ -36,7 +36,7 @@ def expire_leases(session: Session, *, max_attempts: int) -> set[str]:
 
 
 def models_with_stale_jobs(session: Session, *, after_s: float) -> set[str]:
-    """The models to ring for again, because a job has been queued for longer than `after_s`: a bell may be lost."""
+    """The models with a job queued for longer than `after_s`: a wake-up may have been lost."""
     stale = (
         select(Job.model)
         .where(Job.status == "queued", Job.queued_at < now(session) - timedelta(seconds=after_s))
@@ -46,10 +46,10 @@ def models_with_stale_jobs(session: Session, *, after_s: float) -> set[str]:
 
 
 def take_old_checkpoints(session: Session) -> list[str]:
-    """Forget the checkpoints of some jobs that have ended.
+    """Detach the checkpoints of a batch of ended jobs.
 
     Returns:
-        Their keys, to be deleted from the storage once this is committed.
+        Their keys, to be deleted from the object store after the commit.
     """
     expired = select(Job).where(Job.status.in_(ENDED), Job.checkpoint_key.is_not(None)).order_by(Job.id).limit(_BATCH)
     jobs = session.scalars(expired.with_for_update(skip_locked=True)).all()
@@ -60,7 +60,7 @@ def take_old_checkpoints(session: Session) -> list[str]:
 
 
 def cancel_orphaned_rpcs(session: Session, *, after_s: float) -> int:
-    """Call off RPCs that nobody waits for any more, because the API that did was lost; returns how many."""
+    """Cancel queued RPCs older than `after_s`: their API process is gone. Returns their number."""
     old = Job.created_at < now(session) - timedelta(seconds=after_s)
     orphaned = select(Job.id).where(Job.status == "queued", Job.kind.not_in(LISTED), old).order_by(Job.id).limit(_BATCH)
     ids = session.scalars(orphaned.with_for_update(skip_locked=True)).all()
@@ -70,10 +70,10 @@ def cancel_orphaned_rpcs(session: Session, *, after_s: float) -> int:
 
 
 def delete_old_rpcs(session: Session) -> list[str]:
-    """Forget some RPCs that ended long ago.
+    """Delete a batch of ended RPCs.
 
     Returns:
-        The keys of their files, to be deleted from the storage once this is committed.
+        The keys of their files, to be deleted from the object store after the commit.
     """
     expired = select(Job).where(
         Job.kind.not_in(LISTED), Job.status.in_(ENDED), Job.finished_at < now(session) - _RPC_KEPT
@@ -93,7 +93,6 @@ def _requeue_or_end(session: Session, job: Job, max_attempts: int) -> None:
     else:
         job.error_code = "worker_lost"
         job.error_message = (
-            f"{job.lost_attempts} attempts in a row ended without a word from the worker and without a new checkpoint. "
-            "The worker's log says more."
+            f"{job.lost_attempts} attempts in a row were lost without a new checkpoint. See the worker's log."
         )
         move(session, job, "failed")

@@ -1,4 +1,4 @@
-"""What a worker writes of a job while it runs. Every write is fenced: LeaseLostError where the attempt is over."""
+"""The writes of a running job by its worker. Every one is fenced: LeaseLostError if the attempt is over."""
 
 import math
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ from service.safety import SafetyVerdict
 
 @dataclass(frozen=True, kw_only=True)
 class NewImage:
-    """A picture that lies in the storage.
+    """A generated picture in the object store.
 
     Args:
-        position: its number in the job, from 0; a preview's update.
-        safety: what the safety check thought of it; None where it did not look.
+        position: its number in the job, from 0; of a preview, the update.
+        safety: its assessment; None where none was made.
     """
 
     role: Role
@@ -42,7 +42,7 @@ class NewImage:
 def progress(
     session: Session, claim: Attempt, *, step: int, total: int, loss: float | None, eta_s: float | None
 ) -> None:
-    """Say how far a job is.
+    """Record a job's progress.
 
     Raises:
         LeaseLostError: the attempt is over.
@@ -53,7 +53,7 @@ def progress(
 
 
 def set_result(session: Session, claim: Attempt, result: Versioned) -> None:
-    """Say what a job has brought besides pictures and numbers of every step.
+    """Store a job's result beside its pictures and metrics.
 
     Raises:
         LeaseLostError: the attempt is over.
@@ -68,10 +68,10 @@ def add_metrics(
     losses: Sequence[float | None],
     angles_rad: Sequence[float | None],
 ) -> None:
-    """Add a stretch of a training's curve, one value of each a step; a value that is not finite is kept as null.
+    """Store a chunk of a training's metrics, one value of each per step; values that are not finite become null.
 
-    A stretch that begins where one of the same attempt did takes its place: a training that broke within its worker
-    goes on from its checkpoint without a new attempt.
+    A chunk replaces one of the same attempt with the same first step: a training that fails within its worker
+    continues from its checkpoint in the same attempt.
 
     Raises:
         LeaseLostError: the attempt is over.
@@ -89,10 +89,10 @@ def add_metrics(
 
 
 def save_checkpoint(session: Session, claim: Attempt, *, key: str, step: int) -> str | None:
-    """Note that a checkpoint lies in the storage, from which another attempt goes on.
+    """Record a stored checkpoint, from which another attempt continues.
 
     Returns:
-        The key of the one before, which nobody needs once this is committed.
+        The key of the previous checkpoint, to be deleted after the commit.
 
     Raises:
         LeaseLostError: the attempt is over.
@@ -106,7 +106,7 @@ def save_checkpoint(session: Session, claim: Attempt, *, key: str, step: int) ->
 
 
 def add_image(session: Session, claim: Attempt, new: NewImage) -> Image:
-    """Add a picture that the job made; one that an earlier attempt made at its place is replaced.
+    """Add a generated picture to a job; it replaces the one of an earlier attempt at its position.
 
     Raises:
         LeaseLostError: the attempt is over.

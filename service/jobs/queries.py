@@ -1,4 +1,4 @@
-"""What can be read of jobs; every function serves with a session of either kind."""
+"""Queries of jobs, for sessions of either kind."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from service.kinds.jobs import LISTED
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
-    """Which jobs of a list; None for all. A concept is match by its id or its name."""
+    """Conditions on a list of jobs; None for no condition. A concept is an id or a name."""
 
     kind: str | None = None
     status: Status | None = None
@@ -23,7 +23,7 @@ class Filters:
 
 @dataclass(frozen=True)
 class TrainingMetrics:
-    """A training's course, one value of each a step."""
+    """The metrics of a training, one value of each per step."""
 
     step: list[int]
     loss: list[float | None]
@@ -34,7 +34,7 @@ def get(session: Session, owner_id: str, job_id: str) -> Job:
     """A job with its concepts and images.
 
     Raises:
-        NotFoundError: there is none, it belongs to another owner, or it is an RPC, which nobody sees.
+        NotFoundError: it does not exist, belongs to another owner, or is an RPC.
     """
     job = session.scalars(_with_children(_listed(owner_id).where(Job.id == job_id))).one_or_none()
     if job is None:
@@ -46,7 +46,7 @@ def page(session: Session, owner_id: str, filters: Filters, cursor: str | None, 
     """An owner's jobs, newest first.
 
     Raises:
-        InvalidInputError: the cursor is none of ours.
+        InvalidInputError: the cursor is invalid.
     """
     query = _with_children(_filtered(_listed(owner_id), filters))
     return keyset(session, query, Job.id, "job", cursor=cursor, limit=limit)
@@ -60,13 +60,13 @@ def events_after(session: Session, job_id: str, number: int) -> Sequence[Event]:
 
 
 def last_events(session: Session, job_ids: Collection[str]) -> dict[str, int]:
-    """The number of each job's newest event: one question for all who listen."""
+    """The number of each job's newest event: one query for all subscriptions."""
     rows = session.execute(select(Job.id, Job.last_event_number).where(Job.id.in_(job_ids)))
     return {row.id: row.last_event_number for row in rows}
 
 
 def training_metrics(session: Session, job_id: str) -> TrainingMetrics:
-    """A training's curve; what a later attempt did again counts."""
+    """The metrics of a training; where attempts overlap, the later one counts."""
     chunks = session.scalars(
         select(MetricChunk).where(MetricChunk.job_id == job_id).order_by(MetricChunk.attempt, MetricChunk.first_step)
     )

@@ -55,7 +55,7 @@ class JobState:
 
 
 def move(session: Session, job: Job, status: Status) -> None:
-    """Bring a job, whose row the caller has locked, into another state. It belongs to no worker afterwards."""
+    """Move a job, locked by the caller, into another state. It has no worker afterwards."""
     if status not in MOVES[job.status]:
         raise AssertionError(f"{job.id} cannot go from {job.status} to {status}.")
     job.status = status
@@ -77,11 +77,11 @@ def record_status(session: Session, job: Job) -> None:
 
 
 def append_status(session: Session, job: Job) -> None:
-    """Add a `status` event, also where something else than the status has changed."""
+    """Append a `status` event, also where another field than the status has changed."""
     append(session, job, "status", JobState.of(job).to_json())
 
 
 def append(session: Session, job: Job, name: EventName, data: Mapping[str, object]) -> None:
-    """Add the next event of a job whose row the caller has locked."""
+    """Append an event to a job that is locked by the caller."""
     job.last_event_number += 1
     session.add(Event(job_id=job.id, number=job.last_event_number, name=name, data=dict(data), created_at=now(session)))

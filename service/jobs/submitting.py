@@ -1,8 +1,8 @@
-"""How a job enters the queue, and its position there.
+"""Submission: how a job enters the queue, and its rank there.
 
-A job's rank is its priority class and its turn: RPCs before pictures before trainings. Within a priority class and a
-model, an owner's next job takes the turn after all unfinished jobs of that owner, counted from the turn being served.
-An owner with a thousand jobs therefore gets one turn per round, like every other owner (fair queueing).
+A rank is a priority class and a turn: RPCs before pictures before trainings. Within a priority class and a model, an
+owner's next job takes the turn after all unfinished jobs of that owner, counted from the turn being served. An owner
+with a thousand jobs therefore gets one turn per round, like every other owner (fair queueing).
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ _CLASS_WIDTH = 2**40
 
 @dataclass(frozen=True, kw_only=True)
 class PinnedConcept:
-    """A concept with the embedding that it had when a job was made; without one before its first training."""
+    """A concept with the embedding that it had at the submission; without one before its first training."""
 
     id: str
     name: str
@@ -45,7 +45,7 @@ class PinnedConcept:
 
     @classmethod
     def of(cls, row: JobConcept) -> "PinnedConcept":
-        """What a job's row says."""
+        """The pin in a job's row."""
         return cls(
             id=row.concept_id,
             name=row.name,
@@ -56,11 +56,11 @@ class PinnedConcept:
 
 @dataclass(frozen=True, kw_only=True)
 class NewJob(Generic[InputT_co]):
-    """What is to be done; its kind is that of its input.
+    """A job to submit; its kind is that of its input.
 
     Args:
-        file_key: what an RPC is given beside its input.
-        webhook: whom to tell of it; checked.
+        file_key: the input file of an RPC.
+        webhook: a checked webhook for this job alone.
         adding_bytes: stored together with the job, such as a new concept's pictures.
     """
 
@@ -74,16 +74,16 @@ class NewJob(Generic[InputT_co]):
 
 
 def submit(service: Service, session: Session, new: NewJob) -> Job:
-    """Queue a job, within the quotas and limits of its owner; workers are notified once it is committed.
+    """Queue a job, within the quotas and limits of its owner; workers are notified after the commit.
 
     Args:
-        service: the open parts, with the settings that hold for the caller.
+        service: with the settings of the caller.
         session: writes.
-        new: every default is filled in.
+        new: with every default filled in.
 
     Raises:
         DeviceQuotaExceededError: the owner's device time of today is used up.
-        StorageQuotaExceededError: the owner's storage is, or would be with what the job stores.
+        StorageQuotaExceededError: the owner's storage is full, or would be with the bytes that the job adds.
         TooManyJobsError: the owner has too many unfinished jobs; RPCs are counted apart.
     """
     kind = kind_of(new.input)
@@ -119,7 +119,7 @@ def submit(service: Service, session: Session, new: NewJob) -> Job:
 
 
 def _check_limits(settings: Settings, session: Session, new: NewJob, *, listed: bool) -> None:
-    """An RPC is free: those that make a concept check the quotas themselves, before its file is stored."""
+    """Check quotas and limits. RPCs have no quotas: those that create a concept check them before its file is stored."""
     if listed:
         usage.check_quotas(session, settings.quotas, new.owner_id, adding_bytes=new.adding_bytes)
     limit = settings.limits.unfinished_jobs
@@ -133,6 +133,8 @@ def _unfinished(session: Session, *conditions: ColumnElement[bool]) -> int:
 
 
 def _rank(session: Session, new: NewJob, priority_class: int) -> int:
+    # The turn being served is that of the newest running job, or else of the first queued one. An owner's next job goes
+    # behind as many turns as the owner has unfinished jobs: ranks of different owners interleave (fair queueing).
     queue = (Job.priority_class == priority_class, Job.model == new.model)
     running = session.scalars(select(func.max(Job.rank)).where(Job.status == "running", *queue)).one()
     next_rank = session.scalars(select(func.min(Job.rank)).where(Job.status == "queued", *queue)).one()

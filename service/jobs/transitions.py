@@ -1,4 +1,4 @@
-"""How a job leaves its worker: done, failed, cancelled, or handed back; and how its end is train_input for."""
+"""The ends of an attempt: success, failure, cancellation, release; and requests to cancel."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -24,10 +24,10 @@ ResultT_co = TypeVar("ResultT_co", bound=Versioned, covariant=True, default=Vers
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderRows:
-    """An embedding's rows for one encoder, in figures.
+    """A summary of an embedding's rows for one encoder.
 
     Args:
-        magnitude: the mean of their norms.
+        magnitude: mean of their norms.
     """
 
     vectors: int
@@ -37,13 +37,13 @@ class EncoderRows:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredEmbedding:
-    """What a training made, as it lies in the storage.
+    """An embedding in the object store.
 
     Args:
-        encoders: the rows of each encoder, in figures.
-        bytes: the size of its file.
-        steps: updates that it took.
-        neighbours: the words nearest to its rows; None where nobody train_input.
+        encoders: summary per encoder.
+        bytes: size of its file.
+        steps: updates of its training; 0 without one.
+        neighbours: the nearest words per row; None if not computed.
     """
 
     sha256: str
@@ -72,11 +72,11 @@ class StoredEmbedding:
 
 @dataclass(frozen=True, kw_only=True)
 class RpcResult(Generic[ResultT_co]):
-    """What an RPC brings back.
+    """The result of an RPC.
 
     Args:
         result: of its task.
-        file_key: a file beside it, in the storage.
+        file_key: a file in the object store.
     """
 
     result: ResultT_co
@@ -84,7 +84,7 @@ class RpcResult(Generic[ResultT_co]):
 
 
 def succeed(session: Session, claim: Attempt) -> None:
-    """End a job whose results are all written.
+    """End a job after its results are written.
 
     Raises:
         LeaseLostError: the attempt is over.
@@ -95,7 +95,7 @@ def succeed(session: Session, claim: Attempt) -> None:
 
 
 def fail(session: Session, claim: Attempt, code: str, message: str) -> None:
-    """End a job for a reason that would be there again at the next attempt.
+    """End a job that would fail again in another attempt.
 
     Raises:
         LeaseLostError: the attempt is over.
@@ -106,7 +106,7 @@ def fail(session: Session, claim: Attempt, code: str, message: str) -> None:
 
 
 def confirm_cancel(session: Session, claim: Attempt) -> None:
-    """End a job because somebody train_input for it.
+    """End a job at the worker, because a cancel was requested.
 
     Raises:
         LeaseLostError: the attempt is over.
@@ -115,7 +115,7 @@ def confirm_cancel(session: Session, claim: Attempt) -> None:
 
 
 def release(session: Session, claim: Attempt) -> None:
-    """Put a job back into the queue at its old place, because the worker stops; this is no lost attempt.
+    """Requeue a job at its old rank, because the worker stops; this is no lost attempt.
 
     Raises:
         LeaseLostError: the attempt is over.
@@ -125,14 +125,14 @@ def release(session: Session, claim: Attempt) -> None:
 
 
 def finish_training(session: Session, claim: Attempt, made: StoredEmbedding) -> EmbeddingVersion:
-    """End a training: what it made becomes its concept's embedding, in the same transaction.
+    """End a training: the embedding becomes its concept's present one, in the same transaction.
 
-    That transaction must have written nothing before, or it could hold the job while it waits for the concept.
+    The transaction must have written nothing before: it would hold the job's lock while it waits for the concept's.
 
     Raises:
-        LeaseLostError: the attempt is over; so it is when the concept was deleted, which ends its trainings.
+        LeaseLostError: the attempt is over, or the concept was deleted, which ends its trainings.
     """
-    # The concept before the job: who deletes it locks them in this order, and each would wait for the other.
+    # The concept is locked before the job, in the order of `concepts.delete`: the other order could deadlock.
     trained = select(JobConcept.concept_id).where(JobConcept.job_id == claim.job_id)
     concept = session.scalars(select(Concept).where(Concept.id.in_(trained)).with_for_update()).one_or_none()
     job = fenced(session, claim)
@@ -154,12 +154,12 @@ def finish_training(session: Session, claim: Attempt, made: StoredEmbedding) -> 
 
 
 def finish_rpc(session: Session, claim: Attempt, write: Callable[[], RpcResult]) -> None:
-    """End an RPC with what it brings back, in the transaction in which that is written.
+    """End an RPC with its result, in the transaction that writes it.
 
     Args:
         session: writes.
-        claim: whose RPC it is.
-        write: writes what was made and returns what the RPC brings back; not called where nobody waits any more.
+        claim: the RPC's.
+        write: writes and returns the result; not called for a cancelled RPC.
 
     Raises:
         LeaseLostError: the attempt is over.
@@ -176,7 +176,7 @@ def finish_rpc(session: Session, claim: Attempt, write: Callable[[], RpcResult])
 
 
 def request_cancel(session: Session, job_id: str) -> Job:
-    """Ask for a job's end: a queued one ends at once, a running one when its worker hears of it.
+    """Request a cancel: a queued job ends at once, a running one when its worker confirms.
 
     Raises:
         NotFoundError: there is no such job.
@@ -197,7 +197,7 @@ def request_cancel(session: Session, job_id: str) -> Job:
 
 
 def cancel_if_unfinished(session: Session, job_id: str) -> tuple[Job, bool]:
-    """A job that a request waited for, and whether it has ended; one that has not is called off: nobody asks again."""
+    """A job at the end of the request that waited for it, and whether it has ended; if not, it is cancelled."""
     job = session.scalars(_locked(job_id)).one()
     in_time = job.status in ENDED
     if not in_time:
@@ -206,7 +206,7 @@ def cancel_if_unfinished(session: Session, job_id: str) -> tuple[Job, bool]:
 
 
 def force_cancel(session: Session, job: Job) -> None:
-    """End an unfinished job, whose row the caller has locked, without asking its worker, which loses the fence."""
+    """End an unfinished job, locked by the caller, without asking its worker, which loses the fence."""
     job.cancel_requested = True
     move(session, job, "cancelled")
 

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from service import idempotency
 from service.database.tables import LOCAL_OWNER_ID, IdempotencyKey
 from service.errors import IdempotencyInFlightError, IdempotencyKeyReusedError
-from service.idempotency import KEPT, LEASE, Reservation, StoredResponse
+from service.idempotency import LEASE, RETENTION, Reservation, StoredResponse
 from tests.support.queue_driver import NOON, seen_at
 
 SECOND = timedelta(seconds=1)
@@ -44,8 +44,8 @@ def release(database):
 
 def test_the_stored_response_is_returned_for_a_day(reserve, complete):
     complete(reserve())
-    assert reserve(at=NOON + KEPT - SECOND) == StoredResponse(202, "job_x")
-    assert isinstance(reserve(at=NOON + KEPT), Reservation)
+    assert reserve(at=NOON + RETENTION - SECOND) == StoredResponse(202, "job_x")
+    assert isinstance(reserve(at=NOON + RETENTION), Reservation)
 
 
 def test_repetitions_are_refused_while_the_first_request_is_in_progress(reserve, complete):
@@ -127,7 +127,7 @@ def test_of_many_concurrent_reservations_one_succeeds(reserve):
 
 
 def test_only_expired_keys_are_deleted(database, reserve, complete):
-    complete(reserve("old", at=NOON - 2 * KEPT), at=NOON - 2 * KEPT)
+    complete(reserve("old", at=NOON - 2 * RETENTION), at=NOON - 2 * RETENTION)
     reserve("vanished", at=NOON - 100 * LEASE)
     complete(reserve("kept"))
     with database.writing() as session:

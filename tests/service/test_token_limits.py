@@ -5,7 +5,7 @@ import pytest
 from dti.families import load
 from dti.spec.prompts import parse_prompt
 from dti.tokens import Placeholder, tokenize
-from service.catalogue.token_limits import _rulers
+from service.catalogue.token_limits import _tokenizers
 from tests.checkpoints import CHECKPOINTS
 
 PROMPTS = ("a photo of the dog", "", "<my-dog>", " A red <my-dog> on the beach, with <my-dog>: xyz ", "zebra")
@@ -23,7 +23,7 @@ def encoders(request, tmp_path_factory):
 def test_the_count_of_tokens_is_that_of_the_model(encoders, prompt):
     models, cards = encoders
     tokenized = tokenize(parse_prompt(prompt), models, {"my-dog": Placeholder("dog", dict.fromkeys(models, 3))})
-    for ruler in _rulers(cards):
+    for ruler in _tokenizers(cards):
         padding = models[ruler.encoder].frame.padding
         read = sum(token != padding for token in tokenized.inputs[ruler.encoder].ids)
         assert ruler.tokens(prompt, {"my-dog": {ruler.encoder: 3}}) == read

@@ -15,7 +15,7 @@ from service.database.tables import LOCAL_OWNER_ID, Delivery, Webhook
 from service.errors import InvalidInputError, NotFoundError, TooManyWebhooksError
 from service.settings import Limits, Settings
 from service.webhooks import deliveries, endpoints, sending
-from service.webhooks.deliveries import ATTEMPTS, FAILURES, KEPT, LEASE, PATIENCE, Outcome
+from service.webhooks.deliveries import DISABLE_AFTER, DISABLE_AFTER_FAILURES, LEASE, MAX_ATTEMPTS, RETENTION, Outcome
 from service.webhooks.endpoints import WebhookChange, WebhookParams
 from tests.support.queue_driver import NOON, moment
 
@@ -259,11 +259,11 @@ def test_retries_back_off_over_a_day_and_then_end(office):
     office.create("https://example.com/other")
     office.job()
     tried = office.fail_until_given_up()
-    assert len(tried) == 2 * ATTEMPTS
+    assert len(tried) == 2 * MAX_ATTEMPTS
     assert timedelta(hours=17) < tried[-1] - NOON < timedelta(hours=27)
     assert {row.status for row in office.rows()} == {"failed"}
-    assert len({deliveries.delay_s(3) for _ in range(5)}) > 1
-    assert all(deliveries.delay_s(n + 1) > deliveries.delay_s(n) for n in range(1, ATTEMPTS))
+    assert len({deliveries.retry_delay_s(3) for _ in range(5)}) > 1
+    assert all(deliveries.retry_delay_s(n + 1) > deliveries.retry_delay_s(n) for n in range(1, MAX_ATTEMPTS))
 
 
 def test_a_claimed_delivery_is_leased_for_a_minute(office):
@@ -350,8 +350,8 @@ def test_a_webhook_that_keeps_failing_is_disabled_with_a_reason(office, monkeypa
     assert disabled.disabled_reason.startswith(
         f"{disabled.failures} attempts in a row failed since 2026-01-01 12:00 UTC"
     )
-    assert disabled.failures >= FAILURES
-    assert tried[-1] - NOON >= PATIENCE
+    assert disabled.failures >= DISABLE_AFTER_FAILURES
+    assert tried[-1] - NOON >= DISABLE_AFTER
     office.job()
     assert len(office.rows()) == 1
 
@@ -410,7 +410,7 @@ def test_a_delivery_can_be_requested_again_with_its_own_retries(office):
     assert letter.id == row.id
     office.record(letter, FAILED, later)
     (row,) = office.rows()
-    assert (row.status, row.attempts) == ("pending", ATTEMPTS + 1)
+    assert (row.status, row.attempts) == ("pending", MAX_ATTEMPTS + 1)
     assert row.due_at - later < timedelta(seconds=10)
 
 
@@ -426,7 +426,7 @@ def test_deleting_a_webhook_deletes_its_deliveries_also_a_claimed_one(office):
 def test_old_deliveries_are_deleted(office):
     office.create()
     office.job()
-    office.write(deliveries.delete_expired, at=NOON + KEPT)
+    office.write(deliveries.delete_expired, at=NOON + RETENTION)
     assert len(office.rows()) == 1
-    office.write(deliveries.delete_expired, at=NOON + KEPT + timedelta(seconds=1))
+    office.write(deliveries.delete_expired, at=NOON + RETENTION + timedelta(seconds=1))
     assert office.rows() == []
