@@ -1,7 +1,7 @@
-"""The bell: tells workers that there is work for a model. The one module that sends through Celery.
+"""The broker: wakes up workers. The one module of the service that sends through Celery.
 
-A message may be lost or doubled without harm, for the queue is the database; so a broker that is down is logged and
-left to the maintenance, which ring again. It knows no job.
+The database is the queue, the broker is a bell: a message may be lost or doubled without harm. A broker that is down is
+logged, and maintenance notifies the workers again. It knows no job.
 """
 
 import logging
@@ -13,24 +13,24 @@ from service.errors import SettingsError
 from service.settings import Settings
 
 TASK = "dti.wake"
-"""The task that a worker listens for; its one argument is the model's name."""
+"""The task of a wake-up; its one argument is the model."""
 
 MAINTENANCE_QUEUE = "dti.maintenance"
 
 _TIMEOUT_S = 1.0
 _EXPIRES_S = 60
-"""A message that nobody took in this time is dropped: whoever comes later looks into the database anyway."""
+"""Messages expire unread after this time: a worker that starts later polls the database anyway."""
 
 _log = logging.getLogger(__name__)
 
 
 def queue_name(model: str) -> str:
-    """The Celery queue that workers for a model listen to."""
+    """The Celery queue of a model's workers."""
     return f"dti.model.{model}"
 
 
 def broker_options() -> dict[str, object]:
-    """Celery settings with which publishing never holds its caller: no retries, one second to connect."""
+    """Celery settings for publishing that never blocks: no retries, one second to connect."""
     return {
         "broker_connection_timeout": _TIMEOUT_S,
         "broker_transport_options": {
@@ -46,20 +46,20 @@ def broker_options() -> dict[str, object]:
 
 
 class Broker:
-    """Rings; never raises, never waits."""
+    """Sends wake-ups; never raises, never blocks for long."""
 
     def __init__(self, settings: Settings) -> None:
         if settings.broker_url is None:
-            raise SettingsError("There is no broker address. Set DTI_BROKER_URL, or use `dti serve`.")
+            raise SettingsError("DTI_BROKER_URL is not set. Set it, or use `dti serve`.")
         self._celery = Celery("dti", broker=settings.broker_url)
         self._celery.conf.update(broker_options())
 
     def notify(self, model: str) -> None:
-        """Say that there is work for a model."""
+        """Wake up a model's workers."""
         try:
             self._celery.send_task(TASK, args=[model], queue=queue_name(model), expires=_EXPIRES_S, retry=False)
         except (OperationalError, KombuError, OSError) as error:
-            _log.warning("The broker cannot be reached; the maintenance will ring for %s: %s", model, error)
+            _log.warning("The broker cannot be reached; maintenance will notify the workers of %s: %s", model, error)
 
     def close(self) -> None:
         """Close the connections."""

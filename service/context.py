@@ -1,4 +1,4 @@
-"""The open parts of one process: settings, catalogue, database, object store, broker. No rules here."""
+"""The open parts of one process: settings, catalogue, database, object store, broker. It has no rules."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from service.storage import ObjectStore
 
 @dataclass(frozen=True)
 class Service:
-    """The parts that both edges share; one a process."""
+    """The parts that the API and the workers share; one per process."""
 
     settings: Settings
     catalogue: Catalogue
@@ -23,7 +23,7 @@ class Service:
 
     @classmethod
     def open(cls, settings: Settings) -> "Service":
-        """Connects lazily: a part that is down shows at its first use, not here.
+        """Open the parts; they connect at their first use.
 
         Raises:
             SettingsError: the catalogue cannot be read, or an address is missing.
@@ -38,7 +38,7 @@ class Service:
         )
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close all parts."""
         self.broker.close()
         self.storage.close()
         self.database.close()

@@ -1,8 +1,8 @@
-"""Requests that may be sent again: what the first of several equal ones made, kept for a day under the caller's key.
+"""Idempotency keys: the response to the first of several equal requests, stored for a day under the caller's key.
 
-A key is reserved before the work and completed in the transaction that makes the thing, so that both are there or
-neither. A reservation that nobody completes ends after a minute: whoever comes then may begin anew, and the first one,
-should it still live, can complete nothing any more. What a request said, and how it is answered, is not known here.
+A key is reserved before the work and completed in the transaction that does it, so that both are committed or neither.
+An incomplete reservation expires after a minute: another request may then take over, and the first one can no longer
+complete. Requests and responses are opaque here.
 """
 
 import secrets
@@ -22,16 +22,16 @@ RETENTION = timedelta(hours=24)
 LEASE = timedelta(seconds=60)
 
 _SLOWEST = timedelta(hours=1)
-"""No request takes longer to be accepted. One that many pictures keep busy may outlast its lease, and is completed then
-where nobody has taken over."""
+"""The longest time to accept a request. One with many pictures may outlast its lease; it still completes if no other
+request has taken over."""
 
 _BATCH = 1000
-"""Rows that one transaction sweeps."""
+"""Rows per transaction."""
 
 
 @dataclass(frozen=True)
 class Reservation:
-    """The right to complete a key; `token` tells it from an earlier or later one of the same key."""
+    """The right to complete a key; `token` tells it from other reservations of the same key."""
 
     owner_id: str
     key: str
@@ -40,17 +40,17 @@ class Reservation:
 
 @dataclass(frozen=True)
 class StoredResponse:
-    """What the first of several equal requests was answered with, and what it made."""
+    """The response to the first of several equal requests: its status, and the id of its result."""
 
     status: int
     reference: str
 
 
 def reserve(session: Session, owner_id: str, key: str, fingerprint: str) -> Reservation | StoredResponse:
-    """Begin a request, or find out what it made the first time.
+    """Reserve a key, or return the stored response of an equal request.
 
     Raises:
-        IdempotencyKeyReusedError: the key stands for a request of other content.
+        IdempotencyKeyReusedError: the key belongs to a request of other content.
         IdempotencyInFlightError: the first of the equal requests is still being accepted.
     """
     row = session.scalars(select(IdempotencyKey).filter_by(owner_id=owner_id, key=key).with_for_update()).one_or_none()
@@ -65,16 +65,16 @@ def reserve(session: Session, owner_id: str, key: str, fingerprint: str) -> Rese
     try:
         session.flush()
     except IntegrityError as error:
-        # Somebody reserved it between our question and our answer.
+        # Another request has inserted the key since the SELECT.
         raise IdempotencyInFlightError from error
     return Reservation(owner_id, key, row.token)
 
 
 def complete(session: Session, reservation: Reservation, response: StoredResponse) -> None:
-    """Keep what a request made, in the transaction that makes it; and its status, should that change afterwards.
+    """Store a response in the transaction of the request's work; again, if its status changes later.
 
     Raises:
-        IdempotencyInFlightError: the reservation has ended and another request began; this one must make nothing.
+        IdempotencyInFlightError: another request has taken over the key; this one must roll back.
     """
     query = update(IdempotencyKey).filter_by(**vars(reservation))
     values = {"status": response.status, "reference": response.reference, "expires_at": now(session) + RETENTION}
@@ -84,19 +84,19 @@ def complete(session: Session, reservation: Reservation, response: StoredRespons
 
 
 def release(session: Session, reservation: Reservation) -> None:
-    """Let go of a key whose request made nothing."""
+    """Free the key of a request without a result."""
     session.execute(
         sqlalchemy.delete(IdempotencyKey).filter_by(**vars(reservation)).where(IdempotencyKey.status.is_(None))
     )
 
 
 def delete(session: Session, reservation: Reservation) -> None:
-    """Let go of a key although its request made something: nothing that can be answered came of it."""
+    """Free a key although it has a result: the request failed after its commit."""
     session.execute(sqlalchemy.delete(IdempotencyKey).filter_by(**vars(reservation)))
 
 
 def delete_expired(session: Session) -> None:
-    """Forget some of what is kept for no longer, but no reservation that may still be completed."""
+    """Delete a batch of expired keys, except reservations that may still be completed."""
     over = or_(IdempotencyKey.status.is_not(None), IdempotencyKey.expires_at <= now(session) - _SLOWEST)
     expired = (
         select(IdempotencyKey)

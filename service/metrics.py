@@ -1,6 +1,6 @@
-"""What Prometheus reads: jobs by kind and state, the age of the queue, and the workers with the time their steps take.
+"""Prometheus metrics: jobs by kind and status, the age of the queue, workers and their steps.
 
-Read from the database at every scrape, so that any API process gives the same answer for all workers.
+They are read from the database at every scrape, so that every API process reports the same.
 """
 
 from collections.abc import Iterable
@@ -21,14 +21,14 @@ from service.kinds.jobs import KINDS
 
 
 def exposition(session: Session) -> bytes:
-    """The service's state in Prometheus' text format."""
+    """The metrics in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Readings((_jobs(session), _queue_age(session), *_workers(session))))
     return generate_latest(registry)
 
 
 class _Readings(Collector):
-    """Readings that were taken already."""
+    """Metrics that are read already."""
 
     def __init__(self, readings: Iterable[Metric]) -> None:
         self._readings = tuple(readings)

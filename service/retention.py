@@ -1,8 +1,8 @@
-"""What is kept for how long, and which objects lie in the storage although nobody refers to them.
+"""Retention: deletion of expired rows, and detection of orphaned objects in the object store.
 
-It forgets rows and says which objects that leaves behind; whoever calls deletes them after the commit. What is lost
-between the two, and what a crash left between an object and its row, is found by its age: an object is put at most
-minutes before the row that refers to it, and only by whoever makes that row (docs/decisions/0006).
+Rows are deleted here; their objects by the caller, after the commit. Objects lost between the two, or between an object
+and its row, are found by their age: an object is stored at most minutes before the row that refers to it, by the
+process that writes that row (docs/decisions/0006).
 """
 
 import re
@@ -21,23 +21,23 @@ from service.settings import Retention
 from service.storage import StoredObject
 
 GRACE = timedelta(hours=1)
-"""How old an object is at least before it can count as left behind."""
+"""Age from which an object without a reference is an orphan."""
 
 _BATCH = 200
-"""Rows that one transaction forgets."""
+"""Rows per transaction."""
 
 _OURS = re.compile(r"own_\w+/(pictures|images|embeddings|checkpoints|rpc)/.+", re.ASCII)
-"""What the service names; other things in the bucket are none of its business."""
+"""The keys that the service writes; other objects in the bucket are ignored."""
 
 _MADE: tuple[Role, ...] = ("image", "animation", "contact_sheet")
 _PREVIEWS: tuple[Role, ...] = ("preview",)
 
 
 def delete_expired(session: Session, retention: Retention) -> list[str]:
-    """Forget some of what has been kept for longer than it is to be.
+    """Delete a batch of pictures and images that are older than their retention.
 
     Returns:
-        The keys of objects that nobody refers to any more, to be deleted once this is committed.
+        The keys of objects without a reference, to be deleted after the commit.
     """
     keys = set()
     if retention.uploads_days:
@@ -51,15 +51,15 @@ def delete_expired(session: Session, retention: Retention) -> list[str]:
 
 
 def orphans(session: Session, listed: Sequence[StoredObject]) -> list[str]:
-    """Those of some objects that are ours, old enough, and referred to by nobody."""
+    """The keys among the listed objects that are ours, old enough, and without a reference."""
     old = [item.key for item in listed if item.stored_at < now(session) - GRACE and _OURS.fullmatch(item.key)]
     return unreferenced(session, old) if old else []
 
 
 def _delete_uploads(session: Session, before: datetime) -> set[str]:
-    """The pictures of concepts that are made before a moment, and that no training is learning from."""
+    """Delete the pictures of concepts created before a moment, except where a training is unfinished."""
     learned = select(JobConcept.concept_id).join(Job).where(Job.kind == kind_of(TrainInput), Job.status.in_(UNFINISHED))
-    # Whoever queues a training locks the concept first: what is locked here is either seen as in training or skipped.
+    # A submission of a training locks the concept first: it is either seen here as in training, or skipped as locked.
     old = select(Concept.id).where(Concept.created_at < before, Concept.pictures.any()).order_by(Concept.id)
     held = session.scalars(old.limit(_BATCH).with_for_update(skip_locked=True)).all()
     pictures = select(Picture).where(Picture.concept_id.in_(held), Picture.concept_id.not_in(learned))

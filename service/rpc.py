@@ -1,8 +1,7 @@
-"""RPCs: what needs the algorithm while a request waits: imports, exports, blends, neighbours.
+"""Remote procedure calls to workers: imports, exports, blends, neighbours, safety checks of uploads.
 
-The API holds no torch. It hands such a thing to a worker as a job that nobody sees, in the first priority class,
-and waits for its end. Here stands what an RPC may be asked, what is written when it ends, and what becomes of one that
-nobody waits for any more. It knows neither HTTP nor how an RPC is done.
+The API holds no torch. A request submits such a task as a job of the first priority class, invisible to clients, and
+waits for its result. Submissions, results and their transactions are here; HTTP and the execution are not.
 """
 
 from collections.abc import Sequence
@@ -40,14 +39,14 @@ from service.kinds.versioned import Versioned
 from service.safety import SafetyVerdict
 
 MAX_NEIGHBOURS = 50
-"""Words that are kept a vector: as many as can be rpc_input for."""
+"""Stored words per vector, and the most that a request can ask for."""
 
 ResultT = TypeVar("ResultT", bound=Versioned)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImportParams:
-    """A concept to be made of an uploaded file."""
+    """A concept to create from an uploaded file."""
 
     name: str
     class_word: str
@@ -57,7 +56,7 @@ class ImportParams:
 
 @dataclass(frozen=True, kw_only=True)
 class BlendPart:
-    """A concept in a blend, by id or name, and its weight beside the others'."""
+    """A concept in a blend, by id or name, and its weight relative to the others."""
 
     concept: str
     weight: float
@@ -65,20 +64,20 @@ class BlendPart:
 
 @dataclass(frozen=True, kw_only=True)
 class BlendParams:
-    """A concept to be made as the mean of others."""
+    """A concept to create as the mean of others."""
 
     name: str
     parts: Sequence[BlendPart]
 
 
 def check_import(service: Service, session: Session, owner_id: str, params: ImportParams) -> NewJob[ImportInput]:
-    """Check a concept that is to be imported, before its file is stored; returns the RPC that makes it.
+    """Check an import before its file is stored; returns the job to submit.
 
     Raises:
-        InvalidInputError: the name or the class word cannot be one, or the model does not know the class word.
+        InvalidInputError: name or class word is invalid, or the model does not know the class word.
         UnknownModelError: the catalogue has no such model.
         NameTakenError: the owner already has a concept of that name.
-        QuotaError, StorageQuotaExceededError: the owner has nothing left.
+        QuotaError, StorageQuotaExceededError: a quota of the owner is used up.
     """
     usage.check_quotas(session, service.settings.quotas, owner_id)
     rpc_input = ImportInput(
@@ -93,7 +92,7 @@ def check_import(service: Service, session: Session, owner_id: str, params: Impo
 
 
 def submit_import(service: Service, session: Session, new: NewJob[ImportInput], file_key: str) -> Job:
-    """Queue the making of a concept from a file, which lies in the storage.
+    """Submit an import of a stored file.
 
     Raises:
         TooManyJobsError: the owner has too many unfinished RPCs.
@@ -102,16 +101,16 @@ def submit_import(service: Service, session: Session, new: NewJob[ImportInput], 
 
 
 def submit_blend(service: Service, session: Session, owner_id: str, params: BlendParams) -> Job:
-    """Queue the making of a concept as the mean of others; model and words are those of the first part.
+    """Submit a blend of concepts; model and class word are those of the first part.
 
     Raises:
-        InvalidInputError: the name cannot be one.
+        InvalidInputError: the name is invalid.
         NameTakenError: the owner already has a concept of that name.
-        UnknownConceptError: some parts do not exist; all such are said.
+        UnknownConceptError: some parts do not exist; all of them are listed.
         ModelMismatchError: they belong to different models.
         ConceptNotReadyError: some have no embedding yet.
         EmbeddingsDifferError: they have different numbers of vectors.
-        QuotaError, StorageQuotaExceededError: the owner has nothing left.
+        QuotaError, StorageQuotaExceededError: a quota of the owner is used up.
         TooManyJobsError: the owner has too many unfinished RPCs.
     """
     usage.check_quotas(session, service.settings.quotas, owner_id)
@@ -133,13 +132,13 @@ def submit_blend(service: Service, session: Session, owner_id: str, params: Blen
 
 
 def submit_export(service: Service, session: Session, concept: Concept, file_format: EmbeddingFormat) -> Job:
-    """Queue the writing of a concept's embedding as another tool reads it.
+    """Submit an export of a concept's embedding to the file format of another tool.
 
     Args:
-        service: the open parts.
+        service: with the settings of the caller.
         session: writes.
-        concept: held by this session.
-        file_format: whose.
+        concept: locked by this session.
+        file_format: of the file.
 
     Raises:
         UnknownModelError: the catalogue no longer has the concept's model.
@@ -149,7 +148,7 @@ def submit_export(service: Service, session: Session, concept: Concept, file_for
 
 
 def submit_neighbours(service: Service, session: Session, concept: Concept) -> Job:
-    """Queue the search for the words next to what a concept learned; raises and takes what `submit_export` does."""
+    """Submit a search for the words nearest to a concept's rows; arguments and errors as for `submit_export`."""
     return _submit(service, session, _about(concept, NeighboursInput()))
 
 
@@ -157,7 +156,7 @@ def finish_import(session: Session, claim: Claim[ImportInput], made: StoredEmbed
     """End an import: its embedding becomes a concept, in the same transaction.
 
     Raises:
-        NameTakenError: somebody was faster.
+        NameTakenError: another request has taken the name meanwhile.
         LeaseLostError: the attempt is over.
     """
 
@@ -172,8 +171,8 @@ def finish_blend(session: Session, claim: Claim[BlendInput], made: StoredEmbeddi
     """End a blend: its embedding becomes a concept, in the same transaction.
 
     Raises:
-        NameTakenError: somebody was faster.
-        LeaseLostError: the attempt is over; so it is when a part of the blend was deleted.
+        NameTakenError: another request has taken the name meanwhile.
+        LeaseLostError: the attempt is over, or a part of the blend was deleted.
     """
 
     def write() -> RpcResult[BlendResult]:
@@ -184,19 +183,19 @@ def finish_blend(session: Session, claim: Claim[BlendInput], made: StoredEmbeddi
 
 
 def finish_export(session: Session, claim: Claim[ExportInput], file_key: str, extension: str) -> None:
-    """End an export, whose file lies in the storage.
+    """End an export with its stored file.
 
     Raises:
-        LeaseLostError: the attempt is over; so it is when the concept was deleted.
+        LeaseLostError: the attempt is over, or the concept was deleted.
     """
     jobs.finish_rpc(session, claim, lambda: RpcResult(result=ExportResult(extension=extension), file_key=file_key))
 
 
 def finish_neighbours(session: Session, claim: Claim[NeighboursInput], found: NeighboursByEncoder) -> None:
-    """End a search for neighbours: they are kept with the embedding.
+    """End a search for neighbours, and store them with the embedding.
 
     Raises:
-        LeaseLostError: the attempt is over; so it is when the concept was deleted.
+        LeaseLostError: the attempt is over, or the concept was deleted.
     """
     about = claim.concepts[0]
 
@@ -211,7 +210,7 @@ def finish_neighbours(session: Session, claim: Claim[NeighboursInput], found: Ne
 def submit_inspection(
     service: Service, session: Session, *, owner_id: str, model: str, picture_keys: Sequence[str]
 ) -> Job:
-    """Queue a look at pictures, which lie in the storage; whoever works for the model takes it.
+    """Submit a safety check of stored pictures, to a worker of a model.
 
     Raises:
         TooManyJobsError: the owner has too many unfinished RPCs.
@@ -221,7 +220,7 @@ def submit_inspection(
 
 
 def finish_inspection(session: Session, claim: Claim[InspectInput], verdicts: Sequence[SafetyVerdict]) -> None:
-    """End a look at pictures with what is thought of each, in their order.
+    """End a safety check with the assessments, in the order of the pictures.
 
     Raises:
         LeaseLostError: the attempt is over.
@@ -230,25 +229,25 @@ def finish_inspection(session: Session, claim: Claim[InspectInput], verdicts: Se
 
 
 def stored_neighbours(session: Session, version: EmbeddingVersion) -> NeighboursByEncoder | None:
-    """The words next to what was learned, per encoder and vector; None where nobody has rpc_input yet."""
+    """The stored neighbours of an embedding; None if they were never computed."""
     query = select(EmbeddingVersion.neighbours).where(EmbeddingVersion.id == version.id)
     return cast("NeighboursByEncoder | None", session.scalars(query).one_or_none())
 
 
 def result_of(job: Job, kind: type[ResultT], *, in_time: bool, waited_s: float) -> RpcResult[ResultT]:
-    """What an RPC that was closed brings back, read as the result of its task.
+    """The result of an RPC that is over.
 
     Raises:
-        WorkerUnavailableError: it had not ended after `waited_s`.
-        ConceptDeletedError: a concept that it was about was deleted meanwhile.
-        RpcFailedError: it cannot be done.
+        WorkerUnavailableError: it did not end within `waited_s`.
+        ConceptDeletedError: a concept in it was deleted meanwhile.
+        RpcFailedError: it has failed.
     """
     if not in_time:
         raise WorkerUnavailableError(waited_s)
     if job.status == "failed":
         raise RpcFailedError(job.error_code or RpcFailedError.code, job.error_message or "")
     if job.result is None:
-        # Called off, or done and then forgotten with the concept.
+        # Cancelled, or its result was deleted with the concept.
         raise ConceptDeletedError
     return RpcResult(result=kind.from_json(job.result), file_key=job.file_key)
 

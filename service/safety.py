@@ -1,7 +1,7 @@
-"""What is done about pictures that a safety check takes exception to. Looks at none itself: a worker does.
+"""Safety policies for pictures, and the assessments of the safety checkers, which run in workers.
 
-A policy belongs to a key, or else to the service; a job has the one that held when it was made. Of what is uploaded
-nothing can be learned that is blurred, so that a policy that blurs refuses it.
+The policy is the key's, or else the service's; a job keeps the one of its submission. Nothing can be learned from a
+blurred picture, so `blur` refuses flagged uploads.
 """
 
 from dataclasses import asdict, dataclass
@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from service.errors import InvalidInputError
 
 Policy = Literal["allow", "tag", "blur", "refuse"]
-"""Nothing is looked at; what is flagged is said to be; it is shown blurred; it is not shown at all."""
+"""Of flagged pictures: not checked; marked; blurred; withheld."""
 
 Checker = Literal["none", "opennsfw", "diffusers"]
 
@@ -19,12 +19,12 @@ POLICIES: tuple[Policy, ...] = get_args(Policy)
 
 @dataclass(frozen=True, kw_only=True)
 class SafetyVerdict:
-    """What a checker thinks of a picture.
+    """A checker's assessment of a picture.
 
     Args:
-        checker: who looked at it.
-        score: from 0, harmless, to 1.
-        flagged: whether that is too much.
+        checker: its name.
+        score: 0 (harmless) to 1.
+        flagged: whether the score reaches the threshold.
     """
 
     checker: str
@@ -37,15 +37,15 @@ class SafetyVerdict:
 
 
 def check_policy(policy: Policy | None, checker: Checker) -> None:
-    """See that a policy can be followed.
+    """Check that there is a checker for a policy that needs one.
 
     Raises:
-        InvalidInputError: pictures would have to be looked at, and nobody does.
+        InvalidInputError: there is none.
     """
     if policy not in {None, "allow"} and checker == "none":
-        raise InvalidInputError("safety", f"Nobody looks at pictures here, so {policy!r} cannot be followed.")
+        raise InvalidInputError("safety", f"{policy!r} needs a safety checker, and this service has none.")
 
 
 def refuses(policy: Policy, verdict: SafetyVerdict) -> bool:
-    """Whether a picture that was uploaded is not taken."""
+    """Whether a policy refuses an uploaded picture."""
     return policy in {"blur", "refuse"} and verdict.flagged

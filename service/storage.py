@@ -1,8 +1,8 @@
-"""Bytes in S3, by key: pictures, embeddings and checkpoints. The one module that speaks to boto3.
+"""The object store: pictures, embeddings and checkpoints in S3, by key. The one module that uses boto3.
 
-Two clients: the internal one moves bytes; the public one only signs addresses, because the host that a browser will
-ask is part of the signature. Objects are named by their content, so the same bytes are stored once an owner and a
-repeated write harms nobody. It knows no job, concept or table.
+Two clients: the internal one transfers bytes; the public one only signs URLs, since the host is part of the signature.
+Objects are named by their content: equal bytes of an owner are stored once, and a repeated write is harmless. It knows
+no job, concept or table.
 """
 
 import hashlib
@@ -21,27 +21,27 @@ from service.errors import ObjectMissingError, SettingsError, StorageUnavailable
 from service.settings import Settings
 
 _PROBE_S = 5
-"""How long a store may take to say that it is there."""
+"""Timeout of a health check."""
 
 _DELETE_LIMIT = 1000
-"""Keys that S3 takes in one request to delete."""
+"""Most keys in one S3 request to delete."""
 
 
 def key_for(owner_id: str, prefix: str, data: bytes, extension: str) -> str:
-    """The key of some bytes: `{owner}/{prefix}/{sha256}.{extension}`. Servers derive the type from the extension."""
+    """The key of an object, `{owner}/{prefix}/{sha256}.{extension}`; servers derive its content type from that."""
     return f"{owner_id}/{prefix}/{hashlib.sha256(data).hexdigest()}.{extension}"
 
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object as a listing tells of it."""
+    """An object in a listing."""
 
     key: str
     stored_at: datetime
 
 
 class ObjectStore:
-    """A bucket. Nothing is asked of the store until the first use.
+    """A bucket; connects at its first use.
 
     Raises:
         SettingsError: no address is set.
@@ -57,30 +57,30 @@ class ObjectStore:
         self._signer = self._client if public == settings.s3_endpoint else _client(settings, public)
 
     def put(self, key: str, data: bytes, content_type: str) -> None:
-        """Store bytes; what was there under the key is replaced.
+        """Store an object; an existing one is replaced.
 
         Raises:
-            StorageUnavailableError: the store cannot be reached or refuses.
+            StorageUnavailableError: the object store cannot be reached or refuses.
         """
         with _translated(key):
             self._client.put_object(Bucket=self._bucket, Key=key, Body=data, ContentType=content_type)
 
     def get(self, key: str) -> bytes:
-        """The bytes under a key.
+        """The bytes of an object.
 
         Raises:
-            ObjectMissingError: there are none.
-            StorageUnavailableError: the store cannot be reached or refuses.
+            ObjectMissingError: it does not exist.
+            StorageUnavailableError: the object store cannot be reached or refuses.
         """
         with _translated(key):
             data: bytes = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
             return data
 
     def exists(self, key: str) -> bool:
-        """Whether there are bytes under a key.
+        """Whether an object exists.
 
         Raises:
-            StorageUnavailableError: the store cannot be reached or refuses.
+            StorageUnavailableError: the object store cannot be reached or refuses.
         """
         try:
             with _translated(key):
@@ -90,10 +90,10 @@ class ObjectStore:
         return True
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Forget what is under the keys; a key with nothing under it is no error.
+        """Delete objects; missing ones are ignored.
 
         Raises:
-            StorageUnavailableError: the store cannot be reached or refuses.
+            StorageUnavailableError: the object store cannot be reached or refuses.
         """
         for batch in _batches(list(keys), _DELETE_LIMIT):
             with _translated(batch[0]):
@@ -106,27 +106,27 @@ class ObjectStore:
         """The next objects in the order of their keys; none at the end.
 
         Args:
-            after: the key to go on after; "" from the beginning.
-            limit: how many at most, up to 1,000.
+            after: the last key of the previous call; "" to begin.
+            limit: 1 to 1,000 objects.
 
         Raises:
-            StorageUnavailableError: the store cannot be reached or refuses.
+            StorageUnavailableError: the object store cannot be reached or refuses.
         """
         with _translated(after):
             answer = self._client.list_objects_v2(Bucket=self._bucket, StartAfter=after, MaxKeys=limit)
         return [StoredObject(item["Key"], item["LastModified"]) for item in answer.get("Contents", ())]
 
     def url(self, key: str, expires_s: int) -> str:
-        """An address that anybody may read the object at by a plain GET until it expires. Asks no server."""
+        """A signed URL for GET requests until it expires; made without a request."""
         request = {"Bucket": self._bucket, "Key": key}
         address: str = self._signer.generate_presigned_url("get_object", Params=request, ExpiresIn=expires_s)
         return address
 
     def ensure_bucket(self) -> None:
-        """Make the bucket where it is missing; two who do so at once do no harm.
+        """Create the bucket if it is missing; safe to run concurrently.
 
         Raises:
-            StorageUnavailableError: the store cannot be reached or refuses.
+            StorageUnavailableError: the object store cannot be reached or refuses.
         """
         try:
             self.check()
@@ -135,11 +135,11 @@ class ObjectStore:
                 self._client.create_bucket(Bucket=self._bucket)
 
     def check(self) -> None:
-        """Ask the store whether the bucket is there; one that hangs is given up soon.
+        """Check that the bucket exists, with a short timeout.
 
         Raises:
             ObjectMissingError: there is no such bucket.
-            StorageUnavailableError: the store cannot be reached or refuses.
+            StorageUnavailableError: the object store cannot be reached or refuses.
         """
         with _translated(self._bucket):
             self._prober.head_bucket(Bucket=self._bucket)
@@ -153,7 +153,7 @@ class ObjectStore:
 
 @cache
 def _session() -> Any:  # noqa: ANN401 - boto3 makes its classes at run time
-    """The process's one session: it keeps botocore's description of S3, a megabyte of JSON, parsed."""
+    """The process's one session: it keeps botocore's parsed description of S3, a megabyte of JSON."""
     return boto3.session.Session()
 
 
@@ -179,7 +179,7 @@ def _client(settings: Settings, endpoint: str, *, read_timeout_s: float = 20, at
 
 @contextmanager
 def _translated(key: str) -> Iterator[None]:
-    """Turn boto3's errors into the service's, whose sentences reach clients: no address and no key stands in them."""
+    """Turn errors of boto3 into those of the service; their messages reach clients, and contain no address or key."""
     try:
         yield
     except ClientError as error:

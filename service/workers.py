@@ -1,4 +1,4 @@
-"""What workers say of themselves: that they are there, what they have loaded, what a model turned out to be."""
+"""The worker registry: heartbeats of workers, their loaded models and rates, and the cards of models."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ from service.database.clock import now
 from service.database.tables import ModelCard, Worker
 
 SILENT_S = 30.0
-"""A worker that said nothing for so long does not count as there."""
+"""Seconds without a heartbeat after which a worker no longer counts as active."""
 
 _FORGOTTEN = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Presence:
-    """A worker now.
+    """The state of a worker in a heartbeat.
 
     Args:
-        worker_id: names it among all workers.
-        device: "cpu" or a device's name.
-        models: those that are loaded.
-        training_steps: updates of a training since it started, and below how long they took together.
-        training_s: seconds.
-        picture_steps: denoising steps of a picture since it started, and below how long they took together.
-        picture_s: seconds.
+        worker_id: unique among all workers.
+        device: "cpu" or the name of a GPU.
+        models: the loaded ones.
+        training_steps: updates since its start.
+        training_s: seconds that they took.
+        picture_steps: denoising steps since its start.
+        picture_s: seconds that they took.
     """
 
     worker_id: str
@@ -41,19 +41,19 @@ class Presence:
 
 
 def heartbeat(session: Session, presence: Presence) -> None:
-    """Note that a worker is there; rows of workers that are long gone are removed."""
+    """Record a worker's heartbeat; rows of workers without one for a day are deleted."""
     worker = Worker(**{**vars(presence), "models": list(presence.models)}, last_heartbeat_at=now(session))
     session.merge(worker)
     session.execute(delete(Worker).where(Worker.last_heartbeat_at < now(session) - _FORGOTTEN))
 
 
 def unregister(session: Session, worker_id: str) -> None:
-    """Note that a worker has stopped."""
+    """Delete the row of a stopped worker."""
     session.execute(delete(Worker).where(Worker.worker_id == worker_id))
 
 
 def active(session: Session) -> Sequence[Worker]:
-    """The workers that are there."""
+    """The active workers."""
     query = (
         select(Worker)
         .where(Worker.last_heartbeat_at >= now(session) - timedelta(seconds=SILENT_S))
@@ -63,15 +63,15 @@ def active(session: Session) -> Sequence[Worker]:
 
 
 def loaded_models(session: Session) -> set[str]:
-    """The models that some worker has loaded."""
+    """The models that an active worker has loaded."""
     return {model for worker in active(session) for model in worker.models}
 
 
 def publish_card(session: Session, model: str, card: Mapping[str, Any]) -> None:
-    """Keep what a worker found out about a model: {"fingerprint", "encoders": {name: {"width", "token_limit", …}}}."""
+    """Store a model's card, made by loading it: {"fingerprint", "encoders": {name: {"width", "token_limit", …}}}."""
     session.merge(ModelCard(name=model, card=dict(card), published_at=now(session)))
 
 
 def cards(session: Session) -> dict[str, dict[str, Any]]:
-    """What is known about models, by name; a model that no worker has loaded yet is not among them."""
+    """The cards of all models that a worker has ever loaded, by name."""
     return {row.name: row.card for row in session.scalars(select(ModelCard))}

@@ -1,4 +1,4 @@
-"""The door: who calls, by the key that they show, and what that key allows. Mints nothing."""
+"""Authentication: the identity of a caller by its key, and the permissions of that key."""
 
 import hmac
 import sys
@@ -29,25 +29,25 @@ from service.safety import Policy
 from service.settings import Settings
 
 LAST_USED_PRECISION = timedelta(minutes=1)
-"""How exactly it is kept when a key was used last."""
+"""Precision of the last use of a key."""
 
 UNLIMITED = sys.maxsize
-"""More unfinished jobs than anybody has."""
+"""More unfinished jobs than an owner ever has."""
 
 ADMIN_KEY_CHARACTERS = 32
-"""That an admin key from outside has at least; random ones of that length cannot be guessed."""
+"""Least length of an admin key from the environment; random ones of that length cannot be guessed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """Somebody who may come in.
+    """An authenticated caller.
 
     Args:
-        owner_id: whom they speak for.
-        scopes: what they may do.
-        key_id: the key that they showed; None where it is not one of the table.
-        quotas: bounds that hold for this key instead of the service's own.
-        safety: the policy that does.
+        owner_id: the owner of its key.
+        scopes: the permissions of its key.
+        key_id: None without a key in the table.
+        quotas: quotas of the key that override the service's.
+        safety: policy of the key that overrides the service's.
     """
 
     owner_id: str
@@ -57,16 +57,16 @@ class Identity:
     safety: Policy | None = None
 
     def check(self, scopes: Sequence[str]) -> None:
-        """See that they may do what any one of some scopes allows.
+        """Check that the caller has one of the scopes.
 
         Raises:
-            ScopeMissingError: they may not.
+            ScopeMissingError: it has none of them.
         """
         if self.scopes.isdisjoint(scopes) and "admin" not in self.scopes:
             raise ScopeMissingError(scopes)
 
     def effective_settings(self, settings: Settings) -> Settings:
-        """The settings that hold for them."""
+        """The settings that apply to the caller: the service's, with the key's own quotas and policy."""
         if self.safety is not None:
             settings = replace(settings, safety=replace(settings.safety, policy=self.safety))
         if not self.quotas:
@@ -78,18 +78,18 @@ class Identity:
 
 
 LOCAL = Identity(owner_id=LOCAL_OWNER_ID, scopes=frozenset(SCOPES))
-"""Everybody, where nobody needs a key."""
+"""The identity of all callers where no key is required."""
 
 
 class Authenticator:
-    """Looks at keys.
+    """Authenticates callers by their keys.
 
     Args:
-        database: where they are.
-        settings: may name an admin key that is not there.
+        database: holds the keys.
+        settings: may contain an admin key, which is not in the database.
 
     Raises:
-        SettingsError: the admin key cannot be used.
+        SettingsError: the admin key is invalid.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
@@ -97,12 +97,12 @@ class Authenticator:
         self._admin_digest = _admin_digest(settings)
 
     def identify(self, secret: str | None) -> Identity:
-        """Who shows this key.
+        """The identity of a caller by its key.
 
         Raises:
-            KeyMissingError: nobody shows one.
-            UnauthenticatedError: it opens nothing.
-            DatabaseUnavailableError: nobody can tell.
+            KeyMissingError: there is no key.
+            UnauthenticatedError: the key is invalid, expired or revoked.
+            DatabaseUnavailableError: the key cannot be looked up.
         """
         if not secret:
             raise KeyMissingError
@@ -113,7 +113,7 @@ class Authenticator:
         with self._database.reading() as session:
             key = _valid(session, secret)
         if key.last_used_at is None or now(session) - key.last_used_at >= LAST_USED_PRECISION:
-            # Where somebody else writes for too long it is noted next time: nobody is refused for it.
+            # A busy database is no reason to refuse a valid key; the next request records the use.
             with suppress(DatabaseUnavailableError), self._database.writing() as session:
                 _note_use(session, key.id)
         return Identity(
@@ -137,7 +137,7 @@ def _valid(session: Session, secret: str) -> Key:
 
 
 def _note_use(session: Session, key_id: str) -> None:
-    """Only where nobody else has done so meanwhile."""
+    """Record the use of a key, unless another request has done so meanwhile."""
     stale = or_(Key.last_used_at.is_(None), Key.last_used_at <= now(session) - LAST_USED_PRECISION)
     session.execute(update(Key).where(Key.id == key_id, stale).values(last_used_at=now(session)))
 
@@ -148,7 +148,7 @@ def _admin_digest(settings: Settings) -> str | None:
         return None
     if len(key) < ADMIN_KEY_CHARACTERS or not key.isascii() or not key.isprintable() or " " in key:
         raise SettingsError(
-            f"DTI_ADMIN_KEY has to have at least {ADMIN_KEY_CHARACTERS} characters that can stand in a header. "
+            f"DTI_ADMIN_KEY has to have at least {ADMIN_KEY_CHARACTERS} characters that are allowed in a header. "
             "`openssl rand -hex 32` makes one."
         )
     return digest(key)

@@ -1,8 +1,7 @@
-"""What a key looks like: `dti_`, 256 random bits in 43 letters and digits, and six that tell a typing error.
+"""The format of keys: `dti_`, 256 random bits in 43 letters and digits, and six check characters.
 
-Only a key's digest is ever stored. One round of SHA-256 is enough for that: slow hashes protect what people make up and
-others can guess, and nobody can guess 256 random bits. It also lets a key be found by its digest, so that no secrets
-are compared and no time tells how much of one was right.
+Only the digest of a key is stored. One round of SHA-256 is enough: slow hashes protect guessable passwords, and 256
+random bits cannot be guessed. It also lets a key be found by its digest, so that no comparison leaks timing.
 """
 
 import hashlib
@@ -19,24 +18,24 @@ _FORM = re.compile(f"(dti_[{_ALPHABET}]{{{_SECRET_LETTERS}}})([{_ALPHABET}]{{{_C
 
 
 def new_secret() -> str:
-    """A key that nobody has."""
+    """A new key."""
     body = f"dti_{_spell(secrets.randbits(_SECRET_BITS), _SECRET_LETTERS)}"
     return body + _check(body)
 
 
 def is_well_formed(text: str) -> bool:
-    """Whether a text is a key without typing errors; whether there is such a key is another question."""
+    """Whether a text has the format of a key with correct check characters; the key may still not exist."""
     found = _FORM.fullmatch(text)
     return found is not None and _check(found[1]) == found[2]
 
 
 def digest(secret: str) -> str:
-    """What is stored instead of the key."""
+    """The digest of a key, as stored."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def visible_prefix(secret: str) -> str:
-    """The beginning, by which people tell keys apart; what is left unknown is still beyond guessing."""
+    """The first characters, which identify a key in lists; the rest is still beyond guessing."""
     return secret[:_SHOWN_LETTERS]
 
 

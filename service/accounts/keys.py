@@ -1,6 +1,6 @@
-"""Keys: minted for an owner, listed, revoked. Of a secret only the digest is kept; it is visible_prefix once.
+"""Keys: minted for an owner, listed, revoked. Only the digest of a secret is stored; the secret is shown once.
 
-Who calls by a key is found out in service.accounts.authentication.
+Keys are verified in service.accounts.authentication.
 """
 
 from collections.abc import Collection, Mapping
@@ -21,28 +21,28 @@ from service.errors import InvalidInputError, NotFoundError
 from service.safety import Policy
 
 Scope = Literal["read", "train", "generate", "admin"]
-"""What a key allows: to read what is there, to teach concepts, to make pictures, and everything with all keys."""
+"""Permission to read, to train concepts, to generate images, or, as admin, for all operations and owners."""
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 QUOTAS = ("requests_per_minute", "unfinished_jobs", "device_s_per_day", "stored_bytes")
-"""What a key may bound otherwise than the service does."""
+"""The quotas that a key can override."""
 
 _NAME_CHARACTERS = 100
 
 _LATEST = datetime(9999, 1, 1, tzinfo=UTC)
-"""The calendar ends so soon afterwards that not every clock on earth could name a later moment."""
+"""Latest expiry; closer to the end of the calendar, some time zones could not represent it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewKey:
-    """A key that is to be minted.
+    """A key to mint.
 
     Args:
-        owner: the name of whom it speaks for.
-        name: what people call it.
-        quotas: bounds of its own, by the names in QUOTAS.
-        safety: a policy of its own about flagged pictures; None for the service's.
+        owner: name of its owner.
+        name: a label.
+        quotas: overrides, by the names in QUOTAS.
+        safety: overrides the service's policy; None keeps it.
     """
 
     owner: str
@@ -54,13 +54,13 @@ class NewKey:
 
 
 def mint(session: Session, new: NewKey) -> tuple[Key, str]:
-    """Make a key, and its owner where nobody has that name yet.
+    """Create a key, and its owner if the name is new.
 
     Returns:
         The key and its secret, which cannot be read again.
 
     Raises:
-        InvalidInputError: a field is wrong.
+        InvalidInputError: a field is invalid.
     """
     _check_expiry(new.expires_at, now(session))
     secret = new_secret()
@@ -82,10 +82,10 @@ def mint(session: Session, new: NewKey) -> tuple[Key, str]:
 
 
 def page(session: Session, cursor: str | None, limit: int, *, owner: str | None = None) -> Page[Key]:
-    """Keys, newest first, those of one owner where a name is given; revoked ones are among them.
+    """Keys, newest first, revoked ones included; of one owner, if a name is given.
 
     Raises:
-        InvalidInputError: the cursor is none of ours.
+        InvalidInputError: the cursor is invalid.
     """
     query = select(Key)
     if owner is not None:
@@ -94,7 +94,7 @@ def page(session: Session, cursor: str | None, limit: int, *, owner: str | None 
 
 
 def revoke(session: Session, key_id: str) -> Key:
-    """Take a key back for good; doing so twice changes nothing.
+    """Revoke a key for good; repeated calls change nothing.
 
     Raises:
         NotFoundError: there is no such key.
@@ -107,7 +107,7 @@ def revoke(session: Session, key_id: str) -> Key:
 
 
 def get_or_create_owner(session: Session, name: str) -> Owner:
-    """The owner of that name, made where there is none; two who do so at once get the same."""
+    """The owner of that name, created if it is missing; concurrent calls get the same one."""
     insert = (postgresql if session.get_bind().dialect.name == "postgresql" else sqlite).insert
     made = insert(Owner).values(id=new_id("own"), name=name, created_at=now(session))
     session.execute(made.on_conflict_do_nothing(index_elements=["name"]))
@@ -126,17 +126,21 @@ def _check_name(field_name: str, given: str) -> str:
 def _check_scopes(given: Collection[str]) -> list[str]:
     unknown = sorted(set(given) - set(SCOPES))
     if unknown or not given:
-        raise InvalidInputError("scopes", f"{', '.join(unknown) or 'None'} cannot be meant: {', '.join(SCOPES)}.")
+        raise InvalidInputError(
+            "scopes", f"{', '.join(unknown) or 'None'} cannot be scopes. Choose from: {', '.join(SCOPES)}."
+        )
     return [scope for scope in SCOPES if scope in given]
 
 
 def _check_expiry(expires_at: datetime | None, moment: datetime) -> None:
     if expires_at is not None and not moment < expires_at < _LATEST:
-        raise InvalidInputError("expires_at", f"{expires_at.isoformat()} is over already, or after the year 9998.")
+        raise InvalidInputError("expires_at", f"{expires_at.isoformat()} is in the past, or after the year 9998.")
 
 
 def _check_quotas(given: Mapping[str, int]) -> dict[str, int]:
     for name, bound in given.items():
         if name not in QUOTAS or bound < 0:
-            raise InvalidInputError(f"quotas.{name}", f"{bound} cannot be a bound: {', '.join(QUOTAS)}, 0 for none.")
+            raise InvalidInputError(
+                f"quotas.{name}", f"{bound} is invalid. Set {', '.join(QUOTAS)} to at least 0; 0 is unlimited."
+            )
     return dict(given)

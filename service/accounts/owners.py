@@ -1,4 +1,4 @@
-"""One transaction per owner at a time: two that check a limit at once would each see the last free place."""
+"""Locks of owners: concurrent transactions that check a limit would otherwise each see the last free place."""
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -7,5 +7,5 @@ from service.database.tables import Owner
 
 
 def lock(session: Session, owner_id: str) -> None:
-    """Serialise the transactions that take from what this owner has left."""
+    """Serialise the transactions that count an owner's things against a limit."""
     session.execute(select(Owner.id).where(Owner.id == owner_id).with_for_update(key_share=True)).one()

@@ -1,7 +1,7 @@
-"""How many requests a minute keys have made, counted in Valkey for all API processes. The one module to ask `limits`.
+"""Rate limits: requests per minute and key, counted in Valkey for all API processes. The one module that uses `limits`.
 
-A broker that is down holds nobody up: requests are let through uncounted, it is logged, and asked again a little later.
-Windows are fixed, a minute from the first request in them, so that it is known to the second when the next one opens.
+While the broker is down, requests are allowed uncounted, which is logged. Windows are fixed, a minute from their first
+request, so that `Retry-After` is exact.
 """
 
 import logging
@@ -21,7 +21,7 @@ from service.settings import Settings
 
 WINDOW_S = 60
 RETRY_AFTER_S = 5.0
-"""How long a broker that did not answer is left alone, for every request would wait for it."""
+"""Seconds without a query after the broker has failed: each request would wait for it."""
 
 _TIMEOUT_S = 0.5
 
@@ -30,12 +30,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Rate:
-    """Where a key stands in its window.
+    """The state of a key's window.
 
     Args:
         limit: requests in a window.
-        remaining: of those, what is left.
-        reset_s: when the next window opens.
+        remaining: requests left in it.
+        reset_s: seconds until the next window.
     """
 
     limit: int
@@ -44,11 +44,11 @@ class Rate:
 
 
 class RateLimiter:
-    """Counts; safe to share between threads."""
+    """Counts requests; thread-safe."""
 
     def __init__(self, settings: Settings) -> None:
         if settings.broker_url is None:
-            raise SettingsError("There is no broker address. Set DTI_BROKER_URL, or use `dti serve`.")
+            raise SettingsError("DTI_BROKER_URL is not set. Set it, or use `dti serve`.")
         self._pool = redis.ConnectionPool.from_url(
             settings.broker_url,
             socket_connect_timeout=_TIMEOUT_S,
@@ -60,10 +60,10 @@ class RateLimiter:
         self._silent_until = 0.0
 
     def count(self, key_id: str, limit: int) -> Rate | None:
-        """Count a request with a key; None where nobody can count.
+        """Count a request with a key; None while the broker is down.
 
         Raises:
-            TooManyRequestsError: the key has made too many in this minute.
+            TooManyRequestsError: the key has reached its limit in this window.
         """
         if time.monotonic() < self._silent_until:
             return None

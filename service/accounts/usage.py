@@ -1,7 +1,7 @@
-"""What owners use: seconds of the devices by day, and bytes in the storage; and whether there is anything left.
+"""Usage of owners, and their quotas: device seconds per day, and bytes in the object store.
 
-Workers measure the seconds. Bytes are counted anew whenever they are asked for, from the rows of what is there: a sum
-that is kept on the side goes wrong once and stays wrong. Nobody who has no bound on them is images_made to wait for it.
+Workers measure the seconds. Bytes are summed from the rows whenever they are needed: a running total goes wrong once
+and stays wrong. Owners without a quota never wait for the sum.
 """
 
 import math
@@ -22,14 +22,14 @@ from service.settings import Quotas
 
 @dataclass(frozen=True, kw_only=True)
 class UsageSummary:
-    """What an owner has used.
+    """The usage of an owner.
 
     Args:
-        device_s: of today (UTC), as the three below, measured by workers a few seconds ago.
+        device_s: of today (UTC), measured by the workers up to a few seconds ago.
         jobs: submitted today.
-        pictures: images_made today and not deleted since.
-        unfinished_jobs: now, as what follows.
-        stored_bytes: of all pictures, images and embeddings; equal files are one.
+        pictures: generated today and not deleted since.
+        unfinished_jobs: now.
+        stored_bytes: of all pictures, images and embeddings, now; equal files count once.
     """
 
     device_s: float
@@ -40,7 +40,7 @@ class UsageSummary:
 
 
 def add_device_s(session: Session, seconds: Mapping[str, float]) -> None:
-    """Add what owners' jobs have taken of a device to what they took today."""
+    """Add to the device seconds of owners for today."""
     insert = (postgresql if session.get_bind().dialect.name == "postgresql" else sqlite).insert
     for owner_id, device_s in sorted(seconds.items()):
         more = insert(Usage).values(owner_id=owner_id, day=today(session), device_s=device_s)
@@ -54,7 +54,7 @@ def today(session: Session) -> date:
 
 
 def summary(session: Session, owner_id: str) -> UsageSummary:
-    """What an owner has used until now."""
+    """The usage of an owner."""
     midnight = _midnight(now(session))
     jobs = select(func.count()).select_from(Job).where(Job.owner_id == owner_id, Job.kind.in_(LISTED))
     images_made = select(func.count()).select_from(Image).join(Job, Job.id == Image.job_id)
@@ -68,28 +68,28 @@ def summary(session: Session, owner_id: str) -> UsageSummary:
 
 
 def device_s_today(session: Session, owner_id: str) -> float:
-    """Seconds that an owner's jobs had a device today."""
+    """Device seconds of an owner's jobs today."""
     row = session.get(Usage, (owner_id, today(session)))
     return row.device_s if row else 0.0
 
 
 def stored_bytes(session: Session, owner_id: str) -> int:
-    """Bytes of everything that an owner keeps; what is stored once counts once."""
+    """Bytes of an owner's objects; equal files count once."""
     return _bytes(session, owner_id, union)
 
 
 def check_quotas(session: Session, quotas: Quotas, owner_id: str, *, adding_bytes: int = 0) -> None:
-    """See that an owner has something left before they submit more.
+    """Check that an owner's quotas are not used up.
 
-    What runs already is not stopped, so that a day's last job, or several that are submitted at once, may take more.
+    Running jobs are not stopped: the last job of a day, or several submitted at once, may exceed the quota.
 
     Raises:
-        DeviceQuotaExceededError: the day's seconds are used up.
-        StorageQuotaExceededError: the storage is, or would be with what is added.
+        DeviceQuotaExceededError: the day's device seconds are used up.
+        StorageQuotaExceededError: the storage is full, or would be with `adding_bytes`.
     """
     if quotas.device_s_per_day and device_s_today(session, owner_id) >= quotas.device_s_per_day:
         raise DeviceQuotaExceededError(quotas.device_s_per_day, _until_midnight_s(now(session)))
-    # Counting some twice takes a fifteenth of the time, and is as good where there is plenty of room.
+    # An upper bound, which counts shared objects several times, takes a fifteenth of the time; mostly it is enough.
     if not quotas.stored_bytes or _bytes(session, owner_id, union_all) + adding_bytes < quotas.stored_bytes:
         return
     stored = stored_bytes(session, owner_id)
@@ -98,7 +98,7 @@ def check_quotas(session: Session, quotas: Quotas, owner_id: str, *, adding_byte
 
 
 def _bytes(session: Session, owner_id: str, combine: Callable[..., CompoundSelect[str, int]]) -> int:
-    """The bytes of an owner's objects, `combine`d: each once, or as often as something refers to them."""
+    """The bytes of an owner's objects, `combine`d: each object once (union), or once per reference (union_all)."""
     pictures = select(Picture.key, Picture.bytes).join(Concept, Concept.id == Picture.concept_id)
     embeddings = select(EmbeddingVersion.key, EmbeddingVersion.bytes).join(
         Concept, Concept.id == EmbeddingVersion.concept_id
@@ -113,7 +113,7 @@ def _bytes(session: Session, owner_id: str, combine: Callable[..., CompoundSelec
 
 
 def _midnight(moment: datetime) -> datetime:
-    """The beginning of the day."""
+    """The beginning of the day (UTC)."""
     return datetime.combine(moment.date(), time(), UTC)
 
 

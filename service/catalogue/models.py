@@ -1,6 +1,6 @@
-"""The catalogue of text-to-image models that can be asked for by name. Loads none of them.
+"""The catalogue: the text-to-image models of a service, by name. It loads none of them.
 
-`tiny`, which is bundled, is always there. Others are named by a TOML file; a preset fills in what an entry leaves out:
+The bundled model `tiny` is always in it. A TOML file adds others; a preset fills in the missing keys of an entry:
 
     default = "sdxl"
 
@@ -38,16 +38,16 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True, kw_only=True)
 class ModelEntry:
-    """A model, and what is used of it where a request says nothing.
+    """A model, and its defaults for requests.
 
     Args:
         source: a Hub id, a folder, or "bundled:tiny".
-        size_multiple_px: what width and height are multiples of.
-        max_px: the longest side that may be asked for.
-        scheduler: of those, the one that is used where nothing is said.
-        schedulers: those that may be asked for.
-        offload: whether text encoders and autoencoder come to a GPU only while they work.
-        training: the model's own defaults of a training; see `training_by`.
+        size_multiple_px: widths and heights are multiples of it.
+        max_px: longest side of a request.
+        scheduler: the default one.
+        schedulers: the allowed ones.
+        offload: whether text encoders and autoencoder are on a GPU only while in use.
+        training: defaults of a training; see `training_by`.
     """
 
     name: str
@@ -65,10 +65,10 @@ class ModelEntry:
     training: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
 
     def training_by(self, method: str) -> dict[str, Any]:
-        """The model's own defaults of a training by a method.
+        """The model's defaults of a training by a method.
 
-        What stands under `training` itself counts for every method that has the setting; a table there that is called
-        as a method counts for that one, and before the others.
+        Keys of `training` itself apply to every method that has the setting; a table named as a method applies to that
+        method alone, and takes precedence.
         """
         known = setting_specs(METHODS[method].settings)
         shared = {name: value for name, value in self.training.items() if name in known}
@@ -92,7 +92,7 @@ TINY = ModelEntry(
 
 
 class Catalogue(Mapping[str, ModelEntry]):
-    """The models by name; reading an unknown one raises UnknownModelError."""
+    """The models by name; an unknown name raises UnknownModelError."""
 
     def __init__(self, entries: Mapping[str, ModelEntry], default: str) -> None:
         self._entries = dict(entries)
@@ -100,10 +100,10 @@ class Catalogue(Mapping[str, ModelEntry]):
 
     @classmethod
     def load(cls, path: Path | None) -> "Catalogue":
-        """The bundled model and those that a TOML file names; without a path the bundled one alone.
+        """The bundled model and those of a TOML file, if there is one.
 
         Raises:
-            SettingsError: the file cannot be read, or says what is not understood.
+            SettingsError: the file cannot be read, or an entry is invalid.
         """
         content = _content(path) if path else {}
         default = content.pop("default", TINY.name)
@@ -135,7 +135,7 @@ def _content(path: Path) -> dict[str, Any]:
 
 
 def preset(name: str) -> ModelEntry:
-    """The entry that a preset makes by itself, for those who name it outright."""
+    """The entry of a preset by itself, for offline commands."""
     return _entry(name, {"preset": name})
 
 
@@ -152,7 +152,7 @@ def _entry(name: str, values: Any) -> ModelEntry:  # noqa: ANN401 - TOML holds a
 
 
 def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What an entry says, over what its preset and its family say."""
+    """An entry's keys, over those of its preset and its family."""
     known = "Known: " + ", ".join(PRESETS)
     if "preset" in values and values["preset"] not in PRESETS:
         raise ValueError(f"there is no preset {values['preset']!r}. {known}.")
@@ -179,11 +179,11 @@ def _check_keys(values: Mapping[str, Any]) -> None:
     if unknown := [key for key in values if key not in known]:
         raise ValueError(f"there is no {unknown[0]!r}. Known: {', '.join(known)}.")
     if missing := [key for key in needed if key not in values]:
-        raise ValueError(f"it does not say its {' and '.join(missing)}, and names no preset.")
+        raise ValueError(f"{' and '.join(missing)} must be set, or a preset.")
 
 
 def _check_training(entry: ModelEntry) -> None:
-    """Every setting belongs to some method, and every method can be completed with its own."""
+    """Check that every setting belongs to a method, and that every method can be completed."""
     known = {name for listing in METHODS.values() for name in setting_specs(listing.settings)}
     if unknown := [name for name in entry.training if name not in known and name not in METHODS]:
         raise ValueError(f"no method has a setting {unknown[0]!r}, and there is no method of that name")
@@ -203,7 +203,7 @@ def _check_types(entry: ModelEntry) -> None:
 
 
 def _is_alike(value: object, default: object) -> bool:
-    """Whether a value is of a setting's type; a whole number will do for a fraction."""
+    """Whether a value has the type of a default; an int is accepted for a float."""
     if isinstance(value, bool) or isinstance(default, bool):
         return isinstance(value, bool) and isinstance(default, bool)
     if isinstance(default, Mapping):

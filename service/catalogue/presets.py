@@ -1,8 +1,8 @@
-"""Public checkpoints with what is known of them: where they are, how they are asked, how concepts are learned on them.
+"""Presets of public checkpoints: sources, and defaults for rendering and training.
 
-A machine offers only what its catalogue names (`preset = "sdxl"`); nothing here is fetched before that. Figures for
-training are the paper's where it has them (Kim et al., arXiv 2512.13672, section 5), those for pictures the models' own
-cards' and pipelines'.
+A service offers only the models of its catalogue (`preset = "sdxl"`); nothing is downloaded before that. Training
+defaults are from the paper where it has them (Kim et al., arXiv 2512.13672, section 5), rendering defaults from the
+model cards and pipelines.
 """
 
 from collections.abc import Mapping
@@ -26,9 +26,8 @@ _LARGE: Mapping[str, Any] = {
     "max_px": 1536,
     "training": {"resolution": 768, "batch_size": 4, "dti": {"steps": 500, "learning_rate": 0.04, "kappa": 5e-5}},
 }
-"""Nobody has published figures for concepts on these: SANA's, which is their nearest relative that has any (a language
-model reads the prompt, a transformer walks a straight flow), at a size that spares memory.
-"""
+"""There are no published figures for concepts on these models: SANA's are taken, the nearest relative that has any (a
+language model as text encoder, a flow-matching transformer), at a size that spares memory."""
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "sd15": {
@@ -82,4 +81,4 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "guidance_scale": 0.0,
     },
 }
-"""The presets by name: what a catalogue's entry leaves out."""
+"""The presets by name; an entry of the catalogue overrides them."""

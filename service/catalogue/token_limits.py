@@ -1,6 +1,6 @@
-"""How many tokens a prompt has, counted with the tokenizers that workers published. Knows no request.
+"""Token limits of prompts, checked with the tokenizers that workers publish.
 
-What is said to an encoder whose tokenizer is too large to be published is checked by the worker, when the job begins.
+A tokenizer that is too large to be published is checked by the worker, at the start of the job.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,20 +17,20 @@ from service.database.tables import ModelCard
 from service.errors import InvalidInputError, PromptTooLongError
 
 Vectors = Mapping[str, int]
-"""How many rows a concept has, by encoder."""
+"""Numbers of vectors of a concept, by encoder."""
 
 
 @dataclass(frozen=True)
 class EncoderTokenizer:
-    """One text encoder's tokenizer and how many tokens it takes, begin and end included.
+    """The tokenizer of a text encoder.
 
     Attributes:
         encoder: its name.
-        limit: tokens of a prompt.
-        frame: tokens that stand around the words.
-        lead: goes before the first words and into their first token.
-        unknown: tokens without a direction: those of words that the encoder has never seen.
-        tokenizer: of the words.
+        limit: most tokens of a prompt, special tokens included.
+        frame: number of special tokens.
+        lead: prepended to the first words, part of their first token.
+        unknown: tokens without a direction (zero rows), from which nothing can be learned.
+        tokenizer: without special tokens.
     """
 
     encoder: str
@@ -41,23 +41,23 @@ class EncoderTokenizer:
     tokenizer: Tokenizer
 
     def tokens(self, prompt: str, concepts: Mapping[str, Vectors]) -> int:
-        """How many tokens a prompt has where each concept takes as many as it has vectors for this encoder."""
+        """The number of tokens of a prompt, with one for each vector of a concept."""
         return self.frame + sum(
             self.count(piece.words) if isinstance(piece, Text) else concepts[piece.name][self.encoder]
             for piece in with_lead(parse_prompt(prompt), self.lead)
         )
 
     def count(self, text: str) -> int:
-        """How many tokens a stretch of a prompt has, without begin and end."""
+        """The number of tokens of a text, without special tokens."""
         return len(self._ids(text))
 
     def knows(self, words: str) -> bool:
-        """Whether every token of some words has a direction, from which one can be learned."""
+        """Whether every token of some words has a direction to learn from."""
         ids = self._ids(f" {words.strip()}")
         return bool(ids) and self.unknown.isdisjoint(ids)
 
     def check(self, prompt: str, concepts: Mapping[str, Vectors]) -> None:
-        """Refuse a prompt that does not fit."""
+        """Refuse a prompt with too many tokens."""
         tokens = self.tokens(prompt, concepts)
         if tokens > self.limit:
             names = [name for name in concepts if f"<{name}>" in prompt]
@@ -70,20 +70,20 @@ class EncoderTokenizer:
 
 @dataclass(frozen=True)
 class _Set:
-    """A model's tokenizers, made from the card of a moment."""
+    """A model's tokenizers, and when their card was published."""
 
     published_at: datetime
     tokenizers: tuple[EncoderTokenizer, ...]
 
 
 class TokenLimits:
-    """The tokenizers of every model that some worker has loaded; a tokenizer is read once and kept, for it is large."""
+    """The token limits of every model that a worker has loaded; parsed tokenizers are cached, since they are large."""
 
     def __init__(self) -> None:
         self._kept: dict[str, _Set] = {}
 
     def check(self, session: Session, model: str, prompt: str, concepts: Mapping[str, Vectors]) -> None:
-        """Refuse a prompt that does not fit; where no worker has published the model yet, the worker will.
+        """Refuse a prompt with too many tokens; without a published card, the worker checks it.
 
         Raises:
             PromptTooLongError: it does not fit one of the model's encoders.
@@ -92,7 +92,7 @@ class TokenLimits:
             ruler.check(prompt, concepts)
 
     def check_class_word(self, session: Session, model: str, class_word: str) -> None:
-        """Refuse a class word that the model does not know; where no worker has published it yet, the worker will.
+        """Refuse a class word that the model does not know; without a published card, the worker checks it.
 
         Raises:
             InvalidInputError: one of the model's encoders has no direction for it.
@@ -106,15 +106,15 @@ class TokenLimits:
     def check_unlearned(
         self, session: Session, model: str, prompt: str, *, name: str, class_word: str, vectors: int | None
     ) -> None:
-        """Refuse a prompt that will not fit once its one concept is learned.
+        """Refuse a prompt that will have too many tokens once its one concept is trained.
 
         Args:
-            session: reads what the model's workers published.
-            model: whose encoders read the prompt.
+            session: reads the model's card.
+            model: renders the prompt.
             prompt: holds no other concept.
             name: the concept's.
-            class_word: what it begins as; without `vectors` it takes as many tokens.
-            vectors: how many rows it is to have.
+            class_word: its initial value; without `vectors`, the concept gets as many vectors as this has tokens.
+            vectors: number of vectors of the concept.
 
         Raises:
             PromptTooLongError: it does not fit one of the model's encoders.

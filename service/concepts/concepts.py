@@ -1,7 +1,6 @@
-"""Concepts: made from pictures, learned again, listed, deleted with all that came of them.
+"""Concepts: created from pictures, retrained, listed, deleted with their images.
 
-Objects are put into the storage before a transaction begins and deleted after it ends, by the caller; the functions
-here say which.
+Callers store objects before a transaction begins, and delete them after it ends; the functions here return the keys.
 """
 
 import re
@@ -41,7 +40,7 @@ CLASS_WORD_CHARACTERS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class ConceptParams:
-    """A concept to be learned; None for the catalogue's default."""
+    """A concept to create; None for the catalogue's default."""
 
     name: str
     class_word: str
@@ -54,7 +53,7 @@ class ConceptParams:
 
 @dataclass(frozen=True, kw_only=True)
 class RetrainParams:
-    """Another training of a concept; None for the method of the training before."""
+    """Another training of a concept; None keeps the method of the last one."""
 
     training: Mapping[str, object] = field(default_factory=dict)
     method: str | None = None
@@ -64,7 +63,7 @@ class RetrainParams:
 
 @dataclass(frozen=True, kw_only=True)
 class NewConcept:
-    """A concept that was checked and can be made; one that is not learned here has no training."""
+    """A checked concept; an imported or blended one has no training."""
 
     owner_id: str
     name: str
@@ -75,18 +74,18 @@ class NewConcept:
     training: Training | None = None
 
     def row(self, now: datetime) -> Concept:
-        """Its row, with an id, to be added to a session."""
+        """Its row, with a new id, to be added to a session."""
         training = {} if self.training is None else asdict(self.training)
         return Concept(id=new_id("con"), **{**vars(self), "training": training}, created_at=now, updated_at=now)
 
 
 def check_new(service: Service, session: Session, owner_id: str, params: ConceptParams) -> NewConcept:
-    """Check all that a client given of a new concept, before anything of it is stored.
+    """Check all fields of a new concept, before any of its files is stored.
 
     Raises:
-        InvalidInputError: a field is wrong.
+        InvalidInputError: a field is invalid.
         UnknownModelError: the catalogue has no such model.
-        PromptTooLongError: the previews' prompt, or any with so many vectors, does not fit the model's text encoders.
+        PromptTooLongError: the prompt of the previews does not fit the model's text encoders.
         NameTakenError: the owner already has a concept of that name.
     """
     endpoints.check(service.settings, params.webhook)
@@ -118,16 +117,16 @@ def create(
     *,
     webhook: WebhookParams | None = None,
 ) -> tuple[Concept, Job]:
-    """Make a concept and queue its first training; `webhook` is whom to tell of that, checked.
+    """Create a concept and queue its first training, with a checked webhook for that job.
 
     Raises:
-        NameTakenError: somebody was faster.
+        NameTakenError: another request has taken the name meanwhile.
         TooManyJobsError: the owner has too many unfinished jobs.
-        DeviceQuotaExceededError: the owner's jobs had the devices long enough today.
-        StorageQuotaExceededError: the owner's things fill the storage.
+        DeviceQuotaExceededError: the owner's device time of today is used up.
+        StorageQuotaExceededError: the owner's storage is full.
     """
     if new.training is None:
-        raise AssertionError("A concept that is learned has settings of its training.")
+        raise AssertionError("A concept of pictures has settings of its training.")
     concept = new.row(now(session))
     concept.pictures = [_picture(position, picture) for position, picture in enumerate(pictures)]
     concept.embeddings = []
@@ -147,10 +146,10 @@ def create(
 
 
 def create_from_embedding(session: Session, new: NewConcept, made: jobs.StoredEmbedding) -> Concept:
-    """Make a concept of an embedding that is there already, and lies in the storage.
+    """Create a concept from a stored embedding.
 
     Raises:
-        NameTakenError: somebody was faster.
+        NameTakenError: another request has taken the name meanwhile.
     """
     concept = new.row(now(session))
     concept.pictures = []
@@ -163,16 +162,16 @@ def get(session: Session, owner_id: str, reference: str) -> Concept:
     """A concept by its id or its name, with its pictures and embeddings.
 
     Raises:
-        NotFoundError: there is none, or it belongs to another owner.
+        NotFoundError: it does not exist, or belongs to another owner.
     """
     return _get(session, _owned(owner_id, reference), reference)
 
 
 def get_ready_locked(session: Session, owner_id: str, reference: str) -> Concept:
-    """A concept that is ready and cannot be deleted until the transaction ends.
+    """A concept with an embedding, locked against deletion until the transaction ends.
 
     Raises:
-        NotFoundError: there is none, or it belongs to another owner.
+        NotFoundError: it does not exist, or belongs to another owner.
         ConceptNotReadyError: it has no embedding yet.
     """
     concept = _get(session, _owned(owner_id, reference).with_for_update(read=True, key_share=True), reference)
@@ -193,7 +192,7 @@ def page(
     """An owner's concepts, newest first.
 
     Raises:
-        InvalidInputError: the cursor is none of ours.
+        InvalidInputError: the cursor is invalid.
     """
     query = _with_children(select(Concept).where(Concept.owner_id == owner_id))
     if model is not None:
@@ -204,20 +203,19 @@ def page(
 
 
 def retrain(service: Service, session: Session, owner_id: str, reference: str, params: RetrainParams) -> Job:
-    """Queue another training; the concept stays usable as it is until that has succeeded.
+    """Queue another training; the present embedding stays in use until it succeeds.
 
-    What is not given of the training stays as it was, except that the seed is drawn anew; by another method it is as
-    that one has it.
+    Settings that are not given are those of the last training, if it was by the same method; the seed is always drawn.
 
     Raises:
         NotFoundError: there is no such concept.
-        InvalidInputError: a field is wrong.
-        ConceptWithoutPicturesError: it was imported or blended: there is nothing to learn from.
-        ConceptNotReadyError: it is to start from an embedding that is not there.
-        PromptTooLongError: the previews' prompt, or any with so many vectors, does not fit the model's text encoders.
+        InvalidInputError: a field is invalid.
+        ConceptWithoutPicturesError: it was imported or blended, or its pictures have expired.
+        ConceptNotReadyError: it has no embedding to start from.
+        PromptTooLongError: the prompt of the previews does not fit the model's text encoders.
         TooManyJobsError: the owner has too many unfinished jobs.
-        DeviceQuotaExceededError: the owner's jobs had the devices long enough today.
-        StorageQuotaExceededError: the owner's things fill the storage.
+        DeviceQuotaExceededError: the owner's device time of today is used up.
+        StorageQuotaExceededError: the owner's storage is full.
     """
     concept = _get(session, _owned(owner_id, reference).with_for_update(), reference)
     if not concept.pictures:
@@ -240,10 +238,10 @@ def retrain(service: Service, session: Session, owner_id: str, reference: str, p
 
 
 def delete(session: Session, owner_id: str, reference: str) -> list[str]:
-    """Delete a concept, its pictures and embeddings and every image that it appears in; end its unfinished jobs.
+    """Delete a concept with its pictures, its embeddings and all images generated with it; cancel its unfinished jobs.
 
     Returns:
-        The keys of the objects that nobody refers to any more, to be deleted once this is committed.
+        The keys of objects without a reference, to be deleted after the commit.
 
     Raises:
         NotFoundError: there is no such concept.
@@ -304,26 +302,26 @@ def _get(session: Session, query: Select[Concept], reference: str) -> Concept:
 
 
 def _jobs_of(concept: Concept) -> Select[Job]:
-    """The jobs that a concept appears in, locked in the order in which everybody locks several jobs."""
+    """The jobs with a concept, locked in the order of their ids, so that concurrent deletions do not deadlock."""
     query = select(Job).where(Job.concepts.any(JobConcept.concept_id == concept.id)).order_by(Job.id)
     return query.with_for_update().options(selectinload(Job.images)).execution_options(populate_existing=True)
 
 
 def check_name_free(session: Session, owner_id: str, name: str) -> None:
-    """Refuse a name that an owner has given already.
+    """Check that an owner has no concept of a name.
 
     Raises:
-        NameTakenError: it is.
+        NameTakenError: there is one.
     """
     if session.scalars(select(Concept.id).where(Concept.owner_id == owner_id, Concept.name == name)).first():
         raise NameTakenError(name)
 
 
 def check_name(name: str) -> str:
-    """A concept's name.
+    """Check the name of a concept; returns it.
 
     Raises:
-        InvalidInputError: it cannot be one.
+        InvalidInputError: it is invalid.
     """
     if not re.fullmatch(NAME_PATTERN, name):
         raise InvalidInputError(
@@ -334,7 +332,7 @@ def check_name(name: str) -> str:
 
 
 def check_class_word(word: str) -> str:
-    """A class word, without needless blanks.
+    """Check a class word; returns it with single spaces.
 
     Raises:
         InvalidInputError: it is empty or too long.

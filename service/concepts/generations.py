@@ -1,6 +1,6 @@
-"""What a client may ask a model for: generations and interpolations, every default filled in, every concept pinned.
+"""Generations and interpolations: every default filled in, every concept pinned.
 
-A prompt is refused here when it could not be rendered as it stands; what it names is never left out silently.
+A prompt that cannot be rendered as it stands is refused; a concept in it is never left out silently.
 """
 
 import secrets
@@ -33,7 +33,7 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateParams:
-    """Pictures of a prompt; None for the model's or the service's default."""
+    """Images of a prompt; None for the default of the model or the service."""
 
     prompt: str
     negative_prompt: str = ""
@@ -44,7 +44,7 @@ class GenerateParams:
 
 @dataclass(frozen=True, kw_only=True)
 class InterpolateParams:
-    """Pictures between two concepts, named by id or name; None for a default."""
+    """Images between two concepts, by id or name; None for a default."""
 
     start: str
     end: str
@@ -58,7 +58,7 @@ class InterpolateParams:
 
 
 def submit_generation(service: Service, session: Session, owner_id: str, params: GenerateParams) -> Job:
-    """Queue pictures of a prompt.
+    """Queue a generation.
 
     Raises:
         UnknownConceptError: the prompt names concepts that do not exist.
@@ -67,10 +67,10 @@ def submit_generation(service: Service, session: Session, owner_id: str, params:
         UnknownModelError: the catalogue has no such model.
         UnknownSchedulerError: the model has no such scheduler.
         PromptTooLongError: the prompt does not fit the model's text encoders.
-        InvalidInputError: a field is wrong.
+        InvalidInputError: a field is invalid.
         TooManyJobsError: the owner has too many unfinished jobs.
-        DeviceQuotaExceededError: the owner's jobs had the devices long enough today.
-        StorageQuotaExceededError: the owner's things fill the storage.
+        DeviceQuotaExceededError: the owner's device time of today is used up.
+        StorageQuotaExceededError: the owner's storage is full.
     """
     endpoints.check(service.settings, params.webhook)
     prompts = _prompts(params.prompt, params.negative_prompt, service.settings.limits)
@@ -92,10 +92,10 @@ def submit_generation(service: Service, session: Session, owner_id: str, params:
 
 
 def submit_interpolation(service: Service, session: Session, owner_id: str, params: InterpolateParams) -> Job:
-    """Queue the pictures between two concepts.
+    """Queue an interpolation.
 
     Raises:
-        EmbeddingsDifferError: the two have different numbers of vectors.
+        EmbeddingsDifferError: the two concepts have different numbers of vectors.
         ServiceError: as for a generation.
     """
     endpoints.check(service.settings, params.webhook)
@@ -139,12 +139,12 @@ def _prompts(prompt: str, negative_prompt: str, limits: Limits) -> Sequence[str]
         if len(text) > limits.prompt_characters:
             raise InvalidInputError(name, f"{len(text)} characters are too many: at most {limits.prompt_characters}.")
     if not prompt.strip():
-        raise InvalidInputError("prompt", "The prompt is empty. Say what the picture shows.")
+        raise InvalidInputError("prompt", "The prompt is empty. Describe the picture.")
     return tuple(prompts.values())
 
 
 def _spell(prompt: str, first: Concept, last: Concept) -> list[str]:
-    """An interpolation's prompt for its ends."""
+    """The prompts of both ends of an interpolation."""
     if prompt.count("{}") != 1:
         raise InvalidInputError("prompt", "It needs exactly one {}, where the concepts stand.")
     return [prompt.replace("{}", f"<{end.name}>") for end in (first, last)]
@@ -158,9 +158,9 @@ def _check_lengths(
 
 
 def _between(params: InterpolateParams) -> tuple[Interpolation, tuple[float, ...]]:
-    """How points are rendered, and which; `num_images` has no meaning here."""
+    """The interpolation method, and the shares of the last concept; `num_images` is refused."""
     if "num_images" in params.rendering:
-        raise InvalidInputError("num_images", "An interpolation has one picture a frame. Say frames or shares.")
+        raise InvalidInputError("num_images", "An interpolation has one picture per frame. Set frames or shares.")
     chosen = _complete(Interpolation, params.interpolation, {})
     shares = params.shares
     if shares is None:
@@ -173,7 +173,7 @@ def _between(params: InterpolateParams) -> tuple[Interpolation, tuple[float, ...
 
 
 def _rendering(entry: ModelEntry, given: Mapping[str, object], limits: Limits) -> CompleteRendering:
-    """All settings of the pictures: those given, else the model's; a seed is drawn."""
+    """All settings of the images: the given ones, then the model's; the seed is drawn if it is missing."""
     own = {name: getattr(entry, name) for name in ("width", "height", "steps", "guidance_scale", "scheduler")}
     chosen = _complete(Rendering, given, own)
     seed = secrets.randbelow(SEED_LIMIT + 1) if chosen.seed is None else chosen.seed

@@ -1,4 +1,4 @@
-"""Which concepts a request means, and whether they can be used together. Knows no prompt's wording and no job."""
+"""Lookup of the concepts in a request, and checks that they can be used together. It knows no prompt and no job."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -12,12 +12,12 @@ from service.errors import ConceptNotReadyError, EmbeddingsDifferError, ModelMis
 
 
 def find(session: Session, owner_id: str, references: Collection[str]) -> list[Concept]:
-    """An owner's concepts by names or ids, in the order in which they are referred to.
+    """An owner's concepts by names or ids, in the order of the references.
 
-    They cannot be deleted until the transaction ends; whoever deletes them then sees the job that pins them.
+    They are locked against deletion until the transaction ends; a later deletion sees the job that pins them.
 
     Raises:
-        UnknownConceptError: some do not exist; all such are said.
+        UnknownConceptError: some do not exist; all of them are listed.
     """
     query = select(Concept).where(
         Concept.owner_id == owner_id, or_(Concept.name.in_(references), Concept.id.in_(references))
@@ -32,11 +32,11 @@ def find(session: Session, owner_id: str, references: Collection[str]) -> list[C
 
 
 def model_for(catalogue: Catalogue, wanted: str | None, concepts: Sequence[Concept]) -> ModelEntry:
-    """The model of a request: the one asked for, else that of its concepts, else the catalogue's.
+    """The model of a request: the given one, else that of its concepts, else the catalogue's default.
 
     Raises:
         UnknownModelError: the catalogue has no such model.
-        ModelMismatchError: a concept belongs to another.
+        ModelMismatchError: a concept belongs to another model.
     """
     if wanted is None:
         wanted = next((concept.model for concept in concepts), catalogue.default.name)
@@ -48,10 +48,10 @@ def model_for(catalogue: Catalogue, wanted: str | None, concepts: Sequence[Conce
 
 
 def vectors_of(concepts: Sequence[Concept]) -> dict[str, Vectors]:
-    """The numbers of vectors of the embedding that each concept has now, by the concept's name.
+    """The numbers of vectors of each concept's present embedding, by the concept's name.
 
     Raises:
-        ConceptNotReadyError: some have none; all such are said.
+        ConceptNotReadyError: some have no embedding; all of them are listed.
     """
     unready = [concept.name for concept in concepts if concept.embedding is None]
     if unready:
@@ -64,10 +64,10 @@ def vectors_of(concepts: Sequence[Concept]) -> dict[str, Vectors]:
 
 
 def check_same_vectors(first: str, second: str, vectors: Mapping[str, Vectors]) -> None:
-    """Refuse two concepts between which there is no way, because their numbers of vectors differ.
+    """Check that two concepts have equal numbers of vectors, so that they can be interpolated or blended.
 
     Raises:
-        EmbeddingsDifferError: they do for some encoder.
+        EmbeddingsDifferError: they differ for an encoder.
     """
     for encoder in vectors[first]:
         counts = (vectors[first][encoder], vectors[second][encoder])

@@ -1,4 +1,4 @@
-"""What a training is asked to do: its settings completed and checked, and the job that does it."""
+"""Trainings: their settings, completed and checked, and the submission of their jobs."""
 
 import secrets
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from service.webhooks.endpoints import WebhookParams
 
 
 def check_method(method: str) -> str:
-    """A method's name.
+    """Check the name of a method; returns it.
 
     Raises:
         InvalidInputError: there is no such method.
@@ -38,17 +38,17 @@ def complete_settings(
     limits: Limits,
     before: Mapping[str, object] | None = None,
 ) -> Training:
-    """All settings of a training: those given, those from before, the model's, the method's; a seed is drawn.
+    """Complete the settings of a training: given ones, then those before, the model's, the method's; the seed is drawn.
 
     Args:
         entry: the model.
         method: a name of `dti.spec.registry.METHODS`.
-        given: what the client said.
+        given: from the request.
         limits: of the service.
         before: of the concept's last training, if it was by the same method.
 
     Raises:
-        InvalidInputError: a setting is unknown, of the wrong type, out of bounds, or does not suit the model.
+        InvalidInputError: a setting is unknown, of the wrong type, out of bounds, or not possible with the model.
     """
     try:
         settings = training_settings(method, given, {**entry.training_by(method), **(before or {})})
@@ -72,18 +72,18 @@ def check_words(
     learnable_property: LearnableProperty,
     settings: Training,
 ) -> None:
-    """Check the words of a training, which would otherwise end it when a worker reads them.
+    """Check class word and preview prompt of a training, which would otherwise fail in the worker.
 
     Raises:
-        InvalidInputError: the model does not know the class word, or the previews' prompt names another concept.
-        PromptTooLongError: the previews' prompt, or any with so many vectors, does not fit the model's text encoders.
+        InvalidInputError: the model does not know the class word, or the preview prompt names another concept.
+        PromptTooLongError: the preview prompt does not fit the model's text encoders.
     """
     service.token_limits.check_class_word(session, model, class_word)
     prompt = (settings.preview_prompt or PLAIN_PROMPTS[learnable_property]).replace("{}", f"<{name}>")
     others = [other for other in triggers(prompt) if other != name]
     if others:
         raise InvalidInputError(
-            "training.preview_prompt", f"It can hold no concept but the one that is learned, and names <{others[0]}>."
+            "training.preview_prompt", f"It names <{others[0]}>. Only the trained concept is allowed in it."
         )
     vectors = settings.num_vectors
     service.token_limits.check_unlearned(session, model, prompt, name=name, class_word=class_word, vectors=vectors)
@@ -104,8 +104,8 @@ def submit(
 
     Raises:
         TooManyJobsError: the owner has too many unfinished jobs.
-        DeviceQuotaExceededError: the owner's jobs had the devices long enough today.
-        StorageQuotaExceededError: the owner's things fill the storage.
+        DeviceQuotaExceededError: the owner's device time of today is used up.
+        StorageQuotaExceededError: the owner's storage is full.
     """
     new = jobs.NewJob(
         owner_id=concept.owner_id,
@@ -127,7 +127,7 @@ def submit(
 
 
 def pinned(concept: Concept) -> jobs.PinnedConcept:
-    """A concept with the embedding that it has now."""
+    """A concept with its present embedding."""
     embedding = concept.embedding
     return jobs.PinnedConcept(
         id=concept.id,
@@ -157,4 +157,6 @@ def _check_preview(prompt: str | None, limits: Limits) -> None:
     if prompt.count("{}") != 1:
         raise InvalidInputError("training.preview_prompt", "It needs exactly one {}, where the concept stands.")
     if len(prompt) > limits.prompt_characters:
-        raise InvalidInputError("training.preview_prompt", f"At most {limits.prompt_characters} characters are read.")
+        raise InvalidInputError(
+            "training.preview_prompt", f"{len(prompt)} characters are too many: at most {limits.prompt_characters}."
+        )

@@ -1,7 +1,7 @@
-"""The database: engines, short transactions, and what happens after a commit. Knows no table and no rule.
+"""The database: engines, short transactions, and actions after a commit. It knows no table and no rule.
 
-Two verbs: `reading` and `writing`. On SQLite a writing transaction begins with BEGIN IMMEDIATE: a transaction that
-starts by reading and then wants to write would lose updates or fail at once where two processes do so.
+Two verbs: `reading` and `writing`. On SQLite a writing transaction begins with BEGIN IMMEDIATE: one that reads before
+it writes would lose updates, or fail at once, beside another process that does so.
 """
 
 import copy
@@ -19,7 +19,7 @@ from service.database.clock import Clock, attach, utc_now
 from service.errors import DatabaseUnavailableError
 
 BUSY_TIMEOUT_MS = 10_000
-"""How long an SQLite writer waits for the one before it."""
+"""How long an SQLite writer waits for another one."""
 
 CONNECT_TIMEOUT_S = 5
 
@@ -27,7 +27,7 @@ _AFTER_COMMIT = "dti_after_commit"
 
 
 class Database:
-    """One database; safe to share between threads, not across a fork.
+    """A database; thread-safe, not to be used across a fork.
 
     Args:
         url: SQLAlchemy's, or plain `postgres://`.
@@ -43,7 +43,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A short transaction that writes nothing; what it loaded stays readable after it.
+        """A short read-only transaction; loaded rows stay readable after it.
 
         Raises:
             DatabaseUnavailableError: the database does not answer.
@@ -53,9 +53,9 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """A transaction that is committed at the end, or rolled back when an error passes through.
+        """A transaction: committed at the end, or rolled back by an error.
 
-        What was registered with `after_commit` runs then, outside the transaction.
+        Actions of `after_commit` run after it, outside the transaction.
 
         Raises:
             DatabaseUnavailableError: the database does not answer.
@@ -67,16 +67,16 @@ class Database:
             action()
 
     def with_clock(self, clock: Clock) -> "Database":
-        """The same database and connections, told the time by another clock."""
+        """The same database and connections with another clock."""
         seen = copy.copy(self)
         seen.clock = clock
         return seen
 
     def check(self) -> None:
-        """Ask the database for a sign of life.
+        """Check that the database answers.
 
         Raises:
-            DatabaseUnavailableError: there is none.
+            DatabaseUnavailableError: it does not.
         """
         with self.reading() as session:
             session.execute(text("SELECT 1"))
@@ -92,12 +92,12 @@ class Database:
 
 
 def after_commit(session: Session, action: Callable[[], object]) -> None:
-    """Have something done once the transaction is committed; never where it is rolled back."""
+    """Register an action to run after the commit; a rollback drops it."""
     session.info.setdefault(_AFTER_COMMIT, []).append(action)
 
 
 def address(url: str) -> URL:
-    """A database's address with the driver that is used here; plain `postgres://` is understood."""
+    """The URL of a database with the driver used here; plain `postgres://` is accepted."""
     parsed = make_url(url)
     if parsed.drivername in {"postgres", "postgresql"}:
         return parsed.set(drivername="postgresql+psycopg")
@@ -105,7 +105,7 @@ def address(url: str) -> URL:
 
 
 def _engine(url: URL) -> Engine:
-    """Its errors hold no values: they are logged, and a value may be a secret."""
+    """An engine without parameter values in its errors, which are logged: a value may be a secret."""
     if url.get_backend_name() != "sqlite":
         waiting = {"connect_timeout": CONNECT_TIMEOUT_S}
         return create_engine(url, pool_pre_ping=True, connect_args=waiting, hide_parameters=True)
@@ -116,7 +116,7 @@ def _engine(url: URL) -> Engine:
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    """Leave BEGIN to us: the driver's own comes too late, at the first write."""
+    """Configure a connection, and take BEGIN over from the driver, which sends it only at the first write."""
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in (

@@ -1,6 +1,6 @@
-"""Ids: what kind of thing they name, and an order in time. Knows nothing of what is named.
+"""Ids: a prefix for the kind, and a sortable random value, ordered by time.
 
-Twenty-six characters: 48 bits of milliseconds and 80 random bits, in an alphabet that sorts like its values.
+Twenty-six characters: 48 bits of milliseconds and 80 random bits, in an alphabet in the order of its values.
 """
 
 import re
@@ -20,7 +20,7 @@ _last = 0
 
 
 def new_id(kind: Kind) -> str:
-    """A fresh id, greater than every earlier one of this process."""
+    """A new id, greater than every earlier one of this process."""
     return f"{kind}_{_spell(_next())}"
 
 
@@ -30,7 +30,7 @@ def is_id(kind: Kind, text: str) -> bool:
 
 
 def _next() -> int:
-    """Random within a millisecond, but never at or below the last one: ids made in a row stay in order."""
+    """Random within a millisecond, but greater than the last one: ids of this process are in order."""
     global _last  # noqa: PLW0603 - the order holds for the whole process, so its memory is the process's
     fresh = (time.time_ns() // 1_000_000 << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS)
     with _lock:

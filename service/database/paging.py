@@ -1,4 +1,4 @@
-"""Lists in pages, newest first, by keyset: a page costs the same wherever it lies, and new rows shift nothing."""
+"""Keyset pagination, newest first: every page costs the same, and new rows shift none."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ T = TypeVar("T", Concept, Delivery, Job, Key, Webhook)
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """Some of a list, newest first, and the cursor of what follows; None at the end."""
+    """A page of a list, newest first, and the cursor of the next one; None at the end."""
 
     items: Sequence[T]
     next: str | None
@@ -31,14 +31,16 @@ def keyset(
     cursor: str | None,
     limit: int,
 ) -> Page[T]:
-    """The page of a query that follows a cursor.
+    """The page of a query after a cursor.
 
     Raises:
-        InvalidInputError: the cursor is none of ours.
+        InvalidInputError: the cursor is invalid.
     """
     if cursor is not None:
         if not is_id(kind, cursor):
-            raise InvalidInputError("cursor", f"{cursor!r} is no cursor of this list. Take `next` of the page before.")
+            raise InvalidInputError(
+                "cursor", f"{cursor!r} is not a cursor of this list. Use `next` of the previous page."
+            )
         query = query.where(ids < cursor)
     rows = session.scalars(query.order_by(ids.desc()).limit(limit + 1)).all()
     return Page(rows[:limit], rows[limit - 1].id if len(rows) > limit else None)

@@ -1,4 +1,4 @@
-"""Which objects of the storage somebody still refers to. Deletes nothing itself."""
+"""References from rows to objects in the object store. It deletes nothing."""
 
 from collections.abc import Collection
 
@@ -9,9 +9,9 @@ from service.database.tables import UNFINISHED, EmbeddingVersion, Image, Job, Jo
 
 
 def unreferenced(session: Session, keys: Collection[str]) -> list[str]:
-    """Those of some keys that no picture, image, embedding, checkpoint, RPC or pinned embedding refers to.
+    """The keys without a reference from a picture, image, embedding, checkpoint, RPC or pinned embedding.
 
-    Equal bytes of one owner are one object, so that deleting a thing must not take its twin's object along.
+    Equal bytes of an owner are one object, which stays until its last reference is deleted.
     """
     columns = (Picture.key, Image.key, EmbeddingVersion.key, Job.checkpoint_key, Job.file_key)
     pinned = (

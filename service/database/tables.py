@@ -1,6 +1,6 @@
-"""The tables. Knows no rule: who may write what, and when, stands in jobs and concepts.
+"""The tables. Rules are elsewhere: in jobs, concepts, accounts and webhooks.
 
-Times are UTC and aware in Python on both databases. JSON is stored as text, so that keys keep their order.
+Times are aware UTC in Python on both databases. JSON is stored as text, which keeps the order of keys.
 """
 
 from datetime import UTC, date, datetime
@@ -28,7 +28,7 @@ from service.kinds.jobs import KINDS
 from service.safety import Policy
 
 LOCAL_OWNER_ID = "own_local"
-"""Whom everything belongs to where nobody has to say who they are; the first migration makes this row."""
+"""The owner of everything without authentication; the first migration inserts its row."""
 
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 UNFINISHED: tuple[Status, ...] = ("queued", "running")
@@ -39,13 +39,13 @@ DeliveryStatus = Literal["pending", "delivered", "failed"]
 
 
 class Utc(TypeDecorator[datetime]):
-    """An aware moment in UTC; SQLite, which has no such type, stores it without the zone."""
+    """An aware time in UTC; SQLite, which has no such type, stores it without the zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Towards the database. Raises ValueError for a moment without a zone."""
+        """To the database. Raises ValueError for a time without a zone."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -61,7 +61,7 @@ class Utc(TypeDecorator[datetime]):
 
 
 class Table(DeclarativeBase):
-    """The root of all tables; constraints are named, so that a migration can name them too."""
+    """The base of all tables; constraints are named, so that migrations can name them, too."""
 
     metadata = MetaData(
         naming_convention={
@@ -87,7 +87,7 @@ class Table(DeclarativeBase):
 
 
 class Owner(Table):
-    """Whom concepts, jobs and keys belong to."""
+    """The owner of concepts, jobs and keys."""
 
     __tablename__ = "owners"
     __table_args__ = (Index("ix_owners_name", "name", unique=True),)
@@ -98,7 +98,7 @@ class Owner(Table):
 
 
 class Key(Table):
-    """What somebody proves by that they may call; of the secret itself only the digest is here."""
+    """A key for authentication; only the digest of its secret is stored."""
 
     __tablename__ = "keys"
 
@@ -106,14 +106,14 @@ class Key(Table):
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
     name: Mapped[str] = mapped_column(String(200))
     prefix: Mapped[str] = mapped_column(String(16))
-    """The secret's beginning, by which people tell their keys apart."""
+    """The first characters of the secret, which identify the key in lists."""
     digest: Mapped[str] = mapped_column(String(64), unique=True)
     """SHA-256 of the secret."""
     scopes: Mapped[list[Any]]
     quotas: Mapped[dict[str, Any]]
-    """Bounds that this key has instead of the service's own, by name; 0 is no bound."""
+    """Overrides of the service's quotas, by name; 0 is unlimited."""
     safety: Mapped[Policy | None]
-    """What is done about flagged pictures instead of what the service does."""
+    """Override of the service's policy for flagged pictures."""
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
@@ -124,7 +124,7 @@ class Key(Table):
 
 
 class Usage(Table):
-    """What an owner's jobs took of the devices on one day (UTC), as the workers measured it."""
+    """Device seconds of an owner's jobs on one day (UTC), as measured by the workers."""
 
     __tablename__ = "usage"
 
@@ -134,7 +134,7 @@ class Usage(Table):
 
 
 class Concept(Table):
-    """Something that was or will be learned from pictures; the newest of its embeddings is the one in use."""
+    """A concept; its newest embedding is the present one."""
 
     __tablename__ = "concepts"
     __table_args__ = (UniqueConstraint("owner_id", "name"),)
@@ -148,7 +148,7 @@ class Concept(Table):
     method: Mapped[str] = mapped_column(String(32))
     training: Mapped[dict[str, Any]]
     job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
-    """The newest training; None where there never was one."""
+    """The newest training; None if there never was one."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
@@ -161,12 +161,12 @@ class Concept(Table):
 
     @property
     def embedding(self) -> "EmbeddingVersion | None":
-        """The one in use; None until the first training has succeeded."""
+        """The present one; None until the first training has succeeded."""
         return self.embeddings[-1] if self.embeddings else None
 
 
 class Picture(Table):
-    """A picture that a concept is learned from, as the service cleaned and stored it."""
+    """A sanitized training picture of a concept."""
 
     __tablename__ = "pictures"
 
@@ -182,11 +182,11 @@ class Picture(Table):
     height: Mapped[int]
     bytes: Mapped[int]
     safety: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    """What the safety check thought of it; None where it did not look."""
+    """Its safety assessment; None if there was no check."""
 
 
 class EmbeddingVersion(Table):
-    """What was learned of a concept, once; never changed, so that a job can pin it."""
+    """The embedding of one training; immutable, so that jobs can pin it."""
 
     __tablename__ = "embeddings"
     __table_args__ = (UniqueConstraint("concept_id", "number"),)
@@ -195,21 +195,21 @@ class EmbeddingVersion(Table):
     concept_id: Mapped[str] = mapped_column(ForeignKey("concepts.id", ondelete="CASCADE"))
     number: Mapped[int]
     job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
-    """The training that made it; None where it was imported or blended."""
+    """Its training; None if it was imported or blended."""
     key: Mapped[str] = mapped_column(String(200), index=True)
     sha256: Mapped[str] = mapped_column(String(64))
     encoders: Mapped[dict[str, Any]]
     """Per encoder: {"vectors": 1, "dim": 768, "magnitude": 0.387}."""
     bytes: Mapped[int]
-    """The size of its file; 0 for those that were made before sizes were kept."""
+    """Size of its file; 0 for rows older than this column."""
     steps: Mapped[int]
     neighbours: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), deferred=True)
-    """Per encoder and vector the words whose directions are nearest; None where nobody has asked yet."""
+    """The nearest words per encoder and vector; None until they are computed."""
     created_at: Mapped[datetime]
 
 
 class Job(Table):
-    """One piece of work in the one envelope; service.jobs alone writes its status."""
+    """A job of any kind; service.jobs alone writes its status."""
 
     __tablename__ = "jobs"
     __table_args__ = (
@@ -231,25 +231,25 @@ class Job(Table):
     input: Mapped[dict[str, Any]]
     """Read and written through the input class of its kind."""
     slots: Mapped[int]
-    """How many pictures are rendered at once for it when there is room; 1 for a training."""
+    """Pictures that can be rendered for it at once; 1 for a training."""
     priority_class: Mapped[int]
     rank: Mapped[int] = mapped_column(BigInteger)
-    """Its place in the queue, lowest first, equal ones by id; set at submission and kept for good."""
+    """Position in the queue, lowest first, ties by id; fixed at the submission."""
     attempt: Mapped[int] = mapped_column(default=0)
-    """Claims so far, and the fencing token: what an earlier attempt writes is refused."""
+    """Claims so far, and the fencing token: writes of an earlier attempt are refused."""
     lost_attempts: Mapped[int] = mapped_column(default=0)
-    """Attempts in a row that were lost without a new checkpoint."""
+    """Lost attempts in a row without a new checkpoint."""
     worker_id: Mapped[str | None] = mapped_column(String(100))
     lease_expires_at: Mapped[datetime | None]
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     webhook: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    """Whom to tell of it, as its request asked: {"url", "events"}."""
+    """The webhook of its request: {"url", "events"}."""
     safety: Mapped[Policy] = mapped_column(default="allow")
-    """What is done about flagged pictures, as it was when the job was made."""
+    """The policy for flagged pictures at its submission."""
     result: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    """What an RPC brings back; None for other kinds."""
+    """Its result beside images and metrics; None if there is none."""
     file_key: Mapped[str | None] = mapped_column(String(200), index=True)
-    """A file that an RPC was given or brings back."""
+    """The file that an RPC reads or writes."""
     step: Mapped[int] = mapped_column(default=0)
     total: Mapped[int]
     loss: Mapped[float | None]
@@ -259,12 +259,12 @@ class Job(Table):
     checkpoint_key: Mapped[str | None] = mapped_column(String(200), index=True)
     checkpoint_step: Mapped[int] = mapped_column(default=0)
     checkpoint_attempt: Mapped[int] = mapped_column(default=0)
-    """The attempt that reached it."""
+    """The attempt of the checkpoint."""
     last_event_number: Mapped[int] = mapped_column(default=0)
-    """The number of the newest event; the next one is taken under this row's lock."""
+    """The newest event's number; the next one is taken under this row's lock."""
     created_at: Mapped[datetime]
     queued_at: Mapped[datetime]
-    """Since when it waits, or waited last."""
+    """When it was queued last."""
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
@@ -275,9 +275,9 @@ class Job(Table):
 
 
 class JobConcept(Table):
-    """A concept in a job, with the embedding that it had when the job was made.
+    """A concept in a job, with its embedding at the submission.
 
-    A copy and no reference: the job still says what it was about when the concept is gone.
+    A copy and no reference: it outlives the concept.
     """
 
     __tablename__ = "job_concepts"
@@ -291,7 +291,7 @@ class JobConcept(Table):
 
 
 class Image(Table):
-    """A picture that a job made."""
+    """A picture that a job generated."""
 
     __tablename__ = "images"
     __table_args__ = (UniqueConstraint("job_id", "role", "position"),)
@@ -300,7 +300,7 @@ class Image(Table):
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     role: Mapped[Role]
     position: Mapped[int]
-    """The picture's number in its job, from 0; a preview's update."""
+    """Its number in the job, from 0; of a preview, the update."""
     key: Mapped[str] = mapped_column(String(200), index=True)
     sha256: Mapped[str] = mapped_column(String(64))
     content_type: Mapped[str] = mapped_column(String(64))
@@ -315,7 +315,7 @@ class Image(Table):
 
 
 class Event(Table):
-    """Something that happened to a job; numbered from 1 without gaps per job."""
+    """An event of a job, numbered from 1 without gaps."""
 
     __tablename__ = "events"
 
@@ -329,7 +329,7 @@ class Event(Table):
 
 
 class MetricChunk(Table):
-    """A stretch of a training's curve; where stretches overlap after a resume, the later attempt counts."""
+    """A chunk of the metrics of a training; where chunks overlap, the later attempt counts."""
 
     __tablename__ = "training_metrics"
 
@@ -342,7 +342,7 @@ class MetricChunk(Table):
 
 
 class ModelCard(Table):
-    """What a worker found out about a model by loading it: encoders, token limits, tokenizers."""
+    """The properties of a model, published by a worker that has loaded it: encoders, token limits, tokenizers."""
 
     __tablename__ = "model_cards"
 
@@ -352,7 +352,7 @@ class ModelCard(Table):
 
 
 class Worker(Table):
-    """A worker's presence: what it has loaded, on which device, how fast it is, and when it last said so."""
+    """A worker in the registry, with its last heartbeat."""
 
     __tablename__ = "workers"
 
@@ -367,26 +367,26 @@ class Worker(Table):
 
 
 class IdempotencyKey(Table):
-    """A request that was sent under an Idempotency-Key, and what it made."""
+    """A request with an Idempotency-Key, and its result."""
 
     __tablename__ = "idempotency_keys"
 
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), primary_key=True)
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     fingerprint: Mapped[str] = mapped_column(String(64))
-    """SHA-256 of what the request was about."""
+    """SHA-256 of the request's content."""
     token: Mapped[str] = mapped_column(String(32))
-    """Whose it is to complete; another one after a reservation has ended without a result."""
+    """Of the present reservation; a later one replaces it."""
     status: Mapped[int | None]
     reference: Mapped[str | None] = mapped_column(String(200))
-    """What was made; None while the request is being accepted."""
+    """The id of the result; None while the request is being accepted."""
     expires_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class Webhook(Table):
-    """Where an owner is told of what happens to jobs.
+    """A webhook of an owner.
 
-    One row of each owner has no address: the requests that name one themselves are signed with its secret.
+    The one without a URL is the default webhook: its secret signs messages to addresses in requests.
     """
 
     __tablename__ = "webhooks"
@@ -396,20 +396,20 @@ class Webhook(Table):
     url: Mapped[str | None] = mapped_column(Text)
     events: Mapped[list[Any]]
     secret: Mapped[str] = mapped_column(String(100))
-    """As it is, for signing needs it."""
+    """In plain text, since signing needs it."""
     old_secret: Mapped[str | None] = mapped_column(String(100))
     old_secret_until: Mapped[datetime | None]
     enabled: Mapped[bool]
     disabled_reason: Mapped[str | None] = mapped_column(Text)
     failures: Mapped[int] = mapped_column(default=0)
-    """Attempts that failed since the last one that did not."""
+    """Failed attempts since the last success."""
     failing_since: Mapped[datetime | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
 
 class Delivery(Table):
-    """A message on its way to one address; written in the transaction of what it tells."""
+    """The delivery of a message to one address; written in the transaction of its event."""
 
     __tablename__ = "deliveries"
     __table_args__ = (
@@ -421,7 +421,7 @@ class Delivery(Table):
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     webhook_id: Mapped[str] = mapped_column(ForeignKey("webhooks.id", ondelete="CASCADE"))
     job_id: Mapped[str | None] = mapped_column(String(40))
-    """What it is about; the job may be gone."""
+    """The job of the event, which may be deleted."""
     url: Mapped[str] = mapped_column(Text)
     type: Mapped[str] = mapped_column(String(32))
     body: Mapped[str] = mapped_column(Text)
@@ -429,13 +429,13 @@ class Delivery(Table):
     attempts: Mapped[int] = mapped_column(default=0)
     """Claims so far, and the fencing token."""
     attempts_before: Mapped[int] = mapped_column(default=0)
-    """Those before it was last asked for again; the schedule counts from there."""
+    """Those before the last redelivery, from which the schedule starts again."""
     due_at: Mapped[datetime | None]
-    """When it is tried next; while it is being tried, when it is taken for lost."""
+    """Time of the next attempt; during an attempt, the end of its lease."""
     attempted_at: Mapped[datetime | None]
     delivered_at: Mapped[datetime | None]
     response_status: Mapped[int | None]
     response: Mapped[str | None] = mapped_column(Text)
-    """How the answer's body began."""
+    """The beginning of the response body."""
     error: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]

@@ -119,7 +119,7 @@ def submit(service: Service, session: Session, new: NewJob) -> Job:
 
 
 def _check_limits(settings: Settings, session: Session, new: NewJob, *, listed: bool) -> None:
-    """Check quotas and limits. RPCs have no quotas: those that create a concept check them before its file is stored."""
+    """Check quotas and limits. RPCs have no quotas: those that create a concept check them before they store a file."""
     if listed:
         usage.check_quotas(session, settings.quotas, new.owner_id, adding_bytes=new.adding_bytes)
     limit = settings.limits.unfinished_jobs

@@ -1,7 +1,7 @@
-"""Zip archives from strangers: which members are pictures, captions and masks, and their bytes within the limits.
+"""Uploaded zip archives: their pictures, captions and masks, within the limits.
 
-Neither a member's place nor the size that it claims is trusted, and nothing is written to a disk. What a picture is
-stands in `pictures`.
+Neither paths nor declared sizes of members are trusted; nothing is written to a disk. Pictures are decoded in
+`pictures`.
 """
 
 import io
@@ -29,26 +29,26 @@ _DIRECTORY_SIZE_OFFSET = 12
 _ZIP64_LOCATOR = b"PK\x06\x07"
 _ZIP64_LOCATOR_BYTES = 20
 _DIRECTORY_LIMIT_BYTES = 1_000_000
-"""A directory is held in memory as a whole before the first member can be read; this is some ten thousand names."""
+"""The directory is held in memory before the first member can be read; this is some ten thousand names."""
 
 _BOUNDED = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
-"""Compressions that `zipfile` unpacks only as far as it is asked to. Of bzip2 and LZMA it unpacks all that it has read,
-so that a few kilobytes could fill the memory."""
+"""Compressions that `zipfile` decompresses only as far as it is asked to. Of bzip2 and LZMA it decompresses all that it
+has read: a few kilobytes could fill the memory."""
 
 _ENCRYPTED = 1
-"""The bit of a member's flags that says so."""
+"""The bit of a member's flags for encryption."""
 
 _UTF8_BYTES_A_CHARACTER = 4
 
 
 def unpacked(archive: Upload, limits: Limits) -> Iterator[File]:
-    """An archive's pictures; `NAME.txt` beside one is its caption, `NAME.mask.png` (or another kind) its mask.
+    """The pictures of an archive; `NAME.txt` beside one is its caption, `NAME.mask.png` (or another format) its mask.
 
     Raises:
-        ImageUnsupportedError: it is no zip archive, or a member is compressed otherwise than by deflate.
+        ImageUnsupportedError: it is not a zip archive, or a member is not stored or deflated.
         ImageUnreadableError: it, or a member, is damaged or encrypted.
         ImageTooLargeError: a member has too many bytes, or the archive too many entries.
-        InvalidInputError: it holds too many pictures, or a caption that cannot be used.
+        InvalidInputError: it has too many pictures, or an unusable caption.
     """
     _check_directory(archive.display_name, archive.stream)
     try:
@@ -63,7 +63,7 @@ def unpacked(archive: Upload, limits: Limits) -> Iterator[File]:
 
 
 def _check_directory(name: str, stream: BinaryIO) -> None:
-    """Refuse what is no zip archive, and a directory so long that merely listing it would fill the memory."""
+    """Refuse other files than zip archives, and directories so long that listing them would fill the memory."""
     if not stream.read(4).startswith(_FIRST_BYTES):
         raise ImageUnsupportedError(f"{name} is not a zip archive. Pack the pictures with zip.")
     size = stream.seek(0, io.SEEK_END)
@@ -98,14 +98,14 @@ def _files(opened: zipfile.ZipFile, archive: str, limits: Limits) -> Iterator[Fi
 
 
 def _ignored(member: zipfile.ZipInfo) -> bool:
-    """Whether it is a folder, or what an operating system put beside the files that somebody packed."""
+    """Whether a member is a folder, or a file of an operating system."""
     path = _path(member)
     of_the_system = "__MACOSX" in path.parts or path.name.startswith(".") or path.name.lower() == "thumbs.db"
     return member.filename.endswith(("/", "\\")) or of_the_system
 
 
 def _path(member: zipfile.ZipInfo) -> PurePosixPath:
-    """Where a member stands in its archive; old packers on Windows wrote their own separators."""
+    """The path of a member; old packers on Windows wrote backslashes."""
     return PurePosixPath(member.filename.replace("\\", "/"))
 
 
@@ -122,13 +122,13 @@ def _stem(member: zipfile.ZipInfo) -> PurePosixPath:
 
 
 def _check_matched(
-    what: str, companions: dict[PurePosixPath, zipfile.ZipInfo], pictures: list[zipfile.ZipInfo]
+    kind: str, companions: dict[PurePosixPath, zipfile.ZipInfo], pictures: list[zipfile.ZipInfo]
 ) -> None:
-    """A misspelt companion that is passed over in silence would be found out after the training, if ever."""
+    """Refuse a caption or mask without a picture: a typing error would otherwise be found only after the training."""
     unmatched = sorted(companions.keys() - {_stem(picture) for picture in pictures})
     if unmatched:
         name = display_name(companions[unmatched[0]].filename)
-        raise InvalidInputError("archive", f"{name} is a {what}, but the archive holds no picture of that name.")
+        raise InvalidInputError("archive", f"{name} is a {kind}, but the archive holds no picture of that name.")
 
 
 def _extracted(opened: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limits) -> bytes:
@@ -151,7 +151,7 @@ def _caption(opened: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limits) -
 
 
 def _read(opened: zipfile.ZipFile, member: zipfile.ZipInfo, limit_bytes: int) -> bytes:
-    """A member's bytes, one more than the limit at most."""
+    """The bytes of a member, at most one more than the limit."""
     if member.flag_bits & _ENCRYPTED:
         raise ImageUnreadableError(f"{display_name(member.filename)} is encrypted. Pack it without a password.")
     if member.compress_type not in _BOUNDED:

@@ -1,4 +1,4 @@
-"""Files as strangers send them: a name that is only shown, and bytes that are counted before anything reads them."""
+"""Uploaded files: a name that is only shown, and bytes that are counted before they are parsed."""
 
 import unicodedata
 from dataclasses import dataclass
@@ -10,35 +10,35 @@ from service.settings import Limits
 
 _NAME_LIMIT = 255
 _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-"""Unicode's categories of control and format characters, halves of characters and line separators."""
+"""Unicode categories of control and format characters, surrogates and line separators."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file of a request: the name that it claims, and its bytes."""
+    """A file of a request, with the name that the client gave it."""
 
     filename: str
     stream: BinaryIO
 
     @property
     def display_name(self) -> str:
-        """The name as it may be shown and stored."""
+        """The name, safe to show and to store."""
         return display_name(self.filename)
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A picture's file before anybody has looked into it."""
+    """The undecoded file of a picture."""
 
     name: str
     data: bytes
     caption: str | None
     mask: bytes | None = None
-    """A picture of the same shape, white where the subject is."""
+    """A picture of the same shape, white on the subject."""
 
 
 def contents(upload: Upload, limits: Limits) -> bytes:
-    """A picture's bytes, no more than are allowed.
+    """The bytes of a picture, within the limit.
 
     Raises:
         ImageTooLargeError: there are more.
@@ -50,10 +50,10 @@ def contents(upload: Upload, limits: Limits) -> bytes:
 
 
 def check_size(name: str, size: int, limits: Limits) -> None:
-    """Refuse a picture by its number of bytes.
+    """Check the number of bytes of a picture.
 
     Raises:
-        ImageTooLargeError: there are more than are allowed.
+        ImageTooLargeError: there are too many.
         ImageUnreadableError: there are none.
     """
     if size > limits.picture_bytes:
@@ -63,7 +63,7 @@ def check_size(name: str, size: int, limits: Limits) -> None:
 
 
 def display_name(filename: str) -> str:
-    """A name without its folders and without characters that cannot be shown or stored."""
+    """A name without its folders, and without characters that cannot be shown or stored."""
     name = PurePosixPath(filename.replace("\\", "/")).name
     kept = "".join(character for character in name if unicodedata.category(character) not in _INVISIBLE)
     return kept[:_NAME_LIMIT] or "(unnamed)"

@@ -1,7 +1,7 @@
-"""One picture from a stranger: checked by its header, decoded, turned upright, stripped of metadata, re-encoded.
+"""Sanitization of one uploaded picture: header check, decoding, rotation, removal of metadata, re-encoding.
 
-One picture is decoded at a time in the whole process, so that memory is bounded by the largest picture that is allowed
-and not by the number of requests. Archives and requests are not its business.
+One picture is decoded at a time in the whole process, so that memory is bounded by the largest allowed picture and not
+by the number of requests.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from service.uploads.records import SanitizedPicture
 pillow_heif.register_heif_opener()
 
 _decoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decoder")
-"""The one thread that decodes: picture after picture, in memory that the allocator keeps for this thread alone."""
+"""The one decoding thread, in memory that the allocator keeps for it."""
 
 _SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -40,17 +40,17 @@ _SIGNATURES = (
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 _BRANDS_END = 128
-"""Where the search for brands ends in a file whose first box claims to be long."""
+"""End of the search for brands in a file with a long first box."""
 
 _LOSSY = {"JPEG", "HEIF", "AVIF"}
-"""What is kept as a JPEG of high quality; everything else is kept exactly, as a PNG."""
+"""Formats that become a JPEG of high quality; all others become a lossless PNG."""
 
 _SIXTEEN_BIT_GREY = {"I;16", "I;16B", "I;16L", "I;16N"}
 _MEASUREMENTS = {"I", "F"}
-"""Greys of 32 bits, whose range only their maker knows."""
+"""Greys of 32 bits, of unknown range."""
 
 _SHAPE_TOLERANCE = 0.02
-"""Share by which a mask's proportions may differ from its picture's: sides are rounded when pictures are scaled."""
+"""Relative difference allowed between the proportions of mask and picture: scaling rounds sides."""
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -62,14 +62,14 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""EXIF orientation to what turns the picture upright."""
+"""EXIF orientation to the operation that turns the picture upright."""
 
 
 def sanitize(file: File, limits: Limits) -> SanitizedPicture:
     """Decode, normalise and re-encode an uploaded picture.
 
     Raises:
-        ImageUnsupportedError: it is not a kind of picture that is read.
+        ImageUnsupportedError: its format is not supported.
         ImageUnreadableError: it is damaged.
         ImageTooLargeError: it has too many pixels.
         ImageTooSmallError: its shorter side is too small.
@@ -93,7 +93,7 @@ def sanitize(file: File, limits: Limits) -> SanitizedPicture:
 
 
 def _kind_of(data: bytes) -> str | None:
-    """What a file is by its first bytes, in Pillow's names; its extension says nothing."""
+    """The format of a file by its first bytes, in Pillow's names; the extension is ignored."""
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return "WEBP"
     if data[4:8] == b"ftyp":
@@ -139,7 +139,7 @@ def _decoded(file: File, kind: str, limits: Limits) -> Image.Image:
 
 
 def _masked(picture: Image.Image, file: File, limits: Limits) -> Image.Image:
-    """The picture, transparent where its mask is black; what is transparent already stays so."""
+    """The picture, transparent where its mask is black; transparency of its own remains."""
     kind = _kind_of(file.data)
     if kind is None:
         raise ImageUnsupportedError(f"{file.name} is not a picture that is read here. Send a PNG.")
@@ -172,7 +172,7 @@ def _too_many_pixels(name: str, limits: Limits) -> ImageTooLargeError:
 
 
 def _orientation(image: Image.Image) -> int:
-    """How the camera was held; broken metadata says nothing, and the picture stays as it is stored."""
+    """The EXIF orientation; 1 (upright) if the metadata is broken."""
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except (SyntaxError, ValueError, TypeError, KeyError, OSError, struct.error):
@@ -180,7 +180,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """The picture in a mode that can be scaled without harm, eight bits a channel."""
+    """The picture in a mode that can be scaled, with eight bits per channel."""
     if image.mode in _SIXTEEN_BIT_GREY:
         # Scaled they are of sixteen bits still, and such cannot be reduced.
         return image.point(lambda value: value * (1 / 257)).convert("L")
@@ -190,7 +190,7 @@ def _plain(image: Image.Image) -> Image.Image:
 
 
 def _in_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """Colours as sRGB; without a profile, or with a broken one, they are taken as they stand, as browsers do."""
+    """The picture in sRGB; without a valid profile the values are taken as sRGB, as browsers do."""
     wanted = "RGBA" if picture.mode == "RGBA" else "RGB"
     if profile:
         try:

@@ -1,9 +1,9 @@
-"""Where webhooks may go: addresses as clients write them, and the machines that their names stand for.
+"""Addresses of webhooks, checked against server-side request forgery (SSRF).
 
-Whoever may name an address can have this service send a request to it, from where the service stands. So nothing is
-sent into networks that are not public unless the operator allows it. An address is checked as it is written, and the
-machine behind its name when something is sent: what a name stands for may change at any time, so that whoever connects
-has to use the machines that were checked. It sends nothing itself.
+A client that may name an address can have the service send a request from inside its network. Private networks are
+therefore refused unless the operator allows them. An address is checked as it is written, and the IP addresses of its
+host name when a message is sent: DNS may change at any time, so the sender must connect to the checked ones. Nothing
+is sent here.
 """
 
 import ipaddress
@@ -24,7 +24,7 @@ _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _NAME_CHARACTERS = 253
 _FIRST_FREE_PORT = 1024
-"""Ports below are those of services that speak no HTTP."""
+"""Lower ports belong to services that do not speak HTTP."""
 _PORTS = {"https": 443, "http": 80}
 
 _GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")
@@ -41,16 +41,16 @@ _NOT_PUBLIC = tuple(
         "3fff::/20",  # documentation
     )
 )
-"""What Python calls global, or may call so in one of its versions, and is no machine of somebody's."""
+"""Networks that Python, in some version, calls global, and that contain no public hosts."""
 
 
 class ForbiddenAddressError(Exception):
-    """Nothing is sent there; the sentence says why."""
+    """The address is not allowed; the message has the reason."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """A checked address, in the parts that a request needs."""
+    """A checked address, split for a request."""
 
     scheme: str
     host: str
@@ -60,21 +60,21 @@ class Address:
 
     @property
     def authority(self) -> str:
-        """What the Host header says."""
+        """The value of the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
     def at(self, machine: Machine) -> str:
-        """The same place at one machine."""
+        """The same URL at one IP address."""
         host = f"[{machine}]" if machine.version == 6 else str(machine)  # noqa: PLR2004 - the version of IP
         return f"{self.scheme}://{host}:{self.port}{self.target}"
 
 
 def read(url: str, private_networks: PrivateNetworks) -> Address:
-    """An address as it is written, without asking what its name stands for.
+    """Parse and check an address as it is written, without a DNS query.
 
     Raises:
-        InvalidInputError: nothing can, or nothing may, be sent there.
+        InvalidInputError: it is invalid or not allowed.
     """
     try:
         return _read(url, private_networks)
@@ -83,7 +83,7 @@ def read(url: str, private_networks: PrivateNetworks) -> Address:
 
 
 def allowed(machines: Iterable[str], private_networks: PrivateNetworks) -> list[Machine]:
-    """The machines that a name stands for, where something may be sent to all of them.
+    """The IP addresses of a host, if all of them are allowed.
 
     Raises:
         ForbiddenAddressError: one of them is not public, or there is none.
@@ -97,7 +97,7 @@ def allowed(machines: Iterable[str], private_networks: PrivateNetworks) -> list[
 
 
 def is_public(machine: Machine) -> bool:
-    """Whether a machine's number is one of the public internet, and carries no other number within it."""
+    """Whether an IP address is public and embeds no other address."""
     if isinstance(machine, ipaddress.IPv6Address) and machine not in _GLOBAL_IPV6:
         return False
     return machine.is_global and not any(machine in network for network in _NOT_PUBLIC)
@@ -124,7 +124,7 @@ def _read(url: str, private_networks: PrivateNetworks) -> Address:
 
 
 def _check_host(host: str, private_networks: PrivateNetworks, *, bracketed: bool) -> None:
-    """A name, or a number in its one usual form: the other forms of a number are only ever used to get past checks."""
+    """Check a name, or an IP address in its canonical form: other forms serve only to bypass checks."""
     if bracketed or _NUMBER.fullmatch(host.rpartition(".")[2]):
         allowed([str(_machine(host))], private_networks)
     elif not _NAME.fullmatch(host) or len(host) > _NAME_CHARACTERS:

@@ -1,7 +1,7 @@
-"""Messages on their way: taken by whoever sends them, tried again on a schedule, given up, asked for again, forgotten.
+"""Deliveries of webhook messages: claimed by senders, retried on a schedule, given up, redelivered, deleted.
 
-A claim hands a message to one sender for a minute; what the sender found out is written only while it still holds it.
-So each message is sent once where it is answered with success and everybody lives, and again where a sender dies.
+A claim gives a message to one sender for a minute; its outcome is recorded only while the claim holds. A message is
+sent once if it succeeds, and again if its sender crashes (at least once).
 """
 
 import random
@@ -19,29 +19,29 @@ from service.webhooks.endpoints import DEFAULT, signing_secrets
 from service.webhooks.outbox import default_id
 
 LEASE = timedelta(seconds=60)
-"""After this a message whose sender is not heard of is another's; it must be longer than any attempt takes."""
+"""How long a claim holds; longer than any attempt takes."""
 
 MAX_ATTEMPTS = 12
 _FIRST_DELAY_S = 5.0
 _GROWTH = 2.5
 _JITTER = 0.2
-"""Twelve attempts, each wait two and a half times the one before, take 22 hours."""
+"""Twelve attempts take 22 hours: each delay is two and a half times the previous one."""
 
 DISABLE_AFTER = timedelta(hours=17)
 DISABLE_AFTER_FAILURES = 10
-"""A standing webhook is disabled when this many attempts in a row, over at least this long, have failed. One message
-that nobody takes is enough for it, also where all its waits turn out short."""
+"""A webhook is disabled after so many failed attempts in a row over at least DISABLE_AFTER. One message that always
+fails is enough, even if the jitter shortens all its delays."""
 
 RETENTION = timedelta(days=14)
 
 _BATCH = 1000
 _GONE = 410
-"""The status by which a receiver says that it wants no more."""
+"""The status by which a receiver unsubscribes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimedDelivery:
-    """A message in a sender's hands: all that it needs to know, without a session."""
+    """A claimed delivery, with all that a sender needs, independent of a session."""
 
     id: str
     webhook_id: str
@@ -53,7 +53,7 @@ class ClaimedDelivery:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of an attempt; `error` says why there was no answer."""
+    """The outcome of an attempt; `error` is the reason for a missing response."""
 
     status: int | None = None
     response: str | None = None
@@ -61,17 +61,17 @@ class Outcome:
 
     @property
     def delivered(self) -> bool:
-        """Whether the receiver has the message."""
+        """Whether the receiver has accepted the message."""
         return self.status is not None and 200 <= self.status < 300  # noqa: PLR2004 - HTTP's own numbers
 
     @property
     def reason(self) -> str:
-        """Why it was not delivered."""
-        return self.error or f"It was answered with {self.status}."
+        """The reason of a failure."""
+        return self.error or f"The response was {self.status}."
 
 
 def any_due(session: Session) -> bool:
-    """Whether a claim could find anything; a read, so that looking often disturbs nobody."""
+    """Whether a claim could find a delivery; a read, cheap enough to be polled."""
     due = (
         select(Delivery.id)
         .join(Webhook)
@@ -81,7 +81,7 @@ def any_due(session: Session) -> bool:
 
 
 def claim(session: Session, limit: int) -> list[ClaimedDelivery]:
-    """Take messages that are due. Webhooks take turns, so that a slow one holds up no other."""
+    """Claim due deliveries, in turns of the webhooks: a slow one delays no other."""
     due = _due(session)
     first_of_all = select(_in_turns(due, limit).c.id)
     rows = select(Delivery, Webhook).join(Webhook).where(due, Delivery.id.in_(first_of_all))
@@ -92,8 +92,8 @@ def claim(session: Session, limit: int) -> list[ClaimedDelivery]:
 
 
 def record(session: Session, claimed: ClaimedDelivery, outcome: Outcome) -> None:
-    """Write what came of an attempt, unless the message is another's by now."""
-    # The webhook before its messages: who deletes it locks them in this order, and each would wait for the other.
+    """Record the outcome of an attempt, unless its claim has expired."""
+    # The webhook is locked before its deliveries, in the order of `endpoints.delete`: the other order could deadlock.
     locked = select(Webhook).where(Webhook.id == claimed.webhook_id).with_for_update(key_share=True)
     webhook = session.scalars(locked).one_or_none()
     query = select(Delivery).where(
@@ -114,11 +114,11 @@ def record(session: Session, claimed: ClaimedDelivery, outcome: Outcome) -> None
 
 
 def page(session: Session, owner_id: str, webhook_id: str, cursor: str | None, limit: int) -> Page[Delivery]:
-    """The messages of a webhook, newest first; of "default" those to addresses named in requests.
+    """The deliveries of a webhook, newest first; of "default": those to addresses in requests.
 
     Raises:
         NotFoundError: there is no such webhook.
-        InvalidInputError: the cursor is none of ours.
+        InvalidInputError: the cursor is invalid.
     """
     if webhook_id != DEFAULT:
         _check_owned(session, owner_id, webhook_id)
@@ -127,19 +127,19 @@ def page(session: Session, owner_id: str, webhook_id: str, cursor: str | None, l
 
 
 def get(session: Session, owner_id: str, webhook_id: str, delivery_id: str) -> Delivery:
-    """A message.
+    """A delivery.
 
     Raises:
-        NotFoundError: there is none, or it belongs to another owner or webhook.
+        NotFoundError: it does not exist, or belongs to another owner or webhook.
     """
     return _one(session, _owned(owner_id, webhook_id, delivery_id), delivery_id)
 
 
 def redeliver(session: Session, owner_id: str, webhook_id: str, delivery_id: str) -> Delivery:
-    """Have a message sent again, whatever became of it; its id stays, so that receivers know it again.
+    """Send a message again, with a schedule of its own; it keeps its id, by which receivers recognise it.
 
     Raises:
-        NotFoundError: there is no such message.
+        NotFoundError: there is no such delivery.
     """
     query = _owned(owner_id, webhook_id, delivery_id).with_for_update(of=Delivery)
     delivery = _one(session, query, delivery_id)
@@ -149,14 +149,14 @@ def redeliver(session: Session, owner_id: str, webhook_id: str, delivery_id: str
 
 
 def delete_expired(session: Session) -> None:
-    """Forget some messages that are older than two weeks."""
+    """Delete a batch of deliveries that are older than their retention."""
     old = select(Delivery).where(Delivery.created_at < now(session) - RETENTION).order_by(Delivery.id).limit(_BATCH)
     for row in session.scalars(old.with_for_update(skip_locked=True)):
         session.delete(row)
 
 
 def retry_delay_s(attempts: int) -> float:
-    """How long to wait after so many attempts, a little more or less each time: many fail at the same moment."""
+    """Seconds to wait after an attempt, with jitter: deliveries that fail together are not retried together."""
     return _FIRST_DELAY_S * _GROWTH ** (attempts - 1) * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
 
 
@@ -195,7 +195,7 @@ def _schedule_retry(delivery: Delivery, outcome: Outcome, moment: datetime) -> N
 
 
 def _note_failure(webhook: Webhook, outcome: Outcome, moment: datetime) -> None:
-    """Disable a standing webhook that nobody listens to; each address named in a request stands for itself."""
+    """Count a failure, and disable a failing webhook; the default webhook, which has no address, is never disabled."""
     if webhook.url is None:
         return
     webhook.failures += 1
@@ -205,7 +205,7 @@ def _note_failure(webhook: Webhook, outcome: Outcome, moment: datetime) -> None:
         webhook.enabled = False
         webhook.disabled_reason = (
             f"{webhook.failures} attempts in a row failed since {webhook.failing_since:%Y-%m-%d %H:%M} UTC. "
-            f"The last one: {outcome.reason}"
+            f"Last failure: {outcome.reason}"
         )
 
 

@@ -1,7 +1,6 @@
-"""Standing webhooks, and the one of each owner whose secret signs for addresses that requests name.
+"""Webhook endpoints: registered addresses, and each owner's default webhook, which signs for addresses in requests.
 
-That one is called "default", has no address, and is made when it is first needed. It knows nothing of messages except
-that a test may be asked for.
+The default webhook is called "default", has no address, and is created at its first use.
 """
 
 from collections.abc import Sequence
@@ -30,19 +29,19 @@ OLD_SECRET_KEPT = timedelta(hours=24)
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookParams:
-    """An address and the events that are sent there: of one job, or of all where the webhook stands by itself."""
+    """An address and its events: of one job, or of all jobs for a registered webhook."""
 
     url: str
     events: Sequence[EventType] = ENDS
 
     def to_json(self) -> dict[str, object]:
-        """As it stands in a job's row."""
+        """The value in a job's row."""
         return {"url": self.url, "events": list(self.events)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookChange:
-    """What shall be otherwise with a standing webhook; None stays."""
+    """A change of a webhook; None keeps a field."""
 
     url: str | None = None
     events: Sequence[EventType] | None = None
@@ -50,21 +49,21 @@ class WebhookChange:
 
 
 def check(settings: Settings, webhook: WebhookParams | None) -> None:
-    """Refuse the webhook of a job's request where nothing may be sent to its address.
+    """Check the address of a webhook in a request.
 
     Raises:
-        InvalidInputError: nothing may.
+        InvalidInputError: the address is not allowed.
     """
     if webhook is not None:
         addresses.read(webhook.url, settings.webhook_private_networks)
 
 
 def create(settings: Settings, session: Session, owner_id: str, new: WebhookParams) -> Webhook:
-    """Make a standing webhook with a secret of its own.
+    """Register a webhook with a secret of its own.
 
     Raises:
-        InvalidInputError: nothing may be sent there.
-        TooManyWebhooksError: the owner has as many as are allowed.
+        InvalidInputError: the address is not allowed.
+        TooManyWebhooksError: the owner has the allowed number of webhooks.
     """
     check(settings, new)
     owners.lock(session, owner_id)
@@ -76,19 +75,19 @@ def create(settings: Settings, session: Session, owner_id: str, new: WebhookPara
 
 
 def get(session: Session, owner_id: str, webhook_id: str) -> Webhook:
-    """A standing webhook.
+    """A registered webhook.
 
     Raises:
-        NotFoundError: there is none, or it belongs to another owner.
+        NotFoundError: it does not exist, or belongs to another owner.
     """
     return _get(session, owner_id, webhook_id)
 
 
 def get_default(session: Session, owner_id: str) -> Webhook:
-    """The webhook that signs for addresses named in an owner's requests.
+    """The default webhook of an owner.
 
     Raises:
-        NotFoundError: it was never needed.
+        NotFoundError: it has not been used yet.
     """
     webhook = session.get(Webhook, default_id(owner_id))
     if webhook is None:
@@ -97,21 +96,21 @@ def get_default(session: Session, owner_id: str) -> Webhook:
 
 
 def page(session: Session, owner_id: str, cursor: str | None, limit: int) -> Page[Webhook]:
-    """An owner's standing webhooks, newest first.
+    """An owner's registered webhooks, newest first.
 
     Raises:
-        InvalidInputError: the cursor is none of ours.
+        InvalidInputError: the cursor is invalid.
     """
     query = select(Webhook).where(Webhook.owner_id == owner_id, Webhook.url.is_not(None))
     return keyset(session, query, Webhook.id, "whk", cursor=cursor, limit=limit)
 
 
 def update(settings: Settings, session: Session, owner_id: str, webhook_id: str, change: WebhookChange) -> Webhook:
-    """Change what is said of a standing webhook. What waits for it goes to its new address.
+    """Change a registered webhook. Pending deliveries go to its new address.
 
     Raises:
         NotFoundError: there is none.
-        InvalidInputError: nothing may be sent there.
+        InvalidInputError: the address is not allowed.
     """
     given = {name: value for name, value in asdict(change).items() if value is not None}
     webhook = _get(session, owner_id, webhook_id, lock=True)
@@ -127,7 +126,7 @@ def update(settings: Settings, session: Session, owner_id: str, webhook_id: str,
 
 
 def delete(session: Session, owner_id: str, webhook_id: str) -> None:
-    """Delete a standing webhook, and what waits for it.
+    """Delete a registered webhook with its deliveries.
 
     Raises:
         NotFoundError: there is none.
@@ -136,7 +135,7 @@ def delete(session: Session, owner_id: str, webhook_id: str) -> None:
 
 
 def rotate(session: Session, owner_id: str, webhook_id: str) -> Webhook:
-    """Give a webhook another secret; for a day messages are signed with the old one, too.
+    """Replace the secret of a webhook; messages are signed with the old one, too, for a day.
 
     Raises:
         NotFoundError: there is none.
@@ -149,7 +148,7 @@ def rotate(session: Session, owner_id: str, webhook_id: str) -> Webhook:
 
 
 def send_test(session: Session, owner_id: str, webhook_id: str) -> Delivery:
-    """Have a message sent that tells nothing but that it came.
+    """Send a test message.
 
     Raises:
         NotFoundError: there is no such webhook.
@@ -159,14 +158,14 @@ def send_test(session: Session, owner_id: str, webhook_id: str) -> Delivery:
 
 
 def signing_secrets(webhook: Webhook, moment: datetime) -> tuple[str, ...]:
-    """What messages are signed with now: the secret, and the one before it while that is valid."""
+    """The secrets that sign a message: the present one, and the old one while it is valid."""
     if webhook.old_secret is None or webhook.old_secret_until is None or webhook.old_secret_until <= moment:
         return (webhook.secret,)
     return webhook.secret, webhook.old_secret
 
 
 def ensure_default(session: Session, owner_id: str) -> Webhook:
-    """The webhook that signs for addresses named in an owner's requests."""
+    """The default webhook of an owner, created if it is missing."""
     owners.lock(session, owner_id)
     found = session.get(Webhook, default_id(owner_id))
     return found or _add(session, default_id(owner_id), owner_id, url=None, events=[])
@@ -191,7 +190,7 @@ def _add(session: Session, webhook_id: str, owner_id: str, **fields: object) -> 
 def _get(session: Session, owner_id: str, webhook_id: str, *, lock: bool = False) -> Webhook:
     query = select(Webhook).where(Webhook.id == webhook_id, Webhook.owner_id == owner_id, Webhook.url.is_not(None))
     if lock:
-        # Who writes a message to it holds it against being deleted, and need not wait for anything else.
+        # FOR NO KEY UPDATE: the outbox, which locks FOR KEY SHARE, does not wait for it.
         query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
     webhook = session.scalars(query).one_or_none()
     if webhook is None:

@@ -1,6 +1,7 @@
-"""Messages, written in the transaction of what they tell: what is undone was never told, what is done always will be.
+"""The transactional outbox: messages are written in the transaction of their event.
 
-It knows neither who sends them nor the rules of jobs, whose package calls it.
+They are rolled back with it, and delivered at least once after its commit. Senders and the rules of jobs are unknown
+here; service.jobs calls this module.
 """
 
 from datetime import datetime
@@ -18,12 +19,12 @@ _WEBHOOK = "whk_"
 
 
 def default_id(owner_id: str) -> str:
-    """The id of the webhook that signs for addresses named in an owner's requests: every owner has at most one."""
+    """The id of an owner's default webhook, which signs for addresses in requests; an owner has at most one."""
     return _WEBHOOK + owner_id.removeprefix(_OWNER)
 
 
 def enqueue(session: Session, job: Job) -> None:
-    """Write what a job's new state makes known, to whoever wants to know it."""
+    """Write the messages about a job's new status for all subscribed webhooks."""
     type_ = events.event_type(job)
     if type_ is None:
         return
@@ -37,7 +38,7 @@ def enqueue(session: Session, job: Job) -> None:
 
 
 def enqueue_test(session: Session, webhook: Webhook, url: str) -> Delivery:
-    """Write a message that tells nothing but that it came."""
+    """Write a test message."""
     body = events.message(events.TEST, {"webhook": webhook.id}, now(session))
     delivery = _pending(webhook.id, url, events.TEST, body, now(session), job_id=None)
     session.add(delivery)
@@ -45,7 +46,7 @@ def enqueue_test(session: Session, webhook: Webhook, url: str) -> Delivery:
 
 
 def _enabled(session: Session, owner_id: str) -> list[Webhook]:
-    """Locked against being deleted, for a message to a webhook that is gone could not be written."""
+    """An owner's enabled webhooks, locked: a message to a webhook that is deleted meanwhile could not be written."""
     enabled = select(Webhook).where(Webhook.owner_id == owner_id, Webhook.url.is_not(None), Webhook.enabled)
     return list(session.scalars(enabled.order_by(Webhook.id).with_for_update(read=True, key_share=True)))
 

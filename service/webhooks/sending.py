@@ -1,8 +1,8 @@
-"""One attempt to bring a message to its address: whom it asks is checked, what it takes and reads is bounded.
+"""One attempt to send a message: the address is checked, time and response are bounded.
 
-The name is looked up once, the machines that it stands for are checked, and the connection goes to one of these and to
-nothing else: a name that means another machine a moment later changes nothing. Redirects are not followed, proxies and
-credentials of the environment not used. It knows no database.
+The host name is resolved once, its IP addresses are checked, and the connection goes to one of these, so that a later
+change of DNS has no effect. Redirects are not followed; proxies and credentials of the environment are not used. It
+knows no database.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from service.webhooks.addresses import Address, ForbiddenAddressError, Machine
 from service.webhooks.deliveries import ClaimedDelivery, Outcome
 
 DEADLINE_S = 10.0
-"""For all of it: looking the name up, connecting, sending, and the beginning of the response."""
+"""Deadline of an attempt: DNS, connection, request, and the beginning of the response."""
 
 _CONNECT_S = 4.0
 _NAMES_AT_ONCE = 32
@@ -34,7 +34,7 @@ LookUp = Callable[[str, int], Awaitable[list[str]]]
 
 
 async def look_up(host: str, port: int) -> list[str]:
-    """The machines that a name stands for, the ones to try first at the front."""
+    """The IP addresses of a host name, in order of preference."""
     ask = functools.partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     found = await asyncio.get_running_loop().run_in_executor(_resolver(), ask)
     return [str(address[0]) for *_, address in found]
@@ -43,7 +43,7 @@ async def look_up(host: str, port: int) -> list[str]:
 def post(
     delivery: ClaimedDelivery, private_networks: PrivateNetworks, now: datetime, look_up: LookUp = look_up
 ) -> Outcome:
-    """Send a message once and say what came of it; never raises for anything that an address or a receiver does."""
+    """Send a message once; failures of the address or the receiver are outcomes and never raised."""
     try:
         return asyncio.run(_within_deadline(delivery, private_networks, now, look_up))
     except TimeoutError:
@@ -104,19 +104,19 @@ async def _beginning(response: httpx.Response) -> str:
 
 
 def _printable(text: str) -> str:
-    """A stranger's text as one line that can be stored and shown."""
+    """Foreign text as one printable line."""
     return "".join(character if character.isprintable() else " " for character in text)[:_EXCERPT_BYTES].strip()
 
 
 @functools.cache
 def _resolver() -> ThreadPoolExecutor:
-    """Who asks for names. A loop's own threads would be waited for at its end, and a name server may take minutes."""
+    """The threads for DNS: an event loop waits for its own threads at its end, and DNS may take minutes."""
     return ThreadPoolExecutor(_NAMES_AT_ONCE, thread_name_prefix="names")
 
 
 @functools.cache
 def _trusted() -> ssl.SSLContext:
-    """Whose certificates are believed: those of this machine, and the usual ones where it has none."""
+    """The trusted certificates: this machine's and certifi's."""
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     return context

@@ -1,6 +1,6 @@
-"""Secrets, and the signatures made with them.
+"""Webhook secrets and signatures.
 
-Secrets are kept as they are, for signing needs them; they are shown when they are made, and never in lists or logs.
+Secrets are stored in plain text, since signing needs them; they are shown once, and never in lists or logs.
 
 Source: Standard Webhooks, https://www.standardwebhooks.com, symmetric signatures.
 """
@@ -17,12 +17,12 @@ _SECRET_BYTES = 32
 
 
 def new_secret() -> str:
-    """A fresh secret in the form that libraries for Standard Webhooks read."""
+    """A new secret in the form of the Standard Webhooks libraries."""
     return _PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 
 def headers(message_id: str, body: bytes, signed_with: Iterable[str], now: datetime) -> dict[str, str]:
-    """The headers by which a receiver knows that a message is ours and recent, one signature for each secret."""
+    """The headers by which a receiver verifies origin and age of a message; one signature per secret."""
     timestamp = str(int(now.timestamp()))
     signed = b".".join((message_id.encode(), timestamp.encode(), body))
     signatures = " ".join(f"v1,{_sign(secret, signed)}" for secret in signed_with)

@@ -110,7 +110,7 @@ def test_an_unknown_model_is_refused_with_the_known_ones():
 def test_an_unknown_or_missing_key_is_named(catalogue_of):
     with pytest.raises(SettingsError, match=r"'sd15'.*no 'famly'.*Known: preset, family, source"):
         catalogue_of(SD15.replace("family", "famly"))
-    with pytest.raises(SettingsError, match="does not say its source and width and height"):
+    with pytest.raises(SettingsError, match="source and width and height must be set"):
         catalogue_of('[sd15]\nfamily = "sd"')
 
 
