@@ -52,7 +52,9 @@ def test_verdicts_on_uploads_are_in_the_response(client, post_concept, checker, 
         {"checker": "fake", "score": 0.0, "flagged": False},
         {"checker": "fake", "score": 0.5, "flagged": True},
     ]
-    assert not [stored_object.key for stored_object in service.storage.list_after("", 100) if "/rpc/" in stored_object.key]
+    assert not [
+        stored_object.key for stored_object in service.storage.list_after("", 100) if "/rpc/" in stored_object.key
+    ]
 
 
 @pytest.mark.parametrize("more_settings", [LOOKING | {"DTI_SAFETY_POLICY": p} for p in ("blur", "refuse")])

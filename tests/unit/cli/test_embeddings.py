@@ -63,7 +63,7 @@ def test_a_file_is_explained_by_the_nearest_words_of_a_model(shelf, mean_norm, f
 
 def test_our_file_has_its_training_history(shelf):
     result = run(shelf, "explain", "pet.safetensors")
-    assert "<my-pet> of class 'dog', result by import in 0 steps for sd" in result.stdout
+    assert "<my-pet> of class 'dog', made by import in 0 steps for sd" in result.stdout
 
 
 def test_an_inflated_embedding_is_repaired(shelf, mean_norm):

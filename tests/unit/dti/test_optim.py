@@ -38,9 +38,7 @@ def pull(v, target, lr, updates, schedule="constant"):
 
 @law
 @given(rows(), other_seeds, st.floats(1e-4, 1e4), st.floats(1e-4, 1.0))
-def test_every_step_rotates_every_row_by_atan_of_the_learning_rate_at_any_gradient_scale(
-    v, seed, scale, learning_rate
-):
+def test_every_step_rotates_every_row_by_atan_of_the_learning_rate_at_any_gradient_scale(v, seed, scale, learning_rate):
     rotation = angle(v, step_of(v, noise(v, seed, scale), learning_rate))
     # The floor under the norm shortens a step by 1e-8 over the tangent's length.
     length = scale * (noise(v, seed) - (noise(v, seed) * v).sum(-1, keepdim=True) * v).norm(dim=-1)

@@ -66,9 +66,7 @@ def test_an_empty_negative_prompt_means_the_same_as_in_diffusers(unet_family, pi
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning:diffusers", "ignore::DeprecationWarning")
-def test_a_picture_of_a_concept_equals_that_of_diffusers_with_resized_tables(
-    unet_family, unet_checkpoint
-):
+def test_a_picture_of_a_concept_equals_that_of_diffusers_with_resized_tables(unet_family, unet_checkpoint):
     checkpoint, folder = unet_checkpoint
     options = {"safety_checker": None} if checkpoint.family == "sd" else {}
     pipeline = PIPELINES[checkpoint.family].from_pretrained(folder, **options)
