@@ -60,10 +60,10 @@ def _queue_age(session: Session) -> Metric:
 def _workers(session: Session) -> tuple[Metric, ...]:
     steps = CounterMetricFamily("dti_steps", "Steps since the worker started.", labels=("worker", "work"))
     seconds = CounterMetricFamily("dti_step_seconds", "Seconds that these steps took.", labels=("worker", "work"))
-    there = workers.active(session)
-    for desk in there:
-        steps.add_metric((desk.worker_id, "training"), desk.training_steps)
-        steps.add_metric((desk.worker_id, "picture"), desk.picture_steps)
-        seconds.add_metric((desk.worker_id, "training"), desk.training_s)
-        seconds.add_metric((desk.worker_id, "picture"), desk.picture_s)
-    return GaugeMetricFamily("dti_workers", "Workers that are there.", value=len(there)), steps, seconds
+    active = workers.active(session)
+    for worker in active:
+        steps.add_metric((worker.worker_id, "training"), worker.training_steps)
+        steps.add_metric((worker.worker_id, "picture"), worker.picture_steps)
+        seconds.add_metric((worker.worker_id, "training"), worker.training_s)
+        seconds.add_metric((worker.worker_id, "picture"), worker.picture_s)
+    return GaugeMetricFamily("dti_workers", "Active workers.", value=len(active)), steps, seconds

@@ -58,11 +58,13 @@ def orphans(session: Session, listed: Sequence[StoredObject]) -> list[str]:
 
 def _delete_uploads(session: Session, before: datetime) -> set[str]:
     """Delete the pictures of concepts created before a moment, except where a training is unfinished."""
-    learned = select(JobConcept.concept_id).join(Job).where(Job.kind == kind_of(TrainInput), Job.status.in_(UNFINISHED))
+    in_training = (
+        select(JobConcept.concept_id).join(Job).where(Job.kind == kind_of(TrainInput), Job.status.in_(UNFINISHED))
+    )
     # A submission of a training locks the concept first: it is either seen here as in training, or skipped as locked.
     old = select(Concept.id).where(Concept.created_at < before, Concept.pictures.any()).order_by(Concept.id)
-    held = session.scalars(old.limit(_BATCH).with_for_update(skip_locked=True)).all()
-    pictures = select(Picture).where(Picture.concept_id.in_(held), Picture.concept_id.not_in(learned))
+    locked = session.scalars(old.limit(_BATCH).with_for_update(skip_locked=True)).all()
+    pictures = select(Picture).where(Picture.concept_id.in_(locked), Picture.concept_id.not_in(in_training))
     return _delete(session, session.scalars(pictures).all())
 
 

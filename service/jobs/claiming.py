@@ -121,14 +121,14 @@ def extend_leases(session: Session, *, worker_id: str, claims: Iterable[Claim], 
     """
     attempts = {claim.job_id: claim.attempt for claim in claims}
     rows = session.scalars(select(Job).where(Job.id.in_(attempts)).order_by(Job.id).with_for_update()).all()
-    held = [
+    owned = [
         job
         for job in rows
         if job.status == "running" and job.worker_id == worker_id and job.attempt == attempts[job.id]
     ]
-    for job in held:
+    for job in owned:
         job.lease_expires_at = now(session) + timedelta(seconds=lease_s)
-    return set(attempts) - {job.id for job in held}
+    return set(attempts) - {job.id for job in owned}
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ def submit(service: Service, session: Session, new: NewJob) -> Job:
         images=[],
     )
     session.add(job)
-    session.flush()  # the row has to be there before what refers to it
+    session.flush()  # the row must exist before rows that refer to it
     record_status(session, job)
     after_commit(session, partial(service.broker.notify, new.model))
     return job

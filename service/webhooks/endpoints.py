@@ -183,7 +183,7 @@ def _add(session: Session, webhook_id: str, owner_id: str, **fields: object) -> 
         **fields,
     )
     session.add(made)
-    session.flush()  # the row has to be there before what refers to it
+    session.flush()  # the row must exist before rows that refer to it
     return made
 
 
