@@ -78,6 +78,7 @@ def complete(session: Session, reservation: Reservation, response: StoredRespons
     """
     query = update(IdempotencyKey).filter_by(**vars(reservation))
     values = {"status": response.status, "reference": response.reference, "expires_at": now(session) + RETENTION}
+    # The token is a fence: the row has another one after a takeover, and no row is changed.
     changed = session.execute(query.values(**values))
     if not isinstance(changed, CursorResult) or changed.rowcount == 0:
         raise IdempotencyInFlightError

@@ -251,6 +251,7 @@ def delete(session: Session, owner_id: str, reference: str) -> list[str]:
     for job in session.scalars(_jobs_of(concept)).all():
         keys.update(image.key for image in job.images)
         keys.update(key for key in (job.checkpoint_key, job.file_key) if key)
+        # The job stays, as a record; its files and its result show the concept, and go.
         job.images.clear()
         job.checkpoint_key = job.file_key = job.result = None
         if job.status in jobs.UNFINISHED:

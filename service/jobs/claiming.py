@@ -120,6 +120,7 @@ def extend_leases(session: Session, *, worker_id: str, claims: Iterable[Claim], 
         The ids of jobs that are no longer its own, which it drops.
     """
     attempts = {claim.job_id: claim.attempt for claim in claims}
+    # Rows are locked in the order of their ids, as everywhere: transactions that lock several jobs cannot deadlock.
     rows = session.scalars(select(Job).where(Job.id.in_(attempts)).order_by(Job.id).with_for_update()).all()
     owned = [
         job

@@ -28,6 +28,7 @@ def fenced(session: Session, attempt: Attempt) -> Job:
         LeaseLostError: it does not; nothing may be written.
     """
     query = select(Job).where(Job.id == attempt.job_id, Job.attempt == attempt.attempt, Job.status == "running")
+    # populate_existing: a row that this session read before the lock would be returned as it was then.
     job = session.scalars(query.with_for_update().execution_options(populate_existing=True)).one_or_none()
     if job is None:
         raise LeaseLostError(attempt.job_id, attempt.attempt)

@@ -99,6 +99,7 @@ def save_checkpoint(session: Session, claim: Attempt, *, key: str, step: int) ->
     """
     job = fenced(session, claim)
     before = job.checkpoint_key
+    # Only a later step is progress: an attempt that repeats a step and is lost counts as lost.
     if step > job.checkpoint_step:
         job.checkpoint_attempt = job.attempt
     job.checkpoint_key, job.checkpoint_step = key, step

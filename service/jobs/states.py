@@ -59,6 +59,7 @@ def move(session: Session, job: Job, status: Status) -> None:
     if status not in MOVES[job.status]:
         raise AssertionError(f"{job.id} cannot go from {job.status} to {status}.")
     job.status = status
+    # Without a worker nothing measures the remaining time; the estimate of a queued job is computed when it is read.
     job.worker_id = job.lease_expires_at = job.eta_s = None
     if status == "queued":
         job.queued_at = now(session)

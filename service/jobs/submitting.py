@@ -114,6 +114,7 @@ def submit(service: Service, session: Session, new: NewJob) -> Job:
     session.add(job)
     session.flush()  # the row must exist before rows that refer to it
     record_status(session, job)
+    # Not before the commit: a worker that wakes up earlier does not see the job.
     after_commit(session, partial(service.broker.notify, new.model))
     return job
 

@@ -166,6 +166,7 @@ def finish_rpc(session: Session, claim: Attempt, write: Callable[[], RpcResult])
     """
     job = fenced(session, claim)
     if job.cancel_requested:
+        # The request has given up: a concept created now would surprise its owner after an error response.
         move(session, job, "cancelled")
         return
     reply = write()

@@ -83,6 +83,8 @@ def any_due(session: Session) -> bool:
 def claim(session: Session, limit: int) -> list[ClaimedDelivery]:
     """Claim due deliveries, in turns of the webhooks: a slow one delays no other."""
     due = _due(session)
+    # The turns are ranked in a sub-query, since PostgreSQL allows no FOR UPDATE beside a window function. Both check
+    # `due`: another sender may claim a row between the ranking and the lock.
     first_of_all = select(_in_turns(due, limit).c.id)
     rows = select(Delivery, Webhook).join(Webhook).where(due, Delivery.id.in_(first_of_all))
     return [
