@@ -1,4 +1,4 @@
-"""The optimizer walks as the released one did; `spherical_sgd.json` says in words how its figures were made."""
+"""Parity of the optimizer with the released one; `spherical_sgd.json` documents the origin of its trajectories."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A plugin of pytest that adds the toys: a line each in the lists of methods, families and checkpoints, and no more.
+"""A pytest plugin that registers the toys: one line each in METHODS, FAMILIES and CHECKPOINTS.
 
 One of the other families and methods stays, so that the laws try each toy with and without the other.
 """

@@ -1,4 +1,4 @@
-"""A family in one file: words are averaged, and colour what a convolution makes of noisy pixels."""
+"""A family in one file: the mean of word embeddings tints a convolution of noisy pixels."""
 
 import hashlib
 from pathlib import Path
@@ -64,8 +64,8 @@ class Words:
     def read(self, inputs):
         with spliced(self.network.words, inputs) as ids:
             states = self.network(ids)
-        spoken = (ids != FRAME.padding).unsqueeze(-1)
-        return states, (states * spoken).sum(dim=1) / spoken.sum(dim=1)
+        used = (ids != FRAME.padding).unsqueeze(-1)
+        return states, (states * used).sum(dim=1) / used.sum(dim=1)
 
     @torch.no_grad()
     def output(self, ids):
@@ -96,7 +96,7 @@ class Patches(Family):
         weights = (Path(source) / "1.safetensors").read_bytes()
         return cls(*networks, hashlib.sha256(weights).hexdigest()[:16])
 
-    def condition(self, prompts, views):  # noqa: ARG002 - not told to this model
+    def condition(self, prompts, views):  # noqa: ARG002 - no size conditioning
         return {"words": self.encoders["text_encoder"].read([prompt.inputs["text_encoder"] for prompt in prompts])[1]}
 
     def encode(self, pixels):
@@ -114,7 +114,7 @@ class Patches(Family):
     def predict(self, latents, times, conditioning):
         return self._denoiser(latents, times, conditioning["words"])
 
-    def schedule(self, scheduler, steps, *, width, height):  # noqa: ARG002 - alike for all sizes
+    def schedule(self, scheduler, steps, *, width, height):  # noqa: ARG002 - independent of the size
         return flow_schedule(scheduler, {}, steps)
 
 

@@ -11,7 +11,7 @@ logging.disable_progress_bar()
 
 @pytest.fixture(scope="session", params=CHECKPOINTS)
 def checkpoint_name(request):
-    """The law is to hold for each."""
+    """Every checkpoint of every family."""
     return request.param
 
 
@@ -27,6 +27,6 @@ def family(checkpoint_name, checkpoint):
 
 @pytest.fixture(scope="session")
 def plain_family(tmp_path_factory):
-    """One model, for what has nothing to do with the family."""
+    """One model, for tests that do not depend on the family."""
     name, checkpoint = next(iter(CHECKPOINTS.items()))
     return load(checkpoint.family, checkpoint.build(tmp_path_factory.mktemp(f"plain-{name}")), device="cpu")

@@ -1,4 +1,4 @@
-"""Embeddings of any shape to try laws and refusals on."""
+"""Embeddings of arbitrary shapes for laws and refusals."""
 
 import torch
 

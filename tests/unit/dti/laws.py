@@ -1,16 +1,16 @@
-"""What laws about directions are tried on: points of many dimensions, near ones, opposite ones, in both precisions."""
+"""Hypothesis strategies for directions: many dimensions, near and antipodal points, both precisions."""
 
 import torch
 from hypothesis import settings
 from hypothesis import strategies as st
 
 law = settings(deadline=None, max_examples=60, derandomize=True)
-"""Bounded, and the same examples on every run and machine."""
+"""Bounded and deterministic: the same examples on every run and machine."""
 
 dtypes = st.sampled_from([torch.float32, torch.float64])
 seeds = st.integers(0, 2**30).map(lambda number: 2 * number)
 other_seeds = st.integers(0, 2**30).map(lambda number: 2 * number + 1)
-"""For a second drawing beside rows: of the same seed it would be parallel to the first."""
+"""Offset of the seed for a second draw: with the same seed it would be parallel to the first."""
 
 
 def tolerance(x, times=16):

@@ -29,8 +29,8 @@ def test_a_pictures_loss_does_not_depend_on_its_batch(family):
 def test_gradients_reach_the_rows_of_every_encoder_and_nothing_of_the_model(family):
     rows = {name: torch.randn(1, encoder.width, requires_grad=True) for name, encoder in family.encoders.items()}
     placeholder = Placeholder("dog", dict.fromkeys(rows, 1))
-    layout = tokenize(parse_prompt("a photo of <my-dog>"), family.encoders, {"my-dog": placeholder})
-    read = family.condition([layout.splice({"my-dog": rows})], [View.whole(32, 32)])
+    tokenized = tokenize(parse_prompt("a photo of <my-dog>"), family.encoders, {"my-dog": placeholder})
+    read = family.condition([tokenized.splice({"my-dog": rows})], [View.whole(32, 32)])
     latents = family.encode(random_pixels(1)).mean
     family.loss(latents, evenly(latents), read, generators(0)).sum().backward()
     assert all(row.grad.abs().sum() > 0 for row in rows.values())

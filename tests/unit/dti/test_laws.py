@@ -1,4 +1,4 @@
-"""What holds for every method on every family: a line in `METHODS` or in `CHECKPOINTS` puts one here."""
+"""Laws of every method on every family, over `METHODS` and `CHECKPOINTS`."""
 
 from dataclasses import dataclass, replace
 
@@ -19,8 +19,8 @@ from tests.unit.dti.works import generators, picture_work, pictures, random_pixe
 
 
 @dataclass
-class Course:
-    """A training that was alone, with what was seen of it on the way."""
+class RecordedRun:
+    """A finished training, with its losses and checkpoints."""
 
     run: Run
     losses: list[float]
@@ -44,7 +44,7 @@ def work(request):
 
 
 @pytest.fixture(scope="module")
-def course(family, work):
+def recorded(family, work):
     before = {name: weight.clone() for name, weight in weights_of(family).items()}
     trainer = Trainer(family)
     run = trainer.admit(work)
@@ -54,31 +54,31 @@ def course(family, work):
         (update,) = trainer.advance()
         losses.append(update.loss)
     changed = [name for name, weight in weights_of(family).items() if not torch.equal(weight, before[name])]
-    return Course(run, losses, checkpoints, changed)
+    return RecordedRun(run, losses, checkpoints, changed)
 
 
-def test_every_row_rotates_and_stays_finite(course):
-    assert np.isfinite(course.losses).all()
-    for one in course.run.state.learned.values():
-        rotation = course.run.method.rotation(one)
+def test_every_row_rotates_and_stays_finite(recorded):
+    assert np.isfinite(recorded.losses).all()
+    for one in recorded.run.state.learned.values():
+        rotation = recorded.run.method.rotation(one)
         assert rotation.isfinite().all()
         assert (rotation > 1e-4).all()
-    course.run.family.check_fits(course.run.embedding())
+    recorded.run.family.check_fits(recorded.run.embedding())
 
 
-def test_gradients_reach_the_rows_only_and_the_model_is_unchanged_bit_for_bit(family, course):
-    assert course.weights_changed == []
+def test_gradients_reach_the_rows_only_and_the_model_is_unchanged_bit_for_bit(family, recorded):
+    assert recorded.weights_changed == []
     parameters = [weight for network in family.networks for weight in network.parameters()]
     assert all(weight.grad is None and not weight.requires_grad for weight in parameters)
 
 
-def test_interrupted_or_not_a_training_alone_is_the_same_bit_for_bit(family, work, course):
-    resumed = trained(family, work, course.checkpoints[1])
-    assert resumed.embedding().to_bytes() == course.run.embedding().to_bytes()
-    assert (resumed.loss, resumed.angle_rad) == (course.run.loss, course.run.angle_rad)
+def test_interrupted_or_not_a_training_alone_is_the_same_bit_for_bit(family, work, recorded):
+    resumed = trained(family, work, recorded.checkpoints[1])
+    assert resumed.embedding().to_bytes() == recorded.run.embedding().to_bytes()
+    assert (resumed.loss, resumed.angle_rad) == (recorded.run.loss, recorded.run.angle_rad)
 
 
-def test_batched_with_another_method_rows_stay_close_to_those_trained_alone(family, work, course):
+def test_batched_with_another_method_rows_stay_close_to_those_trained_alone(family, work, recorded):
     others = training_work(
         method=next(name for name in METHODS if name != work.method),
         seed=4,
@@ -95,13 +95,13 @@ def test_batched_with_another_method_rows_stay_close_to_those_trained_alone(fami
     while trainer.runs:
         assert all(update.error is None for update in trainer.advance())
     for name, rows in run.embedding().rows.items():
-        alone = course.run.embedding().rows[name]
+        alone = recorded.run.embedding().rows[name]
         assert angle(rows.direction, alone.direction).max() < 0.02
         assert torch.allclose(rows.magnitude, alone.magnitude, rtol=0.02)
 
 
-def test_the_saved_embedding_is_the_previewed_one_alone_and_batched(family, course):
-    embedding = course.run.embedding()
+def test_the_saved_embedding_is_the_previewed_one_alone_and_batched(family, recorded):
+    embedding = recorded.run.embedding()
     read = Embedding.from_bytes(embedding.to_bytes())
     asked = {"prompt": "a photo of <my-dog>", "guidance_scale": 1.0, "steps": 2, "scheduler": family.schedulers[0]}
     shown, _ = rendered(
@@ -122,8 +122,8 @@ def test_several_vectors_train_independently(family, work):
         assert (run.method.rotation(run.state.learned[name]) > 0).all()
 
 
-def test_learned_rows_can_be_continued(family, work, course):
-    learned = course.run.embedding()
+def test_learned_rows_can_be_continued(family, work, recorded):
+    learned = recorded.run.embedding()
     run = Trainer(family).admit(replace(work, initial=learned))
     for name, rows in run.embedding().rows.items():
         assert torch.allclose(rows.vectors, learned.rows[name].vectors, rtol=1e-4, atol=1e-6)
@@ -136,11 +136,11 @@ def test_the_loss_falls_with_fixed_pictures_noise_and_prompt(family, work):
     optimizer = method.optimizer(list(learned.values()), settings)
     latents = family.encode(random_pixels(1)).mean
     placeholder = Placeholder("dog", dict.fromkeys(learned, 1))
-    layout = tokenize(parse_prompt("a photo of <my-dog>"), family.encoders, {"my-dog": placeholder})
+    tokenized = tokenize(parse_prompt("a photo of <my-dog>"), family.encoders, {"my-dog": placeholder})
     losses = []
     for _ in range(4):
         rows = {name: method.vectors(one) for name, one in learned.items()}
-        read = family.condition([layout.splice({"my-dog": rows})], [View.whole(32, 32)])
+        read = family.condition([tokenized.splice({"my-dog": rows})], [View.whole(32, 32)])
         loss = family.loss(latents, torch.ones_like(latents[:, :1]), read, generators(1)).sum()
         losses.append(loss.item())
         optimizer.zero_grad()

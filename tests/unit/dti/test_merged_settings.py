@@ -1,4 +1,4 @@
-"""What can be asked before a method is chosen, and what a chosen one refuses."""
+"""Settings merged over all methods, and validation against the selected one."""
 
 from dataclasses import dataclass
 from typing import Annotated

@@ -31,7 +31,7 @@ ENCODERS = {
 
 
 @pytest.fixture(scope="module", params=ENCODERS)
-def read_by(request, tmp_path_factory):
+def checkpoint_and_encoder(request, tmp_path_factory):
     """A checkpoint, and one of its text encoders."""
     build, encoder = ENCODERS[request.param]
     folder = build(tmp_path_factory.mktemp(request.param))
@@ -39,13 +39,13 @@ def read_by(request, tmp_path_factory):
 
 
 @pytest.fixture
-def checkpoint(read_by):
-    return read_by[0]
+def checkpoint(checkpoint_and_encoder):
+    return checkpoint_and_encoder[0]
 
 
 @pytest.fixture
-def encoder(read_by):
-    return read_by[1]
+def encoder(checkpoint_and_encoder):
+    return checkpoint_and_encoder[1]
 
 
 def placeholders(encoder, class_word="stuffed animal"):
@@ -59,12 +59,12 @@ def vectors(encoder, seed=0):
     }
 
 
-def laid_out(encoder, prompt, **options):
+def tokenized(encoder, prompt, **options):
     return tokenize(parse_prompt(prompt), {encoder.name: encoder}, placeholders(encoder, **options))
 
 
-def line_of(encoder, prompt, rows):
-    return laid_out(encoder, prompt).splice(rows).inputs[encoder.name]
+def input_of(encoder, prompt, rows):
+    return tokenized(encoder, prompt).splice(rows).inputs[encoder.name]
 
 
 def read_with_a_resized_table(checkpoint, encoder, prompt, rows):
@@ -91,7 +91,7 @@ def read_with_a_resized_table(checkpoint, encoder, prompt, rows):
 def test_spliced_rows_read_the_same_as_a_resized_table(encoder, checkpoint, prompt):
     rows = vectors(encoder)
     expected, _ = read_with_a_resized_table(checkpoint, encoder, prompt, rows)
-    hidden = encoder.read([line_of(encoder, prompt, rows)]).last
+    hidden = encoder.read([input_of(encoder, prompt, rows)]).last
     torch.testing.assert_close(hidden, expected, atol=2e-6, rtol=0)
 
 
@@ -99,12 +99,12 @@ def test_spliced_rows_read_the_same_as_a_resized_table(encoder, checkpoint, prom
 def test_the_pooled_state_is_the_one_at_the_end_of_the_prompt(encoder, checkpoint, prompt):
     rows = vectors(encoder)
     _, expected = read_with_a_resized_table(checkpoint, encoder, prompt, rows)
-    vector = encoder.read([line_of(encoder, prompt, rows)]).pooled
+    vector = encoder.read([input_of(encoder, prompt, rows)]).pooled
     torch.testing.assert_close(vector, expected, atol=2e-6, rtol=0)
 
 
 def test_prompts_of_a_batch_are_independent(encoder):
-    inputs = [line_of(encoder, prompt, vectors(encoder, seed)) for seed, prompt in enumerate(PROMPTS)]
+    inputs = [input_of(encoder, prompt, vectors(encoder, seed)) for seed, prompt in enumerate(PROMPTS)]
     together = encoder.read(inputs).last
     alone = torch.cat([encoder.read([line]).last for line in inputs])
     torch.testing.assert_close(together, alone, atol=2e-6, rtol=0)
@@ -113,7 +113,7 @@ def test_prompts_of_a_batch_are_independent(encoder):
 def test_encoding_changes_no_table_and_no_tokenizer_and_leaves_no_hook(encoder):
     table, tokenizer = encoder.vocabulary.clone(), encoder.tokenizer.to_str()
     rows = {name: {at: one.requires_grad_() for at, one in of.items()} for name, of in vectors(encoder).items()}
-    hidden = encoder.read([line_of(encoder, prompt, rows) for prompt in PROMPTS]).last
+    hidden = encoder.read([input_of(encoder, prompt, rows) for prompt in PROMPTS]).last
     hidden.square().sum().backward()
     assert torch.equal(encoder.vocabulary, table)
     assert encoder.vocabulary.grad is None
@@ -123,14 +123,14 @@ def test_encoding_changes_no_table_and_no_tokenizer_and_leaves_no_hook(encoder):
 
 def test_the_hook_is_removed_after_an_error(encoder):
     look_up = encoder.network.get_input_embeddings()
-    with pytest.raises(ZeroDivisionError), spliced(look_up, [line_of(encoder, PROMPTS[0], vectors(encoder))]):
+    with pytest.raises(ZeroDivisionError), spliced(look_up, [input_of(encoder, PROMPTS[0], vectors(encoder))]):
         raise ZeroDivisionError
     assert not look_up._forward_hooks
 
 
 def test_gradients_reach_every_row_of_every_concept_and_only_those_in_the_prompt(encoder):
     rows = {name: {at: one.requires_grad_() for at, one in of.items()} for name, of in vectors(encoder).items()}
-    hidden = encoder.read([line_of(encoder, PROMPTS[2], rows)]).last
+    hidden = encoder.read([input_of(encoder, PROMPTS[2], rows)]).last
     hidden.square().sum().backward()
     assert (rows["cat"][encoder.name].grad.norm(dim=1) > 0).all()
     assert (rows["cat-1"][encoder.name].grad.norm(dim=1) > 0).all()
@@ -140,12 +140,12 @@ def test_gradients_reach_every_row_of_every_concept_and_only_those_in_the_prompt
 def test_a_prompt_is_framed_and_padded_as_by_the_models_own_tokenizer(encoder, checkpoint):
     tokenizer = CLIPTokenizer.from_pretrained(checkpoint / encoder.name.replace("text_encoder", "tokenizer"))
     prompt = "a photo of the dog on the beach"
-    line = laid_out(encoder, prompt).inputs[encoder.name]
+    line = tokenized(encoder, prompt).inputs[encoder.name]
     assert list(line.ids) == tokenizer(prompt, padding="max_length", max_length=TOKENS).input_ids
 
 
 def test_a_concepts_positions_repeat_its_class_words_tokens(encoder):
-    line = laid_out(encoder, "a <cat-1>").inputs[encoder.name]
+    line = tokenized(encoder, "a <cat-1>").inputs[encoder.name]
     stuffed, animal = encoder.word_ids("stuffed animal")
     assert [line.ids[reserved.position] for reserved in line.concepts] == [stuffed, animal, stuffed]
 
@@ -155,27 +155,27 @@ def test_a_users_begin_and_end_tokens_are_dropped(encoder):
 
 
 def test_a_prompt_of_exactly_the_limit_is_accepted_and_one_token_more_is_refused(encoder):
-    room = TOKENS - 2
-    assert laid_out(encoder, "a " * room)
+    available = TOKENS - 2
+    assert tokenized(encoder, "a " * available)
     with pytest.raises(
         PromptTooLongError, match=f"{TOKENS + 1} tokens for {encoder.name}, which takes {TOKENS}"
     ) as error:
-        laid_out(encoder, "a " * (room - 2) + "<cat-1>")
+        tokenized(encoder, "a " * (available - 2) + "<cat-1>")
     assert (error.value.tokens, error.value.limit) == (TOKENS + 1, TOKENS)
 
 
 def test_a_concept_without_rows_is_refused_by_name(encoder):
     with pytest.raises(UnknownTriggerError, match="<their-cat>"):
-        laid_out(encoder, "a photo of <their-cat>")
+        tokenized(encoder, "a photo of <their-cat>")
 
 
 def test_a_class_word_without_tokens_is_refused(encoder):
     with pytest.raises(InvalidSettingError, match="class_word"):
-        laid_out(encoder, "<cat>", class_word=" ")
+        tokenized(encoder, "<cat>", class_word=" ")
 
 
 def test_rows_keep_their_precision_until_they_are_written(encoder):
     rows = copy.deepcopy(vectors(encoder))
-    line = line_of(encoder, "<cat>", rows)
+    line = input_of(encoder, "<cat>", rows)
     assert line.rows.dtype == torch.float32
     assert torch.equal(line.rows, rows["cat"][encoder.name])

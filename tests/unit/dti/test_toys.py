@@ -1,4 +1,4 @@
-"""One file, one line, no other edit: a method and a family that nobody knows are under all laws at once."""
+"""Extensibility: a method and a family added by one file and one line each are subject to every law."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What engines are asked in tests: concepts, pictures to make, concepts to learn."""
+"""Work for the engines in tests: concepts, pictures to render, concepts to train."""
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from dti.training.trainer import Trainer, TrainingWork
 
 
 def concept(family, trigger="my-dog", *, seed=1, vectors=1):
-    """A concept that nobody trained, for this model."""
+    """A random concept for this model."""
     generator = torch.Generator().manual_seed(seed)
     rows = {}
     for name, encoder in family.encoders.items():
@@ -47,12 +47,12 @@ def picture_work(family, **asked):
 
 
 def unguided(family):
-    """The guidance scale that is none to this family."""
+    """The guidance scale that disables guidance in this family."""
     return next(scale for scale in (1.0, 0.0) if family.guidance(scale) == 1)
 
 
 def rendered(family, *works):
-    """The works' pictures as arrays, made together."""
+    """The works' pictures as arrays, rendered in one batch."""
     renderer = Renderer(family)
     slots = [renderer.admit(work) for work in works]
     while renderer.slots:
@@ -73,7 +73,7 @@ def training_work(*, method="dti", seed=3, steps=6, batch_size=2, **asked):
         "trigger": "my-dog",
         "method": method,
         "learnable_property": "object",
-        # Judging three pictures takes longer than learning from them; `test_selection` does it.
+        # Assessing three pictures takes longer than training on them; `test_selection` covers it.
         "settings": METHODS[method].settings(
             seed=seed, resolution=32, steps=steps, batch_size=batch_size, selection=False
         ),
@@ -82,7 +82,7 @@ def training_work(*, method="dti", seed=3, steps=6, batch_size=2, **asked):
 
 
 def trained(family, work, checkpoint=None):
-    """The work's run, alone, to its end."""
+    """The work's finished run, trained alone."""
     trainer = Trainer(family)
     run = trainer.admit(work, checkpoint)
     while trainer.runs:
@@ -91,13 +91,13 @@ def trained(family, work, checkpoint=None):
 
 
 def conditioning(family, *prompts):
-    """What the denoiser reads of prompts without concepts."""
+    """The denoiser's inputs for prompts without concepts."""
     spliced = [tokenize(parse_prompt(prompt), family.encoders, {}).splice({}) for prompt in prompts]
     return family.condition(spliced, [View.whole(32, 32)] * len(spliced))
 
 
 def evenly(latents):
-    """Every place counts the same."""
+    """Equal weights for all latent positions."""
     return torch.ones_like(latents[:, :1])
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints of the families whose denoiser is a UNet, and those to break."""
+"""Checkpoints of families with a UNet, and copies to damage."""
 
 import shutil
 from functools import partial
@@ -34,7 +34,7 @@ def plain(tmp_path_factory):
 
 @pytest.fixture
 def broken(plain, tmp_path):
-    """A copy to break."""
+    """A copy to damage."""
     return shutil.copytree(plain, tmp_path / "broken")
 
 

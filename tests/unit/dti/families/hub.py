@@ -1,4 +1,4 @@
-"""A Hub on loopback: the few answers that fetching a snapshot takes, from folders of checkpoints."""
+"""A Hugging Face Hub on loopback that serves snapshots from folders of checkpoints."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Laws of FLUX.2 klein: what its pipeline in diffusers does, this family does."""
+"""FLUX.2 klein: agreement with its diffusers pipeline."""
 
 import json
 import shutil

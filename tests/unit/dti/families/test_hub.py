@@ -1,4 +1,4 @@
-"""Checkpoints from the Hub: what is fetched, which files are read, and what is said where none can be."""
+"""Checkpoints from the Hub: downloaded files, variants, and error messages."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""Laws of language models as text encoders: Gemma 2, which scales what it looks up, and Qwen 3 in a chat."""
+"""Laws of language models as text encoders: Gemma 2 with scaled embeddings, and Qwen 3 in a chat."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ COUNTS = {"my-dog": 1, "cat": 2}
 
 @dataclass
 class Kind:
-    """A language model, and what makes it read as its pipeline does."""
+    """A language model and the frame of its pipeline."""
 
     model: type
     tokenizer: type
@@ -41,7 +41,7 @@ def qwen(folder):
 
 @pytest.fixture(scope="module", params=["gemma", "qwen"])
 def source(request, tmp_path_factory):
-    """A checkpoint's folder, and what is in it."""
+    """A checkpoint's folder and its kind."""
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "gemma":
         return sana(folder), Kind(Gemma2Model, GemmaTokenizer, "In style of the painting: ", "")
@@ -76,7 +76,7 @@ def rows_of(encoder, seed=0):
     }
 
 
-def line_of(encoder, prompt, rows, class_word="dog"):
+def input_of(encoder, prompt, rows, class_word="dog"):
     placeholders = {name: Placeholder(class_word, {"text_encoder": count}) for name, count in COUNTS.items()}
     return tokenize(parse_prompt(prompt), {"text_encoder": encoder}, placeholders).splice(rows).inputs["text_encoder"]
 
@@ -100,7 +100,7 @@ def read_with_a_resized_table(source, line, dtype=torch.float32):
 
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_spliced_rows_read_the_same_in_every_layer_as_a_resized_table(source, encoder, prompt):
-    line = line_of(encoder, prompt, rows_of(encoder))
+    line = input_of(encoder, prompt, rows_of(encoder))
     expected, mask = read_with_a_resized_table(source, line)
     layers = range(expected.shape[1])
     reading = encoder.read([line], layers)
@@ -110,20 +110,20 @@ def test_spliced_rows_read_the_same_in_every_layer_as_a_resized_table(source, en
 
 def test_in_half_precision_a_row_is_what_the_table_would_give(source, tokenizer):
     encoder = loaded(source, tokenizer, torch.bfloat16)
-    line = line_of(encoder, PROMPTS[2], rows_of(encoder))
+    line = input_of(encoder, PROMPTS[2], rows_of(encoder))
     expected, _ = read_with_a_resized_table(source, line, torch.bfloat16)
     assert torch.equal(encoder.read([line], [0], filled=True).states, expected[:, :1])
 
 
 def test_states_at_padding_are_computed_on_request(source, encoder):
-    line = line_of(encoder, PROMPTS[0], rows_of(encoder))
+    line = input_of(encoder, PROMPTS[0], rows_of(encoder))
     expected, _ = read_with_a_resized_table(source, line)
     states = encoder.read([line], [1, -1], filled=True).states
     torch.testing.assert_close(states, expected[:, [1, -1]], atol=1e-4, rtol=1e-4)
 
 
 def test_prompts_of_a_batch_keep_their_order_and_are_independent(encoder):
-    inputs = [line_of(encoder, prompt, rows_of(encoder, seed)) for seed, prompt in enumerate(PROMPTS)]
+    inputs = [input_of(encoder, prompt, rows_of(encoder, seed)) for seed, prompt in enumerate(PROMPTS)]
     plain = tokenize(parse_prompt("a red cat"), {"text_encoder": Plain(encoder)}, {}).splice({}).inputs["text_encoder"]
     inputs.insert(2, plain)
     together = encoder.read(inputs)
@@ -153,10 +153,10 @@ def frame_of(encoder):
 
 def test_gradients_reach_the_rows_only_also_after_encoding_without_gradients(encoder):
     with torch.inference_mode():
-        encoder.read([line_of(encoder, PROMPTS[3], {})])
+        encoder.read([input_of(encoder, PROMPTS[3], {})])
     rows = rows_of(encoder)
     leaf = rows["cat"]["text_encoder"].requires_grad_()
-    reading = encoder.read([line_of(encoder, PROMPTS[2], rows)])
+    reading = encoder.read([input_of(encoder, PROMPTS[2], rows)])
     reading.states[:, 0][reading.mask].square().sum().backward()
     assert (leaf.grad.norm(dim=1) > 0).all()
     assert all(weight.grad is None for weight in encoder.network.parameters())
@@ -194,7 +194,7 @@ def test_special_tokens_in_a_users_text_are_dropped(source, encoder):
 
 def test_the_encoders_output_is_encoded_between_begin_and_end(encoder):
     ids = encoder.word_ids("dog")
-    line = line_of(encoder, "<my-dog>", {"my-dog": {"text_encoder": encoder.vocabulary[ids].detach()}})
+    line = input_of(encoder, "<my-dog>", {"my-dog": {"text_encoder": encoder.vocabulary[ids].detach()}})
     expected = encoder.read([line]).states[0, 0, line.first : line.first + len(ids)]
     torch.testing.assert_close(encoder.output(ids), expected, atol=1e-5, rtol=1e-5)
 

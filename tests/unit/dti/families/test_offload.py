@@ -1,4 +1,4 @@
-"""Parts that rest beside the device: where their weights are, and that nothing else changes."""
+"""Offloaded modules: location of their weights, and equality of results."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Laws of the families whose prompts Qwen 3 reads: how they are trained, how a chat stands around their prompts."""
+"""Families with a Qwen 3 encoder: chat template, training loss and shift."""
 
 import math
 
@@ -33,13 +33,13 @@ def test_a_concept_in_a_chat_leaves_the_rest_tokenized_as_by_the_pipeline(folder
     tokenizer = Qwen2Tokenizer.from_pretrained(folder / "tokenizer")
     placeholder = Placeholder("stuffed animal", {"text_encoder": 2})
     for prompt in ("a photo of {} on the beach", "a red {}.", ""):
-        layout = tokenize(parse_prompt(prompt.replace("{}", "<my-dog>")), family.encoders, {"my-dog": placeholder})
+        tokenized = tokenize(parse_prompt(prompt.replace("{}", "<my-dog>")), family.encoders, {"my-dog": placeholder})
         message = [{"role": "user", "content": prompt.replace("{}", "stuffed animal")}]
         said = tokenizer.apply_chat_template(
             message, tokenize=False, add_generation_prompt=True, enable_thinking=THINKING[folder.name]
         )
         ids = tokenizer(said, padding="max_length", max_length=512).input_ids
-        assert list(layout.inputs["text_encoder"].ids) == ids
+        assert list(tokenized.inputs["text_encoder"].ids) == ids
 
 
 def test_a_picture_is_the_same_with_offloading(folder, family):

@@ -1,4 +1,4 @@
-"""Laws of SANA: what its pipeline in diffusers does, this family does."""
+"""SANA: agreement with its diffusers pipeline."""
 
 import json
 import shutil
@@ -105,8 +105,8 @@ def test_a_picture_of_a_concept_equals_that_of_diffusers_with_a_resized_table(fa
 def test_a_concept_leaves_the_rest_of_the_sentence_tokenized_as_by_the_pipeline(family, tokenizer):
     placeholder = Placeholder("stuffed animal", {"text_encoder": 2})
     for prompt in ("a photo of {} on the beach", "{}", "{}, in the style of {}", "a red {}."):
-        layout = tokenize(parse_prompt(prompt.replace("{}", "<my-dog>")), family.encoders, {"my-dog": placeholder})
-        line = layout.inputs["text_encoder"]
+        tokenized = tokenize(parse_prompt(prompt.replace("{}", "<my-dog>")), family.encoders, {"my-dog": placeholder})
+        line = tokenized.inputs["text_encoder"]
         said = INSTRUCTION + prompt.replace("{}", "stuffed animal")
         assert list(line.ids) == tokenizer(said, padding="max_length", max_length=len(line.ids)).input_ids
 

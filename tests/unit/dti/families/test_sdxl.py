@@ -1,4 +1,4 @@
-"""What SDXL alone does: two encoders, a vector at the end of the prompt, sizes and crops, silence."""
+"""SDXL only: two encoders, the pooled vector, size and crop conditioning, empty prompts."""
 
 from dataclasses import replace
 
@@ -29,9 +29,9 @@ def legacy(tmp_path_factory):
 def read(family, prompt, rows=None, view=None):
     encoders = family.encoders
     placeholder = {"my-dog": Placeholder("dog", {name: len(rows[name]) for name in encoders})} if rows else {}
-    layout = tokenize(parse_prompt(prompt), encoders, placeholder)
+    tokenized = tokenize(parse_prompt(prompt), encoders, placeholder)
     with torch.no_grad():
-        return family.condition([layout.splice({"my-dog": rows} if rows else {})], [view or View.whole(32, 32)])
+        return family.condition([tokenized.splice({"my-dog": rows} if rows else {})], [view or View.whole(32, 32)])
 
 
 def rows_of(family, seed=0):

@@ -1,4 +1,4 @@
-"""Finding and loading checkpoints: what is missing, damaged or of another layout is named."""
+"""Finding and loading checkpoints; refusals of missing, damaged and foreign ones."""
 
 import json
 import shutil

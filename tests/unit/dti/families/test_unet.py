@@ -1,4 +1,4 @@
-"""Laws of the families whose denoiser is a UNet: SD 1.x, SD 2.x and SDXL."""
+"""Families with a UNet (SD 1.x, SD 2.x, SDXL): agreement with their diffusers pipelines."""
 
 import diffusers
 import numpy as np

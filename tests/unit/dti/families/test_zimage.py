@@ -1,4 +1,4 @@
-"""Laws of Z-Image: what its pipeline in diffusers does, this family does."""
+"""Z-Image: agreement with its diffusers pipeline."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""A file's rows become an embedding for a model, or the refusal says what was expected and what was found."""
+"""Conversion of a file's rows to an embedding for a model, and refusals with expected and found values."""
 
 import copy
 

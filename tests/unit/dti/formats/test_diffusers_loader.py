@@ -1,4 +1,4 @@
-"""What diffusers' own pipelines make of our exports, held against what we make of the embedding itself."""
+"""Exports rendered by diffusers' pipelines, compared with our rendering of the embedding."""
 
 import io
 import zipfile
@@ -100,8 +100,8 @@ def ours(family, embedding):
 def conditioned(family, embedding):
     vectors = {name: rows.vectors for name, rows in embedding.rows.items()}
     placeholder = Placeholder(embedding.class_word, {name: len(rows) for name, rows in vectors.items()})
-    layout = tokenize(parse_prompt(PROMPT), family.encoders, {"my-dog": placeholder})
-    return family.condition([layout.splice({"my-dog": vectors})], [View.whole(32, 32)])
+    tokenized = tokenize(parse_prompt(PROMPT), family.encoders, {"my-dog": placeholder})
+    return family.condition([tokenized.splice({"my-dog": vectors})], [View.whole(32, 32)])
 
 
 @pytest.mark.parametrize("vectors", [1, 3])
@@ -153,6 +153,6 @@ def test_a_prompt_without_new_tokens_is_pooled_alike_by_both(legacy_sdxl):
     family, folder = legacy_sdxl
     pipeline = diffusers.StableDiffusionXLPipeline.from_pretrained(folder, add_watermarker=False)
     _, _, pooled, _ = pipeline.encode_prompt("a photo of the dog", device="cpu", do_classifier_free_guidance=False)
-    layout = tokenize(parse_prompt("a photo of the dog"), family.encoders, {})
-    mine = family.condition([layout.splice({})], [View.whole(32, 32)])["pooled"]
+    tokenized = tokenize(parse_prompt("a photo of the dog"), family.encoders, {})
+    mine = family.condition([tokenized.splice({})], [View.whole(32, 32)])["pooled"]
     torch.testing.assert_close(mine, pooled, atol=1e-5, rtol=0)

@@ -1,4 +1,4 @@
-"""Files that are wrong, or mean harm: each is refused in a sentence, and nothing in it is executed."""
+"""Malformed and malicious files: each is refused with a message, and nothing in it is executed."""
 
 import io
 import json

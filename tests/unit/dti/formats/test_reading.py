@@ -1,4 +1,4 @@
-"""Files as the other tools write them, built here by the libraries that those tools use."""
+"""Files as other tools write them, built with the libraries that those tools use."""
 
 import io
 import zipfile

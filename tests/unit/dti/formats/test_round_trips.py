@@ -1,4 +1,4 @@
-"""What goes out to another tool's file and comes back is what it was, bit for bit."""
+"""Export to another tool's format and import again preserve an embedding bit for bit."""
 
 from dataclasses import replace
 from typing import get_args

@@ -1,4 +1,4 @@
-"""What the methods with free rows do besides the laws of all: their norms, their starts and their pulls."""
+"""Methods with AdamW rows: norms, initial values and penalties."""
 
 import pytest
 import torch

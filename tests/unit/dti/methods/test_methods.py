@@ -1,4 +1,4 @@
-"""Laws of every method: listing one in METHODS puts it under them."""
+"""Laws of every method in `METHODS`."""
 
 from copy import deepcopy
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which pictures are left out, on the bundled model and its examples: real pictures that a person can judge too."""
+"""Selection of training pictures, on the bundled model and its examples."""
 
 import itertools
 import json
@@ -31,7 +31,7 @@ def pictures_of(name):
     return [Image.open(path).convert("RGB") for path in sorted((EXAMPLES / name).glob("*.png"))]
 
 
-def gathered(tiny, pictures, name="purple-owl", **settings):
+def built(tiny, pictures, name="purple-owl", **settings):
     told = json.loads((EXAMPLES / name / "concept.json").read_text())
     return build(
         pictures,
@@ -51,7 +51,7 @@ def reasons(training_set):
 
 @pytest.mark.parametrize("name", CONCEPTS)
 def test_good_pictures_of_one_concept_are_all_kept(tiny, name):
-    training_set = gathered(tiny, pictures_of(name), name)
+    training_set = built(tiny, pictures_of(name), name)
     assert reasons(training_set) == [None] * 5
     assert all(0.5 < assessment.score <= 1 for assessment in training_set.assessments)
 
@@ -59,7 +59,7 @@ def test_good_pictures_of_one_concept_are_all_kept(tiny, name):
 def test_of_near_duplicates_the_better_picture_is_kept(tiny):
     owls = pictures_of("purple-owl")
     twin = owls[0].resize((200, 200)).filter(ImageFilter.GaussianBlur(2))
-    training_set = gathered(tiny, [twin, *owls])
+    training_set = built(tiny, [twin, *owls])
     assert reasons(training_set) == ["near_duplicate", None, None, None, None, None]
     assert training_set.assessments[0].duplicate_of == 1
     assert list(training_set.captions) == ["1", "2", "3", "4", "5"]
@@ -68,7 +68,7 @@ def test_of_near_duplicates_the_better_picture_is_kept(tiny):
 
 def test_a_blurred_picture_is_excluded(tiny):
     *owls, last = pictures_of("purple-owl")
-    assert reasons(gathered(tiny, [*owls, last.filter(ImageFilter.GaussianBlur(14))])) == [None] * 4 + ["blurred"]
+    assert reasons(built(tiny, [*owls, last.filter(ImageFilter.GaussianBlur(14))])) == [None] * 4 + ["blurred"]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_blurred_picture_is_excluded(tiny):
     [("purple-owl", "pink-mushroom"), ("blue-penguin", "tuxedo-cat"), ("pink-mushroom", "teal-ghost")],
 )
 def test_a_picture_of_another_concept_is_excluded(tiny, name, stranger):
-    training_set = gathered(tiny, [*pictures_of(name), pictures_of(stranger)[2]], name)
+    training_set = built(tiny, [*pictures_of(name), pictures_of(stranger)[2]], name)
     assert reasons(training_set) == [None] * 5 + ["odd_one_out"]
     assert training_set.assessments[-1].agreement == min(
         assessment.agreement for assessment in training_set.assessments
@@ -85,25 +85,25 @@ def test_a_picture_of_another_concept_is_excluded(tiny, name, stranger):
 
 def test_at_least_three_pictures_are_kept(tiny):
     mixed = [pictures_of("purple-owl")[0], pictures_of("blue-car")[1], pictures_of("teal-ghost")[0]]
-    assert reasons(gathered(tiny, mixed)) == [None] * 3
+    assert reasons(built(tiny, mixed)) == [None] * 3
 
 
 def test_a_single_picture_has_no_agreement(tiny):
-    training_set = gathered(tiny, pictures_of("purple-owl")[:1])
+    training_set = built(tiny, pictures_of("purple-owl")[:1])
     assert training_set.assessments[0].agreement is None
     assert reasons(training_set) == [None]
 
 
 def test_without_selection_there_are_no_assessments(tiny):
     owls = pictures_of("purple-owl")
-    training_set = gathered(tiny, [*owls, owls[0]], selection=False)
+    training_set = built(tiny, [*owls, owls[0]], selection=False)
     assert training_set.assessments == ()
     assert len(training_set.crops) == 6
 
 
 def test_assessments_are_deterministic(tiny):
     owls = pictures_of("purple-owl")
-    assert gathered(tiny, owls).assessments == gathered(tiny, owls).assessments
+    assert built(tiny, owls).assessments == built(tiny, owls).assessments
 
 
 def test_every_family_can_assess_and_is_unchanged_by_it(family):
@@ -118,7 +118,7 @@ def test_a_picture_with_a_non_finite_loss_has_no_agreement(tiny, monkeypatch):
     loss, calls = tiny.loss, itertools.count()
     draws = 2 * len(owls)
     monkeypatch.setattr(tiny, "loss", lambda *asked: loss(*asked) * (1 if next(calls) < draws else torch.inf))
-    training_set = gathered(tiny, [*owls, last])
+    training_set = built(tiny, [*owls, last])
     assert reasons(training_set) == [None] * 4 + ["odd_one_out"]
     assert training_set.assessments[-1].agreement == 0
     assert all(assessment.agreement > 0.5 for assessment in training_set.assessments[:-1])
@@ -129,13 +129,13 @@ def test_gradients_survive_float16_by_the_loss_scale(tiny, monkeypatch, loudness
     """Without the loss's scale the one would be lost; with the sum over a batch, not the mean, the other too large."""
     owls, loss, condition = pictures_of("purple-owl"), tiny.loss, tiny.condition
     monkeypatch.setattr(tiny, "loss", lambda *asked: loudness * loss(*asked))
-    exact = [assessment.agreement for assessment in gathered(tiny, owls).assessments]
+    exact = [assessment.agreement for assessment in built(tiny, owls).assessments]
 
     def halved(*asked):
         return {name: tensor.half().float() for name, tensor in condition(*asked).items()}
 
     monkeypatch.setattr(tiny, "condition", halved)
-    assert [assessment.agreement for assessment in gathered(tiny, owls).assessments] == pytest.approx(exact, abs=0.01)
+    assert [assessment.agreement for assessment in built(tiny, owls).assessments] == pytest.approx(exact, abs=0.01)
 
 
 def test_pixels_are_released_picture_by_picture(tiny, monkeypatch):
@@ -152,7 +152,7 @@ def test_pixels_are_released_picture_by_picture(tiny, monkeypatch):
 
     monkeypatch.setattr(dti.training.dataset, "prepare", watching)
     monkeypatch.setattr(dti.training.dataset, "assess", looking)
-    gathered(tiny, pictures_of("purple-owl"))
+    built(tiny, pictures_of("purple-owl"))
     assert judged[:-1] == [True] * 4
 
 
@@ -161,7 +161,7 @@ def test_transparent_areas_have_the_background_weight(tiny):
     mask = Image.new("L", owl.size)
     mask.paste(255, (0, 0, owl.width // 2, owl.height))
     owl.putalpha(mask)
-    (crops,) = gathered(tiny, [owl], background_weight=0.1).crops
+    (crops,) = built(tiny, [owl], background_weight=0.1).crops
     side = crops.weights.shape[-1]
     assert crops.weights[..., : side // 2 - 1].eq(1).all()
     torch.testing.assert_close(crops.weights[..., side // 2 + 1 :].mean(), torch.tensor(0.1))
