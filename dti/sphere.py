@@ -12,6 +12,9 @@ from torch import Tensor
 _MEAN_ITERATIONS = 1000
 """Far above the few dozen needed for points within a quarter turn of their mean."""
 
+_MOSTLY_PARALLEL = 0.5
+"""Norm of a unit vector's tangent part below which rounding in it counts."""
+
 _MEAN_ACCURACY = 1e-14
 """Convergence threshold of the mean in radians; rounding alone moves it by a tenth of that."""
 
@@ -110,14 +113,19 @@ def _length(x: Tensor) -> Tensor:
 def _heading(v: Tensor, w: Tensor) -> Tensor:
     """Unit tangent at v towards w; zero where they are equal."""
     # The tangent part of w - v, because that of w cancels at small angles. Projected twice: near the antipode the first
-    # projection leaves mostly rounding errors, which are not perpendicular to v.
-    towards = tangent(v, w - v)
-    length = _length(towards)
-    lost = length == 0
-    towards = tangent(v, towards / torch.where(lost, 1.0, length))
+    # projection leaves mostly rounding errors, which are not perpendicular to v; and once more where these errors were
+    # nearly parallel to v, so that the second projection left little of them.
+    towards = tangent(v, _unit_or_zero(tangent(v, w - v)))
+    towards = torch.where(_length(towards) < _MOSTLY_PARALLEL, tangent(v, _unit_or_zero(towards)), towards)
+    lost = _length(towards) == 0
     opposite = lost & ((v * w).sum(dim=-1, keepdim=True) < 0)
     towards = torch.where(opposite, tangent(v, _furthest_axis(v)), towards)
     return torch.where(lost & ~opposite, 0.0, normalize(towards))
+
+
+def _unit_or_zero(x: Tensor) -> Tensor:
+    length = _length(x)
+    return x / torch.where(length == 0, 1.0, length)
 
 
 def _furthest_axis(v: Tensor) -> Tensor:

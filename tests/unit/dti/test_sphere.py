@@ -102,6 +102,13 @@ def test_slerp_has_constant_speed(pair, share):
     assert torch.allclose(sphere.angle(point, b), (1 - share) * whole, atol=tolerance(a), rtol=0)
 
 
+def test_slerp_is_exact_within_rounding_of_the_antipode():
+    generator = torch.Generator().manual_seed(0)
+    a = unit(torch.randn(10_000, 3, generator=generator, dtype=torch.float64))
+    b = unit(2e-16 * torch.randn(a.shape, generator=generator, dtype=torch.float64) - a)
+    assert (sphere.angle(a, sphere.slerp(a, b, 0.5)) - sphere.angle(a, b) / 2).abs().max() < tolerance(a)
+
+
 @law
 @given(rows(), rows(), st.floats(0, 1))
 def test_slerp_is_symmetric(a, other, share):
