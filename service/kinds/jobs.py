@@ -14,7 +14,7 @@ from service.kinds.rpc import RpcInput
 from service.kinds.versioned import Input, Json, Versioned
 
 Start = Literal["class_word", "current"]
-"""What a training starts from: the rows of the class word, or the concept's present embedding."""
+"""The start of a training: the rows of the class word, or the concept's present embedding."""
 
 Engine = Literal["renderer", "trainer"]
 
@@ -64,7 +64,7 @@ class TrainInput(Input):
 
 @dataclass(frozen=True, kw_only=True)
 class PicturesInput(Input):
-    """Render pictures: what generations and interpolations have in common."""
+    """Render pictures: the common base of generations and interpolations."""
 
     prompt: str
     negative_prompt: str
@@ -175,7 +175,7 @@ class TrainingImage:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainResult(Versioned):
-    """What a training reports beside its embedding and its curve."""
+    """The result of a training beside its embedding and its metrics."""
 
     training_images: tuple[TrainingImage, ...]
 
@@ -195,7 +195,7 @@ class PriorityClass:
 
     Args:
         number: the order in which classes are claimed; stands in the jobs' rows.
-        engine: whose capacity they share, which depends on the loaded models; None where `at_once` says it.
+        engine: limits how many run at once, by the loaded models; None where `at_once` does.
         at_once: how many jobs a worker takes at once where no engine limits them.
     """
 
@@ -209,12 +209,12 @@ class Kind:
     """A kind of job.
 
     Args:
-        input: what it is asked; its `total` and `slots` count its progress and its share of the class's capacity.
+        input: its class; `total` and `slots` count its progress and its share of the class's capacity.
         priority_class: a name of PRIORITY_CLASSES.
         handler: the worker's class, as "module:Class".
         operation: the route that clients make it with, which is the client's method as well; None where no client
             sees such jobs.
-        result: what it reports beside pictures and embeddings; None for nothing. Those of RPCs stand in TASKS.
+        result: its result beside pictures and embeddings; None for nothing. Those of RPCs are in TASKS.
     """
 
     input: type[Input]

@@ -1,4 +1,4 @@
-"""RPC tasks: the one table of what a request may have a worker do, with the input and the result of each."""
+"""RPC tasks: the one table of the work that requests submit to workers, with the input and the result of each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -192,8 +192,8 @@ class Task:
     """An RPC task.
 
     Args:
-        input: what it is asked.
-        result: what it brings back.
+        input: its class.
+        result: its class.
         function: does it, as "module:function" of the worker.
         operation: the route that waits for it, which is the client's method as well.
     """

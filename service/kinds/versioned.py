@@ -1,4 +1,4 @@
-"""The base of job inputs and results: frozen dataclasses whose JSON carries a version. Knows no kind of job."""
+"""The base of job inputs and results: frozen dataclasses with a version in their JSON. It knows no kind of job."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ Json = Mapping[str, Any]
 class Versioned:
     """A value that is stored as a JSON object.
 
-    `VERSION` is written beside the fields. A class whose JSON changes raises it and converts the version before in
+    `VERSION` is written beside the fields. When the JSON of a class changes, the class raises it and converts the version before in
     `upgraded`. Objects without a version are of version 1: they were written before versions were.
     """
 
@@ -54,7 +54,7 @@ class Versioned:
 
 
 class Input(Versioned):
-    """What a job is asked to do, with every default filled in."""
+    """The input of a job, with every default filled in."""
 
     @property
     def total(self) -> int:
