@@ -12,8 +12,8 @@ Json = Mapping[str, Any]
 class Versioned:
     """A value that is stored as a JSON object.
 
-    `VERSION` is written beside the fields. When the JSON of a class changes, the class raises it and converts the version before in
-    `upgraded`. Objects without a version are of version 1: they were written before versions were.
+    `VERSION` is written beside the fields. A class with a changed JSON raises it, and converts the version before in
+    `upgraded`. Objects without a version are of version 1, from before versions were written.
     """
 
     VERSION: ClassVar[int] = 2
