@@ -148,8 +148,8 @@ class ModelTooLargeError(ModelUnavailableError):
 
     def __init__(self, source: str, memory: str) -> None:
         super().__init__(
-            f"{source} does not fit into the {memory}. Free some, use a smaller model, or let its text encoders rest "
-            "beside the GPU (offload = true in the catalogue)."
+            f"{source} does not fit into the {memory}. Free memory, use a smaller model, or offload its text "
+            "encoders (offload = true in the catalogue)."
         )
 
 

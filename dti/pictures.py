@@ -225,7 +225,7 @@ def to_animation(
         PictureError: the frames differ in size.
     """
     if not frames:
-        raise NoPicturesError("There are no frames to put together.")
+        raise NoPicturesError("There are no frames to assemble.")
     sizes = {frame.size for frame in frames}
     if len(sizes) > 1:
         raise PictureError(f"Frames must have one size, these have {sorted(sizes)}. Render them alike.")

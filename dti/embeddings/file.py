@@ -111,7 +111,7 @@ def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     names = [name for name, _ in pairs]
     twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
     if twice is not None:
-        raise ValueError(f"{twice!r} stands in it twice")
+        raise ValueError(f"{twice!r} is a duplicate key")
     return dict(pairs)
 
 

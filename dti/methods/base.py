@@ -89,6 +89,6 @@ def vector_count(settings: Training, initial: Rows | None) -> int | None:
     if count is None or settings.num_vectors in {None, count}:
         return count or settings.num_vectors
     raise EmbeddingMismatchError(
-        f"The embedding to go on from has {count} vectors, but num_vectors is {settings.num_vectors}. "
-        "Leave num_vectors out, or start at the class word."
+        f"The embedding to continue from has {count} vectors, but num_vectors is {settings.num_vectors}. "
+        "Omit num_vectors, or start at the class word."
     )

@@ -100,7 +100,7 @@ def _fit(basis: Tensor, rows: Tensor) -> Tensor:
     residual = torch.linalg.vector_norm(spans @ w - targets) / torch.linalg.vector_norm(targets)
     if residual > _RESIDUAL_LIMIT:
         raise EmbeddingMismatchError(
-            f"The rows to go on from lie outside of the class word's subspace, with {residual:.1%} of their norm. "
-            "Start at the class word, or go on with the method that they were learned with."
+            f"The rows to continue from lie outside the class word's subspace, with {residual:.1%} of their norm. "
+            "Start at the class word, or continue with the method that they were trained by."
         )
     return w[..., 0].to(basis)

@@ -200,25 +200,15 @@ def start(work: TrainingWork, family: Family, checkpoint: bytes | None = None) -
         EmbeddingMismatchError: `initial` belongs to another model.
         CheckpointError: the checkpoint is of other work, or damaged.
     """
-    seed, resolution = _check(work, family)
+    _check(work, family)
     method, digest = create(work.method), _digest(work, family)
-    state = _initial_state(work, family, method, seed)
+    state = _initial_state(work, family, method)
     packed = None if checkpoint is None else unpack(checkpoint, digest)
     counts = {name: len(method.vectors(learned)) for name, learned in state.learned.items()}
     prompts = PromptCache(work.trigger, Placeholder(work.class_word, counts), family.encoders)
     # Checked before the pictures, because encoding and assessing these takes as long as many updates.
     prompts.check(work.learnable_property, work.captions if work.settings.captions else [None])
-    training_set = dataset.build(
-        work.pictures,
-        work.captions,
-        family,
-        class_word=work.class_word,
-        learnable_property=work.learnable_property,
-        settings=work.settings,
-        resolution=resolution,
-        generator=state.generator,
-        assessments=None if packed is None else packed.counts.assessments,
-    )
+    training_set = _training_set(work, family, state.generator, packed.counts if packed else None)
     # Restored after the training set is built: its crops are drawn from the initial generator, on resumption too.
     if packed is not None:
         packed.restore(state)
@@ -237,7 +227,23 @@ def start(work: TrainingWork, family: Family, checkpoint: bytes | None = None) -
     )
 
 
-def _initial_state(work: TrainingWork, family: Family, method: Method[Any], seed: int) -> State:
+def _training_set(work: TrainingWork, family: Family, generator: Generator, counts: Counts | None) -> TrainingSet:
+    """The encoded pictures; those of a checkpoint were assessed before."""
+    return dataset.build(
+        work.pictures,
+        work.captions,
+        family,
+        class_word=work.class_word,
+        learnable_property=work.learnable_property,
+        settings=work.settings,
+        resolution=_given(work.settings.resolution, "resolution"),
+        generator=generator,
+        assessments=None if counts is None else counts.assessments,
+    )
+
+
+def _initial_state(work: TrainingWork, family: Family, method: Method[Any]) -> State:
+    seed = _given(work.settings.seed, "seed")
     learned = {
         name: method.start(encoder, work.class_word, work.settings, work.initial.rows[name] if work.initial else None)
         for name, encoder in family.encoders.items()
@@ -245,17 +251,21 @@ def _initial_state(work: TrainingWork, family: Family, method: Method[Any], seed
     return State(learned, method.optimizer(list(learned.values()), work.settings), Generator().manual_seed(seed))
 
 
-def _check(work: TrainingWork, family: Family) -> tuple[int, int]:
-    """Seed and resolution of valid work; raises as `start` does."""
-    seed, resolution = work.settings.seed, work.settings.resolution
+def _check(work: TrainingWork, family: Family) -> None:
+    """Refuse work that cannot be started, before anything is computed; see `start`."""
     if not work.pictures:
         raise NoPicturesError("There are no pictures to learn from. Give at least one.")
-    if seed is None or resolution is None:
-        raise InvalidSettingError("seed" if seed is None else "resolution", "must be filled in by the caller.")
+    _given(work.settings.seed, "seed")
+    resolution = _given(work.settings.resolution, "resolution")
     family.check_size(width=resolution, height=resolution)
     if work.initial is not None:
         family.check_fits(work.initial)
-    return seed, resolution
+
+
+def _given(value: int | None, name: str) -> int:
+    if value is None:
+        raise InvalidSettingError(name, "must be filled in by the caller.")
+    return value
 
 
 def _digest(work: TrainingWork, family: Family) -> str:

@@ -89,7 +89,7 @@ def test_a_module_used_in_inference_mode_can_be_used_in_training(network):
 
 @pytest.fixture(scope="module")
 def beside(xl):
-    """A family whose text encoders and autoencoder rest beside the device."""
+    """A family with offloaded text encoders and autoencoder."""
     return FAMILIES["sdxl"].load().load(xl, device=CPU, offload=True)
 
 

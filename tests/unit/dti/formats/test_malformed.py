@@ -110,7 +110,7 @@ BAD_FILES = {
     "huge header": (struct.pack("<Q", 2**62) + b"{}", "neither"),
     "header of rubbish": (with_header(b"\xff\xfe"), "not JSON"),
     "header that nests deeply": (with_header(b"[" * 100_000), "not JSON"),
-    "the same token twice": (twice(), "stands in it twice"),
+    "the same token twice": (twice(), "is a duplicate key"),
     "no tensors": (st_file({}), "holds nothing"),
     "several concepts": (st_file({"<dog>": ROWS, "<cat>": ROWS}), "holds 2 tensors: '<cat>', '<dog>'"),
     "half of Replicate's names": (st_file({"text_encoders_0": ROWS, "other": ROWS}), "holds 2 tensors"),
