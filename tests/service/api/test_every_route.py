@@ -64,7 +64,7 @@ def keyed(document):
 def test_every_route_but_health_names_its_scopes(document):
     for path, method, operation in keyed(document):
         named = [scope for needed in operation.get("security", []) for scope in needed["key"]]
-        assert named, f"{method} {path} names no scope: ask for ReadCaller, TrainCaller, … of api/deps.py"
+        assert named, f"{method} {path} names no scope: ask for ReadAccess, TrainAccess, … of api/deps.py"
         assert set(named) <= SCOPES
     assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
 
