@@ -151,6 +151,7 @@ async def _on_invalid_request(_: Request, error: Exception) -> JSONResponse:
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, service.InvalidInputError.code, detail, errors=wrong)
 
 
+# `Any`: pydantic describes an error by an untyped dictionary.
 def _is_malformed_body(error: Mapping[str, Any]) -> bool:
     """Whether the whole body is not JSON; in a form, a field that is not JSON is a wrong field."""
     return error["type"] == "json_invalid" and isinstance(error["loc"][-1], int)

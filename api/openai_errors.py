@@ -50,7 +50,8 @@ class _TranslatedSend:
         await self._send({"type": "http.response.body", "body": body})
 
 
-def _error(problem: Mapping[str, Any]) -> dict[str, Any]:
+# `Any`: the body of a response, read back from its JSON.
+def _error(problem: Mapping[str, Any]) -> dict[str, object]:
     fields = [error["field"] for error in problem.get("errors", ())]
     return {
         "message": problem["detail"],

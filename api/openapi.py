@@ -11,6 +11,9 @@ from fastapi.openapi.utils import get_openapi
 from api.errors import MEDIA_TYPE, STATUSES
 from api.schemas.responses import JobEvent, Problem
 
+JsonObject = dict[str, Any]
+"""A part of the document. `Any`: FastAPI makes it, and what stands in it differs from key to key."""
+
 _CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _PROBLEM = {"description": "A problem, with a stable code.", "content": _CONTENT}
 _FRAMEWORKS_OWN = ("HTTPValidationError", "ValidationError")
@@ -42,7 +45,7 @@ _IDS: Mapping[str, Mapping[str, str]] = {
 def install(app: FastAPI) -> None:
     """Install the document; it is generated once, at the first request."""
 
-    def document() -> dict[str, Any]:
+    def document() -> JsonObject:
         if app.openapi_schema is None:
             app.openapi_schema = _document(app)
         return app.openapi_schema
@@ -50,7 +53,7 @@ def install(app: FastAPI) -> None:
     app.openapi = document  # type: ignore[method-assign]  # FastAPI's documented way
 
 
-def _document(app: FastAPI) -> dict[str, Any]:
+def _document(app: FastAPI) -> JsonObject:
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     schemas = document["components"]["schemas"]
     for name in _FRAMEWORKS_OWN:
@@ -70,13 +73,13 @@ def _document(app: FastAPI) -> dict[str, Any]:
     return document
 
 
-def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _operations(document: JsonObject) -> Iterator[tuple[str, str, JsonObject]]:
     for path, by_method in document["paths"].items():
         for method, operation in by_method.items():
             yield path, method, operation
 
 
-def _remove_null(schemas: Mapping[str, Any], operation: Mapping[str, Any]) -> None:
+def _remove_null(schemas: JsonObject, operation: JsonObject) -> None:
     """Remove null from the fields of a form: a client leaves the field out, and null would be sent as text."""
     form = operation.get("requestBody", {}).get("content", {}).get("multipart/form-data")
     if form is None:
@@ -91,18 +94,18 @@ def _error_statuses() -> list[HTTPStatus]:
     return sorted({*STATUSES.values(), HTTPStatus.BAD_REQUEST} - {HTTPStatus.INTERNAL_SERVER_ERROR})
 
 
-def _error_response(status: HTTPStatus) -> dict[str, Any]:
+def _error_response(status: HTTPStatus) -> JsonObject:
     own_codes = {f"`{error.code}`" for error, error_status in STATUSES.items() if error_status == status}
     codes = ", ".join(sorted(own_codes)) or "`malformed_body`"
     headers = {
         name: {"description": description, "schema": {"type": "string"}}
         for name, description in _HEADERS.get(status, {}).items()
     }
-    response: dict[str, Any] = {"description": f"{status.phrase}. Codes: {codes}.", "content": _CONTENT}
+    response: JsonObject = {"description": f"{status.phrase}. Codes: {codes}.", "content": _CONTENT}
     return response | ({"headers": headers} if headers else {})
 
 
-def _possible_errors(path: str, method: str, operation: Mapping[str, Any]) -> dict[str, Any]:
+def _possible_errors(path: str, method: str, operation: JsonObject) -> JsonObject:
     """The error responses of an operation, by its path, method, body and security."""
     protected, has_body, changes = "security" in operation, "requestBody" in operation, method != "get"
     possible = {
@@ -124,7 +127,7 @@ def _possible_errors(path: str, method: str, operation: Mapping[str, Any]) -> di
     }
 
 
-def _link(document: Mapping[str, Any]) -> None:
+def _link(document: JsonObject) -> None:
     """Add links: from an operation that makes a resource to the operations on it."""
     for path, method, operation in _operations(document):
         if method != "post":
@@ -139,7 +142,7 @@ def _link(document: Mapping[str, Any]) -> None:
                 response["links"] = links
 
 
-def _links(document: Mapping[str, Any], known: Mapping[str, str], made_ids: Mapping[str, str]) -> dict[str, Any]:
+def _links(document: JsonObject, known: Mapping[str, str], made_ids: Mapping[str, str]) -> JsonObject:
     return {
         operation["operationId"]: {
             "operationId": operation["operationId"],

@@ -247,6 +247,7 @@ def _hints(kind: type[Any]) -> dict[str, tuple[Any, Variable]]:
     return {name: get_args(hint)[:2] for name, hint in annotated.items() if hasattr(hint, "__metadata__")}
 
 
+# `Any`: arguments of a dataclass, each of its own type.
 def _read(kind: type[Any], environ: Mapping[str, str]) -> dict[str, Any]:
     return {
         name: _parse(variable, hint, environ[variable.name])

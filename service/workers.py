@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TypedDict, cast
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -15,6 +15,25 @@ SILENT_S = 30.0
 """Seconds without a heartbeat after which a worker no longer counts as active."""
 
 _FORGOTTEN = timedelta(days=1)
+
+
+class EncoderCard(TypedDict):
+    """Facts about a text encoder of a model; `tokenizer` is None where it is too large to be published."""
+
+    width: int
+    token_limit: int
+    frame_tokens: int
+    lead: str
+    magnitude: float
+    zero_rows: list[int]
+    tokenizer: str | None
+
+
+class Card(TypedDict):
+    """Facts about a model, found by loading it: see `dti.families.base.Family.card`."""
+
+    fingerprint: str
+    encoders: dict[str, EncoderCard]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +86,11 @@ def loaded_models(session: Session) -> set[str]:
     return {model for worker in active(session) for model in worker.models}
 
 
-def publish_card(session: Session, model: str, card: Mapping[str, Any]) -> None:
-    """Store a model's card, made by loading it: {"fingerprint", "encoders": {name: {"width", "token_limit", …}}}."""
+def publish_card(session: Session, model: str, card: Mapping[str, object]) -> None:
+    """Store a model's card, made by loading it; its members are those of `Card`."""
     session.merge(ModelCard(name=model, card=dict(card), published_at=now(session)))
 
 
-def cards(session: Session) -> dict[str, dict[str, Any]]:
+def cards(session: Session) -> dict[str, Card]:
     """The cards of all models that a worker has ever loaded, by name."""
-    return {row.name: row.card for row in session.scalars(select(ModelCard))}
+    return {row.name: cast("Card", row.card) for row in session.scalars(select(ModelCard))}

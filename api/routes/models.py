@@ -1,8 +1,6 @@
 """Models: the catalogue, with the details that workers have reported."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
 from fastapi import APIRouter
 
@@ -11,6 +9,7 @@ from api.schemas import responses
 from dti.spec.registry import METHODS, training_settings
 from service import workers
 from service.catalogue.models import ModelEntry
+from service.workers import Card
 
 router = APIRouter(tags=["models"])
 
@@ -28,7 +27,7 @@ def list_models(context: ReadAccess) -> responses.ModelPage:
     return responses.ModelPage(items=items, next=None)
 
 
-def _model(entry: ModelEntry, card: Mapping[str, Any] | None, *, is_default: bool, is_loaded: bool) -> responses.Model:
+def _model(entry: ModelEntry, card: Card | None, *, is_default: bool, is_loaded: bool) -> responses.Model:
     encoders = _encoders(card)
     return responses.Model(
         name=entry.name,
@@ -52,7 +51,7 @@ def _model(entry: ModelEntry, card: Mapping[str, Any] | None, *, is_default: boo
     )
 
 
-def _encoders(card: Mapping[str, Any] | None) -> dict[str, responses.EncoderCard] | None:
+def _encoders(card: Card | None) -> dict[str, responses.EncoderCard] | None:
     if card is None:
         return None
     return {

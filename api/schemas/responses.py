@@ -1,7 +1,7 @@
 """Schemas of responses. Every key is always present, null where the value is unknown: no field has a default."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -109,7 +109,7 @@ class Job(ResponseModel):
     status: Literal["queued", "running", "succeeded", "failed", "cancelled"]
     model: str
     concepts: list[JobConcept]
-    input: dict[str, Any]
+    input: dict[str, object]
     output: Output
     progress: Progress
     error: JobError | None
@@ -169,7 +169,7 @@ class Concept(ResponseModel):
     learnable_property: LearnableProperty
     model: str
     method: str
-    training: dict[str, Any]
+    training: dict[str, object]
     ready: bool
     job: str | None
     images: list[Image]
@@ -235,7 +235,7 @@ class ModelDefaults(ResponseModel):
     steps: int
     guidance_scale: float
     scheduler: str
-    training: dict[str, dict[str, Any]]
+    training: dict[str, dict[str, object]]
 
 
 class Model(ResponseModel):

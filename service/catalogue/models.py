@@ -30,10 +30,10 @@ from typing import Any
 from dti.errors import InvalidSettingError
 from dti.spec.registry import FAMILIES, METHODS
 from dti.spec.settings import complete, setting_specs
-from service.catalogue.presets import PRESETS
+from service.catalogue.presets import PRESETS, Toml
 from service.errors import SettingsError, UnknownModelError
 
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_NOTHING: Toml = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +62,9 @@ class ModelEntry:
     steps: int = 30
     guidance_scale: float = 7.5
     offload: bool = False
-    training: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
+    training: Toml = field(default_factory=lambda: _NOTHING)
 
-    def training_by(self, method: str) -> dict[str, Any]:
+    def training_by(self, method: str) -> Toml:
         """The model's defaults of a training by a method.
 
         Keys of `training` itself apply to every method that has the setting; a table named as a method applies to that
@@ -105,7 +105,7 @@ class Catalogue(Mapping[str, ModelEntry]):
         Raises:
             SettingsError: the file cannot be read, or an entry is invalid.
         """
-        content = _content(path) if path else {}
+        content = dict(_content(path)) if path else {}
         default = content.pop("default", TINY.name)
         entries = {TINY.name: TINY, **{name: _entry(name, values) for name, values in content.items()}}
         if default not in entries:
@@ -127,7 +127,7 @@ class Catalogue(Mapping[str, ModelEntry]):
         return len(self._entries)
 
 
-def _content(path: Path) -> dict[str, Any]:
+def _content(path: Path) -> Toml:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -151,7 +151,7 @@ def _entry(name: str, values: Any) -> ModelEntry:  # noqa: ANN401 - TOML holds a
     return entry
 
 
-def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
+def _filled(values: Toml) -> Toml:
     """An entry's keys, over those of its preset and its family."""
     known = "Known: " + ", ".join(PRESETS)
     if "preset" in values and values["preset"] not in PRESETS:
@@ -172,7 +172,7 @@ def _schedulers(family: str) -> tuple[str, ...]:
     return FAMILIES[family].schedulers
 
 
-def _check_keys(values: Mapping[str, Any]) -> None:
+def _check_keys(values: Toml) -> None:
     settings = [setting for setting in fields(ModelEntry) if setting.name != "name"]
     known = ["preset", *(setting.name for setting in settings)]
     needed = [setting.name for setting in settings if setting.default is setting.default_factory is MISSING]

@@ -8,7 +8,10 @@ model cards and pipelines.
 from collections.abc import Mapping
 from typing import Any
 
-_SANA: Mapping[str, Any] = {
+Toml = Mapping[str, Any]
+"""A table of a catalogue. `Any`: TOML holds anything until the catalogue has checked it."""
+
+_SANA: Toml = {
     "family": "sana",
     "width": 1024,
     "height": 1024,
@@ -19,7 +22,7 @@ _SANA: Mapping[str, Any] = {
     "training": {"resolution": 1024, "batch_size": 4, "dti": {"steps": 500, "learning_rate": 0.04, "kappa": 5e-5}},
 }
 
-_LARGE: Mapping[str, Any] = {
+_LARGE: Toml = {
     "width": 1024,
     "height": 1024,
     "size_multiple_px": 16,
@@ -29,7 +32,7 @@ _LARGE: Mapping[str, Any] = {
 """There are no published figures for concepts on these models: SANA's are taken, the nearest relative that has any (a
 language model as text encoder, a flow-matching transformer), at a size that spares memory."""
 
-PRESETS: Mapping[str, Mapping[str, Any]] = {
+PRESETS: Mapping[str, Toml] = {
     "sd15": {
         "family": "sd",
         "source": "stable-diffusion-v1-5/stable-diffusion-v1-5",

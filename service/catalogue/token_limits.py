@@ -6,7 +6,6 @@ A tokenizer that is too large to be published is checked by the worker, at the s
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -15,6 +14,7 @@ from tokenizers import Tokenizer
 from dti.spec.prompts import Text, parse_prompt, with_lead
 from service.database.tables import ModelCard
 from service.errors import InvalidInputError, PromptTooLongError
+from service.workers import EncoderCard
 
 Vectors = Mapping[str, int]
 """Numbers of vectors of a concept, by encoder."""
@@ -134,7 +134,7 @@ class TokenLimits:
         return kept.tokenizers
 
 
-def _tokenizers(encoders: Mapping[str, Mapping[str, Any]]) -> tuple[EncoderTokenizer, ...]:
+def _tokenizers(encoders: Mapping[str, EncoderCard]) -> tuple[EncoderTokenizer, ...]:
     return tuple(
         EncoderTokenizer(
             encoder=name,

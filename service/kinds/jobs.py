@@ -6,7 +6,7 @@ make it with. `CONTRIBUTING.md`, "A kind of job", says which files a new one nee
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from dti.spec.registry import METHODS
 from dti.spec.settings import CompleteRendering, Interpolation, LearnableProperty, Training
@@ -36,7 +36,7 @@ class TrainInput(Input):
         """Updates."""
         return self.training.steps
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, object]:
         """The fields as JSON values, under the names that the API shows."""
         return {
             "concept": self.concept_id,
@@ -86,7 +86,7 @@ class GenerateInput(PicturesInput):
         """All pictures can be rendered at once."""
         return self.rendering.num_images
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, object]:
         """The fields as JSON values, the rendering's settings beside the others."""
         own = {"prompt": self.prompt, "negative_prompt": self.negative_prompt, "model": self.model}
         return own | asdict(self.rendering)
@@ -125,7 +125,7 @@ class InterpolateInput(PicturesInput):
         """All frames can be rendered at once."""
         return len(self.shares)
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, object]:
         """The fields as JSON values, all settings beside the others."""
         return {
             "from": self.start,
@@ -179,7 +179,7 @@ class TrainResult(Versioned):
 
     training_images: tuple[TrainingImage, ...]
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, object]:
         """The fields as JSON values."""
         return {"training_images": [asdict(image) for image in self.training_images]}
 
@@ -272,5 +272,5 @@ def read_input(kind: str, stored: Json) -> Input:
     return KINDS[kind].input.from_json(stored)
 
 
-def _without(values: Json, names: "Mapping[str, object] | set[str]") -> dict[str, Any]:
+def _without(values: Json, names: "Mapping[str, object] | set[str]") -> Json:
     return {name: value for name, value in values.items() if name not in names}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self, TypedDict
+from typing import Self, TypedDict
 
 from dti.spec.settings import EmbeddingFormat, LearnableProperty
 from service.kinds.versioned import Input, Json, Versioned
@@ -12,7 +12,7 @@ from service.safety import SafetyVerdict
 class RpcInput(Input):
     """The input of any RPC; its JSON names the task."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The JSON object of today's version, with the task."""
         return {"task": task_of(self), **super().to_json()}
 
@@ -54,7 +54,7 @@ class BlendInput(RpcInput):
     learnable_property: LearnableProperty
     weights: tuple[float, ...]
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, object]:
         """The fields as JSON values."""
         return {**super().values(), "weights": list(self.weights)}
 
@@ -87,7 +87,7 @@ class InspectInput(RpcInput):
 
     picture_keys: tuple[str, ...]
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, object]:
         """The fields as JSON values."""
         return {"picture_keys": list(self.picture_keys)}
 
@@ -177,7 +177,7 @@ class InspectResult(Versioned):
 
     verdicts: tuple[SafetyVerdict, ...]
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, object]:
         """The fields as JSON values."""
         return {"verdicts": [verdict.to_json() for verdict in self.verdicts]}
 

@@ -18,7 +18,7 @@ class Versioned:
 
     VERSION: ClassVar[int] = 2
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The JSON object of today's version."""
         return {"version": self.VERSION, **self.values()}
 
@@ -38,7 +38,7 @@ class Versioned:
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"{cls.__name__} of version {version} cannot be read: {error!r}") from error
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, object]:
         """The fields as JSON values."""
         return asdict(self)
 
@@ -67,6 +67,6 @@ class Input(Versioned):
         return 1
 
 
-def without_version(stored: Json) -> dict[str, Any]:
+def without_version(stored: Json) -> dict[str, object]:
     """A stored JSON object as clients see it."""
     return {name: value for name, value in stored.items() if name != "version"}

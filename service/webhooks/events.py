@@ -6,7 +6,7 @@ Source: Standard Webhooks, https://www.standardwebhooks.com, payload structure.
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from service.database.tables import Job
 
@@ -25,13 +25,13 @@ def event_type(job: Job) -> str | None:
     return found if found in EVENT_TYPES else None
 
 
-def payload(job: Job) -> dict[str, Any]:
+def payload(job: Job) -> dict[str, object]:
     """The data of a message about a job."""
     url = f"/v1/jobs/{job.id}"
     links = {"self": url, "events": f"{url}/events", "cancel": f"{url}/cancel"}
     return {"job": job.id, "kind": job.kind, "status": job.status, "links": links}
 
 
-def message(type_: str, data: Mapping[str, Any], moment: datetime) -> str:
+def message(type_: str, data: Mapping[str, object], moment: datetime) -> str:
     """The body of a message; it is stored, signed and sent unchanged."""
     return json.dumps({"type": type_, "timestamp": moment.isoformat().replace("+00:00", "Z"), "data": data})
