@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Literal
 
-Kind = Literal["job", "con", "img", "emb", "own", "key", "whk", "dlv"]
+Prefix = Literal["job", "con", "img", "emb", "own", "key", "whk", "dlv"]
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _RANDOM_BITS = 80
@@ -19,14 +19,14 @@ _lock = threading.Lock()
 _last = 0
 
 
-def new_id(kind: Kind) -> str:
+def new_id(prefix: Prefix) -> str:
     """A new id, greater than every earlier one of this process."""
-    return f"{kind}_{_spell(_next())}"
+    return f"{prefix}_{_spell(_next())}"
 
 
-def is_id(kind: Kind, text: str) -> bool:
+def is_id(prefix: Prefix, text: str) -> bool:
     """Whether a text has the form of an id of this kind."""
-    return re.fullmatch(f"{kind}_[{_ALPHABET}]{{{_LENGTH}}}", text) is not None
+    return re.fullmatch(f"{prefix}_[{_ALPHABET}]{{{_LENGTH}}}", text) is not None
 
 
 def _next() -> int:

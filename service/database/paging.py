@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 from sqlalchemy import Select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from service.database.ids import Kind, is_id
+from service.database.ids import Prefix, is_id
 from service.database.tables import Concept, Delivery, Job, Key, Webhook
 from service.errors import InvalidInputError
 
@@ -26,7 +26,7 @@ def keyset(
     session: Session,
     query: Select[T],
     ids: InstrumentedAttribute[str],
-    kind: Kind,
+    kind: Prefix,
     *,
     cursor: str | None,
     limit: int,
