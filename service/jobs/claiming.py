@@ -156,7 +156,7 @@ class _ClaimQuery:
         if limit <= 0:
             return []
         # The candidates are locked in a CTE of their own, since PostgreSQL allows no FOR UPDATE beside a window
-        # function. MATERIALIZED keeps the planner from inlining it, which could lock rows beyond the LIMIT.
+        # function. MATERIALIZED: evaluated once. A sub-select that is evaluated again would lock rows beyond the LIMIT.
         candidates = (
             select(Job.id, Job.rank, Job.slots)
             .where(self._queued(), *conditions)
@@ -200,8 +200,8 @@ class _ClaimQuery:
 
 def _claims(session: Session, jobs: Sequence[Job]) -> list[Claim]:
     inputs = {job.id: _input(session, job) for job in jobs}
-    learned = [job.concepts[0].concept_id for job in jobs if isinstance(inputs[job.id], TrainInput)]
-    pictures = _pictures(session, learned) if learned else {}
+    trained = [job.concepts[0].concept_id for job in jobs if isinstance(inputs[job.id], TrainInput)]
+    pictures = _pictures(session, trained) if trained else {}
     return [
         _claim(job, job_input, pictures.get(job.concepts[0].concept_id, ()) if job.concepts else ())
         for job in jobs
