@@ -41,7 +41,7 @@ class ImportInput(RpcInput):
 
     @classmethod
     def upgraded(cls, values: Json) -> Json:
-        """Version 1 held the whole row of the concept to be made."""
+        """Version 0 held the whole row of the concept to be made."""
         return {**_concept_fields(values), "normalize": values["normalize"]}
 
 
@@ -65,7 +65,7 @@ class BlendInput(RpcInput):
 
     @classmethod
     def upgraded(cls, values: Json) -> Json:
-        """Version 1 held the whole row of the concept to be made."""
+        """Version 0 held the whole row of the concept to be made."""
         return {**_concept_fields(values), "weights": values["weights"]}
 
 
@@ -98,7 +98,7 @@ class InspectInput(RpcInput):
 
     @classmethod
     def upgraded(cls, values: Json) -> Json:
-        """Version 1 called the keys `pictures`."""
+        """Version 0 called the keys `pictures`."""
         return {"picture_keys": values["pictures"]}
 
 
@@ -136,7 +136,7 @@ class ImportResult(Versioned):
 
     @classmethod
     def upgraded(cls, values: Json) -> Json:
-        """Version 1 called the id `concept`."""
+        """Version 0 called the id `concept`."""
         return {"concept_id": values["concept"], "norms": values["norms"]}
 
 
@@ -148,7 +148,7 @@ class BlendResult(Versioned):
 
     @classmethod
     def upgraded(cls, values: Json) -> Json:
-        """Version 1 called the id `concept`."""
+        """Version 0 called the id `concept`."""
         return {"concept_id": values["concept"]}
 
 
@@ -167,7 +167,7 @@ class NeighboursResult(Versioned):
 
     @classmethod
     def upgraded(cls, values: Json) -> Json:
-        """Version 1 was the mapping itself."""
+        """Version 0 was the mapping itself."""
         return {"encoders": values}
 
 

@@ -13,10 +13,10 @@ class Versioned:
     """A value that is stored as a JSON object.
 
     `VERSION` is written beside the fields. A class with a changed JSON raises it, and converts the version before in
-    `upgraded`. Objects without a version are of version 1, from before versions were written.
+    `upgraded`. Objects without a version are of version 0, from before versions were written.
     """
 
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 1
 
     def to_json(self) -> dict[str, object]:
         """The JSON object of today's version."""
@@ -30,7 +30,7 @@ class Versioned:
             ValueError: it is of another version, or is not such an object.
         """
         values = {name: value for name, value in stored.items() if name != "version"}
-        version = stored.get("version", 1)
+        version = stored.get("version", 0)
         if version not in {cls.VERSION, cls.VERSION - 1}:
             raise ValueError(f"{cls.__name__} has version {version}; {cls.VERSION - 1} and {cls.VERSION} can be read.")
         try:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 import redis
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from service import jobs
 from service.database.ids import new_id
@@ -105,6 +105,17 @@ def test_a_worker_claims_jobs_of_its_own_models_only(queue):
         assert jobs.has_claimable(session, models=["sd15"], slots={"pictures": 1, "trainings": 0})
         assert not jobs.has_claimable(session, models=["sd15"], slots={"pictures": 0, "trainings": 1})
     assert ids(queue.claim(models=["tiny"])) == [mine]
+
+
+@pytest.mark.parametrize("stored", [{"version": 99}, {"version": 1, "prompt": "a"}, {}])
+def test_a_job_that_cannot_be_read_fails_and_takes_no_other_along(queue, stored):
+    broken, intact = queue.submit(), queue.submit()
+    with queue.database.writing() as session:
+        session.execute(update(Job).where(Job.id == broken).values(input=stored))
+    assert ids(queue.claim()) == [intact]
+    assert (queue.job(broken).status, queue.job(broken).error_code) == ("failed", "internal_error")
+    assert "Submit it again" in queue.job(broken).error_message
+    assert [name for _, name in queue.events(broken)] == ["status", "status", "status", "done"]
 
 
 def test_the_limit_of_unfinished_jobs_applies_until_one_ends(queue):

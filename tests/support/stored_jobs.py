@@ -1,4 +1,4 @@
-"""JSON of jobs as version 1 wrote it, before inputs and results carried a version, under the names of revision 0006."""
+"""JSON of jobs of version 0, from before inputs and results carried a version, under the names of revision 0006."""
 
 RENDERING = {
     "width": 64,

@@ -90,7 +90,11 @@ def test_it_comes_back_from_json_as_it_was(kind, data):
 
 @pytest.mark.parametrize("kind", EVERYTHING.values(), ids=EVERYTHING)
 def test_another_version_or_shape_is_refused_by_a_value_error(kind):
-    for stored in ({"version": kind.VERSION + 1}, {"version": 0}, {"version": kind.VERSION, "surprise": 1}):
+    for stored in (
+        {"version": kind.VERSION + 1},
+        {"version": kind.VERSION - 2},
+        {"version": kind.VERSION, "surprise": 1},
+    ):
         with pytest.raises(ValueError, match=r"version|task"):
             kind.from_json(stored)
 
@@ -98,20 +102,20 @@ def test_another_version_or_shape_is_refused_by_a_value_error(kind):
 @pytest.mark.parametrize("name", EVERYTHING)
 def test_the_version_before_is_read(name):
     kind = EVERYTHING[name]
-    if kind.VERSION == 1:
-        return
     samples = {"input": stored_jobs.INPUTS, "result": stored_jobs.RESULTS}[name.rpartition("-")[2]]
-    stored = samples[name.rpartition("-")[0]]
+    stored = samples.get(name.rpartition("-")[0])
+    if stored is None:
+        assert kind.VERSION == 1, "a kind with a version before needs a sample of it"
+        return
     assert "version" not in stored
     value = kind.from_json(stored)
     assert kind.from_json(value.to_json()) == value
     assert type(value) is kind
 
 
-def test_listed_kinds_show_the_names_of_version_1():
+def test_listed_kinds_show_the_names_of_version_0():
     for name in LISTED:
-        if KINDS[name].input.VERSION > 1:
-            stored = stored_jobs.INPUTS[name]
+        if stored := stored_jobs.INPUTS.get(name):
             shown = KINDS[name].input.from_json(stored).to_json()
             assert list(shown) == ["version", *stored]
             assert shown == {"version": KINDS[name].input.VERSION, **stored}

@@ -1,7 +1,6 @@
 """What service/kinds/jobs.py would hold: the inputs, a line a kind, and a line for the new priority class."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from service.kinds import jobs
 from service.kinds.jobs import Kind, PriorityClass
@@ -12,16 +11,12 @@ from service.kinds.versioned import Input
 class ToyInput(Input):
     """Nothing but a text."""
 
-    VERSION: ClassVar[int] = 1
-
     text: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class OwnToyInput(Input):
     """The same in a priority class of its own."""
-
-    VERSION: ClassVar[int] = 1
 
     text: str
 
