@@ -96,13 +96,13 @@ def mean(points: Tensor, weights: Tensor) -> Tensor:
     shares = (weights.double() / weights.double().sum()).reshape(-1, *[1] * (points.dim() - 1))
     total = (shares * points64).sum(dim=0)
     vanished = _length(total) < torch.finfo(torch.float64).eps
-    here = normalize(torch.where(vanished, points64[weights.argmax()], total))
+    estimate = normalize(torch.where(vanished, points64[weights.argmax()], total))
     for _ in range(_MEAN_ITERATIONS):
-        step = (shares * log(here, points64)).sum(dim=0)
-        here = normalize(exp(here, step))
+        step = (shares * log(estimate, points64)).sum(dim=0)
+        estimate = normalize(exp(estimate, step))
         if step.abs().max() < _MEAN_ACCURACY:
             break
-    return here.to(points.dtype)
+    return estimate.to(points.dtype)
 
 
 def _length(x: Tensor) -> Tensor:

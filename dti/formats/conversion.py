@@ -45,6 +45,7 @@ def convert(
         EmbeddingMismatchError: the rows do not fit the model's encoders.
         InvalidSettingError: the model does not know the class word.
     """
+    # Prompts reserve a concept's positions with the class word's tokens, so every encoder must know the word.
     for encoder in family.encoders.values():
         class_rows(encoder, class_word, count=1)
     rows = rows_by_encoder(found, family)
