@@ -1,9 +1,13 @@
-"""What can be read of jobs: one, a list, events, curves."""
+"""Queries of jobs: one, a list, events, metrics."""
+
+from dataclasses import replace
 
 import pytest
 
 from service import jobs
+from service.database.tables import Event
 from service.errors import InvalidInputError, NotFoundError
+from tests.support.queue_driver import NOON
 from tests.support.service_driver import image
 
 
@@ -57,7 +61,26 @@ def test_events_are_read_after_a_given_number(queue):
         assert jobs.last_events(session, [first, second]) == {first: 5, second: 2}
     assert [(event.number, event.name) for event in later] == [(3, "progress"), (4, "status"), (5, "done")]
     assert later[0].data == {"step": 5, "total": 20, "loss": 0.25, "eta_s": 1.5}
-    assert later[2].data == {"status": "succeeded"}
+    assert later[2].data == {
+        "status": "succeeded",
+        "attempt": 1,
+        "cancel_requested": False,
+        "step": 20,
+        "total": 20,
+        "loss": 0.25,
+        "eta_s": None,
+        "error_code": None,
+        "error_message": None,
+        "started_at": NOON.isoformat(),
+        "finished_at": NOON.isoformat(),
+    }
+
+
+def test_an_event_that_recorded_the_status_alone_takes_the_rest_from_the_job(queue):
+    job_id = queue.submit()
+    event = Event(job_id=job_id, number=1, name="status", data={"status": "running"})
+    job = queue.job(job_id)
+    assert jobs.JobState.at(event, job) == replace(jobs.JobState.of(job), status="running")
 
 
 def test_a_loss_curve_is_assembled_and_repeated_steps_replace_the_first(queue):
