@@ -44,7 +44,7 @@ class Configs:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Loaded:
+class QwenParts:
     """Loaded parts of a checkpoint; the fingerprint covers text encoder and transformer."""
 
     configs: Configs
@@ -75,18 +75,18 @@ class QwenFamily(Family):
     patch: ClassVar[int]
     default_size_px = 1024
 
-    def __init__(self, loaded: Loaded) -> None:
-        self.fingerprint = loaded.fingerprint
-        self.encoders = {loaded.text_encoder.name: loaded.text_encoder}
-        self.device = loaded.transformer.device
-        self.dtype = loaded.transformer.dtype
-        self.size_multiple_px = loaded.autoencoder.scale_px * self.patch
-        self._text_encoder = loaded.text_encoder
-        self._transformer = loaded.transformer
-        self._autoencoder = loaded.autoencoder
-        scheduler = FlowMatchEulerDiscreteScheduler.from_config(loaded.configs.scheduler)
+    def __init__(self, parts: QwenParts) -> None:
+        self.fingerprint = parts.fingerprint
+        self.encoders = {parts.text_encoder.name: parts.text_encoder}
+        self.device = parts.transformer.device
+        self.dtype = parts.transformer.dtype
+        self.size_multiple_px = parts.autoencoder.scale_px * self.patch
+        self._text_encoder = parts.text_encoder
+        self._transformer = parts.transformer
+        self._autoencoder = parts.autoencoder
+        scheduler = FlowMatchEulerDiscreteScheduler.from_config(parts.configs.scheduler)
         self._scheduler: Mapping[str, Any] = scheduler.config
-        self._index = loaded.configs.index
+        self._index = parts.configs.index
 
     @classmethod
     def load(
@@ -99,14 +99,14 @@ class QwenFamily(Family):
         dtype = dtype or best_dtype(device)
         placement = Placement(device, offload)
         transformer = load_part(cls.denoiser, folder, "transformer", torch_dtype=dtype)
-        loaded = Loaded(
+        parts = QwenParts(
             configs=configs,
             fingerprint=fingerprint(folder, ("text_encoder", "transformer")),
             text_encoder=_text_encoder(folder, placement, dtype, thinking=cls.thinking),
             transformer=OffloadedModule(transformer, Placement(device)).model,
             autoencoder=cls.autoencoder.load(folder, placement=placement, kinds={cls.coder.__name__: cls.coder}),
         )
-        return cls(loaded)
+        return cls(parts)
 
     @classmethod
     def _class_checks(cls, configs: Configs) -> Iterator[LayoutCheck]:

@@ -60,7 +60,7 @@ Source: SANA's configuration "chi_prompt", and the default of diffusers' pipelin
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Loaded:
+class _Parts:
     """Loaded parts of a checkpoint; the fingerprint covers text encoder and transformer."""
 
     fingerprint: str
@@ -75,18 +75,18 @@ class Sana(Family):
 
     name = "sana"
 
-    def __init__(self, loaded: _Loaded) -> None:
-        self.fingerprint = loaded.fingerprint
-        self.encoders = {loaded.text_encoder.name: loaded.text_encoder}
-        self.device = loaded.transformer.device
-        self.dtype = loaded.transformer.dtype
-        self.size_multiple_px = loaded.autoencoder.scale_px * loaded.transformer.config.patch_size
-        self.default_size_px = loaded.transformer.config.sample_size * loaded.autoencoder.scale_px
-        self._text_encoder = loaded.text_encoder
-        self._transformer = loaded.transformer
-        self._autoencoder = loaded.autoencoder
-        self._scheduler = loaded.scheduler
-        self._levels = NoiseLevels(shift=flow_shift(loaded.scheduler))
+    def __init__(self, parts: _Parts) -> None:
+        self.fingerprint = parts.fingerprint
+        self.encoders = {parts.text_encoder.name: parts.text_encoder}
+        self.device = parts.transformer.device
+        self.dtype = parts.transformer.dtype
+        self.size_multiple_px = parts.autoencoder.scale_px * parts.transformer.config.patch_size
+        self.default_size_px = parts.transformer.config.sample_size * parts.autoencoder.scale_px
+        self._text_encoder = parts.text_encoder
+        self._transformer = parts.transformer
+        self._autoencoder = parts.autoencoder
+        self._scheduler = parts.scheduler
+        self._levels = NoiseLevels(shift=flow_shift(parts.scheduler))
 
     @classmethod
     def load(
@@ -97,7 +97,7 @@ class Sana(Family):
         check_layout(source, "SANA", _checks(folder))
         dtype = dtype or best_dtype(device)
         placement = Placement(device, offload)
-        loaded = _Loaded(
+        parts = _Parts(
             fingerprint=fingerprint(folder, ("text_encoder", "transformer")),
             text_encoder=_text_encoder(folder, placement, dtype),
             transformer=OffloadedModule(
@@ -106,7 +106,7 @@ class Sana(Family):
             autoencoder=Autoencoder.load(folder, placement=placement, kinds={"AutoencoderDC": AutoencoderDC}),
             scheduler=_read_scheduler(folder),
         )
-        return cls(loaded)
+        return cls(parts)
 
     @property
     def networks(self) -> Sequence[nn.Module]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dti.families.base import Conditioning
-from dti.families.unet import Loaded, TextEncoderPart, UNetFamily
+from dti.families.unet import TextEncoderPart, UNetFamily, UNetParts
 from dti.pictures import View
 from dti.tokens import SplicedPrompt
 
@@ -30,9 +30,9 @@ class StableDiffusionXL(UNetFamily):
     addition = "text_time"
     scheduler_overrides: ClassVar = {}
 
-    def __init__(self, loaded: Loaded) -> None:
-        super().__init__(loaded)
-        self._zero_empty_prompts: bool = loaded.index.get("force_zeros_for_empty_prompt", True)
+    def __init__(self, parts: UNetParts) -> None:
+        super().__init__(parts)
+        self._zero_empty_prompts: bool = parts.index.get("force_zeros_for_empty_prompt", True)
 
     def condition(self, prompts: Sequence[SplicedPrompt], views: Sequence[View]) -> Conditioning:
         """Hidden states, the pooled vector, and the views as numbers.

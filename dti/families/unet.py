@@ -33,7 +33,7 @@ class TextEncoderPart:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Loaded:
+class UNetParts:
     """Loaded parts of a checkpoint.
 
     Attributes:
@@ -68,17 +68,17 @@ class UNetFamily(Family):
     addition: ClassVar[str | None]
     scheduler_overrides: ClassVar[Mapping[str, object]]
 
-    def __init__(self, loaded: Loaded) -> None:
-        self.fingerprint = loaded.fingerprint
-        self.encoders = {encoder.name: encoder for encoder in loaded.encoders}
-        self.device = loaded.unet.device
-        self.dtype = loaded.unet.dtype
-        self.size_multiple_px = loaded.autoencoder.scale_px
-        self.default_size_px = loaded.unet.config.sample_size * self.size_multiple_px
-        self._text_encoders = loaded.encoders
-        self._unet = loaded.unet
-        self._autoencoder = loaded.autoencoder
-        self._noise = loaded.noise
+    def __init__(self, parts: UNetParts) -> None:
+        self.fingerprint = parts.fingerprint
+        self.encoders = {encoder.name: encoder for encoder in parts.encoders}
+        self.device = parts.unet.device
+        self.dtype = parts.unet.dtype
+        self.size_multiple_px = parts.autoencoder.scale_px
+        self.default_size_px = parts.unet.config.sample_size * self.size_multiple_px
+        self._text_encoders = parts.encoders
+        self._unet = parts.unet
+        self._autoencoder = parts.autoencoder
+        self._noise = parts.noise
 
     @classmethod
     def load(
@@ -91,7 +91,7 @@ class UNetFamily(Family):
         dtype = dtype or best_dtype(device)
         placement = Placement(device, offload)
         unet = load_part(UNet2DConditionModel, folder, "unet", torch_dtype=dtype)
-        loaded = Loaded(
+        parts = UNetParts(
             index=read_json(folder, "model_index.json"),
             fingerprint=fingerprint(folder, (*cls.encoder_parts, "unet")),
             encoders=[
@@ -104,7 +104,7 @@ class UNetFamily(Family):
             autoencoder=Autoencoder.load(folder, placement=placement),
             noise=NoiseSchedule.load(folder, **cls.scheduler_overrides),
         )
-        return cls(loaded)
+        return cls(parts)
 
     @property
     def networks(self) -> Sequence[nn.Module]:
