@@ -105,7 +105,7 @@ def test_little_of_a_response_is_read_and_stored_as_one_line(receiver):
 def test_a_slow_receiver_occupies_a_sender_for_a_limited_time(receiver, monkeypatch):
     monkeypatch.setattr(sending, "DEADLINE_S", 0.3)
     receiver.dawdle_s = 1.0
-    assert post(receiver.url()).error == "There was no answer within 0.3 seconds."
+    assert post(receiver.url()).error == "There was no response within 0.3 seconds."
 
 
 def test_a_slowly_sent_response_occupies_a_sender_for_a_limited_time(monkeypatch):
@@ -126,7 +126,7 @@ def test_a_slowly_sent_response_occupies_a_sender_for_a_limited_time(monkeypatch
         outcome = post(f"http://{LOOPBACK}:{listener.getsockname()[1]}/")
         over.set()
         thread.join()
-    assert outcome.error == "There was no answer within 0.5 seconds."
+    assert outcome.error == "There was no response within 0.5 seconds."
 
 
 def test_a_silent_name_server_occupies_a_sender_for_a_limited_time(monkeypatch):
@@ -144,7 +144,7 @@ def test_a_silent_name_server_occupies_a_sender_for_a_limited_time(monkeypatch):
     took_s = time.monotonic() - began
     over.set()
     assert asked.is_set()
-    assert outcome.error == "There was no answer within 0.3 seconds."
+    assert outcome.error == "There was no response within 0.3 seconds."
     assert took_s < 4
 
 
