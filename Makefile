@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CHEAP_TESTS := tests/unit tests/parity tests/service
-ON_ALL_CORES := --numprocesses logical --dist loadscope
+ON_ALL_CORES := --numprocesses logical --dist worksteal
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
