@@ -139,8 +139,9 @@ function isComplete({ dropzone, name, classWord }) {
 function requestBody(form, files) {
   const values = formValues(form);
   const data = new FormData();
-  for (const key of ["name", "class_word", "learnable_property", "model", "method"])
+  for (const key of ["name", "class_word", "learnable_property", "model", "method"]) {
     if (values[key]) data.set(key, values[key]);
+  }
   for (const file of files) data.append(/\.zip$/iu.test(file.name) ? "archive" : "images", file, file.name);
   data.set("training", JSON.stringify(trainingSettings(form)));
   return data;
