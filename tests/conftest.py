@@ -7,6 +7,7 @@ import gc
 import os
 import secrets
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,9 @@ from tests.support.stores import S3, create_postgres_database, store_environment
 
 # Read when torch is first imported: tests share the cores with each other and with the servers that they start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell in the background starts its commands with Ctrl-C ignored, which every child would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TESTS = Path(__file__).parent
 CHEAPEST_FIRST = ("unit", "parity", "service", "e2e", "browser")
