@@ -12,7 +12,8 @@ from api.server import server
 def serving(service):
     """A listening server around an open service; leaving the block stops it and closes the service."""
     running = server(service)
-    thread = threading.Thread(target=running.run)
+    # A server that does not stop fails its test; it must not keep the process alive.
+    thread = threading.Thread(target=running.run, daemon=True)
     thread.start()
     while not running.started and thread.is_alive():
         time.sleep(0.005)
