@@ -11,13 +11,13 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from service.database.engine import Database
 
 _LOCK = 7_305_803
-"""Any number that nobody else locks in PostgreSQL."""
+"""An arbitrary number, the key of this advisory lock in PostgreSQL."""
 
 _DANGLING = "PRAGMA foreign_key_check"
 
 
 def upgrade(url: str) -> None:
-    """Bring a database up to date; two who do it at once wait for each other.
+    """Upgrade a database; concurrent calls wait for each other.
 
     Raises:
         DatabaseUnavailableError: the database does not answer.
@@ -46,7 +46,7 @@ def config(**attributes: object) -> Config:
 
 
 def _let_tables_be_made_anew(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    """Have SQLite follow no foreign key while it migrates, which can be said outside of transactions only.
+    """Disable SQLite's foreign keys during a migration; possible outside of transactions only.
 
     It changes a constraint by making the table anew, and dropping the old one would take along what refers to it.
     """

@@ -1,4 +1,4 @@
-"""What Alembic runs: it works on the connection, and within the transaction, that its caller opened."""
+"""Alembic's environment: it uses the connection and the transaction of its caller."""
 
 from alembic import context
 

@@ -253,7 +253,7 @@ class StorageQuotaExceededError(ConflictError):
 
     def __init__(self, stored_bytes: int, limit_bytes: int) -> None:
         super().__init__(
-            f"{stored_bytes} bytes would be stored, and {limit_bytes} are allowed. Delete concepts to make room."
+            f"{stored_bytes} bytes would be stored, and {limit_bytes} are allowed. Delete concepts to free storage."
         )
         self.limit = limit_bytes
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs Debian packages if this user may, else says what to do: debian.sh "What needs them" package...
+# Installs Debian packages if this user may, else prints the command for it: debian.sh "Their purpose" package...
 set -eu
 why=$1
 shift

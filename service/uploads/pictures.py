@@ -160,7 +160,7 @@ def _check_header(name: str, image: Image.Image, limits: Limits) -> None:
         raise _too_many_pixels(name, limits)
     if short * min(1.0, limits.kept_side_px / max(long, 1)) < limits.picture_side_px:
         raise ImageTooSmallError(
-            f"{name} has {image.width} by {image.height} pixels; brought to {limits.kept_side_px} at most, its shorter "
+            f"{name} has {image.width} by {image.height} pixels; resized to {limits.kept_side_px} at most, its shorter "
             f"side has to have {limits.picture_side_px}. Send a larger or less narrow picture."
         )
     if image.mode in _MEASUREMENTS:
@@ -204,7 +204,7 @@ def _in_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _encoded(picture: Image.Image, kind: str) -> tuple[bytes, str]:
-    picture.info.clear()  # or the encoders would carry the stranger's metadata along
+    picture.info.clear()  # or the encoders would copy the upload's metadata
     out = io.BytesIO()
     if kind in _LOSSY and picture.mode == "RGB":
         picture.save(out, "JPEG", quality=95, subsampling="4:4:4")

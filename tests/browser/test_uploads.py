@@ -18,13 +18,13 @@ def send(page, files):
 
 
 def test_a_text_file_with_a_picture_extension_is_named(form, pictures, tmp_path, screenshot):
-    letter = tmp_path / "letter.png"
-    letter.write_text("This is not a picture.")
+    document = tmp_path / "document.png"
+    document.write_text("This is not a picture.")
     form.monitor.expect("415")
-    send(form, [*pictures, str(letter)])
-    expect(form.get_by_role("alert").filter(has_text="letter.png")).to_be_visible()
+    send(form, [*pictures, str(document)])
+    expect(form.get_by_role("alert").filter(has_text="document.png")).to_be_visible()
     expect(form.locator(".chosen .rejected")).to_have_count(1)
-    expect(form.get_by_role("button", name="Remove letter.png")).to_be_focused()
+    expect(form.get_by_role("button", name="Remove document.png")).to_be_focused()
     screenshot(form, "upload-refused-light-wide")
     form.keyboard.press("Enter")
     expect(form.locator(".chosen li")).to_have_count(3)

@@ -1,4 +1,4 @@
-"""What tiny checkpoints share whose prompts Qwen 3 reads: its tokenizer, with a chat template, and the model."""
+"""Shared parts of tiny checkpoints with a Qwen 3 encoder: its tokenizer, with a chat template, and the model."""
 
 import json
 from pathlib import Path

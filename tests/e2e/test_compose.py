@@ -118,7 +118,7 @@ class Composed:
         return self.program("api", ready=lambda: responds(self.api_port))
 
     def steps_by_worker(self):
-        """What each worker has said of its work so far."""
+        """The log of each worker's work so far."""
         database = Database(self.here(self.services["api"]["environment"]["DTI_DATABASE_URL"]))
         with database.reading() as session:
             steps = [
@@ -128,8 +128,8 @@ class Composed:
         return steps
 
     def mint(self):
-        """What the file says that the first key is made by."""
-        command = [*CLI, "keys", "mint", "--owner", "studio"]
+        """The command for the first key that the file's comment names."""
+        command = [*CLI, "keys", "mint", "--owner", "team"]
         environment = {**os.environ, **self.program("api").environment}
         return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
 

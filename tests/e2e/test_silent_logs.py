@@ -22,7 +22,7 @@ def keyed(tmp_path_factory):
 
 
 def signatures(response):
-    """What makes the addresses of an answer work."""
+    """The signatures of the URLs in a response."""
     return re.findall(r"X-Amz-Signature=(\w+)", json.dumps(response))
 
 

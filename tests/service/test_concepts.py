@@ -39,12 +39,14 @@ def test_a_new_concept_waits_for_its_first_training(driver):
 
 def test_the_job_states_every_setting_of_the_training(driver):
     concept = driver.concept("my-dog", ready=False, training={"steps": 100, "learning_rate": 0.01})
-    said = driver.job(concept.job_id).input
-    assert said["training"].keys() == METHODS["dti"].settings.__dataclass_fields__.keys()
-    assert said["training"]["steps"] == 100
-    assert said["training"]["resolution"] == 64
-    assert isinstance(said["training"]["seed"], int)
-    assert {name: said[name] for name in ("concept", "name", "class_word", "learnable_property", "method", "from")} == {
+    stored = driver.job(concept.job_id).input
+    assert stored["training"].keys() == METHODS["dti"].settings.__dataclass_fields__.keys()
+    assert stored["training"]["steps"] == 100
+    assert stored["training"]["resolution"] == 64
+    assert isinstance(stored["training"]["seed"], int)
+    assert {
+        name: stored[name] for name in ("concept", "name", "class_word", "learnable_property", "method", "from")
+    } == {
         "concept": concept.id,
         "name": "my-dog",
         "class_word": "dog",

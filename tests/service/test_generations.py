@@ -1,4 +1,4 @@
-"""Generations and interpolations: what is filled in, what is pinned, and what is refused by its name."""
+"""Generations and interpolations: defaults, pinned embeddings, refused fields."""
 
 import threading
 
@@ -66,9 +66,17 @@ def test_defaults_are_filled_in_and_a_seed_is_drawn(driver):
 
 
 def test_given_values_are_used(driver):
-    said = {"num_images": 3, "width": 128, "height": 32, "steps": 7, "guidance_scale": 1.0, "seed": 0, "format": "webp"}
-    job = driver.generate("a cat", negative_prompt="a dog", **said)
-    assert {name: job.input[name] for name in said} == said
+    fields = {
+        "num_images": 3,
+        "width": 128,
+        "height": 32,
+        "steps": 7,
+        "guidance_scale": 1.0,
+        "seed": 0,
+        "format": "webp",
+    }
+    job = driver.generate("a cat", negative_prompt="a dog", **fields)
+    assert {name: job.input[name] for name in fields} == fields
     assert job.input["negative_prompt"] == "a dog"
     assert (job.total, job.slots) == (21, 3)
 
@@ -89,9 +97,9 @@ def test_a_job_pins_the_current_embeddings_of_its_concepts(driver):
 @pytest.mark.parametrize("where", ["prompt", "negative_prompt"])
 def test_unknown_concepts_are_all_named(driver, where):
     driver.concept("my-dog")
-    said = {"prompt": "a cat", where: "<my-dog> <nobody> <nothing>"}
+    fields = {"prompt": "a cat", where: "<my-dog> <nobody> <nothing>"}
     with pytest.raises(UnknownConceptError, match=r"<nobody>, <nothing>") as refusal:
-        driver.generate(**said)
+        driver.generate(**fields)
     assert refusal.value.names == ("nobody", "nothing")
 
 
@@ -128,9 +136,9 @@ def test_the_model_is_taken_from_the_concepts(two_models):
 def test_a_concept_of_another_model_is_refused_and_named(two_models):
     two_models.concept("my-dog", model="big")
     two_models.concept("my-cat", model="tiny")
-    for said in ({"prompt": "<my-dog>", "model": "tiny"}, {"prompt": "<my-cat> <my-dog>"}):
+    for fields in ({"prompt": "<my-dog>", "model": "tiny"}, {"prompt": "<my-cat> <my-dog>"}):
         with pytest.raises(ModelMismatchError, match="<my-dog>"):
-            two_models.generate(**said)
+            two_models.generate(**fields)
     with pytest.raises(ModelMismatchError, match="<my-dog>"):
         two_models.interpolate("my-cat", "my-dog")
 
@@ -145,7 +153,7 @@ def test_unknown_models_and_schedulers_are_refused(driver):
 
 
 @pytest.mark.parametrize(
-    ("said", "field"),
+    ("fields", "field"),
     [
         ({"prompt": " "}, "prompt"),
         ({"prompt": "x" * 1001}, "prompt"),
@@ -162,9 +170,9 @@ def test_unknown_models_and_schedulers_are_refused(driver):
         ({"colour": "blue"}, "colour"),
     ],
 )
-def test_an_invalid_field_is_refused_and_named(driver, said, field):
+def test_an_invalid_field_is_refused_and_named(driver, fields, field):
     with pytest.raises(InvalidInputError) as refusal:
-        driver.generate(**{"prompt": "a cat", **said})
+        driver.generate(**{"prompt": "a cat", **fields})
     assert refusal.value.field == field
     assert driver.claim() == []
 
@@ -269,7 +277,7 @@ def test_an_interpolations_prompt_may_name_further_concepts(driver):
 
 
 @pytest.mark.parametrize(
-    ("said", "field"),
+    ("fields", "field"),
     [
         ({"prompt": "no place"}, "prompt"),
         ({"prompt": "{} and {}"}, "prompt"),
@@ -284,11 +292,11 @@ def test_an_interpolations_prompt_may_name_further_concepts(driver):
         ({"num_images": 2}, "num_images"),
     ],
 )
-def test_an_invalid_field_of_an_interpolation_is_refused_and_named(driver, said, field):
+def test_an_invalid_field_of_an_interpolation_is_refused_and_named(driver, fields, field):
     driver.concept("my-dog")
     driver.concept("my-cat")
     with pytest.raises(InvalidInputError) as refusal:
-        driver.interpolate("my-dog", "my-cat", **said)
+        driver.interpolate("my-dog", "my-cat", **fields)
     assert refusal.value.field == field
 
 
@@ -308,7 +316,7 @@ def test_concepts_of_different_kinds_or_not_ready_cannot_be_interpolated(driver,
 
 
 def test_a_concept_cannot_be_deleted_between_check_and_submission(driver):
-    """Whoever deletes it waits for the submission, and then ends the job that it made."""
+    """The deletion waits for the submission, and then ends its job."""
     driver.concept("my-dog")
     with driver.database.writing() as session:
         job = generations.submit_generation(driver.service, session, "own_local", GenerateParams(prompt="<my-dog>"))

@@ -10,7 +10,7 @@ from service import idempotency
 from service.database.tables import LOCAL_OWNER_ID, IdempotencyKey
 from service.errors import IdempotencyInFlightError, IdempotencyKeyReusedError
 from service.idempotency import LEASE, RETENTION, Reservation, StoredResponse
-from tests.support.queue_driver import NOON, seen_at
+from tests.support.queue_driver import NOON, at_time
 
 SECOND = timedelta(seconds=1)
 
@@ -18,7 +18,7 @@ SECOND = timedelta(seconds=1)
 @pytest.fixture
 def reserve(database):
     def ask(key="k", fingerprint="a", *, at=NOON, owner=LOCAL_OWNER_ID):
-        with seen_at(database, at).writing() as session:
+        with at_time(database, at).writing() as session:
             return idempotency.reserve(session, owner, key, fingerprint)
 
     return ask
@@ -27,7 +27,7 @@ def reserve(database):
 @pytest.fixture
 def complete(database):
     def write(reservation, reference="job_x", *, at=NOON, status=202):
-        with seen_at(database, at).writing() as session:
+        with at_time(database, at).writing() as session:
             idempotency.complete(session, reservation, StoredResponse(status, reference))
 
     return write
@@ -102,7 +102,7 @@ def test_a_slow_request_completes_if_no_repetition_took_its_key(reserve, complet
 
 def test_the_key_of_a_request_in_progress_is_not_deleted(database, reserve, complete):
     slow = reserve()
-    with seen_at(database, NOON + 10 * LEASE).writing() as session:
+    with at_time(database, NOON + 10 * LEASE).writing() as session:
         idempotency.delete_expired(session)
     complete(slow, at=NOON + 11 * LEASE)
     assert reserve(at=NOON + 11 * LEASE) == StoredResponse(202, "job_x")

@@ -1,4 +1,4 @@
-"""What happens when a worker falls silent: the fence, the lease, lost_attempts, and running alone."""
+"""Lost workers: lease, fencing, lost attempts, isolation."""
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -24,7 +24,7 @@ WRITES = {
     "succeed": jobs.succeed,
     "fail": lambda session, claim: jobs.fail(session, claim, "code", "message"),
     "cancelled": jobs.confirm_cancel,
-    "hand_back": jobs.release,
+    "release": jobs.release,
     "finish_training": lambda session, claim: jobs.finish_training(session, claim, MADE),
 }
 
@@ -200,7 +200,7 @@ def test_cancelling_a_running_job_waits_for_its_worker(queue):
     assert queue.job(job_id).status == "cancelled"
 
 
-@pytest.mark.parametrize("ending", ["lease", "hand_back"])
+@pytest.mark.parametrize("ending", ["lease", "release"])
 def test_a_job_with_a_cancellation_request_does_not_run_again(queue, ending):
     job_id = queue.submit()
     (claim,) = queue.claim()
@@ -227,8 +227,8 @@ def test_checkpoints_of_ended_jobs_are_taken_once(queue):
     queue.submit("train")
     queue.submit("train")
     claims = queue.claim()
-    for place, claim in enumerate(claims):
-        queue.write(jobs.save_checkpoint, claim, key=f"c{place}", step=1)
+    for number, claim in enumerate(claims):
+        queue.write(jobs.save_checkpoint, claim, key=f"c{number}", step=1)
     queue.write(jobs.fail, claims[0], "c", "m")
     assert queue.write(jobs.take_old_checkpoints) == ["c0"]
     assert queue.write(jobs.take_old_checkpoints) == []

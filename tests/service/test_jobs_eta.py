@@ -13,7 +13,7 @@ TRAINING_STEP_S = 0.05
 
 @pytest.fixture
 def measured(queue):
-    """A worker that has said how fast it is."""
+    """A worker that has reported its throughput."""
 
     def say(worker="ada", pictures=True, trainings=True, slower=1.0):
         rendered = {"picture_steps": 100, "picture_s": 100 * PICTURE_STEP_S * slower} if pictures else {}
@@ -98,8 +98,8 @@ def simulated(queue):
     turns, clock_s, ended = TimeSharing(), 0.0, {}
     working, had = {}, None
     while True:
-        room = {engine: int(engine not in working) for engine in ("pictures", "trainings")}
-        for claim in () if working.keys() == had else queue.claim(**room):
+        capacity = {engine: int(engine not in working) for engine in ("pictures", "trainings")}
+        for claim in () if working.keys() == had else queue.claim(**capacity):
             working["trainings" if claim.kind == "train" else "pictures"] = [claim, claim.total]
         if not working:
             return ended

@@ -1,4 +1,4 @@
-"""What holds of the state machine whatever happens in whatever order."""
+"""Invariants of the state machine under every order of events."""
 
 import itertools
 from datetime import timedelta
@@ -87,7 +87,7 @@ class Queue(RuleBasedStateMachine):
             "succeed": lambda: self.write(worker, jobs.succeed, claim),
             "fail": lambda: self.write(worker, jobs.fail, claim, "code", "message"),
             "cancelled": lambda: self.write(worker, jobs.confirm_cancel, claim),
-            "hand_back": lambda: self.write(worker, jobs.release, claim),
+            "release": lambda: self.write(worker, jobs.release, claim),
         }
         move = data.draw(st.sampled_from(sorted(moves)))
         moves[move]()

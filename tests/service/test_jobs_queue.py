@@ -1,4 +1,4 @@
-"""Who is served when: rank, lanes, slots, and what a claim carries."""
+"""Order of the queue: rank, priority classes, slots; contents of a claim."""
 
 from datetime import timedelta
 

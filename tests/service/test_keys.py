@@ -1,4 +1,4 @@
-"""Keys in the database: what is kept of them, whom they speak for, and when they open."""
+"""Keys in the database: stored hashes, owners, expiry and revocation."""
 
 import threading
 from datetime import datetime, timedelta, timezone
@@ -24,7 +24,7 @@ from service.errors import (
     SettingsError,
 )
 from service.settings import Limits, Quotas, Settings
-from tests.support.queue_driver import NOON, moment, seen_at
+from tests.support.queue_driver import NOON, at_time, moment
 
 ADMIN_KEY = "0123456789abcdef" * 2
 
@@ -36,7 +36,7 @@ def authenticator(database):
 
 @pytest.fixture
 def authenticator_at(database):
-    return lambda moment: Authenticator(seen_at(database, moment), Settings())
+    return lambda moment: Authenticator(at_time(database, moment), Settings())
 
 
 @pytest.fixture
@@ -80,13 +80,13 @@ def test_keys_of_one_owner_name_share_the_owner_and_the_local_owner_can_be_named
 
 
 def test_an_owner_named_by_concurrent_requests_is_created_once(database, mint):
-    threads = [threading.Thread(target=mint, kwargs={"owner": "crowd"}) for _ in range(8)]
+    threads = [threading.Thread(target=mint, kwargs={"owner": "team"}) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
     with database.reading() as session:
-        assert session.scalars(select(func.count()).select_from(Owner).where(Owner.name == "crowd")).one() == 1
+        assert session.scalars(select(func.count()).select_from(Owner).where(Owner.name == "team")).one() == 1
         assert session.scalars(select(func.count()).select_from(Key)).one() == 8
 
 
@@ -133,7 +133,7 @@ def test_a_long_write_transaction_delays_no_authentication(sqlite_url, monkeypat
 
 def test_every_changed_or_missing_character_makes_a_key_malformed(authenticator):
     secret = new_secret()
-    wrong = [secret[:place] + ("a" if secret[place] != "a" else "b") + secret[place + 1 :] for place in range(4, 53)]
+    wrong = [secret[:index] + ("a" if secret[index] != "a" else "b") + secret[index + 1 :] for index in range(4, 53)]
     wrong += [secret[:-1], secret + "a", secret[4:], secret.upper(), f" {secret}", "dti_", "x"]
     for text in wrong:
         assert not is_well_formed(text), text
@@ -185,9 +185,9 @@ def test_limits_of_a_key_replace_those_of_the_service_and_zero_is_unlimited(auth
     _, plain = mint()
     assert authenticator.identify(plain).effective_settings(settings) == settings
     _, own = mint(quotas={"unfinished_jobs": 0, "stored_bytes": 0, "device_s_per_day": 3})
-    bounded = authenticator.identify(own).effective_settings(settings)
-    assert bounded.limits.unfinished_jobs > 1_000_000
-    assert bounded.quotas == Quotas(requests_per_minute=9, stored_bytes=0, device_s_per_day=3)
+    effective = authenticator.identify(own).effective_settings(settings)
+    assert effective.limits.unfinished_jobs > 1_000_000
+    assert effective.quotas == Quotas(requests_per_minute=9, stored_bytes=0, device_s_per_day=3)
 
 
 @pytest.mark.parametrize(
@@ -204,9 +204,9 @@ def test_limits_of_a_key_replace_those_of_the_service_and_zero_is_unlimited(auth
     ],
 )
 def test_an_invalid_key_is_refused_and_not_stored(queue, database, field, wrong):
-    said = {"owner": "nobody-yet", "name": "laptop", "scopes": ["read"], **wrong}
+    fields = {"owner": "nobody-yet", "name": "laptop", "scopes": ["read"], **wrong}
     with pytest.raises(InvalidInputError) as caught:
-        queue.write(keys.mint, NewKey(**said))
+        queue.write(keys.mint, NewKey(**fields))
     assert caught.value.field == field
     with database.reading() as session:
         assert session.scalars(select(Owner).where(Owner.name == "nobody-yet")).one_or_none() is None

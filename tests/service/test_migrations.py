@@ -34,7 +34,7 @@ OLD_ROWS = (
     f"""INSERT INTO embeddings (id, concept_id, number, job_id, key, sha256, encoders, steps, created_at)
         VALUES ('emb_1', 'con_1', 1, 'job_1', 'k', 's', '{{}}', 4, {NOON})""",
 )
-"""What the first version of the tables may hold."""
+"""Possible rows of the first version of the tables."""
 
 
 @pytest.fixture

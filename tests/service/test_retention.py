@@ -1,4 +1,4 @@
-"""What is kept for how long, and what counts as left behind."""
+"""Retention and orphaned objects."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -17,7 +17,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 def forget(driver):
-    """Forgets what is older than a day, at a time after noon; returns the keys that this leaves behind."""
+    """Delete data older than a day, at a time after noon; returns the keys of orphaned objects."""
 
     def forgotten(*, after, **days):
         return driver.write(retention.delete_expired, Retention(**days), at=NOON + after)

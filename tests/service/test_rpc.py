@@ -1,4 +1,4 @@
-"""What a request has a worker do: who sees it, what may be asked, what is written when it ends."""
+"""RPCs: visibility, checks, results."""
 
 from datetime import timedelta
 
@@ -40,7 +40,7 @@ def made(content="rows", neighbours=None):
 
 
 @pytest.fixture
-def bring(driver):
+def submit_import(driver):
     """Submits an import; returns its id."""
 
     def submit(name="mine", *, model="tiny", key="own_local/rpc/1.upload"):
@@ -53,7 +53,7 @@ def bring(driver):
 
 
 @pytest.fixture
-def mix(driver):
+def submit_blend(driver):
     """Submits a blend of concepts in equal parts; returns its id."""
 
     def submit(*names, name="mixed"):
@@ -65,7 +65,7 @@ def mix(driver):
 
 
 @pytest.fixture
-def ask(driver):
+def submit_rpc(driver):
     """Submits an RPC about a concept; returns its id."""
 
     def submit(reference, task=rpc.submit_neighbours, **fields):
@@ -77,27 +77,27 @@ def ask(driver):
 
 
 @pytest.fixture
-def close(driver):
-    """What an RPC brings back; raises why it brings nothing."""
+def finish(driver):
+    """The result of an RPC; raises the error of one that failed."""
 
-    def brought(rpc_id):
+    def take(rpc_id):
         with driver.database.writing() as session:
             job, in_time = jobs.cancel_if_unfinished(session, rpc_id)
         result = TASKS[job.input["task"]].result
         return rpc.result_of(job, result, in_time=in_time, waited_s=30)
 
-    return brought
+    return take
 
 
 def taken(driver, rpc_id):
-    """The claim of an RPC by a worker that has room for nothing else."""
+    """The claim of an RPC by a worker with capacity for RPCs only."""
     (claim,) = driver.claim(pictures=0, trainings=0)
     assert claim.job_id == rpc_id
     return claim
 
 
 def move(driver, name, model):
-    """Has a concept belong to another model."""
+    """Move a concept to another model."""
     with driver.database.writing() as session:
         session.merge(driver.get(name)).model = model
 
@@ -106,8 +106,8 @@ def names(driver):
     return sorted(concept.name for concept in driver.page().items)
 
 
-def test_rpcs_rank_before_generations_and_trainings_and_need_no_slot(driver, bring):
-    training, picture, job = driver.submit("train"), driver.submit("generate"), bring()
+def test_rpcs_rank_before_generations_and_trainings_and_need_no_slot(driver, submit_import):
+    training, picture, job = driver.submit("train"), driver.submit("generate"), submit_import()
     assert driver.job(job).rank < driver.job(picture).rank < driver.job(training).rank
     with driver.database.reading() as session:
         assert jobs.has_claimable(session, models=["tiny"], slots={"rpcs": 1})
@@ -116,30 +116,30 @@ def test_rpcs_rank_before_generations_and_trainings_and_need_no_slot(driver, bri
     assert taken(driver, job).file_key == "own_local/rpc/1.upload"
 
 
-def test_rpcs_are_not_listed(driver, bring):
-    job = bring()
+def test_rpcs_are_not_listed(driver, submit_import):
+    job = submit_import()
     with driver.database.reading() as session:
         assert jobs.page(session, LOCAL_OWNER_ID, jobs.Filters(), None, 100).items == []
         with pytest.raises(NotFoundError):
             jobs.get(session, LOCAL_OWNER_ID, job)
 
 
-def test_unfinished_rpcs_and_jobs_have_separate_limits(driver, bring):
+def test_unfinished_rpcs_and_jobs_have_separate_limits(driver, submit_import):
     driver.limit(unfinished_jobs=1)
-    bring("one")
+    submit_import("one")
     driver.generate("a photo")
-    for too_many in (lambda: bring("two"), lambda: driver.generate("a photo")):
+    for too_many in (lambda: submit_import("two"), lambda: driver.generate("a photo")):
         with pytest.raises(TooManyJobsError):
             too_many()
 
 
-def test_an_import_creates_a_ready_concept_without_a_training(driver, bring, close):
-    job = bring()
+def test_an_import_creates_a_ready_concept_without_a_training(driver, submit_import, finish):
+    job = submit_import()
     claim = taken(driver, job)
     driver.write(rpc.finish_import, claim, made(), {})
-    brought = close(job)
-    concept = driver.get(brought.result.concept_id)
-    assert brought.result.norms == {}
+    finished = finish(job)
+    concept = driver.get(finished.result.concept_id)
+    assert finished.result.norms == {}
     assert (concept.name, concept.method, concept.model) == ("mine", "import", "tiny")
     assert (concept.job_id, concept.pictures, concept.training) == (None, [], {})
     assert (concept.embedding.key, concept.embedding.job_id) == (made().key, None)
@@ -148,42 +148,46 @@ def test_an_import_creates_a_ready_concept_without_a_training(driver, bring, clo
     driver.generate("a photo of <mine>")
 
 
-def test_a_concept_without_pictures_cannot_be_retrained(driver, bring):
-    claim = taken(driver, bring())
+def test_a_concept_without_pictures_cannot_be_retrained(driver, submit_import):
+    claim = taken(driver, submit_import())
     driver.write(rpc.finish_import, claim, made(), {})
     for start in ("current", "class_word"):
         with pytest.raises(ConceptWithoutPicturesError):
             driver.retrain("mine", start=start)
 
 
-def test_a_name_taken_meanwhile_is_refused(driver, bring, mix):
+def test_a_name_taken_meanwhile_is_refused(driver, submit_import, submit_blend):
     driver.concept("dog")
-    first, second = bring("mine"), bring("mine")
+    first, second = submit_import("mine"), submit_import("mine")
     claims = driver.claim(pictures=0, trainings=0)
     assert [claim.job_id for claim in claims] == [first, second]
     driver.write(rpc.finish_import, claims[0], made(), {})
     with pytest.raises(NameTakenError):
         driver.write(rpc.finish_import, claims[1], made("other"), {})
     assert driver.job(second).status == "running"
-    for again in (lambda: bring("mine"), lambda: mix("dog", name="mine"), lambda: driver.concept("mine")):
+    for again in (
+        lambda: submit_import("mine"),
+        lambda: submit_blend("dog", name="mine"),
+        lambda: driver.concept("mine"),
+    ):
         with pytest.raises(NameTakenError):
             again()
     assert names(driver) == ["dog", "mine"]
 
 
-def test_a_failed_rpc_has_the_workers_error_code(driver, bring, close):
-    job = bring()
+def test_a_failed_rpc_has_the_workers_error_code(driver, submit_import, finish):
+    job = submit_import()
     driver.write(jobs.fail, taken(driver, job), "embedding_unreadable", "It is no embedding.")
     with pytest.raises(RpcFailedError, match=r"It is no embedding\.") as caught:
-        close(job)
+        finish(job)
     assert caught.value.code == "embedding_unreadable"
 
 
 @pytest.mark.parametrize("parts", [("dog",), ("dog", "cat"), ("dog", "dog")])
-def test_a_blend_pins_its_parts_in_order_and_takes_the_class_word_of_the_first(driver, mix, parts):
+def test_a_blend_pins_its_parts_in_order_and_takes_the_class_word_of_the_first(driver, submit_blend, parts):
     driver.concept("dog", learnable_property="style", class_word="puppy")
     driver.concept("cat")
-    claim = taken(driver, mix(*parts))
+    claim = taken(driver, submit_blend(*parts))
     assert [pin.name for pin in claim.concepts] == list(parts)
     assert claim.input.weights == (1.0,) * len(parts)
     driver.write(rpc.finish_blend, claim, made())
@@ -191,7 +195,7 @@ def test_a_blend_pins_its_parts_in_order_and_takes_the_class_word_of_the_first(d
     assert (concept.method, concept.class_word, concept.learnable_property) == ("blend", "puppy", "style")
 
 
-def test_an_invalid_blend_is_refused_before_anything_is_queued(driver, mix):
+def test_an_invalid_blend_is_refused_before_anything_is_queued(driver, submit_blend):
     driver.concept("dog")
     driver.concept("pair", vectors=2)
     driver.concept("raw", ready=False)
@@ -204,42 +208,42 @@ def test_an_invalid_blend_is_refused_before_anything_is_queued(driver, mix):
         (("dog", "other"), ModelMismatchError),
     ):
         with pytest.raises(error):
-            mix(*parts)
+            submit_blend(*parts)
     with driver.database.reading() as session:
         assert session.scalars(select(Job).where(Job.kind == "rpc")).all() == []
 
 
-def test_deleting_a_part_cancels_the_blend(driver, mix, close):
+def test_deleting_a_part_cancels_the_blend(driver, submit_blend, finish):
     driver.concept("dog")
     driver.concept("cat")
-    job = mix("dog", "cat")
+    job = submit_blend("dog", "cat")
     claim = taken(driver, job)
     driver.delete("cat")
     with pytest.raises(LeaseLostError):
         driver.write(rpc.finish_blend, claim, made())
     with pytest.raises(ConceptDeletedError):
-        close(job)
+        finish(job)
     assert names(driver) == ["dog"]
 
 
-def test_results_of_rpcs_are_deleted_with_their_concept(driver, mix, ask, close):
+def test_results_of_rpcs_are_deleted_with_their_concept(driver, submit_blend, submit_rpc, finish):
     driver.concept("dog")
     driver.concept("cat")
-    blend = mix("dog", "cat")
+    blend = submit_blend("dog", "cat")
     driver.write(rpc.finish_blend, taken(driver, blend), made())
-    neighbours = ask("cat")
+    neighbours = submit_rpc("cat")
     driver.write(rpc.finish_neighbours, taken(driver, neighbours), FOUND)
     driver.delete("cat")
     for job in (blend, neighbours):
         with pytest.raises(ConceptDeletedError):
-            close(job)
+            finish(job)
 
 
-def test_objects_of_unfinished_rpcs_are_no_orphans(driver, ask, bring):
+def test_objects_of_unfinished_rpcs_are_no_orphans(driver, submit_rpc, submit_import):
     concept = driver.concept("dog")
     key = driver.get("dog").embedding.key
-    ask(concept.id)
-    bring(key="own_local/rpc/2.upload")
+    submit_rpc(concept.id)
+    submit_import(key="own_local/rpc/2.upload")
     with driver.database.writing() as session:
         session.delete(session.merge(driver.get("dog").embedding))
         session.flush()
@@ -247,11 +251,11 @@ def test_objects_of_unfinished_rpcs_are_no_orphans(driver, ask, bring):
 
 
 @pytest.mark.parametrize("running", [False, True])
-def test_a_cancelled_rpc_creates_nothing(driver, bring, close, running):
-    job = bring()
+def test_a_cancelled_rpc_creates_nothing(driver, submit_import, finish, running):
+    job = submit_import()
     claim = taken(driver, job) if running else None
     with pytest.raises(WorkerUnavailableError):
-        close(job)
+        finish(job)
     if claim:
         assert driver.job(job).cancel_requested
         driver.write(rpc.finish_import, claim, made(), {})
@@ -260,44 +264,44 @@ def test_a_cancelled_rpc_creates_nothing(driver, bring, close, running):
     assert names(driver) == []
 
 
-def test_an_export_returns_a_file(driver, ask, close):
+def test_an_export_returns_a_file(driver, submit_rpc, finish):
     driver.concept("dog")
-    job = ask("dog", rpc.submit_export, file_format="a1111")
+    job = submit_rpc("dog", rpc.submit_export, file_format="a1111")
     claim = taken(driver, job)
     assert claim.input == ExportInput(format="a1111")
     driver.write(rpc.finish_export, claim, "own_local/rpc/x.pt", ".pt")
-    brought = close(job)
-    assert (brought.result, brought.file_key) == (ExportResult(extension=".pt"), "own_local/rpc/x.pt")
+    finished = finish(job)
+    assert (finished.result, finished.file_key) == (ExportResult(extension=".pt"), "own_local/rpc/x.pt")
 
 
-def test_neighbours_are_stored_with_their_embedding(driver, ask, close):
+def test_neighbours_are_stored_with_their_embedding(driver, submit_rpc, finish):
     driver.concept("dog")
     before = driver.get("dog").embedding
-    job = ask("dog")
+    job = submit_rpc("dog")
     claim = taken(driver, job)
     driver.finish_training(driver.retrain("dog"))
     driver.write(rpc.finish_neighbours, claim, FOUND)
-    assert close(job).result.encoders == FOUND
+    assert finish(job).result.encoders == FOUND
     with driver.database.reading() as session:
         assert rpc.stored_neighbours(session, before) == FOUND
         assert rpc.stored_neighbours(session, driver.get("dog").embedding) is None
 
 
-def test_an_rpc_requires_a_ready_concept_of_a_known_model(driver, ask):
+def test_an_rpc_requires_a_ready_concept_of_a_known_model(driver, submit_rpc):
     driver.concept("raw", ready=False)
     driver.concept("dog")
     move(driver, "dog", "gone")
     for reference, error in (("nobody", NotFoundError), ("raw", ConceptNotReadyError), ("dog", UnknownModelError)):
         with pytest.raises(error):
-            ask(reference)
+            submit_rpc(reference)
 
 
-def test_orphaned_rpcs_are_cancelled_and_old_ones_deleted(driver, bring, ask):
+def test_orphaned_rpcs_are_cancelled_and_old_ones_deleted(driver, submit_import, submit_rpc):
     driver.concept("dog")
-    lost, done = bring("lost"), ask("dog", rpc.submit_export, file_format="a1111")
+    lost, done = submit_import("lost"), submit_rpc("dog", rpc.submit_export, file_format="a1111")
     claim = next(claim for claim in driver.claim(pictures=0, trainings=0) if claim.job_id == done)
     driver.write(rpc.finish_export, claim, "own_local/rpc/x.pt", ".pt")
-    late = bring("late", key="own_local/rpc/3.upload")
+    late = submit_import("late", key="own_local/rpc/3.upload")
     assert driver.write(jobs.cancel_orphaned_rpcs, after_s=60, at=moment(59)) == 0
     assert driver.write(jobs.cancel_orphaned_rpcs, after_s=60, at=moment(61)) == 1
     assert driver.job(late).status == "cancelled"
@@ -312,8 +316,8 @@ def test_orphaned_rpcs_are_cancelled_and_old_ones_deleted(driver, bring, ask):
     assert {late, done}.isdisjoint(events)
 
 
-def test_a_concept_in_a_list_does_not_load_its_neighbours(driver, bring):
-    claim = taken(driver, bring())
+def test_a_concept_in_a_list_does_not_load_its_neighbours(driver, submit_import):
+    claim = taken(driver, submit_import())
     driver.write(rpc.finish_import, claim, made(), {})
     (concept,) = driver.page().items
     assert "neighbours" not in vars(concept.embedding)

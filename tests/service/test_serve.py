@@ -18,7 +18,7 @@ def home(tmp_path):
 
 @pytest.fixture
 def served(home):
-    """What a home that was served before remembers."""
+    """The stored configuration of a home that was served before."""
     with home.locked("test"):
         return home.ensure_config()
 
@@ -60,13 +60,13 @@ def test_the_printed_url_responds(host, expected):
 
 
 def test_a_taken_port_is_refused_before_anything_starts(home):
-    said = []
+    messages = []
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(PortTakenError, match=f"Port {port} on 127.0.0.1 is in use"):
-            serve({"DTI_HOME": str(home.folder), "DTI_PORT": str(port)}, ["false"], said.append)
+            serve({"DTI_HOME": str(home.folder), "DTI_PORT": str(port)}, ["false"], messages.append)
     assert home.config() is None
-    assert said == []
+    assert messages == []
 
 
 def test_a_folder_in_use_is_refused_before_anything_starts(home):

@@ -137,9 +137,9 @@ def test_a_missing_bucket_is_noticed(s3_settings):
 
 
 def test_a_wrong_key_is_reported_as_a_refusal(objects, s3_settings):
-    stranger = ObjectStore(dataclasses.replace(s3_settings, s3_secret_key="wrong"))
+    unauthorized = ObjectStore(dataclasses.replace(s3_settings, s3_secret_key="wrong"))
     with pytest.raises(StorageUnavailableError, match="refused"):
-        stranger.put("own_local/images/a.png", PNG, "image/png")
+        unauthorized.put("own_local/images/a.png", PNG, "image/png")
 
 
 def test_a_store_that_is_down_is_reported_quickly_with_its_cause(s3_settings):

@@ -21,13 +21,13 @@ def program(name, script=SLEEPS, **more):
 
 
 @pytest.fixture
-def said():
+def messages():
     return []
 
 
 @pytest.fixture
-def supervisor(tmp_path, said):
-    made = Supervisor(tmp_path, said.append)
+def supervisor(tmp_path, messages):
+    made = Supervisor(tmp_path, messages.append)
     yield made
     made.stop()
 
@@ -54,7 +54,7 @@ def pids(tmp_path):
     return {path.stem: int(path.read_text() or 0) for path in tmp_path.glob("*.pid")}
 
 
-def test_a_killed_program_is_restarted_and_reported(supervisor, said, tmp_path):
+def test_a_killed_program_is_restarted_and_reported(supervisor, messages, tmp_path):
     script = f"import os, pathlib; pathlib.Path({str(tmp_path / 'a.pid')!r}).write_text(str(os.getpid())); {SLEEPS}"
     supervisor.start([program("a", script, ready=lambda: bool(pids(tmp_path).get("a")))])
     first = pids(tmp_path)["a"]
@@ -62,14 +62,14 @@ def test_a_killed_program_is_restarted_and_reported(supervisor, said, tmp_path):
     with interrupted_when(lambda: pids(tmp_path)["a"] not in {first, 0}):
         supervisor.watch()
     assert pids(tmp_path)["a"] != first
-    assert any("The a ended (-9)" in sentence for sentence in said)
+    assert any("The a ended (-9)" in sentence for sentence in messages)
 
 
-def test_restarts_of_a_failing_program_back_off(supervisor, said):
+def test_restarts_of_a_failing_program_back_off(supervisor, messages):
     supervisor.start([program("broken", "pass")])
-    with interrupted_when(lambda: len(said) == 3):
+    with interrupted_when(lambda: len(messages) == 3):
         supervisor.watch()
-    assert [sentence.split(" s. ")[0].rsplit(" ", 1)[1] for sentence in said] == ["0.5", "1", "2"]
+    assert [sentence.split(" s. ")[0].rsplit(" ", 1)[1] for sentence in messages] == ["0.5", "1", "2"]
 
 
 def test_the_last_tier_is_stopped_first(supervisor, tmp_path):

@@ -177,7 +177,7 @@ def test_an_unreadable_file_is_refused_and_named(kind):
     data, error = REFUSED[kind]
     with pytest.raises(error, match=r"my photo\.png") as refusal:
         read(data)
-    assert " at 0x" not in str(refusal.value)  # an address in memory helps nobody but those who attack
+    assert " at 0x" not in str(refusal.value)  # an address in memory helps attackers only
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if "animated" not in kind])
@@ -365,7 +365,7 @@ def test_transparent_pixels_stay_transparent_under_a_mask():
 
 
 @pytest.mark.parametrize(
-    ("members", "error", "said"),
+    ("members", "error", "message"),
     [
         ({"dog.png": png(), "cat.mask.png": left_half()}, InvalidInputError, "cat.mask.png is a mask"),
         ({"dog.png": png(), "dog.mask.png": left_half((64, 64))}, InvalidInputError, "another shape"),
@@ -373,6 +373,6 @@ def test_transparent_pixels_stay_transparent_under_a_mask():
         ({"dog.png": png(), "dog.mask.png": left_half()[:60]}, ImageUnreadableError, "mask of dog.png"),
     ],
 )
-def test_an_invalid_mask_is_refused_and_named(members, error, said):
-    with pytest.raises(error, match=said):
+def test_an_invalid_mask_is_refused_and_named(members, error, message):
+    with pytest.raises(error, match=message):
         unpack(archive(members))

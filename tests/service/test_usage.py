@@ -1,4 +1,4 @@
-"""What owners use, and where it ends."""
+"""Usage of owners, and its quotas."""
 
 import threading
 from dataclasses import replace

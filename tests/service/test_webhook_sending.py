@@ -29,8 +29,8 @@ class Names:
 
 
 def post(url, private="on", look_up=sending.look_up):
-    letter = ClaimedDelivery(id="dlv_1", webhook_id="whk_1", attempt=1, url=url, body=b"{}", secrets=(new_secret(),))
-    return sending.post(letter, private, datetime.now(UTC), look_up)
+    delivery = ClaimedDelivery(id="dlv_1", webhook_id="whk_1", attempt=1, url=url, body=b"{}", secrets=(new_secret(),))
+    return sending.post(delivery, private, datetime.now(UTC), look_up)
 
 
 def test_the_connection_goes_to_the_checked_ip_with_the_given_host_name(receiver):
@@ -149,8 +149,8 @@ def test_a_silent_name_server_occupies_a_sender_for_a_limited_time(monkeypatch):
 
 
 def test_every_failure_is_reported_in_a_sentence(receiver):
-    nobody = f"http://{LOOPBACK}:{free_port()}/"
-    assert post(nobody).error.startswith("It could not be reached:")
+    unreachable = f"http://{LOOPBACK}:{free_port()}/"
+    assert post(unreachable).error.startswith("It could not be reached:")
     assert post(f"https://{LOOPBACK}:{receiver.port}/").error.startswith("It could not be reached:")
 
     async def no_such_name(_host, _port):

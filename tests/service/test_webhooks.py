@@ -1,4 +1,4 @@
-"""Messages to webhooks: written with what they tell, sent until answered, signed, given up, asked for again."""
+"""Webhook deliveries: payloads, retries, signatures, disabling, redelivery."""
 
 import json
 import threading
@@ -23,8 +23,8 @@ SETTINGS = Settings(webhook_private_networks="on", limits=Limits(webhooks=3))
 DELIVERED, FAILED = Outcome(status=204), Outcome(status=500)
 
 
-class Office:
-    """Webhooks of a test's owner, and whoever delivers, at times of the test's choosing."""
+class WebhookDriver:
+    """The webhooks and the deliveries of a test's owner, at given times."""
 
     def __init__(self, queue):
         self.queue = queue
@@ -33,13 +33,13 @@ class Office:
     def write(self, rule, *arguments, **keywords):
         return self.queue.write(rule, *arguments, **keywords)
 
-    def create(self, url="https://example.com/hook", *, owner=LOCAL_OWNER_ID, **said):
+    def create(self, url="https://example.com/hook", *, owner=LOCAL_OWNER_ID, **fields):
         with self.database.writing() as session:
-            return endpoints.create(SETTINGS, session, owner, WebhookParams(url=url, **said))
+            return endpoints.create(SETTINGS, session, owner, WebhookParams(url=url, **fields))
 
-    def change(self, webhook, **said):
+    def change(self, webhook, **fields):
         with self.database.writing() as session:
-            return endpoints.update(SETTINGS, session, LOCAL_OWNER_ID, webhook.id, WebhookChange(**said))
+            return endpoints.update(SETTINGS, session, LOCAL_OWNER_ID, webhook.id, WebhookChange(**fields))
 
     def job(self, *, fail=False, **rest):
         """A job that has ended."""
@@ -57,16 +57,16 @@ class Office:
     def waiting(self, at=NOON):
         return self.queue.read(deliveries.any_due, at=at)
 
-    def record(self, letter, outcome, at=NOON):
-        self.write(deliveries.record, letter, outcome, at=at)
+    def record(self, delivery, outcome, at=NOON):
+        self.write(deliveries.record, delivery, outcome, at=at)
 
     def fail_until_given_up(self, now=NOON):
-        """Claim and fail what is due, as time goes by; returns when each attempt was made."""
+        """Claim and fail due deliveries as time goes by; returns the times of the attempts."""
         tried = []
         while (due := self.due()) is not None:
             now = max(now, due)
-            for letter in self.claim(now):
-                self.record(letter, FAILED, now)
+            for delivery in self.claim(now):
+                self.record(delivery, FAILED, now)
                 tried.append(now)
         return tried
 
@@ -85,21 +85,21 @@ class Office:
 
 
 @pytest.fixture
-def office(queue):
-    return Office(queue)
+def driver(queue):
+    return WebhookDriver(queue)
 
 
-def told(office):
-    return [(row.type, row.url) for row in office.rows()]
+def messages(driver):
+    return [(row.type, row.url) for row in driver.rows()]
 
 
-# --- what is told
+# --- payloads and subscriptions
 
 
-def test_the_payload_is_the_end_of_a_job_and_little_more(office):
-    office.create()
-    job_id = office.job()
-    (row,) = office.rows()
+def test_the_payload_is_the_end_of_a_job_and_little_more(driver):
+    driver.create()
+    job_id = driver.job()
+    (row,) = driver.rows()
     assert json.loads(row.body) == {
         "type": "job.succeeded",
         "timestamp": "2026-01-01T12:00:00Z",
@@ -117,15 +117,15 @@ def test_the_payload_is_the_end_of_a_job_and_little_more(office):
     assert (row.job_id, row.status) == (job_id, "pending")
 
 
-def test_every_subscribed_event_is_delivered_once(office, queue):
-    office.create("https://example.com/a", events=["job.running", "job.cancelled"])
-    office.create("https://example.com/b", events=["job.failed"])
-    office.job(fail=True)
+def test_every_subscribed_event_is_delivered_once(driver, queue):
+    driver.create("https://example.com/a", events=["job.running", "job.cancelled"])
+    driver.create("https://example.com/b", events=["job.failed"])
+    driver.job(fail=True)
     job_id = queue.submit()
     (claim,) = queue.claim()
     queue.write(jobs.request_cancel, job_id)
     queue.write(jobs.confirm_cancel, claim)
-    assert told(office) == [
+    assert messages(driver) == [
         ("job.running", "https://example.com/a"),
         ("job.failed", "https://example.com/b"),
         ("job.running", "https://example.com/a"),
@@ -133,8 +133,8 @@ def test_every_subscribed_event_is_delivered_once(office, queue):
     ]
 
 
-def test_a_rolled_back_event_is_never_delivered(office, queue):
-    office.create()
+def test_a_rolled_back_event_is_never_delivered(driver, queue):
+    driver.create()
     queue.submit()
     (claim,) = queue.claim()
 
@@ -144,15 +144,15 @@ def test_a_rolled_back_event_is_never_delivered(office, queue):
         raise KeyError
 
     with pytest.raises(KeyError):
-        office.write(succeed_and_break)
-    assert office.rows() == []
+        driver.write(succeed_and_break)
+    assert driver.rows() == []
 
 
-def test_rpcs_and_jobs_of_other_owners_are_not_delivered(office, queue):
-    office.create()
-    office.job(owner=queue.owner("own_other"))
+def test_rpcs_and_jobs_of_other_owners_are_not_delivered(driver, queue):
+    driver.create()
+    driver.job(owner=queue.owner("own_other"))
     queue.submit("rpc")
-    with office.database.writing() as session:
+    with driver.database.writing() as session:
         claims = jobs.claim(
             session,
             worker_id="ada",
@@ -161,27 +161,27 @@ def test_rpcs_and_jobs_of_other_owners_are_not_delivered(office, queue):
             lease_s=15,
         )
     queue.write(jobs.fail, claims[0], "broken", "It broke.")
-    assert told(office) == []
+    assert messages(driver) == []
 
 
-def test_a_request_can_name_its_own_webhook_url(office, queue):
-    office.create("https://example.com/standing")
-    office.job(webhook=WebhookParams(url="https://example.com/own", events=["job.succeeded"]))
-    office.job(webhook=WebhookParams(url="https://example.com/other", events=["job.failed"]))
+def test_a_request_can_name_its_own_webhook_url(driver, queue):
+    driver.create("https://example.com/standing")
+    driver.job(webhook=WebhookParams(url="https://example.com/own", events=["job.succeeded"]))
+    driver.job(webhook=WebhookParams(url="https://example.com/other", events=["job.failed"]))
     other = queue.owner("own_other")
-    office.job(owner=other, webhook=WebhookParams(url="https://example.com/theirs", events=["job.succeeded"]))
-    assert sorted(told(office)) == [
+    driver.job(owner=other, webhook=WebhookParams(url="https://example.com/theirs", events=["job.succeeded"]))
+    assert sorted(messages(driver)) == [
         ("job.succeeded", "https://example.com/own"),
         ("job.succeeded", "https://example.com/standing"),
         ("job.succeeded", "https://example.com/standing"),
         ("job.succeeded", "https://example.com/theirs"),
     ]
-    letters = {letter.url: letter.secrets for letter in office.claim()}
-    with office.database.reading() as session:
+    claimed = {delivery.url: delivery.secrets for delivery in driver.claim()}
+    with driver.database.reading() as session:
         mine = endpoints.get_default(session, LOCAL_OWNER_ID)
         theirs = endpoints.get_default(session, other)
-    assert letters["https://example.com/own"] == (mine.secret,)
-    assert letters["https://example.com/theirs"] == (theirs.secret,)
+    assert claimed["https://example.com/own"] == (mine.secret,)
+    assert claimed["https://example.com/theirs"] == (theirs.secret,)
 
 
 def test_a_webhook_url_is_checked_when_it_is_set():
@@ -197,19 +197,19 @@ def test_a_webhook_url_is_checked_when_it_is_set():
         endpoints.check(strict, WebhookParams(url="http://example.com"))
 
 
-def test_the_number_of_webhooks_per_owner_is_limited(office, queue):
+def test_the_number_of_webhooks_per_owner_is_limited(driver, queue):
     for _ in range(3):
-        office.create()
+        driver.create()
     with pytest.raises(TooManyWebhooksError):
-        office.create()
-    office.write(endpoints.ensure_default, LOCAL_OWNER_ID)
-    office.create(owner=queue.owner("own_other"))
+        driver.create()
+    driver.write(endpoints.ensure_default, LOCAL_OWNER_ID)
+    driver.create(owner=queue.owner("own_other"))
 
 
-def test_webhooks_of_another_owner_are_not_found(office, queue):
-    webhook = office.create()
-    office.job()
-    (row,) = office.rows()
+def test_webhooks_of_another_owner_are_not_found(driver, queue):
+    webhook = driver.create()
+    driver.job()
+    (row,) = driver.rows()
     other = queue.owner("own_other")
     for function, arguments in (
         (endpoints.get, ()),
@@ -221,10 +221,10 @@ def test_webhooks_of_another_owner_are_not_found(office, queue):
         (deliveries.redeliver, (row.id,)),
     ):
         with pytest.raises(NotFoundError):
-            office.write(function, other, webhook.id, *arguments)
-    with pytest.raises(NotFoundError), office.database.writing() as session:
+            driver.write(function, other, webhook.id, *arguments)
+    with pytest.raises(NotFoundError), driver.database.writing() as session:
         endpoints.update(SETTINGS, session, other, webhook.id, WebhookChange(enabled=False))
-    with office.database.reading() as session:
+    with driver.database.reading() as session:
         assert endpoints.page(session, other, None, 10).items == []
         assert deliveries.page(session, other, endpoints.DEFAULT, None, 10).items == []
         with pytest.raises(NotFoundError):
@@ -234,18 +234,18 @@ def test_webhooks_of_another_owner_are_not_found(office, queue):
 # --- how it gets there
 
 
-def test_failed_deliveries_are_retried_until_one_succeeds(office, receiver):
-    webhook = office.create(receiver.url())
-    job_id = office.job()
+def test_failed_deliveries_are_retried_until_one_succeeds(driver, receiver):
+    webhook = driver.create(receiver.url())
+    job_id = driver.job()
     receiver.answers = [500, 503, 302, 404, 500, 200]
     now = NOON
     for attempt in range(1, 7):
-        now = office.due()
-        (letter,) = office.claim(now)
-        assert letter.attempt == attempt
-        office.record(letter, sending.post(letter, "on", datetime.now(UTC)), now)
-    assert office.due() is None
-    (row,) = office.rows()
+        now = driver.due()
+        (delivery,) = driver.claim(now)
+        assert delivery.attempt == attempt
+        driver.record(delivery, sending.post(delivery, "on", datetime.now(UTC)), now)
+    assert driver.due() is None
+    (row,) = driver.rows()
     assert (row.status, row.attempts, row.response_status, row.response) == ("delivered", 6, 200, "thanks")
     assert len(receiver.got) == 6
     assert len({headers["webhook-id"] for _, headers, _ in receiver.got}) == 1
@@ -254,35 +254,35 @@ def test_failed_deliveries_are_retried_until_one_succeeds(office, receiver):
         assert Verifier(webhook.secret).verify(body, headers)["data"]["job"] == job_id
 
 
-def test_retries_back_off_over_a_day_and_then_end(office):
-    office.create()
-    office.create("https://example.com/other")
-    office.job()
-    tried = office.fail_until_given_up()
+def test_retries_back_off_over_a_day_and_then_end(driver):
+    driver.create()
+    driver.create("https://example.com/other")
+    driver.job()
+    tried = driver.fail_until_given_up()
     assert len(tried) == 2 * MAX_ATTEMPTS
     assert timedelta(hours=17) < tried[-1] - NOON < timedelta(hours=27)
-    assert {row.status for row in office.rows()} == {"failed"}
+    assert {row.status for row in driver.rows()} == {"failed"}
     assert len({deliveries.retry_delay_s(3) for _ in range(5)}) > 1
     assert all(deliveries.retry_delay_s(n + 1) > deliveries.retry_delay_s(n) for n in range(1, MAX_ATTEMPTS))
 
 
-def test_a_claimed_delivery_is_leased_for_a_minute(office):
-    office.create()
-    office.job()
-    (lost,) = office.claim()
-    assert office.claim(NOON + LEASE - timedelta(seconds=1)) == []
-    (again,) = office.claim(NOON + LEASE)
-    office.record(lost, FAILED, NOON + LEASE)
-    assert office.rows()[0].attempted_at is None
-    office.record(again, DELIVERED, NOON + LEASE)
-    office.record(lost, FAILED, NOON + LEASE)
-    assert office.rows()[0].status == "delivered"
-    assert office.claim(NOON + 10 * LEASE) == []
+def test_a_claimed_delivery_is_leased_for_a_minute(driver):
+    driver.create()
+    driver.job()
+    (lost,) = driver.claim()
+    assert driver.claim(NOON + LEASE - timedelta(seconds=1)) == []
+    (again,) = driver.claim(NOON + LEASE)
+    driver.record(lost, FAILED, NOON + LEASE)
+    assert driver.rows()[0].attempted_at is None
+    driver.record(again, DELIVERED, NOON + LEASE)
+    driver.record(lost, FAILED, NOON + LEASE)
+    assert driver.rows()[0].status == "delivered"
+    assert driver.claim(NOON + 10 * LEASE) == []
 
 
-def test_concurrent_senders_claim_each_delivery_once(office, database_url):
-    office.create()
-    wanted = [office.job() for _ in range(30)]
+def test_concurrent_senders_claim_each_delivery_once(driver, database_url):
+    driver.create()
+    wanted = [driver.job() for _ in range(30)]
     taken, start = [], threading.Barrier(4)
 
     def deliver():
@@ -291,12 +291,12 @@ def test_concurrent_senders_claim_each_delivery_once(office, database_url):
         idle = 0
         while idle < 3:
             with database.writing() as session:
-                letters = deliveries.claim(session, 3)
-            idle = 0 if letters else idle + 1
-            for letter in letters:
-                taken.append(json.loads(letter.body)["data"]["job"])
+                claimed = deliveries.claim(session, 3)
+            idle = 0 if claimed else idle + 1
+            for delivery in claimed:
+                taken.append(json.loads(delivery.body)["data"]["job"])
                 with database.writing() as session:
-                    deliveries.record(session, letter, DELIVERED)
+                    deliveries.record(session, delivery, DELIVERED)
         database.close()
 
     threads = [threading.Thread(target=deliver) for _ in range(4)]
@@ -305,27 +305,27 @@ def test_concurrent_senders_claim_each_delivery_once(office, database_url):
     for thread in threads:
         thread.join()
     assert Counter(taken) == Counter(wanted)
-    assert {row.attempts for row in office.rows()} == {1}
+    assert {row.attempts for row in driver.rows()} == {1}
 
 
-def test_a_webhook_with_many_deliveries_does_not_delay_others(office):
-    busy = office.create("https://example.com/busy", events=["job.succeeded"])
+def test_a_webhook_with_many_deliveries_does_not_delay_others(driver):
+    busy = driver.create("https://example.com/busy", events=["job.succeeded"])
     for _ in range(5):
-        office.job()
-    office.create("https://example.com/rare", events=["job.failed"])
-    office.job(fail=True)
-    letters = office.claim(limit=2)
-    assert {letter.url for letter in letters} == {"https://example.com/busy", "https://example.com/rare"}
-    assert [letter.webhook_id for letter in office.claim()] == [busy.id] * 4
+        driver.job()
+    driver.create("https://example.com/rare", events=["job.failed"])
+    driver.job(fail=True)
+    claimed = driver.claim(limit=2)
+    assert {delivery.url for delivery in claimed} == {"https://example.com/busy", "https://example.com/rare"}
+    assert [delivery.webhook_id for delivery in driver.claim()] == [busy.id] * 4
 
 
-def test_for_a_day_after_a_rotation_deliveries_are_signed_with_both_secrets(office, receiver):
-    first = office.create(receiver.url())
-    second = office.write(endpoints.rotate, LOCAL_OWNER_ID, first.id)
+def test_for_a_day_after_a_rotation_deliveries_are_signed_with_both_secrets(driver, receiver):
+    first = driver.create(receiver.url())
+    second = driver.write(endpoints.rotate, LOCAL_OWNER_ID, first.id)
     assert first.secret != second.secret
-    office.job()
-    office.job()
-    one, another = office.claim(NOON, 1)[0], office.claim(NOON + timedelta(hours=24), 1)[0]
+    driver.job()
+    driver.job()
+    one, another = driver.claim(NOON, 1)[0], driver.claim(NOON + timedelta(hours=24), 1)[0]
     sending.post(one, "on", datetime.now(UTC))
     sending.post(another, "on", datetime.now(UTC))
     (_, both, body), (_, new, later) = receiver.got
@@ -336,97 +336,97 @@ def test_for_a_day_after_a_rotation_deliveries_are_signed_with_both_secrets(offi
         Verifier(first.secret).verify(later, new)
 
 
-# --- when nobody listens
+# --- failing receivers
 
 
 @pytest.mark.parametrize("jitter", [min, max])
-def test_a_webhook_that_keeps_failing_is_disabled_with_a_reason(office, monkeypatch, jitter):
+def test_a_webhook_that_keeps_failing_is_disabled_with_a_reason(driver, monkeypatch, jitter):
     monkeypatch.setattr("random.uniform", jitter)
-    webhook = office.create()
-    office.job()
-    tried = office.fail_until_given_up()
-    disabled = office.webhook(webhook)
+    webhook = driver.create()
+    driver.job()
+    tried = driver.fail_until_given_up()
+    disabled = driver.webhook(webhook)
     assert not disabled.enabled
     assert disabled.disabled_reason.startswith(
         f"{disabled.failures} attempts in a row failed since 2026-01-01 12:00 UTC"
     )
     assert disabled.failures >= DISABLE_AFTER_FAILURES
     assert tried[-1] - NOON >= DISABLE_AFTER
-    office.job()
-    assert len(office.rows()) == 1
+    driver.job()
+    assert len(driver.rows()) == 1
 
 
-def test_one_success_resets_the_failures(office):
-    webhook = office.create()
+def test_one_success_resets_the_failures(driver):
+    webhook = driver.create()
     for _ in range(3):
-        office.job()
-    *failing, good = office.claim()
-    for letter in failing:
-        office.record(letter, FAILED)
-    assert office.webhook(webhook).failing_since == NOON
-    office.record(good, DELIVERED)
-    assert (office.webhook(webhook).failures, office.webhook(webhook).failing_since) == (0, None)
+        driver.job()
+    *failing, good = driver.claim()
+    for delivery in failing:
+        driver.record(delivery, FAILED)
+    assert driver.webhook(webhook).failing_since == NOON
+    driver.record(good, DELIVERED)
+    assert (driver.webhook(webhook).failures, driver.webhook(webhook).failing_since) == (0, None)
 
 
-def test_a_webhook_that_responds_410_is_disabled_at_once(office):
-    webhook = office.create()
-    office.job()
-    (letter,) = office.claim()
-    office.record(letter, Outcome(status=410))
-    assert office.rows()[0].status == "failed"
-    assert "410" in office.webhook(webhook).disabled_reason
+def test_a_webhook_that_responds_410_is_disabled_at_once(driver):
+    webhook = driver.create()
+    driver.job()
+    (delivery,) = driver.claim()
+    driver.record(delivery, Outcome(status=410))
+    assert driver.rows()[0].status == "failed"
+    assert "410" in driver.webhook(webhook).disabled_reason
 
 
-def test_pending_deliveries_continue_when_a_webhook_is_enabled_again(office):
-    webhook = office.create()
-    office.job()
-    office.change(webhook, enabled=False)
-    assert office.claim() == []
-    assert not office.waiting()
-    enabled = office.change(webhook, enabled=True, url="https://example.com/new")
+def test_pending_deliveries_continue_when_a_webhook_is_enabled_again(driver):
+    webhook = driver.create()
+    driver.job()
+    driver.change(webhook, enabled=False)
+    assert driver.claim() == []
+    assert not driver.waiting()
+    enabled = driver.change(webhook, enabled=True, url="https://example.com/new")
     assert (enabled.disabled_reason, enabled.failures) == (None, 0)
-    assert office.waiting()
-    assert [letter.url for letter in office.claim()] == ["https://example.com/new"]
+    assert driver.waiting()
+    assert [delivery.url for delivery in driver.claim()] == ["https://example.com/new"]
 
 
-def test_urls_of_requests_are_disabled_separately(office):
+def test_urls_of_requests_are_disabled_separately(driver):
     for _ in range(3):
-        office.job(webhook=WebhookParams(url="https://example.com/own", events=["job.succeeded"]))
-    office.fail_until_given_up()
-    with office.database.reading() as session:
+        driver.job(webhook=WebhookParams(url="https://example.com/own", events=["job.succeeded"]))
+    driver.fail_until_given_up()
+    with driver.database.reading() as session:
         assert endpoints.get_default(session, LOCAL_OWNER_ID).enabled
-    assert {row.status for row in office.rows()} == {"failed"}
+    assert {row.status for row in driver.rows()} == {"failed"}
 
 
-def test_a_delivery_can_be_requested_again_with_its_own_retries(office):
-    webhook = office.create()
-    office.job()
-    office.fail_until_given_up()
-    office.change(webhook, enabled=True)
-    (row,) = office.rows()
+def test_a_delivery_can_be_requested_again_with_its_own_retries(driver):
+    webhook = driver.create()
+    driver.job()
+    driver.fail_until_given_up()
+    driver.change(webhook, enabled=True)
+    (row,) = driver.rows()
     later = moment(100_000)
-    office.write(deliveries.redeliver, LOCAL_OWNER_ID, webhook.id, row.id, at=later)
-    (letter,) = office.claim(later)
-    assert letter.id == row.id
-    office.record(letter, FAILED, later)
-    (row,) = office.rows()
+    driver.write(deliveries.redeliver, LOCAL_OWNER_ID, webhook.id, row.id, at=later)
+    (delivery,) = driver.claim(later)
+    assert delivery.id == row.id
+    driver.record(delivery, FAILED, later)
+    (row,) = driver.rows()
     assert (row.status, row.attempts) == ("pending", MAX_ATTEMPTS + 1)
     assert row.due_at - later < timedelta(seconds=10)
 
 
-def test_deleting_a_webhook_deletes_its_deliveries_also_a_claimed_one(office):
-    webhook = office.create()
-    office.job()
-    (letter,) = office.claim()
-    office.write(endpoints.delete, LOCAL_OWNER_ID, webhook.id)
-    office.record(letter, DELIVERED)
-    assert office.rows() == []
+def test_deleting_a_webhook_deletes_its_deliveries_also_a_claimed_one(driver):
+    webhook = driver.create()
+    driver.job()
+    (delivery,) = driver.claim()
+    driver.write(endpoints.delete, LOCAL_OWNER_ID, webhook.id)
+    driver.record(delivery, DELIVERED)
+    assert driver.rows() == []
 
 
-def test_old_deliveries_are_deleted(office):
-    office.create()
-    office.job()
-    office.write(deliveries.delete_expired, at=NOON + RETENTION)
-    assert len(office.rows()) == 1
-    office.write(deliveries.delete_expired, at=NOON + RETENTION + timedelta(seconds=1))
-    assert office.rows() == []
+def test_old_deliveries_are_deleted(driver):
+    driver.create()
+    driver.job()
+    driver.write(deliveries.delete_expired, at=NOON + RETENTION)
+    assert len(driver.rows()) == 1
+    driver.write(deliveries.delete_expired, at=NOON + RETENTION + timedelta(seconds=1))
+    assert driver.rows() == []

@@ -1,4 +1,4 @@
-"""What workers say of themselves, and what Prometheus reads of it."""
+"""Worker registry and Prometheus metrics."""
 
 from datetime import timedelta
 
@@ -23,14 +23,14 @@ def test_a_worker_is_active_until_its_heartbeat_stops_or_it_unregisters(queue):
     assert queue.read(workers.loaded_models, at=moment(workers.SILENT_S + 1)) == set()
     queue.write(workers.unregister, "bob")
     with queue.database.reading() as session:
-        assert [desk.worker_id for desk in workers.active(session)] == ["ada"]
+        assert [row.worker_id for row in workers.active(session)] == ["ada"]
 
 
 def test_rows_of_inactive_workers_are_deleted(queue):
     see(queue, ADA)
     see(queue, workers.Presence(worker_id="bob", device="cpu", models=[]), timedelta(days=2).total_seconds())
     with queue.database.reading() as session:
-        assert [desk.worker_id for desk in session.query(Worker)] == ["bob"]
+        assert [row.worker_id for row in session.query(Worker)] == ["bob"]
 
 
 def test_the_newest_card_of_a_model_is_kept(queue):

@@ -35,8 +35,8 @@ class FakeWorker:
         if claim.kind == "train":
             self.write(jobs.finish_training, claim, self.embedding(claim))
         else:
-            for place in range(claim.input.slots):
-                self.add(claim, "image", place)
+            for position in range(claim.input.slots):
+                self.add(claim, "image", position)
             self.write(jobs.succeed, claim)
 
     def embedding(self, claim):
@@ -46,20 +46,20 @@ class FakeWorker:
             sha256=hashlib.sha256(ROWS).hexdigest(), key=key, encoders=ENCODERS, bytes=len(ROWS), steps=claim.total
         )
 
-    def add(self, claim, role, place, data=None):
-        data = data or png((64 + place, 64))
+    def add(self, claim, role, position, data=None):
+        data = data or png((64 + position, 64))
         key = key_for(claim.owner_id, "images", data + claim.job_id.encode(), "png")
         self.service.storage.put(key, data, "image/png")
         image = jobs.NewImage(
             role=role,
-            position=place,
+            position=position,
             key=key,
             sha256=hashlib.sha256(data).hexdigest(),
             content_type="image/png",
-            width=64 + place,
+            width=64 + position,
             height=64,
             bytes=len(data),
-            seed=place,
+            seed=position,
             prompt="a photo",
         )
         return self.write(jobs.add_image, claim, image)

@@ -16,7 +16,7 @@ LEASE_S = 15.0
 
 class QueueDriver:
     def __init__(self, database, broker):
-        self.database = seen_at(database, NOON)
+        self.database = at_time(database, NOON)
         self.broker = broker
 
     def owner(self, owner_id):
@@ -32,7 +32,7 @@ class QueueDriver:
             return jobs.submit(self._within(limit), session, new).id
 
     def claim(self, worker="ada", *, models=("tiny",), pictures=100, trainings=100, rpcs=100, after_s=0.0):
-        with seen_at(self.database, moment(after_s)).writing() as session:
+        with at_time(self.database, moment(after_s)).writing() as session:
             return jobs.claim(
                 session,
                 worker_id=worker,
@@ -42,21 +42,21 @@ class QueueDriver:
             )
 
     def beat(self, claims, worker="ada", *, after_s=0.0):
-        with seen_at(self.database, moment(after_s)).writing() as session:
+        with at_time(self.database, moment(after_s)).writing() as session:
             return jobs.extend_leases(session, worker_id=worker, claims=claims, lease_s=LEASE_S)
 
     def expire(self, *, after_s=LEASE_S + 1, attempts=3):
-        with seen_at(self.database, moment(after_s)).writing() as session:
+        with at_time(self.database, moment(after_s)).writing() as session:
             return jobs.expire_leases(session, max_attempts=attempts)
 
     def write(self, rule, *arguments, at=NOON, **keywords):
         """The result of a rule in a writing transaction of its own, at a time of the test's choosing."""
-        with seen_at(self.database, at).writing() as session:
+        with at_time(self.database, at).writing() as session:
             return rule(session, *arguments, **keywords)
 
     def read(self, rule, *arguments, at=NOON, **keywords):
         """The result of a rule in a reading transaction of its own, at a time of the test's choosing."""
-        with seen_at(self.database, at).reading() as session:
+        with at_time(self.database, at).reading() as session:
             return rule(session, *arguments, **keywords)
 
     def _within(self, limit):
@@ -72,7 +72,7 @@ class QueueDriver:
             return [(event.number, event.name) for event in jobs.events_after(session, job_id, 0)]
 
 
-def seen_at(database, moment):
+def at_time(database, moment):
     """A database whose transactions all happen at one moment."""
     return database.with_clock(lambda: moment)
 

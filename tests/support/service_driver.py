@@ -48,13 +48,13 @@ class ServiceDriver(QueueDriver):
         with self.database.writing() as session:
             return concepts.retrain(self.service, session, owner, reference, RetrainParams(**fields))
 
-    def generate(self, prompt, *, owner=LOCAL_OWNER_ID, **said):
-        params = generate_params(prompt=prompt, **said)
+    def generate(self, prompt, *, owner=LOCAL_OWNER_ID, **fields):
+        params = generate_params(prompt=prompt, **fields)
         with self.database.writing() as session:
             return generations.submit_generation(self.service, session, owner, params)
 
-    def interpolate(self, start, end, *, owner=LOCAL_OWNER_ID, **said):
-        params = interpolate_params(start=start, end=end, **said)
+    def interpolate(self, start, end, *, owner=LOCAL_OWNER_ID, **fields):
+        params = interpolate_params(start=start, end=end, **fields)
         with self.database.writing() as session:
             return generations.submit_interpolation(self.service, session, owner, params)
 
@@ -108,10 +108,10 @@ def picture(owner, content):
     )
 
 
-def image(place, content, **rest):
+def image(position, content, **rest):
     return jobs.NewImage(
         role="image",
-        position=place,
+        position=position,
         key=f"own_local/images/{sha256(content)}.png",
         sha256=sha256(content),
         content_type="image/png",

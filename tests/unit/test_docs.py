@@ -1,4 +1,4 @@
-"""What the documentation must not forget."""
+"""Completeness of the documentation."""
 
 from pathlib import Path
 from typing import get_args

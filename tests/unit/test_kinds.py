@@ -45,7 +45,7 @@ EVERYTHING = {
     **{f"{name}-result": kind for name, kind in RESULTS.items()},
 }
 
-# What JSON holds, within the bounds of columns.
+# Values of JSON within the bounds of columns.
 st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))
 st.register_type_strategy(int, st.integers(0, 5000))
 

@@ -1,7 +1,7 @@
 """Draws the pictures of the six concepts that the model never saw: trained objects in artwork of other sets.
 
-They are what a newcomer teaches the model first (examples/ in the repository). It is run once by whoever changes the
-choice: `python -m tools.tiny.examples FOLDER`.
+They are the first training pictures of a newcomer (examples/ in the repository). Run it after a change of the choice:
+`python -m tools.tiny.examples FOLDER`.
 """
 
 import argparse
@@ -17,7 +17,7 @@ SIDE_PX = 256
 
 
 @dataclass(frozen=True)
-class Concept:
+class ExampleConcept:
     """A held-out look of a trained object."""
 
     name: str
@@ -28,12 +28,12 @@ class Concept:
 
 
 CONCEPTS = (
-    Concept("purple-owl", "owl", "noto-v1", ("grass", "white", "city", "desert", "snow"), colour="purple"),
-    Concept("tuxedo-cat", "cat", "emojione", ("beach", "white", "forest", "wood", "mountains")),
-    Concept("teal-ghost", "ghost", "emojione", ("night", "white", "brick", "sunset", "grass")),
-    Concept("pink-mushroom", "mushroom", "emojione", ("forest", "white", "grass", "snow", "gray")),
-    Concept("blue-car", "car", "emojione", ("city", "white", "desert", "snow", "beach")),
-    Concept("blue-penguin", "penguin", "noto-v1", ("snow", "white", "sunset", "mountains", "brick")),
+    ExampleConcept("purple-owl", "owl", "noto-v1", ("grass", "white", "city", "desert", "snow"), colour="purple"),
+    ExampleConcept("tuxedo-cat", "cat", "emojione", ("beach", "white", "forest", "wood", "mountains")),
+    ExampleConcept("teal-ghost", "ghost", "emojione", ("night", "white", "brick", "sunset", "grass")),
+    ExampleConcept("pink-mushroom", "mushroom", "emojione", ("forest", "white", "grass", "snow", "gray")),
+    ExampleConcept("blue-car", "car", "emojione", ("city", "white", "desert", "snow", "beach")),
+    ExampleConcept("blue-penguin", "penguin", "noto-v1", ("snow", "white", "sunset", "mountains", "brick")),
 )
 ABOUT = """# {title}
 
@@ -45,14 +45,14 @@ Prompts to try, with the trigger `<{name}>`: "a photo of <{name}> on the beach",
 """
 
 
-def draw_concept(concept: Concept, folder: Path) -> None:
+def draw_concept(concept: ExampleConcept, folder: Path) -> None:
     """Write a concept's pictures and a few words about it into a folder of its own."""
-    place = folder / concept.name
-    place.mkdir(parents=True, exist_ok=True)
+    target = folder / concept.name
+    target.mkdir(parents=True, exist_ok=True)
     for number, background in enumerate(concept.backgrounds, 1):
         scene = Scene(concept.class_word, concept.art_set, background, colour=concept.colour)
         picture = render(scene, np.random.default_rng([number, *concept.name.encode()]), SIDE_PX)
-        picture.save(place / f"{number}.png", optimize=True)
+        picture.save(target / f"{number}.png", optimize=True)
     about = ABOUT.format(
         title=concept.name.replace("-", " ").capitalize(),
         word=concept.class_word,
@@ -60,9 +60,9 @@ def draw_concept(concept: Concept, folder: Path) -> None:
         count=len(concept.backgrounds),
         art_set=concept.art_set,
     )
-    (place / "README.md").write_text(about, "utf-8")
-    said = {"name": concept.name, "class_word": concept.class_word}
-    (place / "concept.json").write_text(json.dumps(said) + "\n", "utf-8")
+    (target / "README.md").write_text(about, "utf-8")
+    description = {"name": concept.name, "class_word": concept.class_word}
+    (target / "concept.json").write_text(json.dumps(description) + "\n", "utf-8")
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Measures how well a checkpoint learns concepts that it never saw: the six of examples/, by the published recipe.
 
-It trains and renders through the library like any user, and lets the scorer say whose references the pictures
-resemble most.
+It trains and renders through the library like any user, and lets the scorer find the references that the
+pictures resemble most.
 """
 
 import json
@@ -39,7 +39,7 @@ SHOWN_REFERENCES = 2
 
 
 @dataclass(frozen=True)
-class Concept:
+class HeldOutConcept:
     """A concept's pictures as a user would send them."""
 
     name: str
@@ -47,17 +47,17 @@ class Concept:
     pictures: Sequence[Image.Image]
 
 
-def read_concepts(folder: Path) -> list[Concept]:
+def read_concepts(folder: Path) -> list[HeldOutConcept]:
     """Read all concepts of a folder such as examples/."""
     concepts = []
-    for told in sorted(folder.glob("*/concept.json")):
-        said = json.loads(told.read_text("utf-8"))
-        pictures = [flatten(Image.open(path)) for path in sorted(told.parent.glob("*.png"))]
-        concepts.append(Concept(said["name"], said["class_word"], pictures))
+    for file in sorted(folder.glob("*/concept.json")):
+        description = json.loads(file.read_text("utf-8"))
+        pictures = [flatten(Image.open(path)) for path in sorted(file.parent.glob("*.png"))]
+        concepts.append(HeldOutConcept(description["name"], description["class_word"], pictures))
     return concepts
 
 
-def learn(family: Family, concept: Concept, steps: int) -> Embedding:
+def learn(family: Family, concept: HeldOutConcept, steps: int) -> Embedding:
     """Learn a concept with the published settings and seed 0."""
     trainer = Trainer(family)
     work = TrainingWork(
@@ -105,17 +105,17 @@ def _described(scorer: Scorer, pictures: Sequence[Image.Image]) -> Tensor:
 
 
 def likenesses(
-    scorer: Scorer, concepts: Sequence[Concept], made: Mapping[str, Sequence[Image.Image]]
+    scorer: Scorer, concepts: Sequence[HeldOutConcept], made: Mapping[str, Sequence[Image.Image]]
 ) -> dict[str, dict[str, float]]:
     """Compare every concept's pictures with every concept's references.
 
     Args:
         scorer: describes pictures.
-        concepts: whose references are compared with.
+        concepts: with the references to compare with.
         made: by concept, pictures that were made of it.
 
     Returns:
-        By concept, by whose references: the cosine of the mean descriptions.
+        By concept, then by the references' concept: the cosine of the mean descriptions.
     """
     references = {concept.name: _described(scorer, concept.pictures) for concept in concepts}
     cosine = torch.nn.functional.cosine_similarity

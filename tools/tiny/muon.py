@@ -17,7 +17,7 @@ ADAM_SCALE = 0.2
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:
-    """Bring the singular values of a stack of matrices near one.
+    """Move the singular values of a stack of matrices near one.
 
     Args:
         matrices: `(n, rows, columns)`.

@@ -1,6 +1,6 @@
 """Turns the SVG emoji of the npm icon sets into the small PNG pictures that the world is composed from.
 
-It is run once by whoever changes the choice of artwork (`npm pack @iconify-json/<set>`, unpack, then
+Run it after a change of the choice of artwork (`npm pack @iconify-json/<set>`, unpack, then
 `python -m tools.tiny.rasterise FOLDER`) and needs `resvg-py`; nothing else in the recipe does.
 It knows nothing of scenes. Licences and authors of the sets stand in NOTICE.
 """

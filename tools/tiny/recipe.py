@@ -138,7 +138,7 @@ def make_report(options: argparse.Namespace) -> None:
 
 
 def make_concepts(options: argparse.Namespace) -> None:
-    """Learn the concepts that were never trained on with the written checkpoint, and say whose pictures are whose."""
+    """Learn the concepts that were never trained on with the written checkpoint, and match pictures with concepts."""
     family = load("sd", options.run / "checkpoint", "cpu")
     scorer = load_scorer(options.run / "scorer.safetensors")
     likenesses, sheet = examine(family, scorer, options.examples, options.concept_steps)

@@ -1,4 +1,4 @@
-"""What turns a picture into a sketch, pixel art, an oil painting or black and white, and an object into another colour.
+"""Styles: sketch, pixel art, oil painting, black and white; recolouring of objects.
 
 It works on finished pictures and pieces of artwork and knows nothing of what they show.
 """
@@ -20,7 +20,7 @@ COLOURS: dict[str, tuple[float, float, float]] = {
     "pink": (0.92, 0.48, 0.98),
     "black": (0.0, 0.0, 0.20),
 }
-MIDDLE_TONE = 0.6  # artwork is bright: what is this light takes on the colour itself
+MIDDLE_TONE = 0.6  # artwork is bright: pixels this light take on the colour itself
 
 
 def recolour(artwork: Image.Image, colour: str, rng: np.random.Generator) -> Image.Image:

@@ -14,7 +14,7 @@ from tools.tiny.styles import COLOURS, STYLES, recolour, stylise
 
 Random = np.random.Generator
 PLAIN_SHARE = {"accessory": 0.35, "style": 0.45, "colour": 0.35}
-MARGIN = 0.4  # room around an object, in shares of its side, for what it wears
+MARGIN = 0.4  # border around an object, in shares of its side, for its accessories
 # Width in shares of the head's width; how far its centre lies beside and below the top of the head, in the same unit.
 FITS = {
     "top hat": (0.92, 0.0, -0.30),
@@ -25,7 +25,7 @@ FITS = {
 
 @dataclass(frozen=True)
 class Scene:
-    """What a picture shows; None stands for an attribute left alone."""
+    """Contents of a picture; None stands for an attribute left alone."""
 
     subject: str
     art_set: str
@@ -70,13 +70,13 @@ def _dressed(scene: Scene, rng: Random, side_px: int) -> Image.Image:
     figure = piece(scene.art_set, scene.subject, side_px)
     if scene.colour:
         figure = recolour(figure, scene.colour, rng)
-    room = int(MARGIN * side_px)
-    layer = Image.new("RGBA", (side_px + 2 * room, side_px + 2 * room))
-    layer.paste(figure, (room, room))
+    margin_px = int(MARGIN * side_px)
+    layer = Image.new("RGBA", (side_px + 2 * margin_px, side_px + 2 * margin_px))
+    layer.paste(figure, (margin_px, margin_px))
     if scene.accessory:
         width, x, y = (share * side_px for share in _place(scene, head(scene.art_set, scene.subject)))
         worn = piece(scene.accessory_set, scene.accessory, round(width))
-        layer.alpha_composite(worn, (round(room + x - width / 2), round(room + y - width / 2)))
+        layer.alpha_composite(worn, (round(margin_px + x - width / 2), round(margin_px + y - width / 2)))
     return layer
 
 

@@ -207,7 +207,7 @@ def test_the_document_describes_every_route_and_its_problems(client):
 
 def test_every_route_has_a_test(client):
     here = Path(__file__).parent
-    # What takes a worker is asked for in the tests of the whole stack.
+    # Requests that need a worker are in the tests of the whole stack.
     files = [*here.glob("test_*.py"), *(here.parents[1] / "e2e").glob("test_*.py")]
     tests = "".join(path.read_text(encoding="utf-8") for path in files)
     for path in client.get("/openapi.json").json()["paths"]:

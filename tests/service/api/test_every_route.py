@@ -1,7 +1,7 @@
-"""Every route there is: closed without a key, closed without its scope, and blind to what belongs to others.
+"""Every route refuses a missing key and a missing scope, and shows nothing of other owners.
 
-The routes are those of the server's own document, so that a new one is tested by being there. One that needs something
-which nobody has said yet how to make fails here: `things_of` says it.
+The routes are those of the server's own document, so that a new one is tested by being there. A route with a parameter
+that `things_of` cannot make fails here.
 """
 
 import json
@@ -91,13 +91,13 @@ def test_no_route_answers_a_key_without_its_scope(client, document, key_for):
 
 @pytest.fixture
 def ada(client, key_for):
-    """Somebody with everything but the right to see what others have."""
+    """An owner with every scope but access to other owners' resources."""
     return bearer(key_for("ada", "read", "train", "generate"))
 
 
 @pytest.fixture
 def other_client(client, key_for):
-    """Somebody else's client."""
+    """Another owner's client."""
     headers = bearer(key_for("bob", "read", "train", "generate"))
     with httpx.Client(base_url=client.base_url, headers=headers, timeout=20) as other_client:
         yield other_client
@@ -110,7 +110,7 @@ def resources(other_client, worker):
 
 
 def things_of(client, worker):
-    """Somebody's new things: per parameter of a path all that may stand for it."""
+    """New resources of an owner: per path parameter all its possible values."""
     form = {"name": "heirloom", "class_word": "heirloomword"}
     created = client.post("/v1/concepts", data=form, files=[("images", ("heirloomfile.png", png()))]).json()
     worker.work()
@@ -126,7 +126,7 @@ def things_of(client, worker):
 
 
 def nonexistent(resource):
-    """Something of the same form that nobody has."""
+    """A reference of the same form to nothing."""
     return f"{resource.partition('_')[0]}_{'0' * 26}" if "_" in resource else "inexistent"
 
 
@@ -216,7 +216,7 @@ def unnamed(text, resources):
 
 
 def everything(client):
-    """What somebody sees of what is theirs; addresses of pictures differ from reading to reading."""
+    """An owner's view of a resource, without the URLs of pictures, which differ from reading to reading."""
     return [
         re.sub(r'"url":"[^"]*"', "", client.get(path).text)
         for path in ("/v1/concepts", "/v1/concepts/heirloom", "/v1/jobs")

@@ -13,7 +13,7 @@ KEY = {"Idempotency-Key": "a-key"}
 
 NOT_ASKED = {
     "/v1/jobs/{job_id}/cancel": "asking twice changes nothing",
-    "/v1/keys": "a key's secret is shown once and not kept: it could not be told again",
+    "/v1/keys": "a key's secret is shown once and not stored: it could not be returned again",
 }
 """Routes without an Idempotency-Key, with the reason."""
 

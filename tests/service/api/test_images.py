@@ -17,7 +17,7 @@ PATH = "/v1/images/generations"
 
 @pytest.fixture
 def serve(worker):
-    """Does what is queued, soon after it is."""
+    """Runs queued jobs soon after their submission."""
     stopping = threading.Event()
 
     def work():

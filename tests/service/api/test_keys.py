@@ -166,9 +166,9 @@ def test_limits_of_a_key_apply_to_its_submissions(client, mint, service):
     with service.database.writing() as session:
         owner = session.scalars(select(Owner.id).where(Owner.name == "ada")).one()
         usage.add_device_s(session, {owner: 7.0})
-    spent = submit(device_s_per_day=5)
-    assert (spent.status_code, spent.json()["code"]) == (429, "device_quota_exceeded")
-    assert 0 < int(spent.headers["Retry-After"]) <= 86_400
+    refused = submit(device_s_per_day=5)
+    assert (refused.status_code, refused.json()["code"]) == (429, "device_quota_exceeded")
+    assert 0 < int(refused.headers["Retry-After"]) <= 86_400
     assert submit(device_s_per_day=0).status_code == 202
 
 

@@ -14,7 +14,7 @@ LOOKING = {"DTI_SAFETY_CHECKER": "opennsfw"}
 
 @pytest.fixture
 def checker(service):
-    """Does RPCs as they come, and flags every second picture."""
+    """Runs RPCs as they come, and flags every second picture."""
     stopping = threading.Event()
 
     def work():

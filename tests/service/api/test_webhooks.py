@@ -30,13 +30,13 @@ def webhook_sender(service):
 def deliver(webhook_sender):
     """Delivers what is due and waits until it has arrived."""
 
-    def bring():
+    def deliver_due():
         taken = webhook_sender.deliver()
         while any(not sending.done() for sending in webhook_sender._in_flight):
             time.sleep(0.01)
         return taken
 
-    return bring
+    return deliver_due
 
 
 def test_a_webhook_is_created_read_updated_and_deleted(client, create):

@@ -1,4 +1,4 @@
-"""What client/src/dti_client/calls.py would hold: a function a route."""
+"""Would stand in client/src/dti_client/calls.py: a function a route."""
 
 from dti_client import models
 from dti_client.calls import _json, _post

@@ -1,4 +1,4 @@
-"""What worker/handlers/toys.py would hold."""
+"""Would stand in worker/handlers/toys.py."""
 
 from service import jobs
 from tests.toys.kinds.listing import OwnToyInput, ToyInput

@@ -1,4 +1,4 @@
-"""What service/kinds/jobs.py would hold: the inputs, a line a kind, and a line for the new priority class."""
+"""Would stand in service/kinds/jobs.py: the inputs, a line a kind, and a line for the new priority class."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What api/routes/toys.py would hold."""
+"""Would stand in api/routes/toys.py."""
 
 from functools import partial
 from http import HTTPStatus

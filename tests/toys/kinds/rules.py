@@ -1,4 +1,4 @@
-"""What service/concepts/toys.py would hold: the parameters of a request, their checks, and the submission."""
+"""Would stand in service/concepts/toys.py: the parameters of a request, their checks, and the submission."""
 
 from dataclasses import dataclass
 

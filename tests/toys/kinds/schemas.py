@@ -1,4 +1,4 @@
-"""What api/schemas/requests.py would hold: the body of a request."""
+"""Would stand in api/schemas/requests.py: the body of a request."""
 
 from api.schema_fields import RequestModel, Text
 from tests.toys.kinds.rules import ToyParams

@@ -239,8 +239,8 @@ def test_a_truncated_file_is_refused(end):
 
 @law
 @given(st.integers(0, len(WHOLE) - 1), st.integers(0, 255))
-def test_a_damaged_byte_is_refused_or_leaves_a_valid_embedding(place, byte):
-    data = WHOLE[:place] + bytes([byte]) + WHOLE[place + 1 :]
+def test_a_damaged_byte_is_refused_or_leaves_a_valid_embedding(index, byte):
+    data = WHOLE[:index] + bytes([byte]) + WHOLE[index + 1 :]
     try:
         embedding = Embedding.from_bytes(data)
     except EmbeddingFormatError:

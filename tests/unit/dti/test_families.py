@@ -61,20 +61,20 @@ def test_the_model_card_suffices_to_check_prompts_and_rows(family):
     card = json.loads(json.dumps(family.card()))
     assert card["fingerprint"] == family.fingerprint
     for name, encoder in family.encoders.items():
-        told, norms = card["encoders"][name], encoder.vocabulary.norm(dim=1)
-        assert told["zero_rows"] == [token for token, norm in enumerate(norms) if norm == 0]
-        assert (told["width"], told["token_limit"]) == (encoder.width, encoder.frame.limit)
-        assert told["magnitude"] == pytest.approx(float(norms[norms > 0].mean()), rel=1e-5)
-        words = Tokenizer.from_str(told["tokenizer"]).encode("a photo of the dog", add_special_tokens=False).ids
+        facts, norms = card["encoders"][name], encoder.vocabulary.norm(dim=1)
+        assert facts["zero_rows"] == [token for token, norm in enumerate(norms) if norm == 0]
+        assert (facts["width"], facts["token_limit"]) == (encoder.width, encoder.frame.limit)
+        assert facts["magnitude"] == pytest.approx(float(norms[norms > 0].mean()), rel=1e-5)
+        words = Tokenizer.from_str(facts["tokenizer"]).encode("a photo of the dog", add_special_tokens=False).ids
         assert words == encoder.text_ids("a photo of the dog")
 
 
 def test_a_large_tokenizer_is_omitted_from_the_card(plain_family, monkeypatch):
     (encoder,) = plain_family.encoders.values()
     monkeypatch.setattr(encoder, "tokenizer", Tokenizer(WordLevel({f"word{i}": i for i in range(2**16 + 1)})))
-    (told,) = plain_family.card()["encoders"].values()
-    assert told["tokenizer"] is None
-    assert told["token_limit"] == encoder.frame.limit
+    (facts,) = plain_family.card()["encoders"].values()
+    assert facts["tokenizer"] is None
+    assert facts["token_limit"] == encoder.frame.limit
 
 
 def test_a_concept_of_other_weights_is_refused(family):

@@ -55,9 +55,9 @@ def test_a_registry_line_merges_a_methods_settings_and_loads_its_class(leap):
 @pytest.mark.parametrize("method", registry.METHODS)
 def test_a_method_refuses_other_methods_settings_and_lists_its_own(method):
     known = setting_specs(registry.METHODS[method].settings)
-    strangers = [name for name in merged_settings() if name not in known]
-    assert strangers
-    for name in strangers:
+    others = [name for name in merged_settings() if name not in known]
+    assert others
+    for name in others:
         with pytest.raises(InvalidSettingError, match=rf"{name}: the method '{method}' has no such setting.*steps"):
             training_settings(method, {name: 1}, {})
 

@@ -105,7 +105,7 @@ def test_no_more_neighbours_than_tokens_are_returned(family):
 
 
 def test_rows_of_another_model_are_refused(family):
-    stranger = copy.copy(family)
-    stranger.fingerprint = "another"
+    other = copy.copy(family)
+    other.fingerprint = "another"
     with pytest.raises(EmbeddingMismatchError):
-        neighbours(concept(family), stranger, 3)
+        neighbours(concept(family), other, 3)

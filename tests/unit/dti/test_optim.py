@@ -21,7 +21,7 @@ def step_of(v, g, learning_rate=0.04):
     return sphere_step(v, g, learning_rate=learning_rate, beta=0.0, moment=torch.zeros_like(v[:, :1]), count=1)[0]
 
 
-def pull(v, target, lr, updates, schedule="constant"):
+def gradient(v, target, lr, updates, schedule="constant"):
     """Follow the gradient of a chord length towards a target; returns the angles left after every update."""
     v = v.clone().requires_grad_()
     optimizer = SphereSGD([v], lr=lr)
@@ -83,7 +83,7 @@ def test_rows_stay_unit_to_1e_6_over_five_thousand_float32_steps(shape):
 @given(rows(dtype=torch.float32), other_seeds)
 def test_descent_converges_to_within_a_step_and_closer_with_decay(v, seed):
     target = unit(v + unit(noise(v, seed)))
-    constant, cosine = (pull(v, target, 0.05, 100, schedule) for schedule in ("constant", "cosine"))
+    constant, cosine = (gradient(v, target, 0.05, 100, schedule) for schedule in ("constant", "cosine"))
     assert constant[-1] <= 0.06
     assert cosine[-1] <= 0.005
 

@@ -126,7 +126,7 @@ def turned():
 
 
 @pytest.mark.parametrize(
-    ("picture", "size", "place", "colour"),
+    ("picture", "size", "position", "colour"),
     [
         (Image.new("RGBA", (4, 4), (255, 0, 0, 0)), (4, 4), (0, 0), (255, 255, 255)),
         (Image.new("RGBA", (4, 4), (0, 0, 0, 51)), (4, 4), (0, 0), (204, 204, 204)),
@@ -141,9 +141,9 @@ def turned():
         (turned(), (2, 4), (1, 0), (0, 0, 255)),
     ],
 )
-def test_every_mode_becomes_upright_rgb_on_white(picture, size, place, colour):
+def test_every_mode_becomes_upright_rgb_on_white(picture, size, position, colour):
     flat = flatten(picture)
-    assert (flat.mode, flat.size, flat.getpixel(place)) == ("RGB", size, colour)
+    assert (flat.mode, flat.size, flat.getpixel(position)) == ("RGB", size, colour)
 
 
 def test_the_templates_are_the_published_ones():
@@ -152,10 +152,12 @@ def test_the_templates_are_the_published_ones():
     assert all(template.count("{}") == 1 for template in OBJECT_TEMPLATES + STYLE_TEMPLATES)
 
 
-@pytest.mark.parametrize(("taught", "templates"), [("object", OBJECT_TEMPLATES), ("style", STYLE_TEMPLATES)])
-def test_every_template_of_a_property_is_drawn_and_no_other(taught, templates):
+@pytest.mark.parametrize(
+    ("learnable_property", "templates"), [("object", OBJECT_TEMPLATES), ("style", STYLE_TEMPLATES)]
+)
+def test_every_template_of_a_property_is_drawn_and_no_other(learnable_property, templates):
     generator = seeded()
-    drawn = {training_prompt(taught, None, generator) for _ in range(400)}
+    drawn = {training_prompt(learnable_property, None, generator) for _ in range(400)}
     assert drawn == set(templates)
 
 

@@ -158,9 +158,9 @@ def test_invalid_work_is_refused_at_admission(family, wish, error):
 
 
 def test_a_concept_of_another_model_is_refused(family):
-    stranger = replace(concept(family), fingerprint="0" * 16)
+    foreign = replace(concept(family), fingerprint="0" * 16)
     with pytest.raises(EmbeddingMismatchError, match="<my-dog>"):
-        Renderer(family).admit(picture_work(family, concepts={"my-dog": stranger}))
+        Renderer(family).admit(picture_work(family, concepts={"my-dog": foreign}))
 
 
 def test_rendering_changes_no_weight(family, mixed):

@@ -68,7 +68,7 @@ def input_of(encoder, prompt, rows):
 
 
 def read_with_a_resized_table(checkpoint, encoder, prompt, rows):
-    """What the usual way gives: new tokens in the tokenizer, new rows in the table, names replaced in the prompt."""
+    """The ordinary implementation: new tokens in the tokenizer, new rows in the table, names replaced in the prompt."""
     tokenizer = CLIPTokenizer.from_pretrained(checkpoint / encoder.name.replace("text_encoder", "tokenizer"))
     kind = CLIPTextModel if encoder.name == "text_encoder" else CLIPTextModelWithProjection
     model = kind.from_pretrained(checkpoint / encoder.name)

@@ -1,6 +1,6 @@
 """Trains the scorer on rendered pictures, half of them passed through the autoencoder, and measures it on unseen ones.
 
-It knows pictures and scenes; what is later judged is no business of its training.
+It knows pictures and scenes, and nothing of the later evaluation.
 """
 
 import logging

@@ -14,7 +14,7 @@ class Hub(ThreadingHTTPServer):
 
     Args:
         repositories: folders by id.
-        gated: ids whose licence nobody has accepted yet.
+        gated: ids with a licence that is not accepted yet.
     """
 
     def __init__(self, repositories, gated):
@@ -42,11 +42,11 @@ class Answer(BaseHTTPRequestHandler):
 
     def _tell(self, folder, about):
         files = [str(path.relative_to(folder)) for path in sorted(folder.rglob("*")) if path.is_file()]
-        told = {
+        responses = {
             "revision": {"id": folder.name, "sha": COMMIT, "siblings": [{"rfilename": file} for file in files]},
             "tree": [{"type": "file", "path": file, "size": 1, "oid": COMMIT} for file in files],
         }
-        self._send(200, json.dumps(told[about]).encode(), {"Content-Type": "application/json"})
+        self._send(200, json.dumps(responses[about]).encode(), {"Content-Type": "application/json"})
 
     def _give(self, folder, file):
         data = (folder / file).read_bytes()

@@ -170,8 +170,8 @@ def test_a_prompt_is_tokenized_as_by_its_pipeline_with_the_class_word_in_it(sour
     counts = {name: len(encoder.word_ids(word)) for name in COUNTS}
     placeholders = {name: Placeholder(word, {"text_encoder": count}) for name, count in counts.items()}
     line = tokenize(parse_prompt(prompt), {"text_encoder": encoder}, placeholders).inputs["text_encoder"]
-    said = kind.before + prompt.replace("<my-dog>", word).replace("<cat>", word) + kind.after
-    ids = tokenizer(said, padding="max_length", max_length=LIMIT).input_ids
+    text = kind.before + prompt.replace("<my-dog>", word).replace("<cat>", word) + kind.after
+    ids = tokenizer(text, padding="max_length", max_length=LIMIT).input_ids
     concepts = {reserved.position for reserved in line.concepts}
     # At the very beginning of a message a word has no space before it, and other ids; its place has rows anyway.
     assert [(at, token) for at, token in enumerate(line.ids) if at not in concepts] == [

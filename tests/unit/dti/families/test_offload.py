@@ -49,10 +49,10 @@ def test_the_device_copies_are_released_after_an_error(network, recording):
 
 def test_the_device_copies_are_released_when_memory_runs_out_during_the_copy(network, monkeypatch):
     resting = weights_of(network)
-    part, to, room = OffloadedModule(network, Placement(CPU, offload=True)), torch.Tensor.to, iter([True, True, False])
+    part, to, fits = OffloadedModule(network, Placement(CPU, offload=True)), torch.Tensor.to, iter([True, True, False])
 
     def cramped(tensor, *asked, **more):
-        if not next(room):
+        if not next(fits):
             raise torch.OutOfMemoryError
         return to(tensor, *asked, **more)
 

@@ -35,10 +35,10 @@ def test_a_concept_in_a_chat_leaves_the_rest_tokenized_as_by_the_pipeline(folder
     for prompt in ("a photo of {} on the beach", "a red {}.", ""):
         tokenized = tokenize(parse_prompt(prompt.replace("{}", "<my-dog>")), family.encoders, {"my-dog": placeholder})
         message = [{"role": "user", "content": prompt.replace("{}", "stuffed animal")}]
-        said = tokenizer.apply_chat_template(
+        text = tokenizer.apply_chat_template(
             message, tokenize=False, add_generation_prompt=True, enable_thinking=THINKING[folder.name]
         )
-        ids = tokenizer(said, padding="max_length", max_length=512).input_ids
+        ids = tokenizer(text, padding="max_length", max_length=512).input_ids
         assert list(tokenized.inputs["text_encoder"].ids) == ids
 
 

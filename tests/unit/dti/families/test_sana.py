@@ -107,8 +107,8 @@ def test_a_concept_leaves_the_rest_of_the_sentence_tokenized_as_by_the_pipeline(
     for prompt in ("a photo of {} on the beach", "{}", "{}, in the style of {}", "a red {}."):
         tokenized = tokenize(parse_prompt(prompt.replace("{}", "<my-dog>")), family.encoders, {"my-dog": placeholder})
         line = tokenized.inputs["text_encoder"]
-        said = INSTRUCTION + prompt.replace("{}", "stuffed animal")
-        assert list(line.ids) == tokenizer(said, padding="max_length", max_length=len(line.ids)).input_ids
+        text = INSTRUCTION + prompt.replace("{}", "stuffed animal")
+        assert list(line.ids) == tokenizer(text, padding="max_length", max_length=len(line.ids)).input_ids
 
 
 def test_a_negative_prompt_has_no_instruction(family, tokenizer):

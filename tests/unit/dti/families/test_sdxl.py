@@ -81,16 +81,16 @@ def test_the_denoiser_is_conditioned_on_size_and_crop(family):
 
 
 def test_a_crop_is_trained_with_its_own_position(family, monkeypatch):
-    told, condition = [], family.condition
+    views_seen, condition = [], family.condition
 
     def listening(prompts, views):
-        told.extend(views)
+        views_seen.extend(views)
         return condition(prompts, views)
 
     monkeypatch.setattr(family, "condition", listening)
     trained(family, training_work(steps=3))
-    assert {(view.width, view.height, view.whole_width, view.whole_height) for view in told} == {(32, 32, 40, 34)}
-    assert len({view.left for view in told}) > 1
+    assert {(view.width, view.height, view.whole_width, view.whole_height) for view in views_seen} == {(32, 32, 40, 34)}
+    assert len({view.left for view in views_seen}) > 1
 
 
 def test_an_empty_prompt_is_all_zeros_only_if_the_checkpoint_is_configured_so(family, legacy):

@@ -135,8 +135,8 @@ def test_with_eos_token_id_2_diffusers_pools_at_the_concept_and_we_at_the_end(le
 
     torch.testing.assert_close(mine["hidden"], hidden, atol=1e-5, rtol=0)
     torch.testing.assert_close(mine["pooled"][0], projected[-1], atol=1e-5, rtol=0)
-    place = pipeline.tokenizer_2.tokenize(PROMPT).index("<my-dog>") + 1
-    torch.testing.assert_close(pooled[0], projected[place], atol=1e-5, rtol=0)
+    index = pipeline.tokenizer_2.tokenize(PROMPT).index("<my-dog>") + 1
+    torch.testing.assert_close(pooled[0], projected[index], atol=1e-5, rtol=0)
     assert (pooled - mine["pooled"]).norm() > 0.1 * pooled.norm()
 
 

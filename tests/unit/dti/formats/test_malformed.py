@@ -260,9 +260,9 @@ WHOLE = {name: write(random_embedding(count=2), name)[0] for name in ("diffusers
 @given(st.data())
 def test_a_damaged_file_is_refused_or_read_as_rows(tool, data):
     whole = WHOLE[tool]
-    place, byte = data.draw(st.integers(0, len(whole) - 1)), data.draw(st.integers(0, 255))
+    index, byte = data.draw(st.integers(0, len(whole) - 1)), data.draw(st.integers(0, 255))
     try:
-        found = detect_and_read(whole[:place] + bytes([byte]) + whole[place + 1 :])
+        found = detect_and_read(whole[:index] + bytes([byte]) + whole[index + 1 :])
     except EmbeddingFormatError:
         return
     assert all(rows.isfinite().all() and rows.dim() == 2 for rows in found.vectors.values())

@@ -74,6 +74,6 @@ def test_rows_in_the_span_can_be_continued(size):
 
 
 def test_rows_outside_the_span_are_refused_with_a_remedy():
-    stranger = Rows(unit(torch.ones(1, 16)), torch.ones(1, 1))
+    foreign = Rows(unit(torch.ones(1, 16)), torch.ones(1, 1))
     with pytest.raises(EmbeddingMismatchError, match=r"outside the class word's subspace.*Start at the class word"):
-        start("dog", stranger, basis_size=5)
+        start("dog", foreign, basis_size=5)

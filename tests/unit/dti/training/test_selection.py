@@ -32,12 +32,12 @@ def pictures_of(name):
 
 
 def built(tiny, pictures, name="purple-owl", **settings):
-    told = json.loads((EXAMPLES / name / "concept.json").read_text())
+    description = json.loads((EXAMPLES / name / "concept.json").read_text())
     return build(
         pictures,
         [str(place) for place in range(len(pictures))],
         tiny,
-        class_word=told["class_word"],
+        class_word=description["class_word"],
         learnable_property="object",
         settings=Training(**settings),
         resolution=64,
@@ -72,11 +72,11 @@ def test_a_blurred_picture_is_excluded(tiny):
 
 
 @pytest.mark.parametrize(
-    ("name", "stranger"),
+    ("name", "other"),
     [("purple-owl", "pink-mushroom"), ("blue-penguin", "tuxedo-cat"), ("pink-mushroom", "teal-ghost")],
 )
-def test_a_picture_of_another_concept_is_excluded(tiny, name, stranger):
-    training_set = built(tiny, [*pictures_of(name), pictures_of(stranger)[2]], name)
+def test_a_picture_of_another_concept_is_excluded(tiny, name, other):
+    training_set = built(tiny, [*pictures_of(name), pictures_of(other)[2]], name)
     assert reasons(training_set) == [None] * 5 + ["odd_one_out"]
     assert training_set.assessments[-1].agreement == min(
         assessment.agreement for assessment in training_set.assessments
@@ -107,8 +107,8 @@ def test_assessments_are_deterministic(tiny):
 
 
 def test_every_family_can_assess_and_is_unchanged_by_it(family):
-    told = {"class_word": "dog", "learnable_property": "style", "settings": Training(batch_size=8), "resolution": 32}
-    judged = build(pictures(2), [None, None], family, **told, generator=torch.Generator().manual_seed(0))
+    request = {"class_word": "dog", "learnable_property": "style", "settings": Training(batch_size=8), "resolution": 32}
+    judged = build(pictures(2), [None, None], family, **request, generator=torch.Generator().manual_seed(0))
     assert all(-1 <= assessment.agreement <= 1 for assessment in judged.assessments)
     assert all(weight.grad is None for network in family.networks for weight in network.parameters())
 

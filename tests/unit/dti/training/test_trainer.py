@@ -143,9 +143,9 @@ def test_the_embedding_records_concept_model_and_settings(plain_family, work):
 
 
 def test_rows_of_another_model_cannot_be_continued(plain_family, work):
-    stranger = replace(concept(plain_family), fingerprint="0" * 16)
+    foreign = replace(concept(plain_family), fingerprint="0" * 16)
     with pytest.raises(EmbeddingMismatchError):
-        Trainer(plain_family).admit(replace(work, initial=stranger))
+        Trainer(plain_family).admit(replace(work, initial=foreign))
 
 
 def test_a_cosine_rate_rotates_the_rows_less_and_less(plain_family, work):
@@ -258,9 +258,9 @@ def test_prompts_are_checked_before_pictures_are_encoded(plain_family, monkeypat
 
 def test_a_caption_too_long_with_all_vectors_is_refused_at_admission(family):
     frames = [encoder.frame for encoder in family.encoders.values()]
-    limit, room = min((one.limit, one.limit - len(one.begin) - len(one.end)) for one in frames)
+    limit, available = min((one.limit, one.limit - len(one.begin) - len(one.end)) for one in frames)
     settings = DirectionalTraining(seed=1, resolution=32, num_vectors=32)
-    captions = ["a {}" + " red" * (room - 30)] * 3
+    captions = ["a {}" + " red" * (available - 30)] * 3
     with pytest.raises(PromptTooLongError, match=f"{limit + 3} tokens"):
         Trainer(family).admit(training_work(settings=settings, captions=captions))
 
