@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Generator
 
-from cli.offline import Model, open_model, read_folder
+from cli.offline import OfflineModel, open_model, read_folder
 from dti.pictures import contact_sheet, training_prompt
 from dti.render import PictureWork, Renderer
 from dti.spec.prompts import parse_prompt
@@ -30,7 +30,7 @@ PROMPTS = ("a photo of {}", "a photo of {} on the grass")
 DRAWS = 64
 
 
-def train(model: Model, folder: Path, class_word: str) -> list[Run]:
+def train(model: OfflineModel, folder: Path, class_word: str) -> list[Run]:
     """Train every method with every seed, separately."""
     pictures = read_folder(folder, Settings())
     runs = []
@@ -69,7 +69,7 @@ def loss(run: Run) -> float:
     return mean(losses)
 
 
-def shown(model: Model, run: Run) -> list[Image.Image]:
+def shown(model: OfflineModel, run: Run) -> list[Image.Image]:
     """Pictures of the concept for every prompt."""
     entry, renderer = model.entry, Renderer(model.family)
     slots = [

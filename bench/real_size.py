@@ -32,7 +32,7 @@ _RENDERINGS = 3
 
 
 @dataclass(frozen=True)
-class Plan:
+class MeasuredModel:
     """A model to measure.
 
     Args:
@@ -44,7 +44,7 @@ class Plan:
     size: Size
 
 
-PLANS = (Plan(preset("sdxl"), SDXL), Plan(preset("sana-1.6b"), SANA))
+MODELS = (MeasuredModel(preset("sdxl"), SDXL), MeasuredModel(preset("sana-1.6b"), SANA))
 
 
 def main() -> None:
@@ -52,10 +52,10 @@ def main() -> None:
     if not torch.cuda.is_available():
         sys.exit("There is no GPU here: models of real size cannot be measured. Nothing was run.")
     figures: list[Figure] = []
-    for plan in PLANS:
+    for model in MODELS:
         with tempfile.TemporaryDirectory(prefix="dti-bench-") as folder:
-            plan.size.write(Path(folder), torch.device("cuda"))
-            figures += measure(plan.entry, Path(folder))
+            model.size.write(Path(folder), torch.device("cuda"))
+            figures += measure(model.entry, Path(folder))
         torch.cuda.empty_cache()
     show(figures)
 

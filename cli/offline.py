@@ -38,14 +38,14 @@ _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".heic", ".heif
 
 
 @dataclass(frozen=True)
-class Model:
+class OfflineModel:
     """A model on this machine's device, with its defaults."""
 
     entry: ModelEntry
     family: Family
 
 
-def open_model(name: str, family: str, settings: Settings) -> Model:
+def open_model(name: str, family: str, settings: Settings) -> OfflineModel:
     """A model of the catalogue, or another checkpoint.
 
     Args:
@@ -60,7 +60,7 @@ def open_model(name: str, family: str, settings: Settings) -> Model:
     catalogue = Catalogue.load(settings.models)
     if name in catalogue or name in PRESETS:
         entry = catalogue[name] if name in catalogue else preset(name)
-        return Model(entry, load(entry))
+        return OfflineModel(entry, load(entry))
     if family not in FAMILIES:
         raise InvalidSettingError("family", f"{family!r} is unknown. Choose one of: {', '.join(FAMILIES)}.")
     schedulers = FAMILIES[family].schedulers
@@ -69,7 +69,7 @@ def open_model(name: str, family: str, settings: Settings) -> Model:
     )
     loaded = load(entry)
     side = loaded.default_size_px
-    return Model(replace(entry, width=side, height=side), loaded)
+    return OfflineModel(replace(entry, width=side, height=side), loaded)
 
 
 def read_folder(folder: Path, settings: Settings) -> list[SanitizedPicture]:
@@ -94,7 +94,7 @@ def read_folder(folder: Path, settings: Settings) -> list[SanitizedPicture]:
 
 
 def start_training(
-    model: Model,
+    model: OfflineModel,
     pictures: Sequence[SanitizedPicture],
     *,
     name: str,
@@ -140,7 +140,7 @@ def start_training(
     return trainer, trainer.admit(work)
 
 
-def rendering(model: Model, given: Mapping[str, object]) -> CompleteRendering:
+def rendering(model: OfflineModel, given: Mapping[str, object]) -> CompleteRendering:
     """The rendering settings: the given ones, the model's defaults for the others, and a seed.
 
     Raises:
@@ -152,7 +152,7 @@ def rendering(model: Model, given: Mapping[str, object]) -> CompleteRendering:
     return CompleteRendering(**{**asdict(settings), "seed": seed_or_random(settings.seed)})
 
 
-def render(model: Model, plans: Sequence[PicturePlan], on_steps: Callable[[int], None]) -> Iterator[Image.Image]:
+def render(model: OfflineModel, plans: Sequence[PicturePlan], on_steps: Callable[[int], None]) -> Iterator[Image.Image]:
     """The pictures of plans, in order.
 
     Args:
@@ -176,7 +176,7 @@ def render(model: Model, plans: Sequence[PicturePlan], on_steps: Callable[[int],
             yield slot.picture
 
 
-def provenance(model: Model, plan: PicturePlan, prompt: str, concepts: Mapping[str, Embedding]) -> Provenance:
+def provenance(model: OfflineModel, plan: PicturePlan, prompt: str, concepts: Mapping[str, Embedding]) -> Provenance:
     """The provenance for a picture's file; `prompt` as requested."""
     digests = {name: hashlib.sha256(embedding.to_bytes()).hexdigest() for name, embedding in concepts.items()}
     return plan.provenance(

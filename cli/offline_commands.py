@@ -22,7 +22,7 @@ from service.settings import Settings
 if TYPE_CHECKING:
     from PIL import Image
 
-    from cli.offline import Model
+    from cli.offline import OfflineModel
     from dti.embeddings.embedding import Embedding
     from dti.training.selection import PictureAssessment
     from dti.training.trainer import Run, Trainer
@@ -163,7 +163,7 @@ def interpolate(
     _interpolate(opened, request, out)
 
 
-def _interpolate(model: "Model", request: "InterpolateInput", out: Path) -> None:
+def _interpolate(model: "OfflineModel", request: "InterpolateInput", out: Path) -> None:
     """Render the images between two embeddings, and their animation and contact sheet, into a folder."""
     from cli import offline
     from dti.embeddings.embedding import Embedding
@@ -225,7 +225,7 @@ def _load_concepts(paths: Sequence[Path]) -> "dict[str, Embedding]":
 
 
 def _render(
-    model: "Model",
+    model: "OfflineModel",
     sequence: "Sequence[PicturePlan]",
     request: "PicturesInput",
     concepts: "Mapping[str, Embedding]",

@@ -16,13 +16,13 @@ from rich.console import Console
 from service.settings import Settings
 
 if TYPE_CHECKING:
-    from cli.offline import Model
+    from cli.offline import OfflineModel
 
 console = Console(stderr=True)
 """Progress and messages go to standard error, apart from a command's output."""
 
 
-def load_model(name: str, family: str, settings: Settings) -> "Model":
+def load_model(name: str, family: str, settings: Settings) -> "OfflineModel":
     """A model, with a status line while it is loaded; see `cli.offline.open_model`."""
     with console.status(f"Loading {name} …"):
         from cli.offline import open_model

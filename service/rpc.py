@@ -15,7 +15,7 @@ from dti.spec.settings import EmbeddingFormat
 from service import jobs
 from service.accounts import usage
 from service.concepts import concepts, lookup, trainings
-from service.concepts.concepts import NewConcept
+from service.concepts.concepts import CheckedConcept
 from service.context import Service
 from service.database.tables import Concept, EmbeddingVersion, Job
 from service.errors import ConceptDeletedError, RpcFailedError, UnknownModelError, WorkerUnavailableError
@@ -257,8 +257,8 @@ def _about(concept: Concept, rpc_input: RpcInput) -> NewJob[RpcInput]:
     return NewJob(owner_id=concept.owner_id, model=concept.model, input=rpc_input, concepts=pins)
 
 
-def _new_concept(claim: Claim[ImportInput] | Claim[BlendInput], method: str) -> NewConcept:
-    return NewConcept(
+def _new_concept(claim: Claim[ImportInput] | Claim[BlendInput], method: str) -> CheckedConcept:
+    return CheckedConcept(
         owner_id=claim.owner_id,
         name=claim.input.name,
         class_word=claim.input.class_word,

@@ -111,14 +111,14 @@ async def _create(context: RequestContext, form: NewConcept, idempotent: Idempot
             return await in_thread(partial(_create_and_train, context, new, checked, params, idempotent))
 
 
-def _check_new(context: RequestContext, params: ConceptParams) -> concepts.NewConcept:
+def _check_new(context: RequestContext, params: ConceptParams) -> concepts.CheckedConcept:
     with context.service.database.reading() as session:
         return concepts.check_new(context.service, session, context.owner_id, params)
 
 
 def _create_and_train(
     context: RequestContext,
-    new: concepts.NewConcept,
+    new: concepts.CheckedConcept,
     pictures: Sequence[StoredPicture],
     params: ConceptParams,
     idempotent: Idempotent,

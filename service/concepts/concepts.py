@@ -62,7 +62,7 @@ class RetrainParams:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NewConcept:
+class CheckedConcept:
     """A checked concept; an imported or blended one has no training."""
 
     owner_id: str
@@ -79,7 +79,7 @@ class NewConcept:
         return Concept(id=new_id("con"), **{**vars(self), "training": training}, created_at=now, updated_at=now)
 
 
-def check_new(service: Service, session: Session, owner_id: str, params: ConceptParams) -> NewConcept:
+def check_new(service: Service, session: Session, owner_id: str, params: ConceptParams) -> CheckedConcept:
     """Check all fields of a new concept, before any of its files is stored.
 
     Raises:
@@ -95,7 +95,7 @@ def check_new(service: Service, session: Session, owner_id: str, params: Concept
     class_word = check_class_word(params.class_word)
     learnable_property = _check_learnable_property(params.learnable_property)
     training = trainings.complete_settings(entry, method, params.training, service.settings.limits)
-    new = NewConcept(
+    new = CheckedConcept(
         owner_id=owner_id,
         name=name,
         class_word=class_word,
@@ -112,7 +112,7 @@ def check_new(service: Service, session: Session, owner_id: str, params: Concept
 def create(
     service: Service,
     session: Session,
-    new: NewConcept,
+    new: CheckedConcept,
     pictures: Sequence[StoredPicture],
     *,
     webhook: WebhookParams | None = None,
@@ -145,7 +145,7 @@ def create(
     return concept, job
 
 
-def create_from_embedding(session: Session, new: NewConcept, made: jobs.StoredEmbedding) -> Concept:
+def create_from_embedding(session: Session, new: CheckedConcept, made: jobs.StoredEmbedding) -> Concept:
     """Create a concept from a stored embedding.
 
     Raises:
@@ -261,7 +261,7 @@ def delete(session: Session, owner_id: str, reference: str) -> list[str]:
     return unreferenced(session, keys)
 
 
-def _check_words(service: Service, session: Session, concept: NewConcept | Concept, settings: Training) -> None:
+def _check_words(service: Service, session: Session, concept: CheckedConcept | Concept, settings: Training) -> None:
     trainings.check_words(
         service,
         session,

@@ -63,9 +63,9 @@ def test_a_claim_of_a_training_holds_its_pictures_and_prompts(driver):
     (claim,) = driver.claim()
     assert [shown.caption for shown in claim.pictures] == ["a photo of a", "a photo of b"]
     assert [shown.key for shown in claim.pictures] == [picture("own_local", content).key for content in "ab"]
-    asked = claim.input
-    assert (asked.class_word, asked.learnable_property, asked.method) == ("oil painting", "style", "dti")
-    assert (asked.start, claim.concepts[0].embedding_key) == ("class_word", None)
+    job_input = claim.input
+    assert (job_input.class_word, job_input.learnable_property, job_input.method) == ("oil painting", "style", "dti")
+    assert (job_input.start, claim.concepts[0].embedding_key) == ("class_word", None)
     assert claim.concepts[0].name == "my-dog"
 
 

@@ -23,8 +23,8 @@ PROCESSES = 3
 def together(target, *arguments):
     """Run a function in several processes at once and return what each of them returned."""
     with spawn.Pool(PROCESSES) as pool:
-        waiting = [pool.apply_async(target, (number, *arguments)) for number in range(PROCESSES)]
-        return [one.get(100) for one in waiting]
+        results = [pool.apply_async(target, (number, *arguments)) for number in range(PROCESSES)]
+        return [result.get(100) for result in results]
 
 
 def increment(_number, url, times):

@@ -46,13 +46,13 @@ class Queue(RuleBasedStateMachine):
 
     def write(self, worker, move, claim, *arguments, **keywords):
         """A fenced write succeeds exactly where the worker's belief is true."""
-        mine = self.owns(worker, claim)
+        owned = self.owns(worker, claim)
         try:
             self.queue.write(move, claim, *arguments, **keywords)
         except LeaseLostError:
-            assert not mine
+            assert not owned
         else:
-            assert mine
+            assert owned
 
     def owns(self, worker, claim):
         job = self.queue.job(claim.job_id)

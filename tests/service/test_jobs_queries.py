@@ -20,9 +20,9 @@ def test_jobs_are_listed_newest_first_in_pages_without_gaps(queue):
     submitted = [queue.submit() for _ in range(7)]
     listed, cursor = [], None
     while True:
-        some = page(queue, cursor, 3)
-        listed += [job.id for job in some.items]
-        cursor = some.next
+        listed_page = page(queue, cursor, 3)
+        listed += [job.id for job in listed_page.items]
+        cursor = listed_page.next
         if cursor is None:
             break
         submitted.append(queue.submit())
@@ -46,9 +46,9 @@ def test_a_job_is_visible_to_its_owner_only(queue):
     job_id = queue.submit()
     with queue.database.reading() as session:
         assert jobs.get(session, "own_local", job_id).id == job_id
-        for owner, asked in (("own_other", job_id), ("own_local", "job_nobody")):
+        for owner, reference in (("own_other", job_id), ("own_local", "job_nobody")):
             with pytest.raises(NotFoundError):
-                jobs.get(session, owner, asked)
+                jobs.get(session, owner, reference)
 
 
 def test_events_are_read_after_a_given_number(queue):

@@ -29,8 +29,8 @@ def made(driver, *images):
     """The id of a generation that ended with some images."""
     job = driver.generate("a dog", num_images=len(images))
     (claim,) = driver.claim(trainings=0)
-    for one in images:
-        driver.write(jobs.add_image, claim, one)
+    for stored in images:
+        driver.write(jobs.add_image, claim, stored)
     driver.write(jobs.succeed, claim)
     return job.id
 

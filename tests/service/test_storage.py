@@ -160,10 +160,10 @@ def test_a_listing_continues_after_a_key(objects):
     keys = [f"own_{owner}/images/job_{n}-1/{n:02}.png" for owner in ("ada", "bob") for n in range(3)]
     for key in keys:
         objects.put(key, PNG, "image/png")
-    seen, after = [], ""
-    while some := objects.list_after(after, 2):
-        assert len(some) <= 2
-        after = some[-1].key
-        seen += some
-    assert [one.key for one in seen] == keys
-    assert all(abs((datetime.now(UTC) - one.stored_at).total_seconds()) < 60 for one in seen)
+    listed, after = [], ""
+    while page := objects.list_after(after, 2):
+        assert len(page) <= 2
+        after = page[-1].key
+        listed += page
+    assert [entry.key for entry in listed] == keys
+    assert all(abs((datetime.now(UTC) - entry.stored_at).total_seconds()) < 60 for entry in listed)

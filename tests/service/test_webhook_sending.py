@@ -21,10 +21,10 @@ class Names:
 
     def __init__(self, *answers):
         self.answers = list(answers)
-        self.asked = []
+        self.requested = []
 
     async def __call__(self, host, port):
-        self.asked.append((host, port))
+        self.requested.append((host, port))
         return self.answers.pop(0)
 
 
@@ -40,7 +40,7 @@ def test_the_connection_goes_to_the_checked_ip_with_the_given_host_name(receiver
     ((path, headers, body),) = receiver.got
     assert (path, headers["Host"], body) == ("/a?b=c", f"{HOST}:{receiver.port}", b"{}")
     # Asked once: a name that changes its mind is not heard again.
-    assert names.asked == [(HOST, receiver.port)]
+    assert names.requested == [(HOST, receiver.port)]
 
 
 def test_a_name_that_resolves_to_a_private_address_gets_no_request(receiver):
@@ -55,7 +55,7 @@ def test_a_name_that_resolves_to_a_private_address_gets_no_request(receiver):
 def test_an_address_is_checked_at_every_delivery(receiver, url):
     names = Names()
     assert post(url.format(port=receiver.port), "off", names).error.startswith("Nothing is sent there.")
-    assert (receiver.got, names.asked) == ([], [])
+    assert (receiver.got, names.requested) == ([], [])
 
 
 def test_tls_verifies_the_name_at_the_checked_ip():
@@ -130,10 +130,10 @@ def test_a_slowly_sent_response_occupies_a_sender_for_a_limited_time(monkeypatch
 
 
 def test_a_silent_name_server_occupies_a_sender_for_a_limited_time(monkeypatch):
-    asked, over = threading.Event(), threading.Event()
+    requested, over = threading.Event(), threading.Event()
 
     def silent(*_, **__):
-        asked.set()
+        requested.set()
         over.wait(5)
         return []
 
@@ -143,7 +143,7 @@ def test_a_silent_name_server_occupies_a_sender_for_a_limited_time(monkeypatch):
     outcome = post("http://hooks.example/")
     took_s = time.monotonic() - began
     over.set()
-    assert asked.is_set()
+    assert requested.is_set()
     assert outcome.error == "There was no response within 0.3 seconds."
     assert took_s < 4
 

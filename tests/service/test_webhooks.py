@@ -187,9 +187,9 @@ def test_a_request_can_name_its_own_webhook_url(driver, queue):
 def test_a_webhook_url_is_checked_when_it_is_set():
     strict = Settings()
     endpoints.check(strict, None)
-    asked = WebhookParams(url="https://example.com")
-    endpoints.check(strict, asked)
-    assert asked.to_json() == {
+    params = WebhookParams(url="https://example.com")
+    endpoints.check(strict, params)
+    assert params.to_json() == {
         "url": "https://example.com",
         "events": ["job.succeeded", "job.failed", "job.cancelled"],
     }

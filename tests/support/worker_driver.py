@@ -11,7 +11,7 @@ from PIL import Image
 from dti.embeddings.embedding import Embedding
 from service import jobs
 from service.concepts import concepts, generations
-from service.concepts.concepts import NewConcept, RetrainParams
+from service.concepts.concepts import CheckedConcept, RetrainParams
 from service.concepts.trainings import complete_settings
 from service.database.clock import utc_now
 from service.database.tables import LOCAL_OWNER_ID
@@ -71,7 +71,7 @@ class JobClient:
             {"steps": steps, "seed": seed, "batch_size": 2, **settings},
             self.service.settings.limits,
         )
-        new = NewConcept(
+        new = CheckedConcept(
             owner_id=LOCAL_OWNER_ID,
             name=name,
             class_word="dog",

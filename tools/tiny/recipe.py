@@ -32,7 +32,7 @@ from tools.tiny.report import contact_sheet, loss_curve, score
 from tools.tiny.residual import position_attenuation, row_norms, update_ratio
 from tools.tiny.scorer.network import load_scorer
 from tools.tiny.scorer.training import accuracy, save_scorer, train_scorer, trained_part
-from tools.tiny.training import Plan, Trainee, train
+from tools.tiny.training import Trainee, TrainingPlan, train
 
 log = logging.getLogger(__name__)
 
@@ -70,21 +70,21 @@ def make_beginning(options: argparse.Namespace) -> None:
     trainee.save(options.run / STABLE)
 
 
-def _train(options: argparse.Namespace, checkpoint: Path, plan: Plan) -> None:
+def _train(options: argparse.Namespace, checkpoint: Path, plan: TrainingPlan) -> None:
     start = options.run / STABLE
     run_together(functools.partial(train, options.run, checkpoint, start, plan, options.device), options.processes)
 
 
 def make_stable(options: argparse.Namespace) -> None:
     """Train up to a number of steps at a stable learning rate."""
-    plan = Plan(options.steps, options.batch, seed=options.seed)
+    plan = TrainingPlan(options.steps, options.batch, seed=options.seed)
     _train(options, options.run / STABLE, plan)
 
 
 def make_annealed(options: argparse.Namespace) -> None:
     """Branch off from the stable run and take the learning rate to zero."""
     start = torch.load(options.run / STABLE, map_location="cpu", weights_only=True)["step"]
-    plan = Plan(start + options.anneal, options.batch, options.anneal, options.seed)
+    plan = TrainingPlan(start + options.anneal, options.batch, options.anneal, options.seed)
     _train(options, options.run / f"annealed-{start}.pt", plan)
 
 

@@ -43,8 +43,8 @@ DENOISER_RATE, VECTOR_RATE, TABLE_RATE, TEXT_RATE = 2e-3, 2e-3, 1e-3, 3e-4
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How long and how wide to train.
+class TrainingPlan:
+    """Length and batch size of a training.
 
     `steps` counts from the beginning of the run. `anneal` is the number of last steps over which the learning rate
     falls to zero; 0 keeps it stable.
@@ -161,7 +161,7 @@ def concentrate(shares: Tensor) -> Tensor:
 class Teacher:
     """Draws batches and computes the loss."""
 
-    def __init__(self, folder: Path, trainee: Trainee, plan: Plan) -> None:
+    def __init__(self, folder: Path, trainee: Trainee, plan: TrainingPlan) -> None:
         self.latents = torch.load(folder / "latents.pt", weights_only=True)
         self.scenes = read_scenes(folder)
         weights = np.array([EMPHASIS.get(scene.style, 1.0) for scene in self.scenes])
@@ -214,7 +214,7 @@ def _share_gradients(module: torch.nn.Module) -> None:
 class Journal:
     """Writes one line of JSON for every so many steps beside a run's checkpoint."""
 
-    def __init__(self, path: Path, plan: Plan, processes: int) -> None:
+    def __init__(self, path: Path, plan: TrainingPlan, processes: int) -> None:
         self._path = path
         self._plan = plan
         self._batch = plan.batch * processes
@@ -240,7 +240,7 @@ class Journal:
         self._losses, self._since = [], time.monotonic()
 
 
-def train(folder: Path, checkpoint: Path, start: Path, plan: Plan, device: torch.device) -> None:
+def train(folder: Path, checkpoint: Path, start: Path, plan: TrainingPlan, device: torch.device) -> None:
     """Train until the plan is fulfilled, saving on the way.
 
     Args:

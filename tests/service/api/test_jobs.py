@@ -73,7 +73,7 @@ def test_a_list_costs_the_same_for_a_long_queue_as_for_a_short_one(client, servi
 
 def test_a_job_has_its_queue_position(client):
     made = [generate(client).json()["id"] for _ in range(3)]
-    assert [client.get(f"/v1/jobs/{one}").json()["progress"]["queue_position"] for one in made] == [0, 1, 2]
+    assert [client.get(f"/v1/jobs/{job_id}").json()["progress"]["queue_position"] for job_id in made] == [0, 1, 2]
 
 
 @both_databases

@@ -72,9 +72,9 @@ def noise_of(seed):
 @pytest.mark.parametrize("configuration", CONFIGURATIONS)
 @pytest.mark.parametrize("scheduler", NAMES)
 def test_a_sampler_agrees_with_diffusers(scheduler, configuration, steps):
-    config, asked = CONFIGURATIONS[configuration]
-    expected = by_diffusers(REFERENCES[scheduler](config, steps, **asked), noise_of(steps))
-    plan = flow_schedule(scheduler, config, steps, **asked)
+    config, arguments = CONFIGURATIONS[configuration]
+    expected = by_diffusers(REFERENCES[scheduler](config, steps, **arguments), noise_of(steps))
+    plan = flow_schedule(scheduler, config, steps, **arguments)
     torch.testing.assert_close(by_coefficients(plan, noise_of(steps)), expected, atol=1e-4, rtol=0)
 
 

@@ -103,13 +103,13 @@ def test_batched_with_another_method_rows_stay_close_to_those_trained_alone(fami
 def test_the_saved_embedding_is_the_previewed_one_alone_and_batched(family, recorded):
     embedding = recorded.run.embedding()
     read = Embedding.from_bytes(embedding.to_bytes())
-    asked = {"prompt": "a photo of <my-dog>", "guidance_scale": 1.0, "steps": 2, "scheduler": family.schedulers[0]}
+    fields = {"prompt": "a photo of <my-dog>", "guidance_scale": 1.0, "steps": 2, "scheduler": family.schedulers[0]}
     shown, _ = rendered(
         family,
-        picture_work(family, **asked, concepts={"my-dog": embedding}),
-        picture_work(family, **asked | {"prompt": "a red cat"}),
+        picture_work(family, **fields, concepts={"my-dog": embedding}),
+        picture_work(family, **fields | {"prompt": "a red cat"}),
     )
-    (alone,) = rendered(family, picture_work(family, **asked, concepts={"my-dog": read}))
+    (alone,) = rendered(family, picture_work(family, **fields, concepts={"my-dog": read}))
     assert np.abs(shown - alone).max() <= 1
 
 

@@ -32,7 +32,7 @@ def concept(family, trigger="my-dog", *, seed=1, vectors=1):
     )
 
 
-def picture_work(family, **asked):
+def picture_work(family, **fields):
     given = {
         "prompt": "a photo of <my-dog> on the beach",
         "concepts": {"my-dog": concept(family)},
@@ -43,7 +43,7 @@ def picture_work(family, **asked):
         "scheduler": family.schedulers[-1],
         "seed": 7,
     }
-    return PictureWork(**given | asked)
+    return PictureWork(**given | fields)
 
 
 def unguided(family):
@@ -65,7 +65,7 @@ def pictures(count=3, width=40, height=34, seed=0):
     return [Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)) for _ in range(count)]
 
 
-def training_work(*, method="dti", seed=3, steps=6, batch_size=2, **asked):
+def training_work(*, method="dti", seed=3, steps=6, batch_size=2, **fields):
     given = {
         "pictures": pictures(),
         "captions": [None, "a red {} on the beach", None],
@@ -78,7 +78,7 @@ def training_work(*, method="dti", seed=3, steps=6, batch_size=2, **asked):
             seed=seed, resolution=32, steps=steps, batch_size=batch_size, selection=False
         ),
     }
-    return TrainingWork(**given | asked)
+    return TrainingWork(**given | fields)
 
 
 def trained(family, work, checkpoint=None):

@@ -11,7 +11,7 @@ from tools.tiny.autoencoder import build_autoencoder, encode, principal_componen
 from tools.tiny.dataset import make_picture
 from tools.tiny.muon import orthogonalise
 from tools.tiny.networks import UPDATE_NORM_CAP, embedding_tables
-from tools.tiny.training import WARM_UP_STEPS, Plan, Trainee, concentrate, train
+from tools.tiny.training import WARM_UP_STEPS, Trainee, TrainingPlan, concentrate, train
 
 CPU = torch.device("cpu")
 
@@ -53,9 +53,9 @@ def test_orthogonalised_updates_have_singular_values_near_one(shape):
 
 def test_a_resumed_run_equals_an_uninterrupted_one(folder, tmp_path):
     nowhere = tmp_path / "nowhere.pt"
-    train(folder, tmp_path / "whole.pt", nowhere, Plan(3, batch=4), CPU)
-    train(folder, tmp_path / "parts.pt", nowhere, Plan(1, batch=4), CPU)
-    train(folder, tmp_path / "parts.pt", nowhere, Plan(3, batch=4), CPU)
+    train(folder, tmp_path / "whole.pt", nowhere, TrainingPlan(3, batch=4), CPU)
+    train(folder, tmp_path / "parts.pt", nowhere, TrainingPlan(1, batch=4), CPU)
+    train(folder, tmp_path / "parts.pt", nowhere, TrainingPlan(3, batch=4), CPU)
     whole, parts = (torch.load(tmp_path / name, weights_only=True) for name in ("whole.pt", "parts.pt"))
     assert whole["step"] == parts["step"] == 3
     for kind in ("weights", "average"):
@@ -64,20 +64,20 @@ def test_a_resumed_run_equals_an_uninterrupted_one(folder, tmp_path):
 
 def test_an_annealed_branch_starts_from_the_stable_run_and_leaves_it_alone(folder, tmp_path):
     stable, branch = tmp_path / "stable.pt", tmp_path / "branch.pt"
-    train(folder, stable, tmp_path / "nowhere.pt", Plan(2, batch=4), CPU)
+    train(folder, stable, tmp_path / "nowhere.pt", TrainingPlan(2, batch=4), CPU)
     before = stable.read_bytes()
-    train(folder, branch, stable, Plan(4, batch=4, anneal=2), CPU)
+    train(folder, branch, stable, TrainingPlan(4, batch=4, anneal=2), CPU)
     assert torch.load(branch, weights_only=True)["step"] == 4
     assert stable.read_bytes() == before
 
 
 def test_the_rate_warms_up_stays_and_anneals_to_nothing():
-    plan = Plan(1000, batch=1, anneal=200)
+    plan = TrainingPlan(1000, batch=1, anneal=200)
     assert plan.rate(0) == pytest.approx(1 / WARM_UP_STEPS)
     assert plan.rate(500) == plan.rate(800) == 1
     assert plan.rate(900) == 0.5
     assert plan.rate(999) == 0.005
-    assert Plan(1000, batch=1).rate(999) == 1
+    assert TrainingPlan(1000, batch=1).rate(999) == 1
 
 
 def test_times_crowd_in_the_middle_and_reach_both_ends():
@@ -89,7 +89,7 @@ def test_times_crowd_in_the_middle_and_reach_both_ends():
 
 
 def test_rows_of_unused_tokens_stay_zero_and_text_updates_stay_small(folder, tmp_path):
-    train(folder, tmp_path / "run.pt", tmp_path / "nowhere.pt", Plan(2, batch=4), CPU)
+    train(folder, tmp_path / "run.pt", tmp_path / "nowhere.pt", TrainingPlan(2, batch=4), CPU)
     trainee = Trainee(CPU)
     trainee.load(tmp_path / "run.pt")
     rows = embedding_tables(trainee.text_model)[0]

@@ -48,18 +48,18 @@ def pipeline_of(folder):
     return pipeline
 
 
-def made_by(pipeline, scheduler="flow_euler", **asked):
+def made_by(pipeline, scheduler="flow_euler", **fields):
     pipeline.scheduler = SAMPLERS[scheduler]()
     given = {"width": 64, "height": 32, "num_inference_steps": 5, "guidance_scale": 3.0}
     generator = torch.Generator().manual_seed(7)
-    picture = pipeline(**given | asked, generator=generator, text_encoder_out_layers=DEPTHS).images[0]
+    picture = pipeline(**given | fields, generator=generator, text_encoder_out_layers=DEPTHS).images[0]
     return np.asarray(picture, dtype=int)
 
 
-def difference(family, expected, **asked):
+def difference(family, expected, **fields):
     """Of our picture from that one, in levels of 255."""
     given = {"concepts": {}, "width": 64, "steps": 5, "guidance_scale": 3.0, "scheduler": "flow_euler"}
-    (picture,) = rendered(family, picture_work(family, **given | asked))
+    (picture,) = rendered(family, picture_work(family, **given | fields))
     return np.abs(picture - expected).max()
 
 
@@ -112,8 +112,8 @@ def test_a_picture_of_a_concept_equals_that_of_diffusers_with_a_resized_table(fa
     expected = made_by(pipeline, prompt="a photo ofqq0qq1 on the beach")
     plain = made_by(pipeline, prompt="a photo of on the beach")
     assert np.abs(expected - plain).max() > 1
-    asked = {"prompt": "a photo of <my-dog> on the beach", "concepts": {"my-dog": thing}}
-    assert difference(family, expected, **asked) <= 1
+    fields = {"prompt": "a photo of <my-dog> on the beach", "concepts": {"my-dog": thing}}
+    assert difference(family, expected, **fields) <= 1
 
 
 def test_prompts_are_encoded_as_by_the_pipeline_padding_included(family, pipeline):

@@ -21,7 +21,7 @@ COUNTS = {"my-dog": 1, "cat": 2}
 
 
 @dataclass
-class Kind:
+class EncoderCase:
     """A language model and the frame of its pipeline."""
 
     model: type
@@ -44,9 +44,9 @@ def source(request, tmp_path_factory):
     """A checkpoint's folder and its kind."""
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "gemma":
-        return sana(folder), Kind(Gemma2Model, GemmaTokenizer, "In style of the painting: ", "")
+        return sana(folder), EncoderCase(Gemma2Model, GemmaTokenizer, "In style of the painting: ", "")
     tokenizer = read_tokenizer(qwen(folder) / "tokenizer", Qwen2Tokenizer)
-    return folder, Kind(Qwen3Model, Qwen2Tokenizer, *chat(tokenizer, enable_thinking=False))
+    return folder, EncoderCase(Qwen3Model, Qwen2Tokenizer, *chat(tokenizer, enable_thinking=False))
 
 
 @pytest.fixture(scope="module")

@@ -51,10 +51,10 @@ def test_the_device_copies_are_released_when_memory_runs_out_during_the_copy(net
     resting = weights_of(network)
     part, to, fits = OffloadedModule(network, Placement(CPU, offload=True)), torch.Tensor.to, iter([True, True, False])
 
-    def cramped(tensor, *asked, **more):
+    def cramped(tensor, *arguments, **keywords):
         if not next(fits):
             raise torch.OutOfMemoryError
-        return to(tensor, *asked, **more)
+        return to(tensor, *arguments, **keywords)
 
     monkeypatch.setattr(torch.Tensor, "to", cramped)
     with pytest.raises(torch.OutOfMemoryError), part.on_device():

@@ -48,10 +48,10 @@ def tokenizer(folder):
     return GemmaTokenizer.from_pretrained(folder / "tokenizer", padding_side="right")
 
 
-def made_by(pipeline, scheduler, **asked):
+def made_by(pipeline, scheduler, **fields):
     pipeline.scheduler = SAMPLERS[scheduler]()
     picture = pipeline(
-        **asked,
+        **fields,
         width=64,
         height=32,
         num_inference_steps=6,
@@ -62,10 +62,10 @@ def made_by(pipeline, scheduler, **asked):
     return np.asarray(picture, dtype=int)
 
 
-def difference(family, expected, scheduler, **asked):
+def difference(family, expected, scheduler, **fields):
     """Of our picture from that one, in levels of 255."""
     given = {"concepts": {}, "width": 64, "steps": 6, "guidance_scale": 3.0, "scheduler": scheduler}
-    (picture,) = rendered(family, picture_work(family, **given | asked))
+    (picture,) = rendered(family, picture_work(family, **given | fields))
     return np.abs(picture - expected).max()
 
 
@@ -76,8 +76,8 @@ def test_every_sampler_of_the_family_is_compared():
 @pytest.mark.parametrize("scheduler", SAMPLERS)
 @pytest.mark.parametrize("prompt", ["A photo of the Dog ", "", "red"])
 def test_a_picture_equals_that_of_diffusers_pipeline(family, pipeline, scheduler, prompt):
-    asked = {"prompt": prompt, "negative_prompt": "a red cat"}
-    assert difference(family, made_by(pipeline, scheduler, **asked), scheduler, **asked) <= 1
+    fields = {"prompt": prompt, "negative_prompt": "a red cat"}
+    assert difference(family, made_by(pipeline, scheduler, **fields), scheduler, **fields) <= 1
 
 
 def test_an_empty_negative_prompt_means_the_same_as_in_diffusers(family, pipeline):
@@ -93,13 +93,13 @@ def test_a_picture_of_a_concept_equals_that_of_diffusers_with_a_resized_table(fa
     table(known + 2, mean_resizing=False)
     with torch.no_grad():
         pipeline.text_encoder.get_input_embeddings().weight[known:] = rows
-    asked = {"prompt": "a photo of <my-dog> on the beach", "negative_prompt": "a red cat"}
+    fields = {"prompt": "a photo of <my-dog> on the beach", "negative_prompt": "a red cat"}
     # An added token keeps the space before it apart; the learned rows have it in them.
     prompt = {"prompt": "a photo ofqq0qq1 on the beach"}
-    expected = made_by(pipeline, "flow_dpmpp_2m", **asked | prompt)
-    plain = made_by(pipeline, "flow_dpmpp_2m", **asked | {"prompt": "a photo of on the beach"})
+    expected = made_by(pipeline, "flow_dpmpp_2m", **fields | prompt)
+    plain = made_by(pipeline, "flow_dpmpp_2m", **fields | {"prompt": "a photo of on the beach"})
     assert np.abs(expected - plain).max() > 1
-    assert difference(family, expected, "flow_dpmpp_2m", **asked, concepts={"my-dog": thing}) <= 1
+    assert difference(family, expected, "flow_dpmpp_2m", **fields, concepts={"my-dog": thing}) <= 1
 
 
 def test_a_concept_leaves_the_rest_of_the_sentence_tokenized_as_by_the_pipeline(family, tokenizer):

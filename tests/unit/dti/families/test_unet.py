@@ -27,11 +27,11 @@ def pipeline(unet_checkpoint):
     return pipeline
 
 
-def made_by(pipeline, scheduler, **asked):
+def made_by(pipeline, scheduler, **fields):
     kind, options = SAMPLERS[scheduler]
     pipeline.scheduler = kind.from_config(pipeline.scheduler.config, **options)
     picture = pipeline(
-        **asked,
+        **fields,
         width=40,
         height=32,
         num_inference_steps=6,
@@ -41,18 +41,18 @@ def made_by(pipeline, scheduler, **asked):
     return np.asarray(picture, dtype=int)
 
 
-def difference(family, expected, scheduler, **asked):
+def difference(family, expected, scheduler, **fields):
     """Of our picture from that one, in levels of 255."""
     given = {"concepts": {}, "width": 40, "steps": 6, "guidance_scale": 3.0, "scheduler": scheduler}
-    (picture,) = rendered(family, picture_work(family, **given | asked))
+    (picture,) = rendered(family, picture_work(family, **given | fields))
     return np.abs(picture - expected).max()
 
 
 @pytest.mark.parametrize("scheduler", SAMPLERS)
 @pytest.mark.filterwarnings("ignore::FutureWarning:diffusers", "ignore::DeprecationWarning")
 def test_a_picture_equals_that_of_diffusers_pipeline(unet_family, pipeline, scheduler):
-    asked = {"prompt": "a photo of the dog", "negative_prompt": "a red cat"}
-    assert difference(unet_family, made_by(pipeline, scheduler, **asked), scheduler, **asked) <= 1
+    fields = {"prompt": "a photo of the dog", "negative_prompt": "a red cat"}
+    assert difference(unet_family, made_by(pipeline, scheduler, **fields), scheduler, **fields) <= 1
 
 
 def test_every_sampler_of_these_families_is_compared(unet_family):
@@ -75,8 +75,8 @@ def test_a_picture_of_a_concept_equals_that_of_diffusers_with_resized_tables(une
     for name, rows in thing.rows.items():
         enter(getattr(pipeline, name.replace("text_encoder", "tokenizer")), getattr(pipeline, name), rows.vectors)
     expected = made_by(pipeline, "dpmpp_2m", prompt="a photo of <0><1> on the beach", negative_prompt="a red cat")
-    asked = {"prompt": "a photo of <my-dog> on the beach", "negative_prompt": "a red cat"}
-    assert difference(unet_family, expected, "dpmpp_2m", **asked, concepts={"my-dog": thing}) <= 1
+    fields = {"prompt": "a photo of <my-dog> on the beach", "negative_prompt": "a red cat"}
+    assert difference(unet_family, expected, "dpmpp_2m", **fields, concepts={"my-dog": thing}) <= 1
 
 
 @torch.no_grad()
@@ -121,9 +121,9 @@ def test_a_class_words_output_is_encoded_between_begin_and_end(unet_family, pipe
     for name, encoder in unet_family.encoders.items():
         ids = encoder.word_ids("stuffed animal")
         tokenizer = getattr(pipeline, name.replace("text_encoder", "tokenizer"))
-        asked = tokenizer("stuffed animal", padding="max_length", return_tensors="pt").input_ids
+        fields = tokenizer("stuffed animal", padding="max_length", return_tensors="pt").input_ids
         with torch.no_grad():
-            hidden = getattr(pipeline, name)(asked).last_hidden_state
+            hidden = getattr(pipeline, name)(fields).last_hidden_state
         torch.testing.assert_close(encoder.output(ids), hidden[0, 1 : 1 + len(ids)], atol=1e-5, rtol=1e-5)
 
 

@@ -51,17 +51,17 @@ def pipeline(folder):
     return pipeline
 
 
-def made_by(pipeline, scheduler="flow_euler", **asked):
+def made_by(pipeline, scheduler="flow_euler", **fields):
     pipeline.scheduler = SAMPLERS[scheduler](pipeline.scheduler.config)
     given = {"width": 64, "height": 32, "num_inference_steps": 5, "guidance_scale": 3.0}
-    picture = pipeline(**given | asked, generator=torch.Generator().manual_seed(7)).images[0]
+    picture = pipeline(**given | fields, generator=torch.Generator().manual_seed(7)).images[0]
     return np.asarray(picture, dtype=int)
 
 
-def difference(family, expected, **asked):
+def difference(family, expected, **fields):
     """Of our picture from that one, in levels of 255."""
     given = {"concepts": {}, "width": 64, "steps": 5, "guidance_scale": 3.0, "scheduler": "flow_euler"}
-    (picture,) = rendered(family, picture_work(family, **given | asked))
+    (picture,) = rendered(family, picture_work(family, **given | fields))
     return np.abs(picture - expected).max()
 
 
@@ -71,10 +71,10 @@ def test_every_sampler_of_the_family_is_compared():
 
 @pytest.mark.parametrize("prompt", ["A photo of the dog", "", "red " * 40])
 def test_a_picture_equals_that_of_diffusers_pipeline(family, pipeline, prompt):
-    asked = {"prompt": prompt.strip(), "negative_prompt": "a red cat"}
-    expected = made_by(pipeline, **asked)
-    assert np.abs(expected - made_by(pipeline, **asked | {"prompt": "a painting"})).max() > 1
-    assert difference(family, expected, **asked) <= 1
+    fields = {"prompt": prompt.strip(), "negative_prompt": "a red cat"}
+    expected = made_by(pipeline, **fields)
+    assert np.abs(expected - made_by(pipeline, **fields | {"prompt": "a painting"})).max() > 1
+    assert difference(family, expected, **fields) <= 1
 
 
 def test_a_picture_of_another_sampler_equals_the_pipelines(family, pipeline):
@@ -96,12 +96,12 @@ def test_a_picture_of_a_concept_equals_that_of_diffusers_with_a_resized_table(fa
     with torch.no_grad():
         added = pipeline.tokenizer.convert_tokens_to_ids(["qq0", "qq1"])
         pipeline.text_encoder.get_input_embeddings().weight[added] = rows
-    asked = {"prompt": "a photo of <my-dog> on the beach", "negative_prompt": "a red cat"}
+    fields = {"prompt": "a photo of <my-dog> on the beach", "negative_prompt": "a red cat"}
     # An added token keeps the space before it apart; the learned rows have it in them.
-    expected = made_by(pipeline, **asked | {"prompt": "a photo ofqq0qq1 on the beach"})
-    plain = made_by(pipeline, **asked | {"prompt": "a photo of on the beach"})
+    expected = made_by(pipeline, **fields | {"prompt": "a photo ofqq0qq1 on the beach"})
+    plain = made_by(pipeline, **fields | {"prompt": "a photo of on the beach"})
     assert np.abs(expected - plain).max() > 1
-    assert difference(family, expected, **asked, concepts={"my-dog": thing}) <= 1
+    assert difference(family, expected, **fields, concepts={"my-dog": thing}) <= 1
 
 
 def test_prompts_are_encoded_as_by_the_pipeline(family, pipeline):

@@ -93,8 +93,8 @@ def theirs(pipeline):
 
 
 def ours(family, embedding):
-    asked = {"prompt": PROMPT, "negative_prompt": "a red cat", "steps": 3, "guidance_scale": 3.0}
-    return rendered(family, picture_work(family, concepts={"my-dog": embedding}, **asked))[0]
+    fields = {"prompt": PROMPT, "negative_prompt": "a red cat", "steps": 3, "guidance_scale": 3.0}
+    return rendered(family, picture_work(family, concepts={"my-dog": embedding}, **fields))[0]
 
 
 def conditioned(family, embedding):

@@ -117,7 +117,7 @@ def test_a_picture_with_a_non_finite_loss_has_no_agreement(tiny, monkeypatch):
     *owls, last = pictures_of("purple-owl")
     loss, calls = tiny.loss, itertools.count()
     draws = 2 * len(owls)
-    monkeypatch.setattr(tiny, "loss", lambda *asked: loss(*asked) * (1 if next(calls) < draws else torch.inf))
+    monkeypatch.setattr(tiny, "loss", lambda *arguments: loss(*arguments) * (1 if next(calls) < draws else torch.inf))
     training_set = built(tiny, [*owls, last])
     assert reasons(training_set) == [None] * 4 + ["odd_one_out"]
     assert training_set.assessments[-1].agreement == 0
@@ -128,11 +128,11 @@ def test_a_picture_with_a_non_finite_loss_has_no_agreement(tiny, monkeypatch):
 def test_gradients_survive_float16_by_the_loss_scale(tiny, monkeypatch, loudness):
     """Without the loss's scale the one would be lost; with the sum over a batch, not the mean, the other too large."""
     owls, loss, condition = pictures_of("purple-owl"), tiny.loss, tiny.condition
-    monkeypatch.setattr(tiny, "loss", lambda *asked: loudness * loss(*asked))
+    monkeypatch.setattr(tiny, "loss", lambda *arguments: loudness * loss(*arguments))
     exact = [assessment.agreement for assessment in built(tiny, owls).assessments]
 
-    def halved(*asked):
-        return {name: tensor.half().float() for name, tensor in condition(*asked).items()}
+    def halved(*arguments):
+        return {name: tensor.half().float() for name, tensor in condition(*arguments).items()}
 
     monkeypatch.setattr(tiny, "condition", halved)
     assert [assessment.agreement for assessment in built(tiny, owls).assessments] == pytest.approx(exact, abs=0.01)
@@ -141,8 +141,8 @@ def test_gradients_survive_float16_by_the_loss_scale(tiny, monkeypatch, loudness
 def test_pixels_are_released_picture_by_picture(tiny, monkeypatch):
     watched, judged = [], []
 
-    def watching(*asked):
-        crops = prepare(*asked)
+    def watching(*arguments):
+        crops = prepare(*arguments)
         watched.extend(weakref.ref(crop.pixels) for crop in crops)
         return crops
 

@@ -125,13 +125,13 @@ def test_dismissing_a_run_does_not_affect_the_others(plain_family, work):
 
 
 def test_training_and_rendering_alternate_on_one_model_independently(family, work):
-    work, asked = changed(work, steps=2), picture_work(family, steps=2)
-    (picture,) = rendered(family, asked)
+    work, rendering = changed(work, steps=2), picture_work(family, steps=2)
+    (picture,) = rendered(family, rendering)
     trainer = Trainer(family)
     run = trainer.admit(work)
     while trainer.runs:
         trainer.advance()
-        assert (rendered(family, asked)[0] == picture).all()
+        assert (rendered(family, rendering)[0] == picture).all()
     assert file_of(run) == file_of(trained(family, work))
 
 
@@ -232,7 +232,7 @@ def test_non_finite_gradients_end_a_training(plain_family, work, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("asked", "error", "says"),
+    ("fields", "error", "says"),
     [
         ({"pictures": [], "captions": []}, NoPicturesError, "no pictures"),
         ({"captions": ["a {} " + "red " * 600] * 3}, PromptTooLongError, "tokens"),
@@ -243,10 +243,10 @@ def test_non_finite_gradients_end_a_training(plain_family, work, monkeypatch):
         ({"settings": DirectionalTraining(seed=1, resolution=None)}, InvalidSettingError, "resolution"),
     ],
 )
-def test_invalid_work_is_refused_at_admission(plain_family, asked, error, says):
+def test_invalid_work_is_refused_at_admission(plain_family, fields, error, says):
     trainer = Trainer(plain_family)
     with pytest.raises(error, match=says):
-        trainer.admit(training_work(**asked))
+        trainer.admit(training_work(**fields))
     assert trainer.runs == []
 
 
