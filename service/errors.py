@@ -407,7 +407,7 @@ class QuotaError(ServiceError):
     Args:
         limit: size of the quota.
         retry_after_s: seconds until there is some of it again.
-        window_s: seconds for which it is granted; None for a limit of things that exist at once.
+        window_s: seconds for which it is granted; None for a limit on a number of resources.
     """
 
     code = "quota_exceeded"

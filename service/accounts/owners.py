@@ -7,5 +7,5 @@ from service.database.tables import Owner
 
 
 def lock(session: Session, owner_id: str) -> None:
-    """Serialise the transactions that count an owner's things against a limit."""
+    """Serialise the transactions that count an owner's resources against a limit."""
     session.execute(select(Owner.id).where(Owner.id == owner_id).with_for_update(key_share=True)).one()

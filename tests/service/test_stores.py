@@ -78,8 +78,8 @@ def test_children_die_with_a_killed_parent(tmp_path):
     with parent:
         assert parent.stdout.readline()
         parent.kill()
-    patience = time.monotonic() + 10
-    while not port_is_free(port) and time.monotonic() < patience:
+    deadline = time.monotonic() + 10
+    while not port_is_free(port) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert port_is_free(port)
 

@@ -33,11 +33,11 @@ def supervisor(tmp_path, messages):
 
 
 @contextmanager
-def interrupted_when(condition, patience_s=20):
+def interrupted_when(condition, timeout_s=20):
     """Ctrl-C for the main thread once something has come true."""
 
     def wait():
-        deadline = time.monotonic() + patience_s
+        deadline = time.monotonic() + timeout_s
         while not condition() and time.monotonic() < deadline:
             time.sleep(0.02)
         os.kill(os.getpid(), signal.SIGINT)

@@ -101,8 +101,8 @@ class ApiClient(httpx.Client):
     def interpolate(self, start, end, **fields):
         return self.accepted(self.post("/v1/interpolations", json={"from": start, "to": end, **fields}))
 
-    def wait(self, job, until=lambda job: job["status"] in ENDED, patience_s=180):
-        deadline = time.monotonic() + patience_s
+    def wait(self, job, until=lambda job: job["status"] in ENDED, timeout_s=180):
+        deadline = time.monotonic() + timeout_s
         while not until(now := self.get(f"/v1/jobs/{job['id']}").raise_for_status().json()):
             assert time.monotonic() < deadline, now
             assert now["status"] not in ENDED, now

@@ -16,7 +16,7 @@ export class ApiError extends Error {
 }
 
 /** The server could not be reached. */
-export class NetworkError extends Error {
+class NetworkError extends Error {
   constructor() {
     super("The server cannot be reached. Try again in a moment; this page has kept your input.");
     this.name = "NetworkError";

@@ -11,7 +11,7 @@ export function formatPercent(share) {
 }
 
 /** A duration in seconds, rounded to its largest unit: "2 min". */
-export function formatDuration(seconds) {
+function formatDuration(seconds) {
   if (seconds < 1) return "< 1 s";
   if (seconds < 90) return `${Math.round(seconds)} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
