@@ -133,13 +133,13 @@ def _noun(scene: Scene, rng: Random) -> str:
 
 
 def compose(scene: Scene, rng: Random) -> str:
-    """Say in one sentence what a scene shows.
+    """Describe a scene in one sentence.
 
     Colour, accessory and style are always named, so that a sentence without them means none; the place is sometimes
     left out, as in the templates of textual inversion.
 
     Args:
-        scene: what the picture shows.
+        scene: the contents of the picture.
         rng: chooses among the ways of saying it.
 
     Returns:

@@ -34,7 +34,7 @@ SHOWN = (
     "an oil painting of <c>",
     "a sketch of <c>",
 )
-JUDGED = ("a photo of <c>",) * 8
+EVALUATED = ("a photo of <c>",) * 8
 SHOWN_REFERENCES = 2
 
 
@@ -57,8 +57,8 @@ def read_concepts(folder: Path) -> list[HeldOutConcept]:
     return concepts
 
 
-def learn(family: Family, concept: HeldOutConcept, steps: int) -> Embedding:
-    """Learn a concept with the published settings and seed 0."""
+def train(family: Family, concept: HeldOutConcept, steps: int) -> Embedding:
+    """Train a concept with the published settings and seed 0."""
     trainer = Trainer(family)
     work = TrainingWork(
         pictures=concept.pictures,
@@ -75,8 +75,8 @@ def learn(family: Family, concept: HeldOutConcept, steps: int) -> Embedding:
     return run.embedding()
 
 
-def paint(family: Family, embedding: Embedding, prompts: Sequence[str]) -> list[Image.Image]:
-    """Render one picture for each prompt, in which `<c>` is the concept; the i-th has seed i."""
+def render(family: Family, embedding: Embedding, prompts: Sequence[str]) -> list[Image.Image]:
+    """Render one picture for each prompt, in which `<c>` is the concept; picture i has seed i."""
     renderer = Renderer(family)
     slots = [
         renderer.admit(
@@ -104,15 +104,15 @@ def _described(scorer: Scorer, pictures: Sequence[Image.Image]) -> Tensor:
     return scorer.features(to_unit(np.stack([np.asarray(picture) for picture in small]))).mean(dim=0)
 
 
-def likenesses(
-    scorer: Scorer, concepts: Sequence[HeldOutConcept], made: Mapping[str, Sequence[Image.Image]]
+def similarities(
+    scorer: Scorer, concepts: Sequence[HeldOutConcept], rendered: Mapping[str, Sequence[Image.Image]]
 ) -> dict[str, dict[str, float]]:
     """Compare every concept's pictures with every concept's references.
 
     Args:
         scorer: describes pictures.
         concepts: with the references to compare with.
-        made: by concept, pictures that were made of it.
+        rendered: by concept, rendered pictures of it.
 
     Returns:
         By concept, then by the references' concept: the cosine of the mean descriptions.
@@ -121,33 +121,33 @@ def likenesses(
     cosine = torch.nn.functional.cosine_similarity
     return {
         name: {
-            other: round(float(cosine(_described(scorer, pictures), there, dim=0)), 4)
-            for other, there in references.items()
+            other: round(float(cosine(_described(scorer, pictures), reference, dim=0)), 4)
+            for other, reference in references.items()
         }
-        for name, pictures in made.items()
+        for name, pictures in rendered.items()
     }
 
 
-def examine(
+def evaluate(
     family: Family, scorer: Scorer, folder: Path, steps: int
 ) -> tuple[dict[str, dict[str, float]], Image.Image]:
-    """Learn every concept of a folder and see what comes of it.
+    """Train every concept of a folder and compare its pictures with all references.
 
     Args:
         family: the checkpoint.
-        scorer: the judge.
+        scorer: describes pictures.
         folder: such as examples/.
         steps: updates of each training.
 
     Returns:
-        The likenesses, and a sheet with a row for each concept: references, then pictures of the prompts shown.
+        The similarities, and a sheet with a row for each concept: references, then pictures of the prompts shown.
     """
     concepts = read_concepts(folder)
-    judged, cells = {}, []
+    pictures_by_concept, cells = {}, []
     for concept in concepts:
-        embedding = learn(family, concept, steps)
-        judged[concept.name] = paint(family, embedding, JUDGED)
-        row = [*concept.pictures[:SHOWN_REFERENCES], *paint(family, embedding, SHOWN)]
+        embedding = train(family, concept, steps)
+        pictures_by_concept[concept.name] = render(family, embedding, EVALUATED)
+        row = [*concept.pictures[:SHOWN_REFERENCES], *render(family, embedding, SHOWN)]
         cells += [cell.resize((96, 96), Image.Resampling.BICUBIC) for cell in row]
     sheet = contact_sheet(cells, SHOWN_REFERENCES + len(SHOWN))
-    return likenesses(scorer, concepts, judged), sheet
+    return similarities(scorer, concepts, pictures_by_concept), sheet

@@ -27,11 +27,11 @@ def _join(rank: int, processes: int, meeting: str, work: Callable[[], None]) -> 
 
 
 def run_together(work: Callable[[], None], processes: int) -> None:
-    """Run a piece of work on so many processes that can talk through `torch.distributed`.
+    """Run a function on several processes that communicate through `torch.distributed`.
 
     Args:
-        work: what each process does; it must be picklable.
-        processes: how many; with one the work runs here and now.
+        work: the function of each process; it must be picklable.
+        processes: their number; with one the function runs in this process.
     """
     if processes == 1:
         work()

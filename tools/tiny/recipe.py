@@ -1,6 +1,6 @@
 """The recipe of the bundled model as one command: `python -m tools.tiny.recipe --run FOLDER`.
 
-Stages, each of which can also be run alone and takes up what earlier ones left in the run's folder:
+Stages, each of which can also be run alone and continues from the files of earlier ones in the run's folder:
 world (pictures and scenes), autoencoder (latents and decoder), train (text model and denoiser at a stable learning
 rate, resumable at any step), anneal (a branch from the latest training checkpoint that takes the learning rate to
 zero), scorer, export (the diffusers layout), report (scores, contact sheet, figures), concepts (how well those of
@@ -25,7 +25,7 @@ from dti.models.tiny.checkpoint import assemble, read_pipeline, write_checkpoint
 from tools.tiny.artwork import OBJECTS
 from tools.tiny.autoencoder import build_autoencoder, encode, principal_components, set_encoder, train_decoder
 from tools.tiny.dataset import read_pictures, read_scenes, write_collection
-from tools.tiny.heldout import examine
+from tools.tiny.heldout import evaluate
 from tools.tiny.networks import build_scheduler
 from tools.tiny.parallel import LOG_FORMAT, run_together
 from tools.tiny.report import contact_sheet, loss_curve, score
@@ -121,7 +121,7 @@ def make_checkpoint(options: argparse.Namespace) -> None:
 
 
 def make_report(options: argparse.Namespace) -> None:
-    """Score the written checkpoint and draw what docs/tiny.md shows."""
+    """Score the written checkpoint and draw the figures of docs/tiny.md."""
     pipeline = read_pipeline(options.run / "checkpoint", torch.device("cpu"))
     scorer = load_scorer(options.run / "scorer.safetensors")
     text_model, tokenizer, words = pipeline.text_encoder, pipeline.tokenizer, list(OBJECTS)
@@ -138,13 +138,13 @@ def make_report(options: argparse.Namespace) -> None:
 
 
 def make_concepts(options: argparse.Namespace) -> None:
-    """Learn the concepts that were never trained on with the written checkpoint, and match pictures with concepts."""
+    """Train the held-out concepts on the written checkpoint, and match pictures with concepts."""
     family = load("sd", options.run / "checkpoint", "cpu")
     scorer = load_scorer(options.run / "scorer.safetensors")
-    likenesses, sheet = examine(family, scorer, options.examples, options.concept_steps)
-    own = sum(max(row, key=lambda other: row[other]) == name for name, row in likenesses.items())
-    log.info("%d of %d concepts resemble their own references most: %s", own, len(likenesses), likenesses)
-    (options.run / "concepts.json").write_text(json.dumps(likenesses, indent=2), "utf-8")
+    similarities, sheet = evaluate(family, scorer, options.examples, options.concept_steps)
+    own = sum(max(row, key=lambda other: row[other]) == name for name, row in similarities.items())
+    log.info("%d of %d concepts resemble their own references most: %s", own, len(similarities), similarities)
+    (options.run / "concepts.json").write_text(json.dumps(similarities, indent=2), "utf-8")
     sheet.save(options.run / "concepts.png", optimize=True)
 
 

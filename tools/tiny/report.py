@@ -1,4 +1,4 @@
-"""Measures a finished checkpoint: what the scorer recognises, how the text model treats its rows, and pictures to see.
+"""Measures a finished checkpoint: the scorer's accuracy, the text model's treatment of its rows, and sample pictures.
 
 It knows a checkpoint in the diffusers layout and the scorer, not how either was trained.
 """
@@ -64,7 +64,7 @@ def exam(count: int, seed: int) -> tuple[list[Scene], list[str]]:
     return scenes, [compose(scene, rng) for scene in scenes]
 
 
-def _asked(attribute: str, scene: Scene, prompt: str) -> bool:
+def _requested(attribute: str, scene: Scene, prompt: str) -> bool:
     if attribute == "background":
         return any(place in prompt for place in PLACES[scene.background])
     return getattr(scene, attribute) is not None
@@ -72,16 +72,16 @@ def _asked(attribute: str, scene: Scene, prompt: str) -> bool:
 
 @torch.no_grad()
 def score(pipeline: StableDiffusionPipeline, scorer: Scorer, count: int, seed: int) -> dict[str, float]:
-    """Let the scorer name what pictures of random prompts show.
+    """Accuracy of the scorer's labels on pictures of random prompts.
 
     Args:
         pipeline: the checkpoint.
-        scorer: the judge.
+        scorer: labels pictures.
         count: prompts.
         seed: of prompts and pictures.
 
     Returns:
-        For each attribute the share that was named right among the prompts that asked for one.
+        For each attribute the share that was named right among the prompts that name one.
     """
     scenes, prompts = exam(count, seed)
     pictures = np.stack([np.asarray(picture) for picture in paint(pipeline, prompts, seed)])
@@ -89,9 +89,9 @@ def score(pipeline: StableDiffusionPipeline, scorer: Scorer, count: int, seed: i
     wanted = torch.tensor([classes(scene) for scene in scenes])
     shares = {}
     for column, name in enumerate(ATTRIBUTES):
-        asked = [_asked(name, scene, prompt) for scene, prompt in zip(scenes, prompts, strict=True)]
+        requested = [_requested(name, scene, prompt) for scene, prompt in zip(scenes, prompts, strict=True)]
         right = scores[name].argmax(1) == wanted[:, column]
-        shares[name] = float(right[torch.tensor(asked)].float().mean())
+        shares[name] = float(right[torch.tensor(requested)].float().mean())
     return shares
 
 
@@ -99,8 +99,8 @@ def contact_sheet(pipeline: StableDiffusionPipeline, side_px: int = 96) -> Image
     """Paint the fixed prompts and lay them out in rows of eight, left to right."""
     rows = -(-len(SHEET_PROMPTS) // SHEET_COLUMNS)
     sheet = Image.new("RGB", (SHEET_COLUMNS * (side_px + 2), rows * (side_px + 2)), "white")
-    for place, picture in enumerate(paint(pipeline, SHEET_PROMPTS, seed=0)):
-        corner = (place % SHEET_COLUMNS * (side_px + 2) + 1, place // SHEET_COLUMNS * (side_px + 2) + 1)
+    for index, picture in enumerate(paint(pipeline, SHEET_PROMPTS, seed=0)):
+        corner = (index % SHEET_COLUMNS * (side_px + 2) + 1, index // SHEET_COLUMNS * (side_px + 2) + 1)
         sheet.paste(picture.resize((side_px, side_px), Image.Resampling.BICUBIC), corner)
     return sheet
 

@@ -1,6 +1,6 @@
 """Styles: sketch, pixel art, oil painting, black and white; recolouring of objects.
 
-It works on finished pictures and pieces of artwork and knows nothing of what they show.
+It works on finished pictures and pieces of artwork and knows nothing of their contents.
 """
 
 import colorsys

@@ -1,6 +1,6 @@
 """The tokenizer: byte-level BPE in which every word of the captions is one token.
 
-It knows how CLIP's tokenizer files are laid out and how BPE learns merges; what the words mean is for captions.py.
+It knows the layout of CLIP's tokenizer files and BPE's merges; the meaning of the words belongs to captions.py.
 """
 
 import itertools

@@ -1,4 +1,4 @@
-"""Scenes of the miniature world: what can stand in one, how one is chosen, and its picture.
+"""Scenes of the miniature world: their attributes, their choice, and their pictures.
 
 A scene is a handful of attributes; the captions that name them are made elsewhere (captions.py).
 """
@@ -84,7 +84,7 @@ def render(scene: Scene, rng: Random, side_px: int, background: Image.Image | No
     """Paint a scene.
 
     Args:
-        scene: what it shows.
+        scene: its attributes.
         rng: decides size, place and turn, within narrow bounds: a small model learns them faster.
         side_px: side of the square picture.
         background: drawn before, for speed; drawn here where None.

@@ -68,9 +68,9 @@ def test_the_report_scores_every_attribute_and_draws_its_pictures(run):
 
 
 def test_every_concept_is_compared_with_every_ones_references(run):
-    likenesses = json.loads((run / "concepts.json").read_text())
-    assert set(likenesses) == CONCEPTS
-    assert all(set(row) == CONCEPTS for row in likenesses.values())
+    similarities = json.loads((run / "concepts.json").read_text())
+    assert set(similarities) == CONCEPTS
+    assert all(set(row) == CONCEPTS for row in similarities.values())
     with Image.open(run / "concepts.png") as sheet:
         assert np.asarray(sheet).std() > 0
 

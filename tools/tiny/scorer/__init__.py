@@ -1,7 +1,7 @@
-"""The scorer: a small network that names what a picture of the miniature world shows.
+"""The scorer: a small network that labels pictures of the miniature world.
 
 Its weights (`weights.safetensors`) were trained on rendered pictures and on their reconstructions by the
-autoencoder, never on generated ones. It knows pictures and attributes, not the model that it judges.
+autoencoder, never on generated ones. It knows pictures and attributes, not the model under evaluation.
 """
 
 from tools.tiny.scorer.network import ATTRIBUTES, FEATURES, Scorer, load_scorer

@@ -53,7 +53,7 @@ class Scorer(nn.Module):
         self.heads = nn.ModuleDict({name: nn.Linear(FEATURES, len(names)) for name, names in ATTRIBUTES.items()})
 
     def features(self, pictures: Tensor) -> Tensor:
-        """Describe pictures by what all heads read.
+        """Features of pictures: the input of all heads.
 
         Args:
             pictures: `(n, 3, 64, 64)` in -1..1.

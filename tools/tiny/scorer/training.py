@@ -50,7 +50,7 @@ def train_scorer(
 
     Args:
         pictures: `(n, 64, 64, 3)` in bytes.
-        scenes: what each shows.
+        scenes: the scene of each picture.
         autoencoder: trained; half of each batch passes through it.
         steps: updates of 64 pictures; the learning rate rises for a tenth of them and then falls to nothing.
         device: where to train.
