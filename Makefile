@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 CHEAP_TESTS := tests/unit tests/parity tests/service
 ON_ALL_CORES := --numprocesses logical --dist worksteal
 
-help: ## say what there is
+help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 $(READY): pyproject.toml client/pyproject.toml constraints.txt

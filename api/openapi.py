@@ -12,7 +12,7 @@ from api.errors import MEDIA_TYPE, STATUSES
 from api.schemas.responses import JobEvent, Problem
 
 JsonObject = dict[str, Any]
-"""A part of the document. `Any`: FastAPI makes it, and what stands in it differs from key to key."""
+"""A part of the document. `Any`: FastAPI makes it, with values of different types."""
 
 _CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _PROBLEM = {"description": "A problem, with a stable code.", "content": _CONTENT}
