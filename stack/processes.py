@@ -18,6 +18,8 @@ LOOPBACK = "127.0.0.1"
 _PR_SET_PDEATHSIG = 1
 _POLL_INTERVAL_S = 0.02
 _LOG_LIMIT_BYTES = 10_000_000
+_LOG_TAIL_BYTES = 2000
+_RESPONSE_TIMEOUT_S = 0.5
 
 
 class StartError(Exception):
@@ -151,10 +153,10 @@ class Child:
         if self.log.exists() and self.log.stat().st_size > _LOG_LIMIT_BYTES:
             self.log.replace(self.log.with_suffix(".old.log"))
 
-    def _log_tail(self, limit_bytes: int = 2000) -> str:
+    def _log_tail(self) -> str:
         """The end of the log since the last start."""
         output = self.log.read_bytes()[self._log_start :] if self.log.exists() else b""
-        text = output[-limit_bytes:].decode(errors="replace").strip()
+        text = output[-_LOG_TAIL_BYTES:].decode(errors="replace").strip()
         return f"End of its log, {self.log}:\n{text}"
 
 
@@ -214,12 +216,10 @@ def port_is_free(port: int, host: str = LOOPBACK) -> bool:
         return True
 
 
-def responds(
-    port: int, host: str = LOOPBACK, *, request: bytes = b"", expected: bytes = b"", timeout_s: float = 0.5
-) -> bool:
+def responds(port: int, host: str = LOOPBACK, *, request: bytes = b"", expected: bytes = b"") -> bool:
     """Whether a server accepts a connection and, given a request, responds as expected."""
     try:
-        with socket.create_connection((host, port), timeout=timeout_s) as connection:
+        with socket.create_connection((host, port), timeout=_RESPONSE_TIMEOUT_S) as connection:
             if not request:
                 return True
             connection.sendall(request)

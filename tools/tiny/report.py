@@ -109,15 +109,14 @@ def _journal(checkpoint: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in checkpoint.with_suffix(".jsonl").read_text("utf-8").splitlines()]
 
 
-def loss_curve(stable: Path, branch: Path, width_px: int = 640, height_px: int = 240) -> Image.Image:
+def loss_curve(stable: Path, branch: Path) -> Image.Image:
     """Draw the loss over the samples of the stable run up to where a branch left it, and then of the branch.
 
     Args:
         stable: checkpoint of the stable run; its journal lies beside it.
         branch: checkpoint of the branch, or the stable one again.
-        width_px: of the picture.
-        height_px: of the picture.
     """
+    width_px, height_px = 640, 240
     after = _journal(branch)
     before = [line for line in _journal(stable) if line["step"] < after[0]["step"]]
     lines = [*before, *after]

@@ -80,19 +80,18 @@ def _dressed(scene: Scene, rng: Random, side_px: int) -> Image.Image:
     return layer
 
 
-def render(scene: Scene, rng: Random, side_px: int, background: Image.Image | None = None) -> Image.Image:
+def render(scene: Scene, rng: Random, side_px: int) -> Image.Image:
     """Paint a scene.
 
     Args:
         scene: its attributes.
         rng: decides size, place and turn, within narrow bounds: a small model learns them faster.
         side_px: side of the square picture.
-        background: drawn before, for speed; drawn here where None.
 
     Returns:
         An RGB picture.
     """
-    picture = (background or draw_background(scene.background, rng, side_px)).copy()
+    picture = draw_background(scene.background, rng, side_px)
     share = rng.uniform(0.64, 0.74)
     layer = _dressed(scene, rng, round(share * side_px)).rotate(rng.uniform(-4, 4), Image.Resampling.BICUBIC)
     x, y = rng.uniform((0.47, 0.56), (0.53, 0.60)) * side_px
