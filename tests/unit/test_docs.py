@@ -1,5 +1,6 @@
 """Completeness of the documentation."""
 
+import re
 from pathlib import Path
 from typing import get_args
 
@@ -27,3 +28,9 @@ def test_every_method_and_every_setting_of_its_own_is_in_the_docs():
     assert [name for name in METHODS if f"**`{name}`" not in page] == []
     shared = Training.__dataclass_fields__
     assert [name for name in merged_settings() if name not in shared and f"`{name}`" not in page] == []
+
+
+def test_every_relative_link_leads_to_a_file():
+    pages = [*DOCS.rglob("*.md"), *DOCS.parent.glob("*.md")]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#\s:]+)[^):]*\)", page.read_text("utf-8"))]
+    assert [(page.name, link) for page, link in links if not (page.parent / link).exists()] == []
