@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-CHEAP_TESTS := tests/unit tests/parity tests/service
+FAST_TESTS := tests/unit tests/parity tests/service
 ON_ALL_CORES := --numprocesses logical --dist worksteal
 
 help: ## list the targets
@@ -38,11 +38,11 @@ node: ## find node, or install Debian's, and what the TypeScript client is made 
 	@sh tools/node.sh
 
 test: check chromium node ## everything: the checks, and all tests against real stores
-	$(BIN)/pytest $(ON_ALL_CORES) --cov --cov-report= --cov-fail-under=0 $(CHEAP_TESTS)
-	$(BIN)/pytest --cov --cov-append --cov-report=term tests/e2e tests/browser
+	$(BIN)/pytest $(ON_ALL_CORES) --cov --cov-report= --cov-fail-under=0 $(FAST_TESTS) tests/e2e/worker
+	$(BIN)/pytest --cov --cov-append --cov-report=term --ignore tests/e2e/worker tests/e2e tests/browser
 
 test-fast: $(READY) ## the tests of an edit loop: no whole stacks, no browser, nothing slow, no coverage
-	$(BIN)/pytest $(ON_ALL_CORES) -m "not slow" $(CHEAP_TESTS)
+	$(BIN)/pytest $(ON_ALL_CORES) -m "not slow" $(FAST_TESTS)
 
 bench: $(READY) ## measure this machine and print the figures as a table
 	$(BIN)/python -m bench
