@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 FAST_TESTS := tests/unit tests/parity tests/service
 ON_ALL_CORES := --numprocesses logical --dist worksteal
+FILES_ON_ALL_CORES := --numprocesses logical --dist loadfile
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -39,7 +40,7 @@ node: ## find node, or install Debian's, and what the TypeScript client is made 
 
 test: check chromium node ## everything: the checks, and all tests against real stores
 	$(BIN)/pytest $(ON_ALL_CORES) --cov --cov-report= --cov-fail-under=0 $(FAST_TESTS) tests/e2e/worker
-	$(BIN)/pytest --cov --cov-append --cov-report=term --ignore tests/e2e/worker tests/e2e tests/browser
+	$(BIN)/pytest $(FILES_ON_ALL_CORES) --cov --cov-append --cov-report=term --ignore tests/e2e/worker tests/e2e tests/browser
 
 test-fast: $(READY) ## the tests of an edit loop: no whole stacks, no browser, nothing slow, no coverage
 	$(BIN)/pytest $(ON_ALL_CORES) -m "not slow" $(FAST_TESTS)

@@ -49,8 +49,9 @@ def concepts(stack):
     return tuple(colours)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
+    """A browser for the tests of one file: while it is open, other tests cannot run an event loop of their own."""
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     assert found, "Chromium was not found: run `make chromium`."
     with sync_playwright() as playwright:

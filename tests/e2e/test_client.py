@@ -64,7 +64,9 @@ def test_events_are_streamed_after_any_event(dti):
     job = dti.wait(dti.create_generation("a dog", steps=2))
     events = list(dti.follow_job(job))
     assert [events[0].event, events[-1].event] == ["status", "done"]
-    assert list(dti.follow_job(job, last_event_id=events[1].id)) == events[2:]
+    # Addresses are signed anew for each stream, so events are compared without their data.
+    later = dti.follow_job(job, last_event_id=events[1].id)
+    assert [(event.id, event.event) for event in later] == [(event.id, event.event) for event in events[2:]]
     assert list(dti.follow_job(job, last_event_id=events[-1].id)) == []
 
 
