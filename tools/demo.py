@@ -170,7 +170,7 @@ def follow(client: httpx.Client, jobs: dict[str, str]) -> dict[str, dict[str, An
 
 def check_succeeded(job: dict[str, Any]) -> dict[str, Any]:
     """The job itself; exits where it has not succeeded."""
-    if job["status"] != "check_succeeded":
+    if job["status"] != "succeeded":
         raise SystemExit(f"{job['kind']} {job['id']} {job['status']}: {job['error']}")
     return job
 
