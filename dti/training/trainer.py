@@ -55,12 +55,7 @@ class Trainer:
             The run. It is added to `runs` unless its checkpoint was the final one.
 
         Raises:
-            NoPicturesError: there are no pictures.
-            PromptTooLongError: a caption or template does not fit an encoder.
-            UnknownTriggerError: a caption names another concept.
-            InvalidSettingError: the class word has no tokens, or the resolution does not suit the model.
-            EmbeddingMismatchError: `initial` belongs to another model.
-            CheckpointError: the checkpoint is of other work, or damaged.
+            DTIError: see `dti.training.run.start`.
         """
         run = start(work, self._family, checkpoint)
         if not run.finished:

@@ -16,13 +16,13 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def forget(driver):
+def delete_expired(driver):
     """Delete data older than a day, at a time after noon; returns the keys of orphaned objects."""
 
-    def forgotten(*, after, **days):
+    def delete(*, after, **days):
         return driver.write(retention.delete_expired, Retention(**days), at=NOON + after)
 
-    return forgotten
+    return delete
 
 
 def made(driver, *images):
@@ -35,41 +35,41 @@ def made(driver, *images):
     return job.id
 
 
-def test_by_default_nothing_is_deleted(driver, forget):
+def test_by_default_nothing_is_deleted(driver, delete_expired):
     driver.concept("my-dog")
     made(driver, image(0, "x"))
-    assert forget(after=10_000 * DAY) == []
+    assert delete_expired(after=10_000 * DAY) == []
     assert len(driver.get("my-dog").pictures) == 1
 
 
-def test_images_and_previews_expire_by_their_own_age_and_their_jobs_stay(driver, forget):
+def test_images_and_previews_expire_by_their_own_age_and_their_jobs_stay(driver, delete_expired):
     job_id = made(driver, image(0, "x"), replace(image(1, "y"), role="preview"))
-    assert forget(after=DAY / 2, images_days=1, previews_days=1) == []
-    assert forget(after=2 * DAY, previews_days=1) == [image(1, "y").key]
-    assert forget(after=2 * DAY, images_days=1) == [image(0, "x").key]
-    assert forget(after=2 * DAY, images_days=1, previews_days=1) == []
+    assert delete_expired(after=DAY / 2, images_days=1, previews_days=1) == []
+    assert delete_expired(after=2 * DAY, previews_days=1) == [image(1, "y").key]
+    assert delete_expired(after=2 * DAY, images_days=1) == [image(0, "x").key]
+    assert delete_expired(after=2 * DAY, images_days=1, previews_days=1) == []
     with driver.database.reading() as session:
         job = jobs.get(session, "own_local", job_id)
         assert (job.status, job.images) == ("succeeded", [])
 
 
-def test_an_object_referenced_by_younger_rows_stays(driver, forget):
+def test_an_object_referenced_by_younger_rows_stays(driver, delete_expired):
     made(driver, image(0, "x"), replace(image(1, "x"), role="preview"))
-    assert forget(after=2 * DAY, images_days=1) == []
-    assert forget(after=2 * DAY, previews_days=1) == [image(0, "x").key]
+    assert delete_expired(after=2 * DAY, images_days=1) == []
+    assert delete_expired(after=2 * DAY, previews_days=1) == [image(0, "x").key]
 
 
-def test_images_of_an_unfinished_job_stay(driver, forget):
+def test_images_of_an_unfinished_job_stay(driver, delete_expired):
     driver.generate("a dog")
     (claim,) = driver.claim(trainings=0)
     driver.write(jobs.add_image, claim, image(0, "x"))
-    assert forget(after=2 * DAY, images_days=1) == []
+    assert delete_expired(after=2 * DAY, images_days=1) == []
 
 
-def test_uploads_expire_and_their_embeddings_stay(driver, forget):
+def test_uploads_expire_and_their_embeddings_stay(driver, delete_expired):
     driver.concept("my-dog", pictures=("a", "b"))
-    assert forget(after=DAY / 2, uploads_days=1) == []
-    keys = forget(after=2 * DAY, uploads_days=1)
+    assert delete_expired(after=DAY / 2, uploads_days=1) == []
+    keys = delete_expired(after=2 * DAY, uploads_days=1)
     assert keys == sorted(picture("own_local", name).key for name in "ab")
     concept = driver.get("my-dog")
     assert (concept.pictures, concept.embedding is not None) == ([], True)
@@ -77,12 +77,12 @@ def test_uploads_expire_and_their_embeddings_stay(driver, forget):
         driver.retrain("my-dog")
 
 
-def test_uploads_of_an_unfinished_training_stay(driver, forget):
+def test_uploads_of_an_unfinished_training_stay(driver, delete_expired):
     concept = driver.concept("my-dog", ready=False)
-    assert forget(after=2 * DAY, uploads_days=1) == []
+    assert delete_expired(after=2 * DAY, uploads_days=1) == []
     with driver.database.writing() as session:
         jobs.request_cancel(session, concept.job_id)
-    assert forget(after=2 * DAY, uploads_days=1) == [picture("own_local", "a").key]
+    assert delete_expired(after=2 * DAY, uploads_days=1) == [picture("own_local", "a").key]
 
 
 @pytest.fixture
