@@ -1,10 +1,12 @@
 """The language of the miniature world: sentences that name a scene's attributes in many word orders.
 
 It knows words and scenes, not pictures. The openings hold every word of the object and style templates of textual
-inversion, so that a concept is trained and used in sentences that the model has seen.
+inversion, so that a concept is trained and used in sentences that the model has seen. A causal text model can fold into
+the noun's state only the words in front of it, so every sentence says whether its context stands in front or behind.
 """
 
 import re
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -109,12 +111,61 @@ WEARING = {
     "balloon": ("with a balloon", "holding a balloon", "with a red balloon", "and a balloon"),
 }
 ADJECTIVES = ("small", "large", "cute", "nice", "cool", "funny", "happy", "little", "big", "new", "old", "beautiful")
+SYNONYMS: dict[str, tuple[str, ...]] = {
+    "dog": ("puppy",),
+    "cat": ("kitten",),
+    "rabbit": ("bunny",),
+    "mug": ("cup", "cup"),
+    "man": ("person", "boy"),
+    "woman": ("person", "girl"),
+    "shoe": ("sneaker",),
+    "bag": ("handbag",),
+    "flower": ("sunflower",),
+    "bear": ("teddy",),
+    "fish": ("goldfish",),
+    "rocket": ("spaceship",),
+    "clock": ("alarm",),
+}
+ANIMALS = ("dog", "cat", "owl", "panda", "penguin", "bird", "fish", "bear", "rabbit")
+GENERIC: dict[str, tuple[str, ...]] = {
+    "animal": ANIMALS,
+    "pet": ("dog", "cat", "rabbit"),
+    "toy": ("robot", "rocket", "car", "bear"),
+    "vehicle": ("car", "rocket"),
+    "food": ("apple", "cake", "mushroom"),
+    "building": ("house",),
+    "thing": tuple(name for name in OBJECTS if name not in {*ANIMALS, "man", "woman", "ghost"}),
+}
+PLURALS = {name: f"{name}s" for name in OBJECTS} | {"fish": "fish", "man": "men", "woman": "women"}
+NUMBERS = {2: "two", 3: "three"}
+# Left and right stand for the noun phrases of the object that is drawn there.
+PAIRS = (
+    "{left} and {right}",
+    "{left} and {right}",
+    "{left} next to {right}",
+    "{left} to the left of {right}",
+    "{right} to the right of {left}",
+)
+PAIR_OPENINGS = ("a photo of {}", "a picture of {}", "an image of {}", "a scene with {}", "{}")
+LONGEST = 22  # words of a sentence: two of the text model's 24 positions are taken by its ends
 PLACE_NAMED_SHARE = 0.75
 ADJECTIVE_SHARE = 0.1
 OPENING_SHARE = 0.7
-PLACE_FIRST_SHARE = 0.12
-COMMA_SHARE = 0.1
+FRONT_SHARE = 0.5
+COMMA_SHARE = 0.5
+SYNONYM_SHARE = 0.12
+GENERIC_SHARE = 0.04
+PLURAL_SHARE = 0.7
 WORD = re.compile(r"[a-z]+|[^\sa-z]")
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A sentence, the word that stands for the scene's first object, and the place of its context."""
+
+    text: str
+    noun: str
+    in_front: bool
 
 
 def _pick(rng: Random, phrases: tuple[str, ...]) -> str:
@@ -125,42 +176,99 @@ def _article(noun: str) -> str:
     return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
-def _noun(scene: Scene, rng: Random) -> str:
-    words = [scene.colour, scene.subject] if scene.colour else [scene.subject]
+def nouns(subject: str) -> tuple[str, ...]:
+    """List every word for an object: its name first, then synonyms and generic words."""
+    generic = tuple(word for word, members in GENERIC.items() if subject in members)
+    return (subject, *dict.fromkeys(SYNONYMS.get(subject, ())), *generic)
+
+
+def choose_noun(subject: str, rng: Random) -> str:
+    """Choose a word for an object: mostly its name, sometimes a synonym or a generic word."""
+    draw = rng.random()
+    if draw < GENERIC_SHARE and (generic := [word for word, members in GENERIC.items() if subject in members]):
+        return str(rng.choice(generic))
+    if draw > 1 - SYNONYM_SHARE and subject in SYNONYMS:
+        return _pick(rng, SYNONYMS[subject])
+    return subject
+
+
+def _noun_phrase(noun: str, colour: str | None, rng: Random) -> str:
+    words = [colour, noun] if colour else [noun]
     if rng.random() < ADJECTIVE_SHARE:
         words.insert(0, _pick(rng, ADJECTIVES))
     return " ".join(words)
 
 
-def compose(scene: Scene, rng: Random) -> str:
-    """Describe a scene in one sentence.
+def _opening(scene: Scene, noun: str, rng: Random, *, styled: bool) -> str:
+    """Name the objects of a scene, in a sentence that may name its style."""
+    openings = STYLED_OPENINGS[str(scene.style)] if styled else OPENINGS
+    bare = _noun_phrase(noun, scene.colour, rng)
+    if scene.companion is None and scene.count == 1:
+        return _pick(rng, openings).format(_article(bare), bare=bare)
+    openings = tuple(text for text in openings if "{bare}" not in text) if styled else PAIR_OPENINGS
+    if scene.companion is None:
+        return _pick(rng, openings).format(f"{NUMBERS[scene.count]} {bare}")
+    own, other = _article(bare), _article(_noun_phrase(scene.companion.subject, scene.companion.colour, rng))
+    left, right = (other, own) if scene.companion.left else (own, other)
+    return _pick(rng, openings).format(_pick(rng, PAIRS).format(left=left, right=right))
+
+
+def _sentence(scene: Scene, noun: str, rng: Random, *, in_front: bool, place_named: bool) -> str:
+    style_first = scene.style is not None and rng.random() < OPENING_SHARE
+    opening = _opening(scene, noun, rng, styled=style_first)
+    context = [_pick(rng, WEARING[scene.accessory])] if scene.accessory else []
+    context += [_pick(rng, PLACES[scene.background])] if place_named else []
+    context += [_pick(rng, STYLED_ENDINGS[scene.style])] if scene.style and not style_first else []
+    context = [context[number] for number in rng.permutation(len(context))]
+    sign = ", " if rng.random() < COMMA_SHARE else " "
+    if in_front:
+        return sign.join([" ".join(context), opening]) if context else opening
+    return sign.join([opening, *context])
+
+
+def compose(
+    scene: Scene,
+    rng: Random,
+    *,
+    in_front: bool | None = None,
+    word: str | None = None,
+    place_named: bool | None = None,
+) -> Caption:
+    """Name in one sentence the content of a scene.
 
     Colour, accessory and style are always named, so that a sentence without them means none; the place is sometimes
     left out, as in the templates of textual inversion.
 
     Args:
-        scene: the contents of the picture.
+        scene: the content of the picture.
         rng: chooses among the ways of saying it.
+        in_front: whether place, accessory and style stand in front of the object; drawn where None.
+        word: the word for the first object; drawn where None, several objects then mostly in the plural.
+        place_named: whether the place is named; drawn where None.
 
     Returns:
-        A caption in lower case.
+        A caption in lower case, of at most `LONGEST` words where that is possible.
     """
-    bare = _noun(scene, rng)
-    style_first = scene.style is not None and rng.random() < OPENING_SHARE
-    openings = STYLED_OPENINGS[str(scene.style)] if style_first else OPENINGS
-    opening = _pick(rng, openings).format(_article(bare), bare=bare)
-    wearing = [_pick(rng, WEARING[scene.accessory])] if scene.accessory else []
-    place = [_pick(rng, PLACES[scene.background])] if rng.random() < PLACE_NAMED_SHARE else []
-    ending = [_pick(rng, STYLED_ENDINGS[scene.style])] if scene.style and not style_first else []
-    parts = [opening, *wearing, *place, *ending]
-    if place and rng.random() < PLACE_FIRST_SHARE:
-        parts = [*place, opening, *wearing, *ending]
-    return (", " if rng.random() < COMMA_SHARE else " ").join(parts)
+    front = bool(rng.random() < FRONT_SHARE) if in_front is None else in_front
+    named = bool(rng.random() < PLACE_NAMED_SHARE) if place_named is None else place_named
+    noun = word or choose_noun(scene.subject, rng)
+    if word is None and scene.count > 1 and noun == scene.subject and rng.random() < PLURAL_SHARE:
+        noun = PLURALS[noun]
+    tries = [_sentence(scene, noun, rng, in_front=front, place_named=named)]
+    while length(tries[-1]) > LONGEST and len(tries) < 5:  # noqa: PLR2004
+        tries.append(_sentence(scene, noun, rng, in_front=front, place_named=named))
+    return Caption(min(tries, key=length), noun, front)
+
+
+def length(text: str) -> int:
+    """Count the words and signs of a sentence."""
+    return len(WORD.findall(text))
 
 
 def vocabulary() -> list[str]:
     """List every word and sign that captions are made of, sorted."""
-    tables = (STYLED_OPENINGS, STYLED_ENDINGS, PLACES, WEARING)
+    tables = (STYLED_OPENINGS, STYLED_ENDINGS, PLACES, WEARING, SYNONYMS)
     phrases = [phrase for table in tables for choices in table.values() for phrase in choices]
-    text = " ".join([*OPENINGS, *phrases, *ADJECTIVES, *OBJECTS, *COLOURS, "an", ","])
-    return sorted(set(WORD.findall(text.replace("{bare}", "").replace("{}", ""))))
+    names = [*OBJECTS, *PLURALS.values(), *GENERIC, *NUMBERS.values()]
+    text = " ".join([*OPENINGS, *phrases, *ADJECTIVES, *names, *COLOURS, *PAIRS, *PAIR_OPENINGS, "an", ","])
+    return sorted(set(WORD.findall(re.sub(r"\{\w*\}", "", text))))

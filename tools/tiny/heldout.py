@@ -1,68 +1,65 @@
-"""Measures how well a checkpoint learns concepts that it never saw: the six of examples/, by the published recipe.
+"""Measures how well a checkpoint learns concepts that it never saw, by the published recipe.
 
-It trains and renders through the library like any user, and lets the scorer find the references that the
-pictures resemble most.
+It trains and renders through the library like any user. Three judges look at the result: the loss on true pictures
+inside and outside the object (paired, no sampling), the look scorer, and the scorer of attributes.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
+from diffusers import StableDiffusionPipeline
 from PIL import Image
 from torch import Tensor
 
 from dti.embeddings.embedding import Embedding
 from dti.families import Family
-from dti.pictures import contact_sheet, flatten
+from dti.pictures import contact_sheet
 from dti.render import PictureWork, Renderer
 from dti.spec.registry import METHODS
 from dti.training.trainer import Trainer, TrainingWork
+from tools.tiny.artwork import OBJECTS
 from tools.tiny.autoencoder import to_unit
-from tools.tiny.dataset import SIDE_PX
-from tools.tiny.scorer.network import Scorer
+from tools.tiny.concepts import Concept, references, true_pictures
+from tools.tiny.dataset import SIDE_PX, Sample, make_picture
+from tools.tiny.losses import Losses, losses, make_draws
+from tools.tiny.networks import LookEncoder, embedding_tables
+from tools.tiny.scorer.network import LookScorer, Scorer, named
 
 STEPS = 20
 GUIDANCE = 3.0
+SEED = 7
+TRUE_PICTURES = 12
 SHOWN = (
     "a photo of <c>",
     "a photo of <c> on the beach",
-    "<c> in the city",
-    "<c> wearing a top hat in the snow",
+    "in the city, a photo of <c>",
+    "wearing a top hat in the snow, a photo of <c>",
     "an oil painting of <c>",
     "a sketch of <c>",
 )
 EVALUATED = ("a photo of <c>",) * 8
 SHOWN_REFERENCES = 2
+TRAINED_LOOKS = 24
 
 
 @dataclass(frozen=True)
-class HeldOutConcept:
-    """A concept's pictures as a user would send them."""
+class Outcome:
+    """The figures of one concept; losses by the row in the noun's place."""
 
     name: str
-    class_word: str
-    pictures: Sequence[Image.Image]
+    losses: dict[str, Losses]
+    recognised: float
+    class_word_kept: float
 
 
-def read_concepts(folder: Path) -> list[HeldOutConcept]:
-    """Read all concepts of a folder such as examples/."""
-    concepts = []
-    for file in sorted(folder.glob("*/concept.json")):
-        description = json.loads(file.read_text("utf-8"))
-        pictures = [flatten(Image.open(path)) for path in sorted(file.parent.glob("*.png"))]
-        concepts.append(HeldOutConcept(description["name"], description["class_word"], pictures))
-    return concepts
-
-
-def train(family: Family, concept: HeldOutConcept, steps: int) -> Embedding:
+def train(family: Family, concept: Concept, pictures: Sequence[Image.Image], steps: int) -> Embedding:
     """Train a concept with the published settings and seed 0."""
     trainer = Trainer(family)
     work = TrainingWork(
-        pictures=concept.pictures,
-        captions=[None] * len(concept.pictures),
+        pictures=pictures,
+        captions=[None] * len(pictures),
         class_word=concept.class_word,
         trigger=concept.name,
         method="dti",
@@ -98,56 +95,105 @@ def render(family: Family, embedding: Embedding, prompts: Sequence[str]) -> list
     return [slot.picture for slot in slots if slot.picture is not None]
 
 
+def _row(embedding: Embedding) -> Tensor:
+    (rows,) = embedding.rows.values()
+    return (rows.magnitude * rows.direction)[0]
+
+
 @torch.no_grad()
-def _described(scorer: Scorer, pictures: Sequence[Image.Image]) -> Tensor:
-    small = [picture.resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC) for picture in pictures]
-    return scorer.features(to_unit(np.stack([np.asarray(picture) for picture in small]))).mean(dim=0)
+def trained_looks(pipeline: StableDiffusionPipeline, encoder: LookEncoder, count: int) -> Losses:
+    """Measure the loss on true pictures of trained art by the looks' own rows: the level that a concept may reach."""
+    table = embedding_tables(pipeline.text_encoder)[0]
+    measured: list[Losses] = []
+    number = 0
+    while len(measured) < count:
+        sample = make_picture(SEED, number)
+        number += 1
+        if sample.scene.companion or sample.scene.count > 1:
+            continue
+        look = torch.tensor(sample.look)[None].permute(0, 3, 1, 2).float() / 255
+        noun = table[pipeline.tokenizer.convert_tokens_to_ids(f"{sample.scene.subject}</w>")][None]
+        measured.append(losses(pipeline, make_draws(pipeline, [sample], number), encoder(look, noun)[0]))
+    return Losses(
+        float(np.mean([loss.inside for loss in measured])), float(np.mean([loss.outside for loss in measured]))
+    )
 
 
-def similarities(
-    scorer: Scorer, concepts: Sequence[HeldOutConcept], rendered: Mapping[str, Sequence[Image.Image]]
-) -> dict[str, dict[str, float]]:
-    """Compare every concept's pictures with every concept's references.
+class Examination:
+    """Learns concepts with one checkpoint and gathers figures and pictures."""
 
-    Args:
-        scorer: describes pictures.
-        concepts: with the references to compare with.
-        rendered: by concept, rendered pictures of it.
+    def __init__(
+        self, family: Family, pipeline: StableDiffusionPipeline, scorer: Scorer, look_scorer: LookScorer, steps: int
+    ) -> None:
+        self._family = family
+        self._pipeline = pipeline
+        self._scorer = scorer
+        self._look_scorer = look_scorer
+        self._steps = steps
+        self.cells: list[Image.Image] = []
 
-    Returns:
-        By concept, then by the references' concept: the cosine of the mean descriptions.
-    """
-    references = {concept.name: _described(scorer, concept.pictures) for concept in concepts}
-    cosine = torch.nn.functional.cosine_similarity
-    return {
-        name: {
-            other: round(float(cosine(_described(scorer, pictures), reference, dim=0)), 4)
-            for other, reference in references.items()
+    def take(self, concept: Concept, number: int) -> Outcome:
+        """Learn one concept and judge it.
+
+        Args:
+            concept: one that the checkpoint never saw.
+            number: its class for the look scorer.
+        """
+        pictures = references(concept)
+        embedding = train(self._family, concept, pictures, self._steps)
+        judged = to_unit(np.stack([np.asarray(picture) for picture in render(self._family, embedding, EVALUATED)]))
+        row = [*pictures[:SHOWN_REFERENCES], *render(self._family, embedding, SHOWN)]
+        self.cells += [cell.resize((96, 96), Image.Resampling.BICUBIC) for cell in row]
+        with torch.no_grad():
+            looks = self._look_scorer(judged).argmax(1)
+        subjects = named(self._scorer, judged)["subject"]
+        return Outcome(
+            name=concept.name,
+            losses=self._losses(concept, _row(embedding)),
+            recognised=float((looks == number).float().mean()),
+            class_word_kept=float((subjects == OBJECTS.index(concept.class_word)).float().mean()),
+        )
+
+    def _losses(self, concept: Concept, row: Tensor) -> dict[str, Losses]:
+        samples: list[Sample] = true_pictures(concept, TRUE_PICTURES, SEED, colour=False)
+        draws = make_draws(self._pipeline, samples, SEED)
+        return {
+            "class word": losses(self._pipeline, draws, None),
+            "no word": losses(self._pipeline, draws, torch.zeros_like(row)),
+            "dti": losses(self._pipeline, draws, row),
         }
-        for name, pictures in rendered.items()
-    }
+
+    def sheet(self) -> Image.Image:
+        """Lay out a row for each concept: references, then pictures of the prompts shown."""
+        return contact_sheet(self.cells, SHOWN_REFERENCES + len(SHOWN))
 
 
-def evaluate(
-    family: Family, scorer: Scorer, folder: Path, steps: int
-) -> tuple[dict[str, dict[str, float]], Image.Image]:
-    """Train every concept of a folder and compare its pictures with all references.
+def summary(outcomes: Sequence[Outcome], trained: Losses) -> dict[str, float]:
+    """Sum up the examination of many concepts.
 
     Args:
-        family: the checkpoint.
-        scorer: describes pictures.
-        folder: such as examples/.
-        steps: updates of each training.
+        outcomes: of every concept.
+        trained: the level of trained looks.
 
     Returns:
-        The similarities, and a sheet with a row for each concept: references, then pictures of the prompts shown.
+        Means over concepts; "gap closed" is the part of the way from the class word's loss inside the object to that
+        of trained looks.
     """
-    concepts = read_concepts(folder)
-    pictures_by_concept, cells = {}, []
-    for concept in concepts:
-        embedding = train(family, concept, steps)
-        pictures_by_concept[concept.name] = render(family, embedding, EVALUATED)
-        row = [*concept.pictures[:SHOWN_REFERENCES], *render(family, embedding, SHOWN)]
-        cells += [cell.resize((96, 96), Image.Resampling.BICUBIC) for cell in row]
-    sheet = contact_sheet(cells, SHOWN_REFERENCES + len(SHOWN))
-    return similarities(scorer, concepts, pictures_by_concept), sheet
+
+    def mean(row: str, where: str) -> float:
+        return float(np.mean([getattr(outcome.losses[row], where) for outcome in outcomes]))
+
+    before, after = mean("class word", "inside"), mean("dti", "inside")
+    return {
+        "concepts": len(outcomes),
+        "loss inside, class word": before,
+        "loss inside, no word": mean("no word", "inside"),
+        "loss inside, dti": after,
+        "loss inside, trained looks by their own rows": trained.inside,
+        "loss outside, class word": mean("class word", "outside"),
+        "loss outside, dti": mean("dti", "outside"),
+        "gap closed": (before - after) / (before - trained.inside),
+        "pictures whose look is recognised": float(np.mean([outcome.recognised for outcome in outcomes])),
+        "concepts recognised in most pictures": float(np.mean([outcome.recognised > 0.5 for outcome in outcomes])),  # noqa: PLR2004
+        "pictures that show the object": float(np.mean([outcome.class_word_kept for outcome in outcomes])),
+    }

@@ -17,7 +17,7 @@ from PIL import Image
 from tools.tiny.artwork import ARTWORK
 
 SIDE_PX = 160
-ANIMALS_AND_THINGS = {
+OBJECT_ICONS = {
     "dog": "dog-face",
     "cat": "cat-face",
     "owl": "owl",
@@ -30,18 +30,37 @@ ANIMALS_AND_THINGS = {
     "apple": "red-apple",
     "mushroom": "mushroom",
     "rocket": "rocket",
+    "bird": "bird",
+    "fish": "tropical-fish",
+    "man": "man",
+    "woman": "woman",
+    "flower": "sunflower",
+    "plant": "potted-plant",
+    "tree": "deciduous-tree",
+    "house": "house",
+    "shoe": "running-shoe",
+    "bag": "handbag",
+    "clock": "alarm-clock",
+    "bear": "bear",
+    "rabbit": "rabbit-face",
+    "cake": "birthday-cake",
 }
-WORN = {"top hat": "top-hat", "crown": "crown", "sunglasses": "sunglasses", "bow": "ribbon", "balloon": "balloon"}
+ACCESSORY_ICONS = {
+    "top hat": "top-hat",
+    "crown": "crown",
+    "sunglasses": "sunglasses",
+    "bow": "ribbon",
+    "balloon": "balloon",
+}
+HELD_OUT_ICONS = {name: icon for name, icon in OBJECT_ICONS.items() if name != "plant"}
 ICONS = {
-    "noto": ANIMALS_AND_THINGS | WORN,
-    "fluent-emoji-flat": ANIMALS_AND_THINGS | WORN,
-    "emojione": {
-        "cat": "cat-face",
-        "ghost": "ghost",
-        "mushroom": "mushroom",
-        "car": "oncoming-automobile",
-    },
-    "noto-v1": {"penguin": "penguin", "owl": "owl"},
+    "noto": OBJECT_ICONS | ACCESSORY_ICONS,
+    "fluent-emoji-flat": OBJECT_ICONS | ACCESSORY_ICONS,
+    "fluent-emoji": OBJECT_ICONS,
+    "twemoji": OBJECT_ICONS,
+    "emojione": {name: icon for name, icon in HELD_OUT_ICONS.items() if name != "robot"}
+    | {"car": "oncoming-automobile"},
+    "noto-v1": HELD_OUT_ICONS,
 }
 
 

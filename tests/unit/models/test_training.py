@@ -9,24 +9,26 @@ import torch
 
 from tools.tiny.autoencoder import build_autoencoder, encode, principal_components, set_encoder, to_unit
 from tools.tiny.dataset import make_picture
+from tools.tiny.hearing import EMPTY, PLAIN
 from tools.tiny.muon import orthogonalise
-from tools.tiny.networks import UPDATE_NORM_CAP, embedding_tables
-from tools.tiny.training import WARM_UP_STEPS, Trainee, TrainingPlan, concentrate, train
+from tools.tiny.networks import ROW_NORM, LookEncoder, embedding_tables, writers
+from tools.tiny.training import WARM_UP_STEPS, Teacher, Trainee, TrainingPlan, centre_weights, concentrate, train
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
 def pictures():
-    return np.stack([make_picture(0, number)[1] for number in range(40)])
+    return np.stack([make_picture(0, number).picture for number in range(40)])
 
 
 @pytest.fixture(scope="module")
 def folder(pictures, tmp_path_factory):
-    """A run's folder with 40 scenes and their latents."""
+    """A run's folder with 40 scenes, their looks and latents."""
     place = tmp_path_factory.mktemp("run")
-    scenes = [asdict(make_picture(0, number)[0]) for number in range(40)]
-    (place / "scenes.json").write_text(json.dumps(scenes))
+    samples = [make_picture(0, number) for number in range(40)]
+    (place / "scenes.json").write_text(json.dumps([asdict(sample.scene) for sample in samples]))
+    np.save(place / "looks.npy", np.stack([sample.look for sample in samples]))
     autoencoder = build_autoencoder()
     set_encoder(autoencoder, *principal_components(pictures)[:2])
     torch.save(encode(autoencoder, pictures, CPU), place / "latents.pt")
@@ -88,14 +90,43 @@ def test_times_crowd_in_the_middle_and_reach_both_ends():
     assert shares.diff()[500] < shares.diff()[0] / 2
 
 
-def test_rows_of_unused_tokens_stay_zero_and_text_updates_stay_small(folder, tmp_path):
+def test_errors_weigh_more_where_objects_stand():
+    weights = centre_weights(16)
+    assert weights.mean() == pytest.approx(1)
+    assert weights[8, 8] == 3 * weights[0, 0]
+
+
+def test_rows_are_held_at_one_norm_unused_ones_at_zero_and_writers_within_their_caps(folder, tmp_path):
     train(folder, tmp_path / "run.pt", tmp_path / "nowhere.pt", TrainingPlan(2, batch=4), CPU)
     trainee = Trainee(CPU)
     trainee.load(tmp_path / "run.pt")
-    rows = embedding_tables(trainee.text_model)[0]
-    unused = trainee.used_rows[:, 0] == 0
-    assert (rows[unused] == 0).all()
-    assert (rows[~unused].norm(dim=1) > 0).all()
-    writers = [w for n, w in trainee.text_model.named_parameters() if n.endswith(("out_proj.weight", "fc2.weight"))]
-    assert writers
-    assert all(weight.norm() <= UPDATE_NORM_CAP * 1.001 for weight in writers)
+    norms = embedding_tables(trainee.text_model)[0].norm(dim=1)
+    assert torch.equal(norms > 0, trainee.used_rows[:, 0])
+    assert torch.allclose(norms[norms > 0], torch.tensor(ROW_NORM), atol=1e-5)
+    held = list(writers(trainee.text_model))
+    assert len(held) == 16
+    assert all(weight.norm() <= cap * 1.001 for weight, cap in held)
+
+
+def test_a_lesson_finds_the_noun_of_every_caption(folder):
+    trainee = Trainee(CPU)
+    teacher = Teacher(folder, trainee, TrainingPlan(1, batch=40))
+    lesson = teacher.lesson(range(40), np.random.default_rng(0))
+    layout, ids = lesson.layout, lesson.ids
+    full = layout.kinds != EMPTY
+    assert ((layout.nouns > 0) & (layout.nouns < layout.ends))[full].all()
+    assert (ids[torch.arange(40), layout.ends] == trainee.tokenizer.eos_token_id).all()
+    assert (layout.ends == 1)[~full].all()
+    assert not (layout.kinds[lesson.by_look] == EMPTY).any()
+    assert (layout.kinds == PLAIN).any()
+
+
+def test_looks_have_rows_of_the_table_s_norm_and_different_ones():
+    torch.manual_seed(0)
+    encoder = LookEncoder()
+    looks = torch.tensor(np.stack([make_picture(0, number).look for number in range(4)]))
+    nouns = torch.randn(4, 128)
+    rows = encoder(looks.permute(0, 3, 1, 2).float() / 255, nouns)
+    assert torch.allclose(rows.norm(dim=1), torch.tensor(ROW_NORM))
+    same_noun = encoder(looks.permute(0, 3, 1, 2).float() / 255, nouns[:1].expand(4, -1))
+    assert (same_noun[0] - same_noun[1]).norm() > 1e-4

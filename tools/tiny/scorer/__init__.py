@@ -1,9 +1,9 @@
-"""The scorer: a small network that labels pictures of the miniature world.
+"""The judges: small networks that name the attributes of a picture of the miniature world, and its held-out concept.
 
-Its weights (`weights.safetensors`) were trained on rendered pictures and on their reconstructions by the
-autoencoder, never on generated ones. It knows pictures and attributes, not the model under evaluation.
+They were trained on rendered pictures and on their reconstructions by the autoencoder, never on generated ones. They
+know pictures and attributes, not the model that they judge.
 """
 
-from tools.tiny.scorer.network import ATTRIBUTES, FEATURES, Scorer, load_scorer
+from tools.tiny.scorer.network import ATTRIBUTES, FEATURES, LookScorer, Scorer, load_look_scorer, load_scorer
 
-__all__ = ["ATTRIBUTES", "FEATURES", "Scorer", "load_scorer"]
+__all__ = ["ATTRIBUTES", "FEATURES", "LookScorer", "Scorer", "load_look_scorer", "load_scorer"]
