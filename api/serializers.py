@@ -110,6 +110,7 @@ def _job(service: Service, row: tables.Job, estimate: jobs.Estimate | None, *, w
             queue_position=estimate.position if estimate else None,
         ),
         error=_error(row),
+        warnings=[responses.Warning(**warning) for warning in row.warnings],
         attempt=row.attempt,
         cancel_requested=row.cancel_requested,
         created_at=row.created_at,

@@ -47,13 +47,24 @@ def download(client: "Client", job: "Job", output: Path) -> None:
         typer.echo(str(path))
 
 
+def print_warnings(job: "Job") -> None:
+    """Print a job's warnings on standard error, one a line."""
+    for warning in job.warnings or ():
+        typer.echo(f"Warning: {warning.message}", err=True)
+
+
 def print_id(client: "Client", job: "Job", *, wait: bool) -> None:
     """Print a job's id, after waiting for it if asked to."""
-    typer.echo((wait_with_bar(client, job) if wait else job).id)
+    if wait:
+        job = wait_with_bar(client, job)
+    else:
+        print_warnings(job)
+    typer.echo(job.id)
 
 
 def wait_with_bar(client: "Client", job: "Job") -> "Job":
-    """The job when it has succeeded, with a progress bar meanwhile."""
+    """The job when it has succeeded, with a progress bar meanwhile and its warnings before."""
+    print_warnings(job)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as bars:
         bar = bars.add_task(job.kind, total=job.progress.total)

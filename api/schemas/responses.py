@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from dti.spec.settings import LearnableProperty
 from service.database.tables import EventName
 from service.kinds.jobs import LISTED
+from service.kinds.warnings import WarningCode
 
 if TYPE_CHECKING:
     ListedKind = str
@@ -93,6 +94,14 @@ class JobError(ResponseModel):
     message: str
 
 
+class Warning(ResponseModel):  # noqa: A001 - the API's word
+    """A part of a request that has no effect, or not the one that its author may expect."""
+
+    code: WarningCode
+    message: str
+    subjects: list[str]
+
+
 class Links(ResponseModel):
     """URLs of a job's operations."""
 
@@ -113,6 +122,7 @@ class Job(ResponseModel):
     output: Output
     progress: Progress
     error: JobError | None
+    warnings: list[Warning]
     attempt: int
     cancel_requested: bool
     created_at: datetime

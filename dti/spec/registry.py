@@ -44,9 +44,15 @@ class MethodEntry(_LazyClass):
 
 @dataclass(frozen=True, slots=True)
 class FamilyEntry(_LazyClass):
-    """A model family: its class and its samplers, the recommended one first (names of `dti.samplers.SAMPLERS`)."""
+    """A model family.
+
+    Attributes:
+        schedulers: its samplers, the recommended one first (names of `dti.samplers.SAMPLERS`).
+        unguided: first and last of the guidance scales without guidance, where a negative prompt has no effect.
+    """
 
     schedulers: tuple[str, ...]
+    unguided: tuple[float, float] = (1.0, 1.0)
 
 
 METHODS: Mapping[str, MethodEntry] = {
@@ -63,8 +69,8 @@ FAMILIES: Mapping[str, FamilyEntry] = {
     "sd": FamilyEntry("dti.families.sd:StableDiffusion", ("dpmpp_2m", "ddim", "euler")),
     "sdxl": FamilyEntry("dti.families.sdxl:StableDiffusionXL", ("dpmpp_2m", "euler", "ddim")),
     "sana": FamilyEntry("dti.families.sana:Sana", ("flow_dpmpp_2m", "flow_euler")),
-    "flux2": FamilyEntry("dti.families.flux2:Flux2", ("flow_euler", "flow_dpmpp_2m")),
-    "zimage": FamilyEntry("dti.families.zimage:ZImage", ("flow_euler", "flow_dpmpp_2m")),
+    "flux2": FamilyEntry("dti.families.flux2:Flux2", ("flow_euler", "flow_dpmpp_2m"), unguided=(0.0, 1.0)),
+    "zimage": FamilyEntry("dti.families.zimage:ZImage", ("flow_euler", "flow_dpmpp_2m"), unguided=(0.0, 0.0)),
 }
 """Model families by name. A line here makes a family loadable and subject to the test suite's laws."""
 

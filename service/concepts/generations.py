@@ -16,7 +16,7 @@ from dti.spec.settings import SEED_LIMIT, CompleteRendering, Interpolation, Rend
 from service import jobs
 from service.catalogue.models import ModelEntry
 from service.catalogue.token_limits import Vectors
-from service.concepts import lookup
+from service.concepts import lookup, unused
 from service.concepts.trainings import pinned
 from service.context import Service
 from service.database.tables import Concept, Job
@@ -87,6 +87,7 @@ def submit_generation(service: Service, session: Session, owner_id: str, params:
         ),
         concepts=[pinned(concept) for concept in concepts],
         webhook=params.webhook,
+        warnings=tuple(unused.in_rendering(entry.family, rendering, params.negative_prompt)),
     )
     return jobs.submit(service, session, new)
 
@@ -125,6 +126,10 @@ def submit_interpolation(service: Service, session: Session, owner_id: str, para
         ),
         concepts=[pinned(concept) for concept in concepts],
         webhook=params.webhook,
+        warnings=(
+            *unused.in_rendering(entry.family, rendering, params.negative_prompt),
+            *unused.in_interpolation(params.interpolation, params.shares, first.name, last.name),
+        ),
     )
     return jobs.submit(service, session, new)
 

@@ -1,7 +1,7 @@
 """Trainings: their settings, completed and checked, and the submission of their jobs."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy.orm import Session
@@ -12,10 +12,12 @@ from dti.spec.registry import METHODS, training_settings
 from dti.spec.settings import SEED_LIMIT, LearnableProperty, Training
 from service import jobs
 from service.catalogue.models import ModelEntry
+from service.concepts import unused
 from service.context import Service
 from service.database.tables import Concept, Job
 from service.errors import InvalidInputError
 from service.kinds.jobs import Start, TrainInput
+from service.kinds.warnings import JobWarning
 from service.settings import Limits
 from service.webhooks.endpoints import WebhookParams
 
@@ -98,9 +100,10 @@ def submit(
     settings: Training,
     start: Start,
     webhook: WebhookParams | None,
+    warnings: Sequence[JobWarning] = (),
     adding_bytes: int = 0,
 ) -> Job:
-    """Queue a training of a concept.
+    """Queue a training of a concept; settings without effect are added to the warnings.
 
     Raises:
         TooManyJobsError: the owner has too many unfinished jobs.
@@ -121,6 +124,7 @@ def submit(
         ),
         concepts=[pinned(concept)],
         webhook=webhook,
+        warnings=(*warnings, *unused.in_training(settings, [picture.caption for picture in concept.pictures])),
         adding_bytes=adding_bytes,
     )
     return jobs.submit(service, session, new)

@@ -248,6 +248,8 @@ class Job(Table):
     """The policy for flagged pictures at its submission."""
     result: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     """Its result beside images and metrics; None if there is none."""
+    warnings: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+    """Read and written through service.kinds.warnings."""
     file_key: Mapped[str | None] = mapped_column(String(200), index=True)
     """The file that an RPC reads or writes."""
     step: Mapped[int] = mapped_column(default=0)

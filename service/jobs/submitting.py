@@ -24,6 +24,7 @@ from service.errors import TooManyJobsError
 from service.jobs.states import record_status
 from service.kinds.jobs import KINDS, LISTED, kind_of
 from service.kinds.versioned import Input
+from service.kinds.warnings import JobWarning
 from service.settings import Settings
 from service.webhooks import endpoints
 from service.webhooks.endpoints import WebhookParams
@@ -61,6 +62,7 @@ class NewJob(Generic[InputT_co]):
     Args:
         file_key: the input file of an RPC.
         webhook: a checked webhook for this job alone.
+        warnings: parts of the request that have no effect.
         adding_bytes: stored together with the job, such as a new concept's pictures.
     """
 
@@ -70,6 +72,7 @@ class NewJob(Generic[InputT_co]):
     concepts: Sequence[PinnedConcept] = field(default=())
     file_key: str | None = None
     webhook: WebhookParams | None = None
+    warnings: Sequence[JobWarning] = ()
     adding_bytes: int = 0
 
 
@@ -100,6 +103,7 @@ def submit(service: Service, session: Session, new: NewJob) -> Job:
         input=new.input.to_json(),
         file_key=new.file_key,
         webhook=new.webhook.to_json() if new.webhook else None,
+        warnings=[warning.to_json() for warning in new.warnings],
         safety=service.settings.safety.policy if KINDS[kind].listed else "allow",
         slots=new.input.slots,
         priority_class=KINDS[kind].number,

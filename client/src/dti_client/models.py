@@ -90,6 +90,15 @@ class JobError:
 
 
 @dataclass(frozen=True)
+class Warning:  # noqa: A001 - the API's word
+    """A part of a request that has no effect, or not the one that its author may expect."""
+
+    code: str
+    message: str
+    subjects: list[str]
+
+
+@dataclass(frozen=True)
 class Links:
     """URLs of a job's operations."""
 
@@ -111,6 +120,7 @@ class Job:
     output: Output
     progress: Progress
     error: JobError | None
+    warnings: list[Warning]
     attempt: int
     cancel_requested: bool
     created_at: datetime

@@ -1,0 +1,60 @@
+"""Settings of a request that have no effect beside its others, as warnings of its job."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from dti.spec.registry import FAMILIES
+from dti.spec.settings import CompleteRendering, Training
+from service.kinds.warnings import JobWarning
+
+
+def in_rendering(family: str, rendering: CompleteRendering, negative_prompt: str) -> Iterator[JobWarning]:
+    """A negative prompt without guidance."""
+    first, last = FAMILIES[family].unguided
+    if negative_prompt.strip() and first <= rendering.guidance_scale <= last:
+        yield _unused(
+            "negative_prompt",
+            f"negative_prompt has no effect: guidance_scale is {rendering.guidance_scale:g}, which turns guidance off. "
+            "Raise guidance_scale, or omit negative_prompt.",
+        )
+
+
+def in_interpolation(
+    given: Mapping[str, object], shares: Sequence[float] | None, start: str, end: str
+) -> Iterator[JobWarning]:
+    """A number of frames beside shares; two ends that are one concept.
+
+    Args:
+        given: the interpolation's settings in the request.
+        shares: those in the request.
+        start: name of the first concept.
+        end: name of the last concept.
+    """
+    frames = given.get("frames")
+    if shares is not None and frames is not None and frames != len(shares):
+        yield _unused(
+            "frames",
+            f"frames ({frames}) has no effect: shares are given, and there are {len(shares)}. Give one of the two.",
+        )
+    if start == end:
+        yield _unused("to", f"from and to are both <{start}>: all frames are alike. Choose two concepts.")
+
+
+def in_training(settings: Training, captions: Sequence[str | None]) -> Iterator[JobWarning]:
+    """A prompt for previews that are not made; captions that are not used."""
+    if settings.preview_prompt is not None and not settings.preview_every:
+        yield _unused(
+            "training.preview_prompt",
+            "training.preview_prompt has no effect: training.preview_every is 0, so there are no previews. "
+            "Set training.preview_every.",
+        )
+    captioned = sum(caption is not None for caption in captions)
+    if captioned and not settings.captions:
+        yield JobWarning(
+            code="caption_unused",
+            message=f"The captions of {captioned} pictures are not used: training.captions is false.",
+            subjects=("training.captions",),
+        )
+
+
+def _unused(field: str, message: str) -> JobWarning:
+    return JobWarning(code="setting_unused", message=message, subjects=(field,))
