@@ -15,6 +15,7 @@ from api.routes import (
     docs,
     embeddings,
     files,
+    gallery,
     generations,
     health,
     images,
@@ -29,7 +30,7 @@ from api.routes import (
 from service.context import Service
 
 _VERSION = "1"
-_RESOURCES = (concepts, embeddings, generations, images, interpolations, jobs, keys, models, usage, webhooks)
+_RESOURCES = (concepts, embeddings, gallery, generations, images, interpolations, jobs, keys, models, usage, webhooks)
 
 
 def create_app(service: Service) -> FastAPI:

@@ -103,6 +103,7 @@ AnyAccess = Annotated[RequestContext, Depends(_request_context)]
 
 ConceptReference = Annotated[Text, Path(description="A concept's id or name.")]
 JobId = Annotated[Text, Path(description="A job's id.")]
+ImageId = Annotated[Text, Path(description="An image's id.")]
 KeyId = Annotated[Text, Path(description="A key's id.")]
 Cursor = Annotated[Text | None, Query(description="`next` of the previous page.")]
 Limit = Annotated[int, Query(ge=1, le=100, description="Items per page.")]

@@ -41,6 +41,8 @@ STATUSES: Mapping[type[service.ServiceError | dti.DTIError], HTTPStatus] = {
     service.StorageQuotaExceededError: HTTPStatus.CONFLICT,
     service.JobCancelledError: HTTPStatus.CONFLICT,
     service.JobEndedError: HTTPStatus.CONFLICT,
+    service.JobUnfinishedError: HTTPStatus.CONFLICT,
+    service.ConceptInTrainingError: HTTPStatus.CONFLICT,
     service.IdempotencyInFlightError: HTTPStatus.CONFLICT,
     service.TooManyWebhooksError: HTTPStatus.CONFLICT,
     service.IdempotencyKeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,

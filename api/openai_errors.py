@@ -1,4 +1,4 @@
-"""OpenAI's error format: adds its member `error` to every problem under /v1/images/, for OpenAI's clients."""
+"""OpenAI's error format: adds its member `error` to every problem of /v1/images/generations, for OpenAI's clients."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import MEDIA_TYPE
 
-_PATH_PREFIX = "/v1/images/"
+_PATH = "/v1/images/generations"
 
 
 class OpenAIErrors:
@@ -20,7 +20,7 @@ class OpenAIErrors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
-        translated = scope["type"] == "http" and scope["path"].startswith(_PATH_PREFIX)
+        translated = scope["type"] == "http" and scope["path"] == _PATH
         await self._app(scope, receive, _TranslatedSend(send) if translated else send)
 
 

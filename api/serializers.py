@@ -30,6 +30,19 @@ def image(service: Service, row: tables.Image | tables.Picture, *, with_url: boo
     )
 
 
+def gallery_image(service: Service, row: tables.Image) -> responses.GalleryImage:
+    """A generated image with its job, and a signed URL."""
+    return responses.GalleryImage(
+        **vars(image(service, row, with_url=True)),
+        job=row.job_id,
+        kind=row.job.kind,
+        model=row.job.model,
+        concepts=[concept.name for concept in row.job.concepts],
+        favourite=row.favourite,
+        created_at=row.created_at,
+    )
+
+
 def job(service: Service, session: Session, row: tables.Job, *, with_urls: bool) -> responses.Job:
     """A job with its estimated time and queue position."""
     (item,) = job_list(service, session, [row], with_urls=with_urls)

@@ -21,7 +21,9 @@
     │   ├── StorageQuotaExceededError  the owner's storage quota is full
     │   ├── TooManyWebhooksError    the owner has the allowed number of webhooks
     │   ├── JobCancelledError       the job of the request was cancelled meanwhile
-    │   └── JobEndedError           the job has ended and cannot be cancelled
+    │   ├── JobEndedError           the job has ended and cannot be cancelled
+    │   ├── JobUnfinishedError      the job has not ended, and nothing of it can be deleted
+    │   └── ConceptInTrainingError  the concept is in training, and its pictures cannot change
     ├── UnprocessableError          a well-formed request cannot be carried out
     │   ├── IdempotencyKeyReusedError  the Idempotency-Key belongs to another request
     │   ├── UnknownConceptError     a prompt or the body names a concept that does not exist
@@ -285,6 +287,24 @@ class JobEndedError(ConflictError):
 
     def __init__(self, job_id: str, status: str) -> None:
         super().__init__(f"The job {job_id} has already {status} and cannot be cancelled.")
+
+
+class JobUnfinishedError(ConflictError):
+    """The job has not ended, and nothing of it can be deleted."""
+
+    code = "job_unfinished"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"The job {job_id} has not ended. Wait for its end, or cancel it first.")
+
+
+class ConceptInTrainingError(ConflictError):
+    """The concept is in training, and its pictures cannot change."""
+
+    code = "concept_in_training"
+
+    def __init__(self, name: str, job_id: str) -> None:
+        super().__init__(f"{name!r} is in training ({job_id}). Wait for its end, or cancel it, then change pictures.")
 
 
 class UnprocessableError(ServiceError):

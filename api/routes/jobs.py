@@ -64,6 +64,16 @@ def cancel_job(context: CancelAccess, job_id: JobId) -> responses.Job:
     return read_job(context, job_id)
 
 
+@router.delete("/jobs/{job_id}", status_code=HTTPStatus.NO_CONTENT)
+def delete_job(context: CancelAccess, job_id: JobId) -> None:
+    """Delete a job that has ended, with its images; a concept that it has trained stays, without its loss curve."""
+    # Checked first, so that nothing is deleted while the object store is down.
+    context.service.storage.check()
+    with context.service.database.writing() as session:
+        keys = jobs.delete(session, context.owner_id, job_id)
+    context.service.storage.delete(keys)
+
+
 @router.get("/jobs/{job_id}/metrics")
 def read_metrics(context: ReadAccess, job_id: JobId) -> responses.Curve:
     """Read the metrics of a training; empty for other jobs."""

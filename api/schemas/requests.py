@@ -190,5 +190,11 @@ class RetrainRequest(RequestModel):
         )
 
 
+class ImageChangeRequest(RequestModel):
+    """Changes of a generated image."""
+
+    favourite: Annotated[bool, Field(description="Whether the image is a favourite.")]
+
+
 def _webhook(request: WebhookRequest | None) -> WebhookParams | None:
     return request.params() if request else None

@@ -46,6 +46,24 @@ class Image(ResponseModel):
     safety: Safety | None
 
 
+class GalleryImage(Image):
+    """A generated image of the gallery, with its job."""
+
+    job: str
+    kind: ListedKind
+    model: str
+    concepts: list[str]
+    favourite: bool
+    created_at: datetime
+
+
+class ImagePage(ResponseModel):
+    """A page of images, newest first; `next` is the cursor of the next page."""
+
+    items: list[GalleryImage]
+    next: str | None
+
+
 class JobConcept(ResponseModel):
     """A concept in a job, with its embedding at the time of submission."""
 

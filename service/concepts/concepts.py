@@ -22,6 +22,7 @@ from service.database.clock import now
 from service.database.ids import is_id, new_id
 from service.database.paging import Page, keyset
 from service.database.references import unreferenced
+from service.database.search import folded, tag_words
 from service.database.tables import Concept, Job, JobConcept, Picture
 from service.errors import (
     ConceptNotReadyError,
@@ -76,7 +77,19 @@ class CheckedConcept:
     def row(self, now: datetime) -> Concept:
         """Its row, with a new id, to be added to a session."""
         training = {} if self.training is None else asdict(self.training)
-        return Concept(id=new_id("con"), **{**vars(self), "training": training}, created_at=now, updated_at=now)
+        return Concept(
+            id=new_id("con"),
+            **{**vars(self), "training": training},
+            tags=[],
+            search_text=search_text(self, ()),
+            created_at=now,
+            updated_at=now,
+        )
+
+
+def search_text(concept: CheckedConcept | Concept, tags: Sequence[str]) -> str:
+    """The text in which a search finds a concept."""
+    return folded(concept.name, concept.class_word, concept.model, tag_words(tags))
 
 
 def check_new(service: Service, session: Session, owner_id: str, params: ConceptParams) -> CheckedConcept:
@@ -154,6 +167,7 @@ def create_from_embedding(session: Session, new: CheckedConcept, made: jobs.Stor
     concept = new.row(now(session))
     concept.pictures = []
     concept.embeddings = [made.version(concept.id, 1, now(session))]
+    concept.version = 1
     _add(session, concept)
     return concept
 
@@ -198,7 +212,7 @@ def page(
     if model is not None:
         query = query.where(Concept.model == model)
     if ready is not None:
-        query = query.where(Concept.embeddings.any() if ready else ~Concept.embeddings.any())
+        query = query.where(Concept.version.is_not(None) if ready else Concept.version.is_(None))
     return keyset(session, query, Concept.id, "con", cursor=cursor, limit=limit)
 
 

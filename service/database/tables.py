@@ -134,7 +134,7 @@ class Usage(Table):
 
 
 class Concept(Table):
-    """A concept; its newest embedding is the present one."""
+    """A concept; `version` says which of its embeddings is the present one."""
 
     __tablename__ = "concepts"
     __table_args__ = (UniqueConstraint("owner_id", "name"),)
@@ -147,8 +147,16 @@ class Concept(Table):
     model: Mapped[str] = mapped_column(String(100))
     method: Mapped[str] = mapped_column(String(32))
     training: Mapped[dict[str, Any]]
-    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
+    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"), index=True)
     """The newest training; None if there never was one."""
+    version: Mapped[int | None]
+    """The number of the present embedding; None until the first training has succeeded."""
+    tags: Mapped[list[Any]]
+    """In alphabetical order."""
+    cover: Mapped[str | None] = mapped_column(String(40))
+    """The id of a training picture or a generated image, which may be deleted; None for the first training picture."""
+    search_text: Mapped[str] = mapped_column(Text, deferred=True)
+    """See `service.database.search`."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
@@ -162,7 +170,7 @@ class Concept(Table):
     @property
     def embedding(self) -> "EmbeddingVersion | None":
         """The present one; None until the first training has succeeded."""
-        return self.embeddings[-1] if self.embeddings else None
+        return next((row for row in self.embeddings if row.number == self.version), None)
 
 
 class Picture(Table):
@@ -194,7 +202,7 @@ class EmbeddingVersion(Table):
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     concept_id: Mapped[str] = mapped_column(ForeignKey("concepts.id", ondelete="CASCADE"))
     number: Mapped[int]
-    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
+    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"), index=True)
     """Its training; None if it was imported or blended."""
     key: Mapped[str] = mapped_column(String(200), index=True)
     sha256: Mapped[str] = mapped_column(String(64))
@@ -296,9 +304,16 @@ class Image(Table):
     """A picture that a job generated."""
 
     __tablename__ = "images"
-    __table_args__ = (UniqueConstraint("job_id", "role", "position"),)
+    __table_args__ = (
+        UniqueConstraint("job_id", "role", "position"),
+        # The gallery and its favourites, in the order in which they are listed.
+        Index("ix_images_gallery", "owner_id", "role", "id"),
+        Index("ix_images_favourites", "owner_id", "role", "favourite", "id"),
+    )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
+    """That of its job, so that the gallery is one range of an index."""
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     role: Mapped[Role]
     position: Mapped[int]
@@ -313,7 +328,12 @@ class Image(Table):
     prompt: Mapped[str | None] = mapped_column(Text)
     share: Mapped[float | None]
     safety: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    favourite: Mapped[bool] = mapped_column(default=False)
+    search_text: Mapped[str] = mapped_column(Text, deferred=True)
+    """See `service.database.search`."""
     created_at: Mapped[datetime] = mapped_column(index=True)
+
+    job: Mapped["Job"] = relationship(back_populates="images", viewonly=True)
 
 
 class Event(Table):

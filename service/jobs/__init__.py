@@ -12,6 +12,7 @@ transaction. Cancelling a running job is a request, which its worker confirms. E
 
 from service.database.tables import ENDED, UNFINISHED
 from service.jobs.claiming import Claim, TrainingPicture, claim, extend_leases, has_claimable
+from service.jobs.deletion import delete
 from service.jobs.eta import Estimate, estimate
 from service.jobs.maintenance import (
     cancel_orphaned_rpcs,
@@ -60,6 +61,7 @@ __all__ = [
     "cancel_orphaned_rpcs",
     "claim",
     "confirm_cancel",
+    "delete",
     "delete_old_rpcs",
     "estimate",
     "events_after",

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from service.database.clock import now
 from service.database.ids import new_id
-from service.database.tables import Image, MetricChunk, Role
+from service.database.search import folded
+from service.database.tables import Image, Job, MetricChunk, Role
 from service.jobs.fencing import Attempt, fenced
 from service.jobs.states import append
 from service.kinds.versioned import Versioned
@@ -114,15 +115,21 @@ def add_image(session: Session, claim: Attempt, new: NewImage) -> Image:
     """
     job = fenced(session, claim)
     query = select(Image).where(Image.job_id == job.id, Image.role == new.role, Image.position == new.position)
-    image = session.scalars(query).one_or_none() or Image(id=new_id("img"), job_id=job.id)
+    image = session.scalars(query).one_or_none() or Image(id=new_id("img"), job_id=job.id, favourite=False)
     for name, value in vars(new).items():
         setattr(image, name, value)
     image.safety = new.safety.to_json() if new.safety else None
+    image.owner_id, image.search_text = job.owner_id, _search_text(job, new)
     image.created_at = now(session)
     session.add(image)
     if new.role == "preview":
         append(session, job, "preview", {"image": image.id})
     return image
+
+
+def _search_text(job: Job, new: NewImage) -> str:
+    prompt = new.prompt or job.input.get("prompt")
+    return folded(prompt, *(concept.name for concept in job.concepts), None if new.seed is None else str(new.seed))
 
 
 def _finite(value: float | None) -> float | None:

@@ -142,6 +142,7 @@ def finish_training(session: Session, claim: Attempt, made: StoredEmbedding) -> 
     number = (session.scalars(newest).one() or 0) + 1
     version = made.version(concept.id, number, now(session), job_id=job.id)
     session.add(version)
+    concept.version = number
     train_input = TrainInput.from_json(job.input)
     concept.method, concept.training, concept.updated_at = (
         train_input.method,

@@ -168,6 +168,51 @@ def create_images(prompt: str, **fields: Any) -> Call[models.ImagesAnswer]:  # n
     return _post("/v1/images/generations", _json(models.ImagesAnswer), {"prompt": prompt, **fields})
 
 
+def list_images(
+    *,
+    q: str | None = None,
+    concept: str | None = None,
+    job: str | None = None,
+    kind: str | None = None,
+    favourite: bool | None = None,
+    cursor: str | None = None,
+    limit: int | None = None,
+) -> Call[models.Page[models.GalleryImage]]:
+    """List and search generated images, newest first, with signed URLs, which expire."""
+    query = _given(q=q, concept=concept, job=job, kind=kind, favourite=favourite, cursor=cursor, limit=limit)
+    return _get("/v1/images", _json(models.Page[models.GalleryImage]), **query)
+
+
+def download_images(
+    *,
+    ids: Sequence[str] | None = None,
+    q: str | None = None,
+    concept: str | None = None,
+    job: str | None = None,
+    kind: str | None = None,
+    favourite: bool | None = None,
+) -> Call[bytes]:
+    """Download up to 1,000 images as the bytes of a ZIP: those of a search, or of ids."""
+    query = _given(id=ids, q=q, concept=concept, job=job, kind=kind, favourite=favourite)
+    return _get("/v1/images/archive", _bytes, **query)
+
+
+def read_image(image_id: str) -> Call[models.GalleryImage]:
+    """Read a generated image, with a signed URL, which expires."""
+    return _get(f"/v1/images/{_segment(image_id)}", _json(models.GalleryImage))
+
+
+def change_image(image_id: str, *, favourite: bool) -> Call[models.GalleryImage]:
+    """Mark a generated image as a favourite, or not any more."""
+    body = {"favourite": favourite}
+    return Call("PATCH", f"/v1/images/{_segment(image_id)}", _json(models.GalleryImage), body=body)
+
+
+def delete_image(image_id: str) -> Call[None]:
+    """Delete a generated image of a job that has ended."""
+    return _delete(f"/v1/images/{_segment(image_id)}")
+
+
 # --- jobs
 
 
@@ -192,6 +237,11 @@ def read_job(job_id: str) -> Call[models.Job]:
 def cancel_job(job_id: str) -> Call[models.Job]:
     """Cancel a job; repeated, it changes nothing."""
     return replace(_post(f"/v1/jobs/{_segment(job_id)}/cancel", _json(models.Job)), takes_idempotency_key=False)
+
+
+def delete_job(job_id: str) -> Call[None]:
+    """Delete a job that has ended, with its images; a concept that it has trained stays."""
+    return _delete(f"/v1/jobs/{_segment(job_id)}")
 
 
 def read_metrics(job_id: str) -> Call[models.Curve]:

@@ -19,7 +19,8 @@ DTIClientError
     ├── NotFoundError                404
     ├── ConflictError                409
     │   ├── NameTakenError, ConceptNotReadyError, ModelMismatchError, EmbeddingMismatchError
-    │   └── JobEndedError, StorageQuotaExceededError, IdempotencyInFlightError
+    │   ├── JobEndedError, JobUnfinishedError, ConceptInTrainingError
+    │   └── StorageQuotaExceededError, IdempotencyInFlightError
     ├── QuotaError                   429
     │   └── TooManyRequestsError, TooManyJobsError, DeviceQuotaExceededError
     └── UnavailableError             5xx
@@ -234,6 +235,18 @@ class JobEndedError(ConflictError):
     """The job has ended and cannot be cancelled."""
 
     codes = ("job_ended",)
+
+
+class JobUnfinishedError(ConflictError):
+    """The job has not ended, and nothing of it can be deleted."""
+
+    codes = ("job_unfinished",)
+
+
+class ConceptInTrainingError(ConflictError):
+    """The concept is in training, and its pictures cannot change."""
+
+    codes = ("concept_in_training",)
 
 
 class StorageQuotaExceededError(ConflictError):

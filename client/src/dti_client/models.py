@@ -37,6 +37,18 @@ class Image:
 
 
 @dataclass(frozen=True)
+class GalleryImage(Image):
+    """A generated image of the gallery, with its job."""
+
+    job: str
+    kind: str
+    model: str
+    concepts: list[str]
+    favourite: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True)
 class JobConcept:
     """A concept in a job, with its embedding at the time of submission."""
 

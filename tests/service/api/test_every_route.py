@@ -114,12 +114,16 @@ def things_of(client, worker):
     form = {"name": "heirloom", "class_word": "heirloomword"}
     created = client.post("/v1/concepts", data=form, files=[("images", ("heirloomfile.png", png()))]).json()
     worker.work()
+    generated = client.post("/v1/generations", json={"prompt": "a <heirloom> heirloomprompt"}).json()
+    worker.work()
+    image = client.get("/v1/images", params={"job": generated["id"]}).json()["items"][0]
     waiting = client.post("/v1/generations", json={"prompt": "a <heirloom> heirloomprompt"}).json()
     webhook = client.post("/v1/webhooks", json={"url": "https://heirloom.example/hook"}).json()["webhook"]
     message = client.post(f"/v1/webhooks/{webhook['id']}/test").json()
     return {
         "reference": [created["concept"]["id"], "heirloom"],
         "job_id": [created["job"]["id"], waiting["id"]],
+        "image_id": [image["id"]],
         "webhook_id": [webhook["id"]],
         "delivery_id": [message["id"]],
     }
@@ -219,7 +223,7 @@ def everything(client):
     """An owner's view of a resource, without the URLs of pictures, which differ from reading to reading."""
     return [
         re.sub(r'"url":"[^"]*"', "", client.get(path).text)
-        for path in ("/v1/concepts", "/v1/concepts/heirloom", "/v1/jobs")
+        for path in ("/v1/concepts", "/v1/concepts/heirloom", "/v1/jobs", "/v1/images")
     ]
 
 

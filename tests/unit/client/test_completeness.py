@@ -10,7 +10,7 @@ from dti_client import AsyncClient, Client, accounts, errors, models
 from api.errors import STATUSES
 from tools import api_docs
 
-ELSEWHERE = {"JobPage", "ConceptPage", "ModelPage", "KeyPage", "WebhookPage", "DeliveryPage", "Problem"}
+ELSEWHERE = {"JobPage", "ImagePage", "ConceptPage", "ModelPage", "KeyPage", "WebhookPage", "DeliveryPage", "Problem"}
 """Pages are one generic class, and problems are exceptions."""
 
 
