@@ -73,9 +73,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        components.event_poller.close()
-        components.rate_limiter.close()
-        components.service.close()
+        components.close()
 
 
 def _operation_id(route: APIRoute) -> str:

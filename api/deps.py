@@ -24,15 +24,18 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 from api.authentication import identity_of
 from api.job_events import EventPoller, JobRef
 from api.schema_fields import Text
+from api.upload_queue import UploadQueue
 from service.accounts.authentication import Identity
 from service.accounts.rate_limits import RateLimiter
 from service.context import Service
 from service.errors import KeyMissingError
+from service.uploads import decoders
+from service.uploads.decoders import DecoderPool
 
 T = TypeVar("T")
 
 _CONCURRENT_UPLOADS = 4
-"""Uploads that are sanitized at once; a limiter of their own leaves the threads of other requests free."""
+"""Embedding files that are stored at once; a limiter of their own leaves the threads of other requests free."""
 
 _MAX_WAIT_S = 60
 _WAIT = re.compile(r"wait(?:\s*=\s*\"?(\d{1,4})\"?)?", re.ASCII | re.IGNORECASE)
@@ -45,12 +48,28 @@ class Components:
     service: Service
     event_poller: EventPoller
     upload_limiter: CapacityLimiter
+    upload_queue: UploadQueue
+    decoders: DecoderPool
     rate_limiter: RateLimiter
 
     @classmethod
     def create(cls, service: Service) -> "Components":
         """The components around an open service."""
-        return cls(service, EventPoller(service), CapacityLimiter(_CONCURRENT_UPLOADS), RateLimiter(service.settings))
+        return cls(
+            service=service,
+            event_poller=EventPoller(service),
+            upload_limiter=CapacityLimiter(_CONCURRENT_UPLOADS),
+            upload_queue=UploadQueue(decoders.PLACES),
+            decoders=DecoderPool(service.settings.limits),
+            rate_limiter=RateLimiter(service.settings),
+        )
+
+    def close(self) -> None:
+        """Close all components."""
+        self.event_poller.close()
+        self.decoders.close()
+        self.rate_limiter.close()
+        self.service.close()
 
 
 @dataclass(frozen=True)

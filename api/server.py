@@ -9,6 +9,7 @@ import uvicorn
 from api.app import create_app
 from service.context import Service
 from service.settings import Settings
+from service.uploads import decoders
 
 _GRACEFUL_SHUTDOWN_S = 5
 
@@ -67,4 +68,5 @@ def run(settings: Settings) -> None:
         SettingsError: a setting is invalid.
     """
     return_large_blocks()
+    decoders.start_server()
     server(Service.open(settings)).run()

@@ -1,7 +1,7 @@
 """Uploaded pictures on their way into the object store; they are deleted again where the request is refused."""
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -12,8 +12,9 @@ from api.deps import RequestContext, in_thread
 from service.database.references import unreferenced
 from service.errors import InvalidInputError
 from service.storage import key_for
+from service.uploads.budget import PixelBudget
 from service.uploads.files import Upload
-from service.uploads.reading import read_pictures
+from service.uploads.reading import iter_pictures
 from service.uploads.records import SanitizedPicture, StoredPicture
 
 _PREFIX = "pictures"
@@ -32,35 +33,25 @@ async def reject_repeated_fields(request: Request) -> None:
             raise InvalidInputError(field, "The field is sent more than once. Send it once.")
 
 
-def sanitized_pictures(
-    context: RequestContext, images: Sequence[UploadFile], archive: UploadFile | None
-) -> list[SanitizedPicture]:
-    """The sanitized pictures of a request.
-
-    Raises:
-        ServiceError: one of them cannot be used; then none is.
-    """
-    archives = [archive] if archive is not None else []
-    return read_pictures(_uploads(images), _uploads(archives), context.service.settings.limits)
-
-
 @asynccontextmanager
 async def stored_pictures(
-    context: RequestContext, pictures: Sequence[SanitizedPicture]
+    context: RequestContext, images: Sequence[UploadFile], archive: UploadFile | None
 ) -> AsyncIterator[Sequence[StoredPicture]]:
-    """The pictures in the object store; deleted again where the block, which commits references to them, fails.
+    """The pictures of a request, sanitized and in the object store; deleted again where one of them or the block fails.
 
-    Each request has a prefix of its own, so that no other one can refer to its pictures while it is refused.
+    Only one picture of a request is in memory. Each request has a prefix of its own, so that no other one can refer to
+    its pictures while it is refused.
 
     Raises:
+        ServiceError: a picture cannot be used; then none is.
         StorageUnavailableError: the object store does not answer.
     """
     prefix = f"{_PREFIX}/{secrets.token_hex(16)}"
-    stored = [
-        picture.stored_at(key_for(context.owner_id, prefix, picture.data, picture.extension)) for picture in pictures
-    ]
+    stored: list[StoredPicture] = []
+    pictures = _sanitized(context, images, archive)
     try:
-        await in_thread(partial(_put, context, pictures, stored))
+        while await _store_next(context, pictures, prefix, stored):
+            pass
         yield stored
     except BaseException:
         # Shielded: a request that is cancelled deletes its pictures, too.
@@ -69,13 +60,37 @@ async def stored_pictures(
         raise
 
 
+def _sanitized(
+    context: RequestContext, images: Sequence[UploadFile], archive: UploadFile | None
+) -> Iterator[SanitizedPicture]:
+    limits, archives = context.service.settings.limits, [archive] if archive is not None else []
+    sanitize, budget = context.decoders.sanitize, PixelBudget(limits.request_pixels)
+    return iter_pictures(_uploads(images), _uploads(archives), limits, sanitize, budget)
+
+
+async def _store_next(
+    context: RequestContext, pictures: Iterator[SanitizedPicture], prefix: str, stored: list[StoredPicture]
+) -> bool:
+    """Sanitize and store the next picture; False at their end."""
+    async with context.upload_queue.place(context.owner_id):
+        return await in_thread(partial(_put_next, context, pictures, prefix, stored))
+
+
+def _put_next(
+    context: RequestContext, pictures: Iterator[SanitizedPicture], prefix: str, stored: list[StoredPicture]
+) -> bool:
+    picture = next(pictures, None)
+    if picture is None:
+        return False
+    target = picture.stored_at(key_for(context.owner_id, prefix, picture.data, picture.extension))
+    # Listed first: an object that is stored without a response is deleted, too.
+    stored.append(target)
+    context.service.storage.put(target.key, picture.data, picture.content_type)
+    return True
+
+
 def _uploads(files: Sequence[UploadFile]) -> list[Upload]:
     return [Upload(file.filename or "", file.file) for file in files]
-
-
-def _put(context: RequestContext, pictures: Sequence[SanitizedPicture], stored: Sequence[StoredPicture]) -> None:
-    for picture, target in zip(pictures, stored, strict=True):
-        context.service.storage.put(target.key, picture.data, picture.content_type)
 
 
 def _delete_unreferenced(context: RequestContext, stored: Sequence[StoredPicture]) -> None:

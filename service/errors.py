@@ -68,9 +68,19 @@ class ServiceError(Exception):
         """The message for people."""
         return str(self)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle it by its members: between processes the arguments of its constructor are not known."""
+        return _restored, (type(self), self.args, vars(self))
+
     def details(self) -> dict[str, object]:
         """The members of a response beside code and message."""
         return {name: getattr(self, name) for name in self.detail_names}
+
+
+def _restored(kind: type[ServiceError], args: tuple[object, ...], members: dict[str, object]) -> ServiceError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(members)
+    return error
 
 
 class InvalidInputError(ServiceError):

@@ -33,6 +33,13 @@ class Limits:
     pictures: Annotated[int, Variable("DTI_LIMIT_PICTURES", "Pictures per concept.")] = 64
     picture_bytes: Annotated[int, Variable("DTI_LIMIT_PICTURE_BYTES", "Bytes of an uploaded picture.")] = 20_000_000
     picture_pixels: Annotated[int, Variable("DTI_LIMIT_PICTURE_PIXELS", "Pixels of an uploaded picture.")] = 50_000_000
+    request_pixels: Annotated[
+        int, Variable("DTI_LIMIT_REQUEST_PIXELS", "Pixels of all uploaded pictures of a request.")
+    ] = 1_000_000_000
+    decode_s: Annotated[int, Variable("DTI_LIMIT_DECODE_S", "Seconds of processor time to decode a picture.")] = 10
+    decode_bytes: Annotated[
+        int, Variable("DTI_LIMIT_DECODE_BYTES", "Bytes of address space of a process that decodes pictures.")
+    ] = 1_200_000_000
     picture_side_px: Annotated[
         int, Variable("DTI_LIMIT_PICTURE_SIDE_PX", "Least shorter side of an uploaded picture.")
     ] = 32

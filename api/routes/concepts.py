@@ -25,7 +25,7 @@ from api.schema_fields import Text
 from api.schemas import responses
 from api.schemas.requests import NewConcept, RetrainRequest
 from api.upload_safety import check_pictures
-from api.uploads import reject_repeated_fields, sanitized_pictures, stored_pictures
+from api.uploads import reject_repeated_fields, stored_pictures
 from service import jobs
 from service.concepts import concepts
 from service.concepts.concepts import ConceptParams
@@ -103,12 +103,9 @@ async def train_concept(
 async def _create(context: RequestContext, form: NewConcept, idempotent: Idempotent) -> str:
     params = form.params()
     new = await in_thread(partial(_check_new, context, params))
-    # The pictures of so many requests are in memory at once, also while a worker checks them.
-    async with context.upload_limiter:
-        pictures = await in_thread(partial(sanitized_pictures, context, form.images, form.archive))
-        async with stored_pictures(context, pictures) as stored:
-            checked = await check_pictures(context, new.model, stored)
-            return await in_thread(partial(_create_and_train, context, new, checked, params, idempotent))
+    async with stored_pictures(context, form.images, form.archive) as stored:
+        checked = await check_pictures(context, new.model, stored)
+        return await in_thread(partial(_create_and_train, context, new, checked, params, idempotent))
 
 
 def _check_new(context: RequestContext, params: ConceptParams) -> concepts.CheckedConcept:

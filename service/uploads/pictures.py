@@ -1,15 +1,13 @@
 """Sanitization of one uploaded picture: header check, decoding, rotation, removal of metadata, re-encoding.
 
-One picture is decoded at a time in the whole process, so that memory is bounded by the largest allowed picture and not
-by the number of requests.
+The service runs it in child processes: `service.uploads.decoders`.
 """
 
 import hashlib
 import io
 import struct
-from concurrent.futures import ThreadPoolExecutor
 
-import pillow_heif
+import pi_heif
 from PIL import Image, ImageChops, ImageCms, UnidentifiedImageError
 
 from service.errors import (
@@ -21,13 +19,11 @@ from service.errors import (
     ServiceError,
 )
 from service.settings import Limits
+from service.uploads.budget import PixelBudget
 from service.uploads.files import File
 from service.uploads.records import SanitizedPicture
 
-pillow_heif.register_heif_opener()
-
-_decoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decoder")
-"""The one decoding thread, in memory that the allocator keeps for it."""
+pi_heif.register_heif_opener()
 
 _SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -65,13 +61,18 @@ _UPRIGHT = {
 """EXIF orientation to the operation that turns the picture upright."""
 
 
-def sanitize(file: File, limits: Limits) -> SanitizedPicture:
+def sanitize(file: File, limits: Limits, budget: PixelBudget) -> SanitizedPicture:
     """Decode, normalise and re-encode an uploaded picture.
+
+    Args:
+        file: the picture, and its mask.
+        limits: of the service.
+        budget: of the request; the picture's pixels are taken from it.
 
     Raises:
         ImageUnsupportedError: its format is not supported.
         ImageUnreadableError: it is damaged.
-        ImageTooLargeError: it has too many pixels.
+        ImageTooLargeError: it has too many pixels, or needs too much memory.
         ImageTooSmallError: its shorter side is too small.
     """
     kind = _kind_of(file.data)
@@ -79,7 +80,7 @@ def sanitize(file: File, limits: Limits) -> SanitizedPicture:
         raise ImageUnsupportedError(
             f"{file.name} is not a picture that is read here. Send JPEG, PNG, WebP, GIF, HEIC, AVIF or TIFF."
         )
-    picture, data, content_type = _decoder.submit(_recoded, file, kind, limits).result()
+    picture, data, content_type = _recoded(file, kind, limits, budget)
     return SanitizedPicture(
         filename=file.name,
         content_type=content_type,
@@ -104,29 +105,32 @@ def _kind_of(data: bytes) -> str | None:
     return next((kind for signature, kind in _SIGNATURES if data.startswith(signature)), None)
 
 
-def _recoded(file: File, kind: str, limits: Limits) -> tuple[Image.Image, bytes, str]:
-    picture = _read(file, kind, limits)
+def _recoded(file: File, kind: str, limits: Limits, budget: PixelBudget) -> tuple[Image.Image, bytes, str]:
+    picture = _read(file, kind, limits, budget)
     if file.mask is not None:
-        picture = _masked(picture, File(f"the mask of {file.name}", file.mask, caption=None), limits)
+        picture = _masked(picture, File(f"the mask of {file.name}", file.mask, caption=None), limits, budget)
     return picture, *_encoded(picture, kind)
 
 
-def _read(file: File, kind: str, limits: Limits) -> Image.Image:
+def _read(file: File, kind: str, limits: Limits, budget: PixelBudget) -> Image.Image:
     try:
-        return _decoded(file, kind, limits)
+        return _decoded(file, kind, limits, budget)
     except ServiceError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_many_pixels(file.name, limits) from error
+    except MemoryError as error:
+        raise ImageTooLargeError(f"{file.name} needs too much memory to decode. Send it smaller.") from error
     except UnidentifiedImageError as error:  # it says where the bytes lie in memory
         raise ImageUnreadableError(f"{file.name} is damaged: it breaks off in its header. Export it again.") from error
     except Exception as error:  # what decoders raise on hostile bytes is not a closed set
         raise ImageUnreadableError(f"{file.name} is damaged ({error}). Export it again.") from error
 
 
-def _decoded(file: File, kind: str, limits: Limits) -> Image.Image:
+def _decoded(file: File, kind: str, limits: Limits, budget: PixelBudget) -> Image.Image:
     with Image.open(io.BytesIO(file.data), formats=[kind]) as image:
         _check_header(file.name, image, limits)
+        budget.spend(file.name, image.width * image.height)
         kept = (limits.kept_side_px, limits.kept_side_px)
         # A JPEG can leave detail out while it is decoded: a quarter of the memory and the time, or less.
         image.draft(None, kept)
@@ -138,12 +142,12 @@ def _decoded(file: File, kind: str, limits: Limits) -> Image.Image:
     return picture if turn is None else picture.transpose(turn)
 
 
-def _masked(picture: Image.Image, file: File, limits: Limits) -> Image.Image:
+def _masked(picture: Image.Image, file: File, limits: Limits, budget: PixelBudget) -> Image.Image:
     """The picture, transparent where its mask is black; transparency of its own remains."""
     kind = _kind_of(file.data)
     if kind is None:
         raise ImageUnsupportedError(f"{file.name} is not a picture that is read here. Send a PNG.")
-    mask = _read(file, kind, limits).convert("L")
+    mask = _read(file, kind, limits, budget).convert("L")
     if abs(mask.width * picture.height - mask.height * picture.width) > _SHAPE_TOLERANCE * mask.height * picture.width:
         raise InvalidInputError("archive", f"{file.name} has another shape than the picture. Draw it over the picture.")
     alpha = mask.resize(picture.size)
