@@ -83,6 +83,11 @@ def job_list(service: Service, session: Session, rows: Sequence[tables.Job], *, 
     return [_job(service, row, estimates.get(row.id), with_urls=with_urls) for row in rows]
 
 
+def warnings(row: tables.Job) -> list[responses.Warning]:
+    """The warnings of a job."""
+    return [responses.Warning(**warning) for warning in row.warnings]
+
+
 def concept(service: Service, row: tables.Concept, *, with_urls: bool) -> responses.Concept:
     """A concept with its training pictures."""
     return responses.Concept(
@@ -123,7 +128,7 @@ def _job(service: Service, row: tables.Job, estimate: jobs.Estimate | None, *, w
             queue_position=estimate.position if estimate else None,
         ),
         error=_error(row),
-        warnings=[responses.Warning(**warning) for warning in row.warnings],
+        warnings=warnings(row),
         attempt=row.attempt,
         cancel_requested=row.cancel_requested,
         created_at=row.created_at,

@@ -4,7 +4,7 @@ Heavy modules are imported inside, so that other commands never load them.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,10 +13,13 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cli.options import setting, with_training_settings
-from cli.terminal import console, load_model, prepare_output, write_file
+from cli.terminal import console, load_model, prepare_output, print_warnings, write_file
 from dti.errors import DTIError, InvalidSettingError
+from dti.spec.prompts import triggers
 from dti.spec.registry import METHODS
 from dti.spec.settings import Interpolation, Rendering, complete
+from service.concepts import unused
+from service.kinds.warnings import JobWarning
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -72,6 +75,7 @@ def train(
         method=method,
         given=settings,
     )
+    print_warnings(unused.in_training(run.work.settings, run.work.captions))
     _print_left_out([picture.filename for picture in pictures], run.training_set.assessments)
     prepare_output(path)
     error = _advance_until_done(trainer, run)
@@ -115,7 +119,12 @@ def render(
     rendering = offline.rendering(opened, _without_none(given))
     request = GenerateInput(prompt=prompt, negative_prompt=negative_prompt, model=model, rendering=rendering)
     concepts = _load_concepts(concept or [])
-    _render(opened, plans.generation(request, concepts), request, concepts, out)
+    named = _named(concepts, request)
+    print_warnings(
+        [*_not_named(concepts, named), *unused.in_prompts({"prompt": prompt, "negative prompt": negative_prompt})]
+    )
+    print_warnings(unused.in_rendering(opened.entry.family, rendering, negative_prompt))
+    _render(opened, plans.generation(request, concepts), request, named, out)
 
 
 def interpolate(
@@ -160,6 +169,8 @@ def interpolate(
         shares=tuple(number / (settings.frames - 1) for number in range(settings.frames)),
         rendering=rendering,
     )
+    print_warnings(unused.in_prompts({"prompt": prompt, "negative prompt": negative_prompt}, placeholder=True))
+    print_warnings(unused.in_rendering(opened.entry.family, rendering, negative_prompt))
     _interpolate(opened, request, out)
 
 
@@ -222,6 +233,22 @@ def _load_concepts(paths: Sequence[Path]) -> "dict[str, Embedding]":
             raise InvalidSettingError("concept", f"<{embedding.trigger}> is given twice, the second time by {path}.")
         concepts[embedding.trigger] = embedding
     return concepts
+
+
+def _named(concepts: "Mapping[str, Embedding]", request: "PicturesInput") -> "dict[str, Embedding]":
+    """The concepts that the prompts name."""
+    names = {*triggers(request.prompt), *triggers(request.negative_prompt)}
+    return {name: embedding for name, embedding in concepts.items() if name in names}
+
+
+def _not_named(concepts: Iterable[str], named: Container[str]) -> Iterator[JobWarning]:
+    for name in concepts:
+        if name not in named:
+            yield JobWarning(
+                code="concept_unused",
+                message=f"<{name}> is given and not used: no prompt names it. Write <{name}> in the prompt.",
+                subjects=(name,),
+            )
 
 
 def _render(

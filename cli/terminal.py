@@ -5,7 +5,7 @@ Heavy modules are imported inside, so that commands without a model never load t
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
+from service.kinds.warnings import JobWarning
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,6 +29,12 @@ def load_model(name: str, family: str, settings: Settings) -> "OfflineModel":
         from cli.offline import open_model
 
         return open_model(name, family, settings)
+
+
+def print_warnings(warnings: Iterable[JobWarning]) -> None:
+    """Print parts of a command that have no effect, one a line."""
+    for warning in warnings:
+        console.print(f"Warning: {warning.message}", markup=False, soft_wrap=True)
 
 
 def prepare_output(path: Path) -> None:

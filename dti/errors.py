@@ -82,14 +82,20 @@ class PromptTooLongError(PromptError):
 
 
 class UnknownTriggerError(PromptError):
-    """The prompt names a concept without an embedding."""
+    """The prompt names a concept without an embedding.
+
+    Args:
+        name: the text between the brackets.
+        nearest: the most similar name of an embedding that was given.
+    """
 
     code = "unknown_concept"
     detail_names = ("name",)
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, nearest: str | None = None) -> None:
+        hint = "" if nearest is None else f" The nearest is <{nearest}>."
         super().__init__(
-            f"The prompt names <{name}>, but no embedding of that name was given. Pass it, or leave it out."
+            f"The prompt names <{name}>, but no embedding of that name was given.{hint} Pass it, or leave it out."
         )
         self.name = name
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dti.encoders import PromptFrame, TextEncoder, class_ids
 from dti.errors import PromptTooLongError, UnknownTriggerError
-from dti.spec.prompts import Text, Trigger, with_lead
+from dti.spec.prompts import Text, Trigger, nearest, with_lead
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def tokenize(
     pieces = tuple(pieces)
     for piece in pieces:
         if isinstance(piece, Trigger) and piece.name not in concepts:
-            raise UnknownTriggerError(piece.name)
+            raise UnknownTriggerError(piece.name, nearest(piece.name, concepts))
     return TokenizedPrompt(
         {
             name: _tokenize(pieces, encoder, encoder.negative_frame if negative else encoder.frame, concepts)

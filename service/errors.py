@@ -333,14 +333,21 @@ class IdempotencyKeyReusedError(UnprocessableError):
 
 
 class UnknownConceptError(UnprocessableError):
-    """A prompt or the body names concepts that do not exist; all of them are listed."""
+    """A prompt or the body names concepts that do not exist; all of them are listed.
+
+    Args:
+        names: texts between angle brackets, or references.
+        nearest: similar names of the owner's concepts.
+    """
 
     code = "unknown_concept"
-    detail_names = ("names",)
+    detail_names = ("names", "nearest")
 
-    def __init__(self, names: Sequence[str]) -> None:
-        super().__init__(f"There is no concept {_triggers(names)}. Create it first, or leave it out.")
+    def __init__(self, names: Sequence[str], nearest: Sequence[str] = ()) -> None:
+        hint = f" The nearest is {_triggers(nearest)}." if nearest else ""
+        super().__init__(f"There is no concept {_triggers(names)}.{hint} Create it first, or leave it out.")
         self.names = tuple(names)
+        self.nearest = tuple(nearest)
 
 
 class UnknownModelError(UnprocessableError):

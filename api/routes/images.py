@@ -59,6 +59,7 @@ def _response(context: RequestContext, job_id: str, *, embedded: bool) -> Images
         size=f"{rendering.width}x{rendering.height}",
         output_format=rendering.format,
         data=[to_openai(context, image) for image in job.images],
+        warnings=serializers.warnings(job),
     )
 
 

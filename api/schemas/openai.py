@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 
 from api.schema_fields import RequestModel, Text
 from api.schemas.requests import Webhook
-from api.schemas.responses import ResponseModel
+from api.schemas.responses import ResponseModel, Warning  # noqa: A004 - the API's word
 from dti.spec.settings import PictureFormat
 from service.concepts.generations import GenerateParams
 
@@ -53,9 +53,10 @@ class OpenAIImage(ResponseModel):
 
 
 class ImagesAnswer(ResponseModel):
-    """Generated images; `created` in seconds since 1970."""
+    """Generated images; `created` in seconds since 1970, `warnings` those of the job."""
 
     created: int
     size: str
     output_format: PictureFormat
     data: list[OpenAIImage]
+    warnings: list[Warning]

@@ -3,17 +3,17 @@
 Torch-free: shared by the HTTP edge and the text encoders.
 """
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
+from dti.spec.brackets import NAME_PATTERN, bracketed
 from dti.spec.settings import LearnableProperty
 
-NAME_PATTERN = r"[a-z0-9][a-z0-9-]{0,62}"
-"""Pattern of a concept's name; prompts write it between angle brackets."""
+__all__ = ["NAME_PATTERN", "PLAIN_PROMPTS", "Text", "Trigger", "nearest", "parse_prompt", "triggers", "with_lead"]
 
-_TRIGGER = re.compile(f"<({NAME_PATTERN})>")
-
+_SIMILAR = 0.4
+"""Least similarity of a suggested name, 0 to 1; unrelated names are below."""
 
 PLAIN_PROMPTS: Mapping[LearnableProperty, str] = {"object": "a photo of {}", "style": "a picture in the style of {}"}
 """Default prompts, with {} for the concept."""
@@ -28,14 +28,16 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A concept's name in a prompt."""
+    """A concept's name in a prompt; the text between the brackets where that cannot be a name."""
 
     name: str
 
 
 def parse_prompt(prompt: str) -> tuple[Text | Trigger, ...]:
-    """Words and triggers of a prompt, in order; `<…>` around an invalid name is plain text.
+    """Words and triggers of a prompt, in order.
 
+    Every text between angle brackets is a trigger, so that a misspelt one is never read as words; comparisons, hearts
+    and arrows are words (see `dti.spec.brackets`). Upper case, spaces and underscores are read as in `<my-owl>`.
     Leading and trailing white space is removed, and so is the space before a trigger: a language model's tokenizer
     would attach that space to the next word.
     """
@@ -56,13 +58,18 @@ def triggers(prompt: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(piece.name for piece in parse_prompt(prompt) if isinstance(piece, Trigger)))
 
 
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The most similar of some names; None if none is similar."""
+    return next(iter(get_close_matches(name.lower(), list(known), n=1, cutoff=_SIMILAR)), None)
+
+
 def _pieces(prompt: str) -> Iterator[Text | Trigger]:
     end = 0
-    for match in _TRIGGER.finditer(prompt):
-        words = prompt[end : match.start()].removesuffix(" ")
+    for bracket in bracketed(prompt):
+        words = prompt[end : bracket.start].removesuffix(" ")
         if words:
             yield Text(words)
-        yield Trigger(match[1])
-        end = match.end()
+        yield Trigger(bracket.name)
+        end = bracket.end
     if end < len(prompt):
         yield Text(prompt[end:])

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from tokenizers import Tokenizer
 
-from dti.spec.prompts import Text, parse_prompt, with_lead
+from dti.spec.prompts import Text, parse_prompt, triggers, with_lead
 from service.database.tables import ModelCard
 from service.errors import InvalidInputError, PromptTooLongError
 from service.workers import EncoderCard
@@ -60,7 +60,7 @@ class EncoderTokenizer:
         """Refuse a prompt with too many tokens."""
         tokens = self.tokens(prompt, concepts)
         if tokens > self.limit:
-            names = [name for name in concepts if f"<{name}>" in prompt]
+            names = [name for name in triggers(prompt) if name in concepts]
             raise PromptTooLongError(names, self.encoder, tokens, self.limit)
 
     def _ids(self, text: str) -> list[int]:

@@ -87,7 +87,11 @@ def submit_generation(service: Service, session: Session, owner_id: str, params:
         ),
         concepts=[pinned(concept) for concept in concepts],
         webhook=params.webhook,
-        warnings=tuple(unused.in_rendering(entry.family, rendering, params.negative_prompt)),
+        warnings=(
+            *unused.in_prompts({"prompt": params.prompt, "negative_prompt": params.negative_prompt}),
+            *unused.in_plain_names(lookup.existing(session, owner_id, unused.plain_names(params.prompt))),
+            *unused.in_rendering(entry.family, rendering, params.negative_prompt),
+        ),
     )
     return jobs.submit(service, session, new)
 
@@ -127,6 +131,7 @@ def submit_interpolation(service: Service, session: Session, owner_id: str, para
         concepts=[pinned(concept) for concept in concepts],
         webhook=params.webhook,
         warnings=(
+            *unused.in_prompts({"prompt": prompt, "negative_prompt": params.negative_prompt}, placeholder=True),
             *unused.in_rendering(entry.family, rendering, params.negative_prompt),
             *unused.in_interpolation(params.interpolation, params.shares, first.name, last.name),
         ),

@@ -5,10 +5,14 @@ from collections.abc import Collection, Mapping, Sequence
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, selectinload
 
+from dti.spec.prompts import nearest
 from service.catalogue.models import Catalogue, ModelEntry
 from service.catalogue.token_limits import Vectors
 from service.database.tables import Concept
 from service.errors import ConceptNotReadyError, EmbeddingsDifferError, ModelMismatchError, UnknownConceptError
+
+_NAMES_LIMIT = 1000
+"""Most names that are compared for a suggestion."""
 
 
 def find(session: Session, owner_id: str, references: Collection[str]) -> list[Concept]:
@@ -27,7 +31,7 @@ def find(session: Session, owner_id: str, references: Collection[str]) -> list[C
     found = {reference: row for row in rows for reference in (row.id, row.name)}
     unknown = [reference for reference in references if reference not in found]
     if unknown:
-        raise UnknownConceptError(unknown)
+        raise UnknownConceptError(unknown, _nearest(session, owner_id, unknown))
     return [found[reference] for reference in references]
 
 
@@ -73,3 +77,17 @@ def check_same_vectors(first: str, second: str, vectors: Mapping[str, Vectors]) 
         counts = (vectors[first][encoder], vectors[second][encoder])
         if counts[0] != counts[1]:
             raise EmbeddingsDifferError(first, second, encoder, counts)
+
+
+def existing(session: Session, owner_id: str, names: Collection[str]) -> list[str]:
+    """Those of some names that an owner's concepts have, in order."""
+    if not names:
+        return []
+    query = select(Concept.name).where(Concept.owner_id == owner_id, Concept.name.in_(names))
+    return list(session.scalars(query.order_by(Concept.name)))
+
+
+def _nearest(session: Session, owner_id: str, names: Sequence[str]) -> list[str]:
+    """The owner's concepts with the most similar names, each once."""
+    known = session.scalars(select(Concept.name).where(Concept.owner_id == owner_id).limit(_NAMES_LIMIT)).all()
+    return list(dict.fromkeys(found for name in names if (found := nearest(name, known))))

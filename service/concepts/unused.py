@@ -1,10 +1,46 @@
-"""Settings of a request that have no effect beside its others, as warnings of its job."""
+"""Parts of a request that have no effect, or not the one that they have in other tools, as warnings of its job."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from dti.spec.foreign_syntax import foreign_syntax
+from dti.spec.prompts import NAME_PATTERN, triggers
 from dti.spec.registry import FAMILIES
 from dti.spec.settings import CompleteRendering, Training
 from service.kinds.warnings import JobWarning
+
+_WORD = re.compile(rf"(?<![\w<-]){NAME_PATTERN}(?![\w>-])")
+
+
+def in_prompts(prompts: Mapping[str, str | None], *, placeholder: bool = False) -> Iterator[JobWarning]:
+    """Syntax of other tools.
+
+    Args:
+        prompts: by field; None for one that is not given.
+        placeholder: whether {} stands for the concept in the first one.
+    """
+    for number, (field, prompt) in enumerate(prompts.items()):
+        for finding in foreign_syntax(prompt or "", placeholder=placeholder and number == 0):
+            yield JobWarning(
+                code="foreign_syntax", message=f"{field}: {finding.message}", subjects=(field, finding.text)
+            )
+
+
+def plain_names(prompt: str) -> set[str]:
+    """Words of a prompt that could be names of concepts without their brackets: those with a hyphen or a digit."""
+    words = {word for word in _WORD.findall(prompt.lower()) if not word.isalpha() and not word.isdigit()}
+    return words - set(triggers(prompt))
+
+
+def in_plain_names(names: Sequence[str]) -> Iterator[JobWarning]:
+    """Concepts whose names the prompt has without brackets."""
+    if names:
+        written = ", ".join(f"<{name}>" for name in names)
+        yield JobWarning(
+            code="concept_unused",
+            message=f"prompt: {', '.join(names)} is read as plain words. Write {written} to use the concept.",
+            subjects=tuple(names),
+        )
 
 
 def in_rendering(family: str, rendering: CompleteRendering, negative_prompt: str) -> Iterator[JobWarning]:
@@ -40,7 +76,10 @@ def in_interpolation(
 
 
 def in_training(settings: Training, captions: Sequence[str | None]) -> Iterator[JobWarning]:
-    """A prompt for previews that are not made; captions that are not used."""
+    """A prompt for previews that are not made; captions that are not used, or with syntax of other tools."""
+    yield from in_prompts({"training.preview_prompt": settings.preview_prompt}, placeholder=True)
+    for caption in dict.fromkeys(captions):
+        yield from in_prompts({"caption": caption}, placeholder=True)
     if settings.preview_prompt is not None and not settings.preview_every:
         yield _unused(
             "training.preview_prompt",

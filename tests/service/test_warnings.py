@@ -5,6 +5,7 @@ import pytest
 from dti.spec.registry import FAMILIES
 from dti.spec.settings import CompleteRendering
 from service.concepts import unused
+from service.errors import InvalidInputError, UnknownConceptError
 from service.kinds.warnings import JobWarning
 
 
@@ -56,6 +57,61 @@ def test_a_preview_prompt_without_previews_is_a_warning(driver):
 def test_captions_that_are_turned_off_are_a_warning(driver):
     driver.concept("my-dog")
     assert told(driver.retrain("my-dog", training={"captions": False})) == [("caption_unused", ["training.captions"])]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [
+        ("(<owl>:1.4) in snow", "(<owl>:1.4)"),
+        ("<owl> BREAK a hat", "BREAK"),
+        ("[<owl>|cat]", "[<owl>|cat]"),
+        ("a photo of embedding:owl", "embedding:owl"),
+        ("a photo of {} and <owl>", "{}"),
+    ],
+)
+def test_syntax_of_other_tools_is_a_warning(driver, prompt, text):
+    driver.concept("owl")
+    assert ("foreign_syntax", ["prompt", text]) in told(driver.generate(prompt))
+
+
+def test_syntax_of_other_tools_is_told_in_every_prompt(driver):
+    driver.concept("owl"), driver.concept("cat")
+    weighted = ("foreign_syntax", ["negative_prompt", "(blur:1.2)"])
+    assert told(driver.generate("<owl>", negative_prompt="(blur:1.2)")) == [weighted]
+    assert told(driver.interpolate("owl", "cat", prompt="({}:1.2)", negative_prompt="(blur:1.2)")) == [
+        ("foreign_syntax", ["prompt", "({}:1.2)"]),
+        weighted,
+    ]
+    job = driver.retrain("owl", training={"preview_prompt": "a ({}:1.3)", "preview_every": 5})
+    assert told(job) == [("foreign_syntax", ["training.preview_prompt", "({}:1.3)"])]
+
+
+def test_a_concepts_name_without_brackets_is_a_warning(driver):
+    driver.concept("my-owl"), driver.concept("owl2"), driver.concept("dog")
+    assert told(driver.generate("a photo of My-Owl, owl2 and a dog")) == [("concept_unused", ["my-owl", "owl2"])]
+    assert told(driver.generate("a photo of <my-owl>, a two-storey house and another my-owl-cat")) == []
+
+
+@pytest.mark.parametrize("written", ["<Owl>", "< OWL >", "‹owl›", "&lt;owl&gt;", "＜owl＞"])
+def test_any_spelling_of_a_trigger_pins_the_concept(driver, written):
+    driver.concept("owl"), driver.concept("cat")
+    assert [pin.name for pin in driver.generate(f"a photo of {written}").concepts] == ["owl"]
+    assert [pin.name for pin in driver.generate("a cat", negative_prompt=written).concepts] == ["owl"]
+    job = driver.interpolate("owl", "cat", prompt=f"{{}} beside {written}")
+    assert [pin.name for pin in job.concepts] == ["owl", "cat", "owl"]
+
+
+@pytest.mark.parametrize("written", ["<owll>", "<lora:owl:1>", "<owl:1.2>", "<оwl>", "</owl>"])
+def test_text_in_brackets_that_is_no_concept_is_refused_with_the_nearest_one(driver, written):
+    driver.concept("owl"), driver.concept("cat")
+    for fields in ({"prompt": written}, {"prompt": "a cat", "negative_prompt": written}):
+        with pytest.raises(UnknownConceptError, match=r"The nearest is <owl>") as refusal:
+            driver.generate(**fields)
+        assert written[1:-1] in str(refusal.value)
+    with pytest.raises(UnknownConceptError, match="<owl>"):
+        driver.interpolate("owl", "cat", prompt=f"{{}} beside {written}")
+    with pytest.raises(InvalidInputError, match="Only the trained concept"):
+        driver.retrain("owl", training={"preview_prompt": f"{{}} beside {written}"})
 
 
 def test_a_warning_survives_its_row(driver):

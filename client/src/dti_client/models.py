@@ -301,6 +301,7 @@ class ImagesAnswer:
     size: str
     output_format: str
     data: list[OpenAIImage]
+    warnings: list[Warning]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import shutil
 import sys
@@ -148,3 +149,43 @@ def test_a_folder_without_pictures_is_named(tmp_path):
     result = run(tmp_path, "train", ".", "--class-word", "dog", "--name", "x")
     assert result.returncode == 1
     assert "no pictures" in result.stderr
+
+
+def rendered(workspace, out, prompt, *options):
+    given = ("--concept", "my-dog.safetensors", "--steps", "1", "--seed", "4", "--out", out)
+    result = run(workspace, "render", prompt, *given, *options)
+    assert result.returncode == 0, result.stderr
+    with Image.open(workspace / out / "00.png") as picture:
+        picture.load()
+    return picture, result.stderr
+
+
+def test_a_concept_that_no_prompt_names_is_a_warning_and_not_in_the_metadata(workspace):
+    picture, stderr = rendered(workspace, "unnamed", "a photo")
+    assert "Warning: <my-dog> is given and not used" in stderr
+    assert json.loads(picture.text["dti"])["concepts"] == {}
+    assert "TI hashes" not in picture.text["parameters"]
+    picture, stderr = rendered(workspace, "negative", "a photo", "--negative-prompt", "<my-dog>")
+    assert "Warning" not in stderr
+    assert json.loads(picture.text["dti"])["concepts"].keys() == {"my-dog"}
+
+
+@pytest.mark.parametrize("written", ["<My-Dog>", "< my_dog >", "＜MY-DOG＞"])
+def test_any_spelling_of_a_trigger_renders_the_concept(workspace, written):
+    expected, _ = rendered(workspace, "plain", "a photo of <my-dog>")
+    picture, stderr = rendered(workspace, "spelled", f"a photo of {written}")
+    assert picture.tobytes() == expected.tobytes()
+    assert "Warning" not in stderr
+
+
+def test_settings_without_effect_and_syntax_of_other_tools_are_told(workspace):
+    options = ("--negative-prompt", "blur", "--guidance-scale", "1")
+    _, stderr = rendered(workspace, "told", "(<my-dog>:1.4)", *options)
+    assert "negative_prompt has no effect" in stderr
+    assert "'(<my-dog>:1.4)' is a weight in A1111" in stderr
+
+
+def test_a_misspelt_trigger_is_an_error_with_the_nearest_name(workspace):
+    result = run(workspace, "render", "a <my-dogg>", "--concept", "my-dog.safetensors")
+    assert result.returncode == 1
+    assert "The nearest is <my-dog>" in result.stderr
