@@ -39,8 +39,8 @@ node: ## find node, or install Debian's, and what the TypeScript client is made 
 	@sh tools/node.sh
 
 test: check chromium node ## everything: the checks, and all tests against real stores
-	$(BIN)/pytest $(ON_ALL_CORES) --cov --cov-report= --cov-fail-under=0 $(FAST_TESTS) tests/e2e/worker
-	$(BIN)/pytest $(FILES_ON_ALL_CORES) --cov --cov-append --cov-report=term --ignore tests/e2e/worker tests/e2e tests/browser
+	$(BIN)/python -m pytest -p tests.support.coverage $(ON_ALL_CORES) $(FAST_TESTS) tests/e2e/worker
+	$(BIN)/pytest $(FILES_ON_ALL_CORES) --ignore tests/e2e/worker tests/e2e tests/browser
 
 test-fast: $(READY) ## the tests of an edit loop: no whole stacks, no browser, nothing slow, no coverage
 	$(BIN)/pytest $(ON_ALL_CORES) -m "not slow" $(FAST_TESTS)

@@ -1,6 +1,6 @@
 """The object store: pictures, embeddings and checkpoints in S3, by key. The one module that uses boto3.
 
-Two clients: the internal one transfers bytes; the public one only signs URLs, since the host is part of the signature.
+URLs for clients are signed for the public address, since the host is part of the signature (`service.presigning`).
 Objects are named by their content: equal bytes of an owner are stored once, and a repeated write is harmless. It knows
 no job, concept or table.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import boto3
@@ -18,6 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from service.errors import ObjectMissingError, SettingsError, StorageUnavailableError
+from service.presigning import Credentials, Presigner
 from service.settings import Settings
 
 _PROBE_S = 5
@@ -52,9 +53,9 @@ class ObjectStore:
             raise SettingsError("DTI_S3_ENDPOINT is not set. Set it, or let `dti serve` start an S3 server of its own.")
         self._bucket = settings.s3_bucket
         public = settings.s3_public_endpoint or settings.s3_endpoint
-        self._client = _client(settings, settings.s3_endpoint)
-        self._prober = _client(settings, settings.s3_endpoint, read_timeout_s=_PROBE_S, attempts=1)
-        self._signer = self._client if public == settings.s3_endpoint else _client(settings, public)
+        self._settings = settings
+        self._client = _client(settings)
+        self._presigner = Presigner(public, settings.s3_bucket, settings.s3_region)
 
     def put(self, key: str, data: bytes, content_type: str) -> None:
         """Store an object; an existing one is replaced.
@@ -117,10 +118,12 @@ class ObjectStore:
         return [StoredObject(item["Key"], item["LastModified"]) for item in answer.get("Contents", ())]
 
     def url(self, key: str, expires_s: int) -> str:
-        """A signed URL for GET requests until it expires; made without a request."""
-        request = {"Bucket": self._bucket, "Key": key}
-        address: str = self._signer.generate_presigned_url("get_object", Params=request, ExpiresIn=expires_s)
-        return address
+        """A signed URL for GET requests until it expires; made without a request.
+
+        Raises:
+            StorageUnavailableError: no credentials are set or found.
+        """
+        return self._presigner.url(key, expires_s, self._credentials())
 
     def ensure_bucket(self) -> None:
         """Create the bucket if it is missing; safe to run concurrently.
@@ -129,7 +132,8 @@ class ObjectStore:
             StorageUnavailableError: the object store cannot be reached or refuses.
         """
         try:
-            self.check()
+            with _translated(self._bucket):
+                self._client.head_bucket(Bucket=self._bucket)
         except ObjectMissingError:
             with _translated(self._bucket), _already_made():
                 self._client.create_bucket(Bucket=self._bucket)
@@ -147,8 +151,25 @@ class ObjectStore:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
-        self._prober.close()
-        self._signer.close()
+        if "_prober" in self.__dict__:
+            self._prober.close()
+
+    def _credentials(self) -> Credentials:
+        """The set keys, or those that boto3 finds in its own environment: a file, an instance's role."""
+        settings = self._settings
+        if settings.s3_access_key and settings.s3_secret_key:
+            return Credentials(settings.s3_access_key, settings.s3_secret_key)
+        found = _session().get_credentials()
+        if found is None:
+            raise StorageUnavailableError(
+                "No key of the object store is set. Set DTI_S3_ACCESS_KEY and DTI_S3_SECRET_KEY."
+            )
+        frozen = found.get_frozen_credentials()
+        return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+
+    @cached_property
+    def _prober(self) -> Any:  # noqa: ANN401 - boto3 makes its classes at run time
+        return _client(self._settings, read_timeout_s=_PROBE_S, attempts=1)
 
 
 @cache
@@ -157,10 +178,10 @@ def _session() -> Any:  # noqa: ANN401 - boto3 makes its classes at run time
     return boto3.session.Session()
 
 
-def _client(settings: Settings, endpoint: str, *, read_timeout_s: float = 20, attempts: int = 2) -> Any:  # noqa: ANN401
+def _client(settings: Settings, *, read_timeout_s: float = 20, attempts: int = 2) -> Any:  # noqa: ANN401
     return _session().client(
         "s3",
-        endpoint_url=endpoint,
+        endpoint_url=settings.s3_endpoint,
         aws_access_key_id=settings.s3_access_key,
         aws_secret_access_key=settings.s3_secret_key,
         region_name=settings.s3_region,

@@ -72,13 +72,18 @@ def main() -> None:
     shutil.rmtree(OUTPUT, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="dti-demo-") as folder, running_stack(Path(folder)) as address:
         with httpx.Client(base_url=address, timeout=90, trust_env=False) as client:
-            examples = [Example(EXAMPLES / name) for name in CONCEPTS]
-            train(client, examples)
-            for example in examples:
-                generate(client, example)
-            interpolate(client, *examples)
+            run(client)
         console.print("Stopping …")
     console.print(f"Done in {time.monotonic() - started_at:.0f} s. The images are in [bold]{OUTPUT}[/]")
+
+
+def run(client: httpx.Client) -> None:
+    """Train, generate and interpolate on a running service."""
+    examples = [Example(EXAMPLES / name) for name in CONCEPTS]
+    train(client, examples)
+    for example in examples:
+        generate(client, example)
+    interpolate(client, *examples)
 
 
 @contextmanager
