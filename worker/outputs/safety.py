@@ -8,9 +8,7 @@ from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import torch
-from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from PIL import Image
-from transformers import CLIPImageProcessor
 
 from dti.families.sources import find
 from service.errors import SettingsError
@@ -63,6 +61,12 @@ class DiffusersChecker:
             raise SettingsError(
                 "DTI_SAFETY_CHECKER is diffusers, but DTI_SAFETY_MODEL is not set. Set it to a checkpoint with one."
             )
+        # A quarter of the worker's imports, which no other checker needs.
+        from diffusers.pipelines.stable_diffusion.safety_checker import (  # noqa: PLC0415
+            StableDiffusionSafetyChecker,
+        )
+        from transformers import CLIPImageProcessor  # noqa: PLC0415
+
         folder = find(safety.model, _PARTS)
         self._checker = StableDiffusionSafetyChecker.from_pretrained(folder / "safety_checker", use_safetensors=True)
         self._processor = CLIPImageProcessor.from_pretrained(folder / "feature_extractor")
