@@ -11,6 +11,7 @@ from api.body_limits import BodyLimit, CompleteForms
 from api.deps import Components
 from api.openai_errors import OpenAIErrors
 from api.routes import (
+    concept_images,
     concepts,
     docs,
     embeddings,
@@ -30,7 +31,20 @@ from api.routes import (
 from service.context import Service
 
 _VERSION = "1"
-_RESOURCES = (concepts, embeddings, gallery, generations, images, interpolations, jobs, keys, models, usage, webhooks)
+_RESOURCES = (
+    concepts,
+    concept_images,
+    embeddings,
+    gallery,
+    generations,
+    images,
+    interpolations,
+    jobs,
+    keys,
+    models,
+    usage,
+    webhooks,
+)
 
 
 def create_app(service: Service) -> FastAPI:

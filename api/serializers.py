@@ -1,14 +1,16 @@
 """Serializers: rows of the database as response models. Images get a signed URL in reads, and none in lists."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from sqlalchemy.orm import Session
 
 from api.schemas import responses
 from service import jobs
+from service.concepts import listing
 from service.context import Service
 from service.database import tables
-from service.kinds.jobs import TrainResult
+from service.kinds.jobs import TrainInput, TrainResult
 from service.kinds.versioned import without_version
 
 
@@ -88,8 +90,49 @@ def warnings(row: tables.Job) -> list[responses.Warning]:
     return [responses.Warning(**warning) for warning in row.warnings]
 
 
-def concept(service: Service, row: tables.Concept, *, with_urls: bool) -> responses.Concept:
-    """A concept with its training pictures."""
+def concept_image(service: Service, row: tables.Picture, *, with_url: bool) -> responses.ConceptImage:
+    """A training picture."""
+    shown = image(service, row, with_url=with_url)
+    return responses.ConceptImage(**vars(shown), filename=row.filename, caption=row.caption)
+
+
+def concept(service: Service, session: Session, row: tables.Concept, *, with_urls: bool) -> responses.Concept:
+    """A concept with its training pictures and its cover."""
+    (item,) = concept_list(service, session, [row], with_urls=with_urls, with_cover_urls=with_urls)
+    return item
+
+
+def concept_list(
+    service: Service, session: Session, rows: Sequence[tables.Concept], *, with_urls: bool, with_cover_urls: bool
+) -> list[responses.Concept]:
+    """Several concepts; their covers are read at once."""
+    covers = listing.covers(session, rows)
+    return [_concept(service, row, covers, with_urls=with_urls, with_cover_url=with_cover_urls) for row in rows]
+
+
+def version(row: tables.EmbeddingVersion, training: TrainInput | None, *, current: bool) -> responses.ConceptVersion:
+    """A version of a concept, with its training where that is known."""
+    return responses.ConceptVersion(
+        number=row.number,
+        current=current,
+        embedding=_embedding(row),
+        steps=row.steps,
+        job=row.job_id,
+        method=training.method if training else None,
+        training=asdict(training.training) if training else None,
+        created_at=row.created_at,
+    )
+
+
+def _concept(
+    service: Service,
+    row: tables.Concept,
+    covers: Mapping[str, tables.Image],
+    *,
+    with_urls: bool,
+    with_cover_url: bool,
+) -> responses.Concept:
+    cover = _cover(row, covers)
     return responses.Concept(
         id=row.id,
         name=row.name,
@@ -101,8 +144,11 @@ def concept(service: Service, row: tables.Concept, *, with_urls: bool) -> respon
         training=row.training,
         ready=row.embedding is not None,
         job=row.job_id,
-        images=[image(service, picture, with_url=with_urls) for picture in row.pictures],
-        embedding=_embedding(row.embedding),
+        images=[concept_image(service, picture, with_url=with_urls) for picture in row.pictures],
+        embedding=None if row.embedding is None else _embedding(row.embedding),
+        version=row.version,
+        tags=row.tags,
+        cover=None if cover is None else image(service, cover, with_url=with_cover_url),
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
@@ -159,9 +205,13 @@ def _links(job_id: str) -> responses.Links:
     return responses.Links(self=path, events=f"{path}/events", cancel=f"{path}/cancel")
 
 
-def _embedding(row: tables.EmbeddingVersion | None) -> responses.Embedding | None:
-    if row is None:
-        return None
+def _cover(row: tables.Concept, covers: Mapping[str, tables.Image]) -> tables.Image | tables.Picture | None:
+    """The chosen cover while it exists, or else the first training picture."""
+    chosen = next((picture for picture in row.pictures if picture.id == row.cover), None)
+    return chosen or covers.get(row.cover or "") or next(iter(row.pictures), None)
+
+
+def _embedding(row: tables.EmbeddingVersion) -> responses.Embedding:
     rows = {name: responses.EncoderRows(**encoder) for name, encoder in row.encoders.items()}
     return responses.Embedding(sha256=row.sha256, encoders=rows)
 

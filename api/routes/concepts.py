@@ -5,7 +5,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, File
+from fastapi import APIRouter, Depends, File, Query
 
 from api import serializers
 from api.deps import (
@@ -23,18 +23,20 @@ from api.idempotency import Idempotent, IdempotentRequest
 from api.job_events import JobRef
 from api.schema_fields import Text
 from api.schemas import responses
-from api.schemas.requests import NewConcept, RetrainRequest
+from api.schemas.requests import ConceptChangeRequest, NewConcept, RetrainRequest
 from api.upload_safety import check_pictures
 from api.uploads import reject_repeated_fields, stored_pictures
 from service import jobs
-from service.concepts import concepts
+from service.concepts import concepts, editing, listing
 from service.concepts.concepts import ConceptParams
+from service.concepts.listing import Sort
 from service.uploads.records import StoredPicture
 
 router = APIRouter(tags=["concepts"])
 
 _PICTURES = "image/jpeg, image/png, image/webp, image/gif, image/heic, image/avif, image/tiff"
-_PARTS = {"images": {"contentType": _PICTURES}, "archive": {"contentType": "application/zip"}}
+PARTS = {"images": {"contentType": _PICTURES}, "archive": {"contentType": "application/zip"}}
+"""The content types of the files of a form with pictures."""
 
 
 @router.post(
@@ -42,7 +44,7 @@ _PARTS = {"images": {"contentType": _PICTURES}, "archive": {"contentType": "appl
     status_code=HTTPStatus.ACCEPTED,
     responses={201: {"model": responses.ConceptAndJob}},
     dependencies=[Depends(reject_repeated_fields)],
-    openapi_extra={"requestBody": {"content": {"multipart/form-data": {"encoding": _PARTS}}}},
+    openapi_extra={"requestBody": {"content": {"multipart/form-data": {"encoding": PARTS}}}},
 )
 async def create_concept(
     context: TrainAccess, form: Annotated[NewConcept, File()], wait: Waiting, idempotent: IdempotentRequest
@@ -56,15 +58,25 @@ async def create_concept(
 def list_concepts(
     context: ReadAccess,
     *,
-    model: Text | None = None,
-    ready: bool | None = None,
+    q: Annotated[
+        Text | None,
+        Query(max_length=500, description="Words that all occur in the name, the class word, the model or the tags."),
+    ] = None,
+    tag: Annotated[Text | None, Query(max_length=100, description="A whole tag.")] = None,
+    model: Annotated[Text | None, Query(description="The name of a model.")] = None,
+    ready: Annotated[bool | None, Query(description="Only concepts with an embedding, or only others.")] = None,
+    sort: Annotated[Sort, Query(description="The order of the list; a cursor belongs to one order.")] = "newest",
+    cover_urls: Annotated[bool, Query(description="Whether each cover has a signed URL, which expires.")] = False,
     cursor: Cursor = None,
     limit: Limit = 20,
 ) -> responses.ConceptPage:
-    """List concepts, newest first; their images have no URLs here."""
+    """List and search concepts, newest first; their training pictures have no URLs here."""
+    filters = listing.Filters(q=q, tag=tag, model=model, ready=ready)
     with context.service.database.reading() as session:
-        page = concepts.page(session, context.owner_id, cursor, limit, model=model, ready=ready)
-        items = [serializers.concept(context.service, row, with_urls=False) for row in page.items]
+        page = listing.page(session, context.owner_id, filters, cursor, limit, sort=sort)
+        items = serializers.concept_list(
+            context.service, session, page.items, with_urls=False, with_cover_urls=cover_urls
+        )
         return responses.ConceptPage(items=items, next=page.next)
 
 
@@ -72,7 +84,31 @@ def list_concepts(
 def read_concept(context: ReadAccess, reference: ConceptReference) -> responses.Concept:
     """Read a concept, with signed URLs of its images, which expire."""
     with context.service.database.reading() as session:
-        return serializers.concept(context.service, concepts.get(session, context.owner_id, reference), with_urls=True)
+        row = concepts.get(session, context.owner_id, reference)
+        return serializers.concept(context.service, session, row, with_urls=True)
+
+
+@router.patch("/concepts/{reference}")
+def change_concept(
+    context: TrainAccess, reference: ConceptReference, request: ConceptChangeRequest
+) -> responses.Concept:
+    """Rename a concept, change its class word, tags or cover, or use another of its versions."""
+    with context.service.database.writing() as session:
+        row = editing.change(context.service, session, context.owner_id, reference, request.params())
+        return serializers.concept(context.service, session, row, with_urls=True)
+
+
+@router.get("/concepts/{reference}/versions")
+def list_versions(context: ReadAccess, reference: ConceptReference) -> responses.ConceptVersionPage:
+    """List all versions of a concept, newest first; each has the job of its training, with loss curve and previews."""
+    with context.service.database.reading() as session:
+        row = concepts.get(session, context.owner_id, reference)
+        trainings = listing.trainings(session, row)
+    items = [
+        serializers.version(version, trainings.get(version.job_id or ""), current=version.number == row.version)
+        for version in reversed(row.embeddings)
+    ]
+    return responses.ConceptVersionPage(items=items, next=None)
 
 
 @router.delete("/concepts/{reference}", status_code=HTTPStatus.NO_CONTENT)
@@ -141,6 +177,6 @@ def _concept_and_job(context: RequestContext, job_id: str) -> responses.ConceptA
         job = jobs.get(session, context.owner_id, job_id)
         concept = concepts.get(session, context.owner_id, job.concepts[0].concept_id)
         return responses.ConceptAndJob(
-            concept=serializers.concept(context.service, concept, with_urls=True),
+            concept=serializers.concept(context.service, session, concept, with_urls=True),
             job=serializers.job(context.service, session, job, with_urls=True),
         )

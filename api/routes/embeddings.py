@@ -151,7 +151,8 @@ def _version(concept: Concept) -> EmbeddingVersion:
 
 def _concept(context: RequestContext, concept_id: str) -> responses.Concept:
     with context.service.database.reading() as session:
-        return serializers.concept(context.service, concepts.get(session, context.owner_id, concept_id), with_urls=True)
+        row = concepts.get(session, context.owner_id, concept_id)
+        return serializers.concept(context.service, session, row, with_urls=True)
 
 
 def _file(concept: Concept, version: EmbeddingVersion, data: bytes, extension: str, file_format: str) -> Response:

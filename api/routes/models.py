@@ -1,4 +1,4 @@
-"""Models: the catalogue, with the details that workers have reported."""
+"""Models: the catalogue, with the details that workers have reported; the tokens of prompts."""
 
 from dataclasses import asdict
 
@@ -6,9 +6,11 @@ from fastapi import APIRouter
 
 from api.deps import ReadAccess
 from api.schemas import responses
+from api.schemas.requests import TokenCountRequest
 from dti.spec.registry import METHODS, training_settings
 from service import workers
 from service.catalogue.models import ModelEntry
+from service.concepts import generations
 from service.workers import Card
 
 router = APIRouter(tags=["models"])
@@ -24,7 +26,26 @@ def list_models(context: ReadAccess) -> responses.ModelPage:
         _model(entry, cards.get(name), is_default=name == default, is_loaded=name in loaded)
         for name, entry in context.service.catalogue.items()
     ]
-    return responses.ModelPage(items=items, next=None)
+    data = [responses.OpenAIModel(id=item.name, object="model", created=0, owned_by="dti") for item in items]
+    return responses.ModelPage(items=items, next=None, object="list", data=data)
+
+
+@router.post("/tokens")
+def count_tokens(context: ReadAccess, request: TokenCountRequest) -> responses.TokenCount:
+    """Count the tokens of a prompt for each text encoder of its model."""
+    with context.service.database.reading() as session:
+        found = generations.count_tokens(context.service, session, context.owner_id, request.prompt, request.model)
+    encoders = found.encoders
+    return responses.TokenCount(
+        model=found.model,
+        concepts=found.concepts,
+        encoders=None if encoders is None else {name: _tokens(*counted) for name, counted in encoders.items()},
+        fits=None if encoders is None else all(tokens <= limit for tokens, limit in encoders.values()),
+    )
+
+
+def _tokens(tokens: int, limit: int) -> responses.EncoderTokens:
+    return responses.EncoderTokens(tokens=tokens, limit=limit)
 
 
 def _model(entry: ModelEntry, card: Card | None, *, is_default: bool, is_loaded: bool) -> responses.Model:

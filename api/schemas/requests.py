@@ -12,6 +12,7 @@ from dti.spec.registry import METHODS
 from dti.spec.settings import Interpolation, LearnableProperty, Rendering
 from service import rpc
 from service.concepts.concepts import ConceptParams, RetrainParams
+from service.concepts.editing import UNCHANGED, ConceptChanges
 from service.concepts.generations import GenerateParams, InterpolateParams
 from service.rpc import BlendParams, ImportParams
 from service.webhooks.endpoints import WebhookParams
@@ -188,6 +189,56 @@ class RetrainRequest(RequestModel):
             start=self.start,
             webhook=_webhook(self.webhook),
         )
+
+
+class ConceptChangeRequest(RequestModel):
+    """Changes of a concept; fields left out stay as they are."""
+
+    name: Annotated[
+        Name | None, Field(description="The new name; jobs that are queued or running keep the old one.")
+    ] = None
+    class_word: Annotated[Given | None, Field(description="The class word of later trainings.")] = None
+    tags: Annotated[
+        list[Text] | None, Field(max_length=1000, description="All its tags, each 1 to 32 characters of a-z, 0-9, -.")
+    ] = None
+    cover: Annotated[
+        Text | None,
+        Field(description="The id of a training picture or a generated image; null for the first training picture."),
+    ] = None
+    version: Annotated[
+        int | None, Field(ge=1, description="The version to use from now on, one of /v1/concepts/{reference}/versions.")
+    ] = None
+
+    def params(self) -> ConceptChanges:
+        """The request as the service takes it."""
+        cover = self.cover if "cover" in self.model_fields_set else UNCHANGED
+        return ConceptChanges(
+            name=self.name, class_word=self.class_word, tags=self.tags, cover=cover, version=self.version
+        )
+
+
+class NewConceptImages(RequestModel):
+    """Training pictures to add to a concept."""
+
+    images: Annotated[
+        list[UploadFile], Field(default_factory=list, description="JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF.")
+    ]
+    archive: Annotated[
+        UploadFile | None, Field(description="A ZIP of pictures; NAME.txt beside a picture is its caption.")
+    ] = None
+
+
+class ConceptImageChangeRequest(RequestModel):
+    """Changes of a training picture."""
+
+    caption: Annotated[Text | None, Field(description="Its caption for later trainings; null or empty for none.")]
+
+
+class TokenCountRequest(RequestModel):
+    """A prompt whose tokens are to be counted."""
+
+    prompt: Annotated[Text, Field(description="May contain any number of concepts as <name>.")]
+    model: Annotated[Text | None, Field(description="Default: the model of the prompt's concepts.")] = None
 
 
 class ImageChangeRequest(RequestModel):

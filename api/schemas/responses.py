@@ -64,6 +64,13 @@ class ImagePage(ResponseModel):
     next: str | None
 
 
+class ConceptImage(Image):
+    """A training picture of a concept."""
+
+    filename: str
+    caption: str | None
+
+
 class JobConcept(ResponseModel):
     """A concept in a job, with its embedding at the time of submission."""
 
@@ -200,8 +207,11 @@ class Concept(ResponseModel):
     training: dict[str, object]
     ready: bool
     job: str | None
-    images: list[Image]
+    images: list[ConceptImage]
     embedding: Embedding | None
+    version: int | None
+    tags: list[str]
+    cover: Image | None
     created_at: datetime
     updated_at: datetime
 
@@ -238,6 +248,26 @@ class ConceptPage(ResponseModel):
 
     items: list[Concept]
     next: str | None
+
+
+class ConceptVersion(ResponseModel):
+    """An embedding of a concept, and the training that made it."""
+
+    number: int
+    current: bool
+    embedding: Embedding
+    steps: int
+    job: str | None
+    method: str | None
+    training: dict[str, object] | None
+    created_at: datetime
+
+
+class ConceptVersionPage(ResponseModel):
+    """All versions of a concept, newest first."""
+
+    items: list[ConceptVersion]
+    next: None
 
 
 class ConceptAndJob(ResponseModel):
@@ -282,11 +312,38 @@ class Model(ResponseModel):
     loaded: bool
 
 
+class OpenAIModel(ResponseModel):
+    """A model as OpenAI's clients list it."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: Literal["dti"]
+
+
 class ModelPage(ResponseModel):
-    """All models."""
+    """All models; `object` and `data` list them as OpenAI's clients read them."""
 
     items: list[Model]
     next: None
+    object: Literal["list"]
+    data: list[OpenAIModel]
+
+
+class EncoderTokens(ResponseModel):
+    """The tokens of a prompt for one text encoder."""
+
+    tokens: int
+    limit: int
+
+
+class TokenCount(ResponseModel):
+    """The tokens of a prompt, by text encoder."""
+
+    model: str
+    concepts: list[str]
+    encoders: dict[str, EncoderTokens] | None
+    fits: bool | None
 
 
 class Live(ResponseModel):

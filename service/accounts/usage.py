@@ -89,6 +89,15 @@ def check_quotas(session: Session, quotas: Quotas, owner_id: str, *, adding_byte
     """
     if quotas.device_s_per_day and device_s_today(session, owner_id) >= quotas.device_s_per_day:
         raise DeviceQuotaExceededError(quotas.device_s_per_day, _until_midnight_s(now(session)))
+    check_storage(session, quotas, owner_id, adding_bytes)
+
+
+def check_storage(session: Session, quotas: Quotas, owner_id: str, adding_bytes: int) -> None:
+    """Check that an owner's storage has room for more.
+
+    Raises:
+        StorageQuotaExceededError: it is full, or would be with `adding_bytes`.
+    """
     # An upper bound, which counts shared objects several times, takes a fifteenth of the time; mostly it is enough.
     if not quotas.stored_bytes or _bytes(session, owner_id, union_all) + adding_bytes < quotas.stored_bytes:
         return

@@ -91,6 +91,13 @@ class TokenLimits:
         for ruler in self._of(session, model):
             ruler.check(prompt, concepts)
 
+    def count(
+        self, session: Session, model: str, prompt: str, concepts: Mapping[str, Vectors]
+    ) -> dict[str, tuple[int, int]] | None:
+        """The tokens of a prompt and their limit, by encoder; None without a published card."""
+        counts = {ruler.encoder: (ruler.tokens(prompt, concepts), ruler.limit) for ruler in self._of(session, model)}
+        return counts or None
+
     def check_class_word(self, session: Session, model: str, class_word: str) -> None:
         """Refuse a class word that the model does not know; without a published card, the worker checks it.
 

@@ -20,10 +20,9 @@ from service.concepts import trainings
 from service.context import Service
 from service.database.clock import now
 from service.database.ids import is_id, new_id
-from service.database.paging import Page, keyset
 from service.database.references import unreferenced
 from service.database.search import folded, tag_words
-from service.database.tables import Concept, Job, JobConcept, Picture
+from service.database.tables import UNFINISHED, Concept, Job, JobConcept, Picture
 from service.errors import (
     ConceptNotReadyError,
     ConceptWithoutPicturesError,
@@ -31,7 +30,7 @@ from service.errors import (
     NameTakenError,
     NotFoundError,
 )
-from service.kinds.jobs import Start
+from service.kinds.jobs import Start, TrainInput, kind_of
 from service.uploads.records import StoredPicture
 from service.webhooks import endpoints
 from service.webhooks.endpoints import WebhookParams
@@ -141,7 +140,7 @@ def create(
     if new.training is None:
         raise AssertionError("A concept of pictures has settings of its training.")
     concept = new.row(now(session))
-    concept.pictures = [_picture(position, picture) for position, picture in enumerate(pictures)]
+    concept.pictures = [picture_row(position, picture) for position, picture in enumerate(pictures)]
     concept.embeddings = []
     job = trainings.submit(
         service,
@@ -194,26 +193,19 @@ def get_ready_locked(session: Session, owner_id: str, reference: str) -> Concept
     return concept
 
 
-def page(
-    session: Session,
-    owner_id: str,
-    cursor: str | None,
-    limit: int,
-    *,
-    model: str | None = None,
-    ready: bool | None = None,
-) -> Page[Concept]:
-    """An owner's concepts, newest first.
+def get_locked(session: Session, owner_id: str, reference: str) -> Concept:
+    """A concept, locked for a change until the transaction ends.
 
     Raises:
-        InvalidInputError: the cursor is invalid.
+        NotFoundError: it does not exist, or belongs to another owner.
     """
-    query = _with_children(select(Concept).where(Concept.owner_id == owner_id))
-    if model is not None:
-        query = query.where(Concept.model == model)
-    if ready is not None:
-        query = query.where(Concept.version.is_not(None) if ready else Concept.version.is_(None))
-    return keyset(session, query, Concept.id, "con", cursor=cursor, limit=limit)
+    return _get(session, _owned(owner_id, reference).with_for_update(), reference)
+
+
+def unfinished_training(session: Session, concept: Concept) -> str | None:
+    """The id of a training of a concept that has not ended; None if there is none."""
+    query = select(Job.id).join(JobConcept).where(JobConcept.concept_id == concept.id, Job.kind == kind_of(TrainInput))
+    return session.scalars(query.where(Job.status.in_(UNFINISHED)).limit(1)).first()
 
 
 def retrain(service: Service, session: Session, owner_id: str, reference: str, params: RetrainParams) -> Job:
@@ -231,7 +223,7 @@ def retrain(service: Service, session: Session, owner_id: str, reference: str, p
         DeviceQuotaExceededError: the owner's device time of today is used up.
         StorageQuotaExceededError: the owner's storage is full.
     """
-    concept = _get(session, _owned(owner_id, reference).with_for_update(), reference)
+    concept = get_locked(session, owner_id, reference)
     if not concept.pictures:
         raise ConceptWithoutPicturesError(concept.name)
     start = _check_start(params.start)
@@ -260,7 +252,7 @@ def delete(session: Session, owner_id: str, reference: str) -> list[str]:
     Raises:
         NotFoundError: there is no such concept.
     """
-    concept = _get(session, _owned(owner_id, reference).with_for_update(), reference)
+    concept = get_locked(session, owner_id, reference)
     keys = {picture.key for picture in concept.pictures} | {version.key for version in concept.embeddings}
     for job in session.scalars(_jobs_of(concept)).all():
         keys.update(image.key for image in job.images)
@@ -268,7 +260,7 @@ def delete(session: Session, owner_id: str, reference: str) -> list[str]:
         # The job stays, as a record; its files and its result show the concept, and go.
         job.images.clear()
         job.checkpoint_key = job.file_key = job.result = None
-        if job.status in jobs.UNFINISHED:
+        if job.status in UNFINISHED:
             jobs.force_cancel(session, job)
     session.delete(concept)
     session.flush()
@@ -287,7 +279,8 @@ def _check_words(service: Service, session: Session, concept: CheckedConcept | C
     )
 
 
-def _picture(position: int, stored: StoredPicture) -> Picture:
+def picture_row(position: int, stored: StoredPicture) -> Picture:
+    """The row of a stored training picture, to be added to a concept."""
     safety = stored.safety.to_json() if stored.safety else None
     return Picture(id=new_id("img"), position=position, **{**vars(stored), "safety": safety})
 
@@ -302,10 +295,11 @@ def _add(session: Session, concept: Concept) -> None:
 
 def _owned(owner_id: str, reference: str) -> Select[Concept]:
     named = Concept.id if is_id("con", reference) else Concept.name
-    return _with_children(select(Concept).where(Concept.owner_id == owner_id, named == reference))
+    return with_children(select(Concept).where(Concept.owner_id == owner_id, named == reference))
 
 
-def _with_children(query: Select[Concept]) -> Select[Concept]:
+def with_children(query: Select[Concept]) -> Select[Concept]:
+    """A query of concepts that loads their pictures and embeddings as well."""
     return query.options(selectinload(Concept.pictures), selectinload(Concept.embeddings))
 
 

@@ -57,6 +57,21 @@ class InterpolateParams:
     webhook: WebhookParams | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class TokenCount:
+    """The tokens of a prompt.
+
+    Args:
+        model: that renders it.
+        concepts: their names in the prompt.
+        encoders: tokens and limit by encoder; None while no worker has reported the model's tokenizers.
+    """
+
+    model: str
+    concepts: list[str]
+    encoders: dict[str, tuple[int, int]] | None
+
+
 def submit_generation(service: Service, session: Session, owner_id: str, params: GenerateParams) -> Job:
     """Queue a generation.
 
@@ -137,6 +152,23 @@ def submit_interpolation(service: Service, session: Session, owner_id: str, para
         ),
     )
     return jobs.submit(service, session, new)
+
+
+def count_tokens(service: Service, session: Session, owner_id: str, prompt: str, model: str | None) -> TokenCount:
+    """Count the tokens of a prompt.
+
+    Raises:
+        UnknownConceptError: the prompt names concepts that do not exist.
+        ConceptNotReadyError: a concept has no embedding yet.
+        ModelMismatchError: a concept belongs to another model.
+        UnknownModelError: the catalogue has no such model.
+        InvalidInputError: the prompt is empty or too long.
+    """
+    prompts = _prompts(prompt, "", service.settings.limits)
+    concepts = lookup.find(session, owner_id, _named(prompts), locked=False)
+    entry = lookup.model_for(service.catalogue, model, concepts)
+    encoders = service.token_limits.count(session, entry.name, prompt, lookup.vectors_of(concepts))
+    return TokenCount(model=entry.name, concepts=[concept.name for concept in concepts], encoders=encoders)
 
 
 def _named(prompts: Iterable[str]) -> list[str]:

@@ -15,10 +15,11 @@ _NAMES_LIMIT = 1000
 """Most names that are compared for a suggestion."""
 
 
-def find(session: Session, owner_id: str, references: Collection[str]) -> list[Concept]:
+def find(session: Session, owner_id: str, references: Collection[str], *, locked: bool = True) -> list[Concept]:
     """An owner's concepts by names or ids, in the order of the references.
 
-    They are locked against deletion until the transaction ends; a later deletion sees the job that pins them.
+    Unless only their present state is asked for, they are locked against deletion until the transaction ends; a later
+    deletion sees the job that pins them.
 
     Raises:
         UnknownConceptError: some do not exist; all of them are listed.
@@ -26,8 +27,9 @@ def find(session: Session, owner_id: str, references: Collection[str]) -> list[C
     query = select(Concept).where(
         Concept.owner_id == owner_id, or_(Concept.name.in_(references), Concept.id.in_(references))
     )
-    locked = query.order_by(Concept.id).with_for_update(read=True, key_share=True)
-    rows = session.scalars(locked.options(selectinload(Concept.embeddings))).all()
+    if locked:
+        query = query.order_by(Concept.id).with_for_update(read=True, key_share=True)
+    rows = session.scalars(query.options(selectinload(Concept.embeddings))).all()
     found = {reference: row for row in rows for reference in (row.id, row.name)}
     unknown = [reference for reference in references if reference not in found]
     if unknown:

@@ -1,4 +1,4 @@
-"""Keyset pagination, newest first: every page costs the same, and new rows shift none."""
+"""Keyset pagination: every page costs the same, and new rows shift none."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,3 +44,17 @@ def keyset(
         query = query.where(ids < cursor)
     rows = session.scalars(query.order_by(ids.desc()).limit(limit + 1)).all()
     return Page(rows[:limit], rows[limit - 1].id if len(rows) > limit else None)
+
+
+def keyset_ascending(
+    session: Session, query: Select[T], column: InstrumentedAttribute[str], *, cursor: str | None, limit: int
+) -> Page[T]:
+    """The page of a query after a cursor, in the order of a column without equal values; the cursor is a value of it.
+
+    The order is that of code points on both databases, whatever the locale of a PostgreSQL server.
+    """
+    ordered = column.collate("C" if session.get_bind().dialect.name == "postgresql" else "BINARY")
+    if cursor is not None:
+        query = query.where(ordered > cursor)
+    rows = session.scalars(query.order_by(ordered).limit(limit + 1)).all()
+    return Page(rows[:limit], getattr(rows[limit - 1], column.key) if len(rows) > limit else None)

@@ -7,7 +7,7 @@ from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session, selectinload
 
 from service.database.paging import Page, keyset
-from service.database.tables import Event, Job, JobConcept, MetricChunk, Status
+from service.database.tables import Concept, Event, Job, JobConcept, MetricChunk, Status
 from service.errors import NotFoundError
 from service.kinds.jobs import LISTED
 
@@ -93,6 +93,12 @@ def _filtered(query: Select[Job], filters: Filters) -> Select[Job]:
     if filters.status is not None:
         query = query.where(Job.status == filters.status)
     if filters.concept is not None:
-        match = or_(JobConcept.concept_id == filters.concept, JobConcept.name == filters.concept)
+        # A job keeps the name of its submission; the concept may have another one now.
+        now_named = select(Concept.id).where(Concept.owner_id == Job.owner_id, Concept.name == filters.concept)
+        match = or_(
+            JobConcept.concept_id == filters.concept,
+            JobConcept.name == filters.concept,
+            JobConcept.concept_id.in_(now_named.correlate(Job)),
+        )
         query = query.where(Job.concepts.any(match))
     return query

@@ -34,3 +34,7 @@ def test_its_errors_have_the_services_detail(stack, openai_client):
     with pytest.raises(openai.UnprocessableEntityError, match="<nobody>") as refused:
         openai_client.images.generate(prompt="a <nobody>", model="tiny")
     assert refused.value.code == "unknown_concept"
+
+
+def test_its_client_lists_the_models(stack, openai_client):
+    assert [model.id for model in openai_client.models.list()] == ["tiny"]

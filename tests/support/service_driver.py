@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from dti.spec.settings import Interpolation
 from service import jobs
-from service.concepts import concepts, generations
+from service.concepts import concepts, generations, listing
 from service.concepts.concepts import ConceptParams, RetrainParams
 from service.concepts.generations import GenerateParams, InterpolateParams
 from service.database.tables import LOCAL_OWNER_ID
@@ -66,9 +66,9 @@ class ServiceDriver(QueueDriver):
         with self.database.reading() as session:
             return concepts.get(session, owner, reference)
 
-    def page(self, cursor=None, limit=100, *, owner=LOCAL_OWNER_ID, **filters):
+    def page(self, cursor=None, limit=100, *, owner=LOCAL_OWNER_ID, sort="newest", **filters):
         with self.database.reading() as session:
-            return concepts.page(session, owner, cursor, limit, **filters)
+            return listing.page(session, owner, listing.Filters(**filters), cursor, limit, sort=sort)
 
 
 def generate_params(**fields):

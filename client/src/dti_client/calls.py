@@ -69,23 +69,67 @@ def create_concept(
     """Create a concept and train it on pictures, given as paths or bytes, or in a ZIP."""
     form = _given(name=name, class_word=class_word, model=model, method=method, learnable_property=learnable_property)
     form |= {key: json.dumps(dict(value)) for key, value in _given(training=training, webhook=webhook).items()}
-    files = [("images", _file(picture, f"{number}")) for number, picture in enumerate(images)]
-    files += [("archive", _file(archive, "pictures.zip"))] if archive is not None else []
     call = _post("/v1/concepts", _json(models.ConceptAndJob), wait_s=wait_s)
-    return replace(call, form=form, files=files)
+    return replace(call, form=form, files=_pictures(images, archive))
 
 
 def list_concepts(
-    *, model: str | None = None, ready: bool | None = None, cursor: str | None = None, limit: int | None = None
+    *,
+    q: str | None = None,
+    tag: str | None = None,
+    model: str | None = None,
+    ready: bool | None = None,
+    sort: Literal["newest", "oldest", "name"] | None = None,
+    cover_urls: bool | None = None,
+    cursor: str | None = None,
+    limit: int | None = None,
 ) -> Call[models.Page[models.Concept]]:
-    """List concepts, newest first; their images have no URLs here."""
-    query = _given(model=model, ready=ready, cursor=cursor, limit=limit)
+    """List and search concepts, newest first; their training pictures have no URLs here."""
+    query = _given(q=q, tag=tag, model=model, ready=ready, sort=sort, cover_urls=cover_urls, cursor=cursor, limit=limit)
     return _get("/v1/concepts", _json(models.Page[models.Concept]), **query)
 
 
 def read_concept(reference: str) -> Call[models.Concept]:
     """Read a concept by its id or name, with signed URLs of its images."""
     return _get(f"/v1/concepts/{_segment(reference)}", _json(models.Concept))
+
+
+def change_concept(
+    reference: str,
+    *,
+    name: str | None = None,
+    class_word: str | None = None,
+    tags: Sequence[str] | None = None,
+    cover: str | None = None,
+    version: int | None = None,
+) -> Call[models.Concept]:
+    """Rename a concept, change its class word, tags or cover, or use another of its versions."""
+    body = _given(name=name, class_word=class_word, tags=tags, cover=cover, version=version)
+    return Call("PATCH", f"/v1/concepts/{_segment(reference)}", _json(models.Concept), body=body)
+
+
+def list_versions(reference: str) -> Call[models.Page[models.ConceptVersion]]:
+    """List all versions of a concept, newest first, with the trainings that made them."""
+    return _get(f"/v1/concepts/{_segment(reference)}/versions", _json(models.Page[models.ConceptVersion]))
+
+
+def add_concept_images(
+    reference: str, images: Iterable[Picture] = (), *, archive: Picture | None = None
+) -> Call[models.Concept]:
+    """Add training pictures to a concept; its next training uses them."""
+    call = _post(f"/v1/concepts/{_segment(reference)}/images", _json(models.Concept))
+    return replace(call, files=_pictures(images, archive))
+
+
+def change_concept_image(reference: str, image_id: str, *, caption: str | None) -> Call[models.Concept]:
+    """Change the caption of a training picture, for later trainings; None removes it."""
+    path = f"/v1/concepts/{_segment(reference)}/images/{_segment(image_id)}"
+    return Call("PATCH", path, _json(models.Concept), body={"caption": caption})
+
+
+def remove_concept_image(reference: str, image_id: str) -> Call[None]:
+    """Remove a training picture from a concept; its present embedding stays."""
+    return _delete(f"/v1/concepts/{_segment(reference)}/images/{_segment(image_id)}")
 
 
 def delete_concept(reference: str) -> Call[None]:
@@ -257,6 +301,12 @@ def list_models() -> Call[models.Page[models.Model]]:
     return _get("/v1/models", _json(models.Page[models.Model]))
 
 
+def count_tokens(prompt: str, *, model: str | None = None) -> Call[models.TokenCount]:
+    """Count the tokens of a prompt for each text encoder of its model."""
+    call = _post("/v1/tokens", _json(models.TokenCount), {"prompt": prompt, **_given(model=model)})
+    return replace(call, takes_idempotency_key=False)
+
+
 def read_usage(*, owner: str | None = None) -> Call[accounts.Usage]:
     """Read the usage of the caller or, for admins, of another owner."""
     return _get("/v1/usage", _json(accounts.Usage), **_given(owner=owner))
@@ -400,6 +450,11 @@ def _given(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON holds anythi
 def _segment(text: str) -> str:
     """A segment of a path, percent-encoded."""
     return quote(text, safe="")
+
+
+def _pictures(images: Iterable[Picture], archive: Picture | None) -> list[tuple[str, tuple[str, bytes]]]:
+    files = [("images", _file(picture, f"{number}")) for number, picture in enumerate(images)]
+    return files + ([("archive", _file(archive, "pictures.zip"))] if archive is not None else [])
 
 
 def _file(picture: Picture, name: str) -> tuple[str, bytes]:

@@ -49,6 +49,14 @@ class GalleryImage(Image):
 
 
 @dataclass(frozen=True)
+class ConceptImage(Image):
+    """A training picture of a concept."""
+
+    filename: str
+    caption: str | None
+
+
+@dataclass(frozen=True)
 class JobConcept:
     """A concept in a job, with its embedding at the time of submission."""
 
@@ -201,8 +209,11 @@ class Concept:
     training: dict[str, Any]
     ready: bool
     job: str | None
-    images: list[Image]
+    images: list[ConceptImage]
     embedding: Embedding | None
+    version: int | None
+    tags: list[str]
+    cover: Image | None
     created_at: datetime
     updated_at: datetime
 
@@ -220,6 +231,20 @@ class ImportedConcept(Concept):
     """An imported concept, with the norms of its rows by encoder."""
 
     norms: dict[str, Norms]
+
+
+@dataclass(frozen=True)
+class ConceptVersion:
+    """An embedding of a concept, and the training that made it."""
+
+    number: int
+    current: bool
+    embedding: Embedding
+    steps: int
+    job: str | None
+    method: str | None
+    training: dict[str, Any] | None
+    created_at: datetime
 
 
 @dataclass(frozen=True)
@@ -282,6 +307,34 @@ class Model:
     encoders: dict[str, EncoderCard] | None
     token_limit: int | None
     loaded: bool
+
+
+@dataclass(frozen=True)
+class OpenAIModel:
+    """A model as OpenAI's clients list it."""
+
+    id: str
+    object: str
+    created: int
+    owned_by: str
+
+
+@dataclass(frozen=True)
+class EncoderTokens:
+    """The tokens of a prompt for one text encoder."""
+
+    tokens: int
+    limit: int
+
+
+@dataclass(frozen=True)
+class TokenCount:
+    """The tokens of a prompt, by text encoder; None while no worker has reported the model's tokenizers."""
+
+    model: str
+    concepts: list[str]
+    encoders: dict[str, EncoderTokens] | None
+    fits: bool | None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ both_databases = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"
 
 CONCEPT = {
     "id", "name", "trigger", "class_word", "learnable_property", "model", "method", "training", "ready", "job",
-    "images", "embedding", "created_at", "updated_at",
+    "images", "embedding", "version", "tags", "cover", "created_at", "updated_at",
 }  # fmt: skip
 IMAGE = {"id", "url", "content_type", "width", "height", "bytes", "sha256", "seed", "prompt", "share", "safety"}
 
@@ -40,7 +40,7 @@ def test_a_concept_is_accepted_with_its_training(post_concept):
     assert (job["kind"], job["status"], job["progress"]["total"]) == ("train", "queued", 7)
     assert job["input"]["training"]["seed"] == 3
     assert job["input"]["training"]["learning_rate"] == concept["training"]["learning_rate"]
-    assert [set(image) for image in concept["images"]] == [IMAGE, IMAGE]
+    assert [set(image) for image in concept["images"]] == [IMAGE | {"filename", "caption"}] * 2
 
 
 def test_uploaded_pictures_are_fetched_by_their_signed_urls(post_concept):
@@ -217,3 +217,49 @@ def test_a_job_beyond_the_limit_is_refused_and_its_pictures_are_not_stored(clien
     assert response.headers["RateLimit"].startswith('"unfinished-jobs";r=0')
     assert len(stored(service)) == 1
     assert httpx.get(kept["url"]).status_code == 200
+
+
+# --- changed, corrected, taken back
+
+
+def test_a_concept_is_changed_and_found_by_its_tags(client, create_trained):
+    create_trained("my-dog")
+    image = client.get("/v1/concepts/my-dog").json()["images"][0]
+    response = client.patch("/v1/concepts/my-dog", json={"name": "rex", "tags": ["pet", "art"], "cover": image["id"]})
+    assert response.status_code == 200, response.text
+    assert (response.json()["name"], response.json()["tags"]) == ("rex", ["art", "pet"])
+    listed = client.get("/v1/concepts", params={"tag": "pet", "cover_urls": True}).json()["items"]
+    assert [(item["name"], item["cover"]["id"]) for item in listed] == [("rex", image["id"])]
+    assert httpx.get(listed[0]["cover"]["url"]).status_code == 200
+    assert client.get("/v1/concepts", params={"q": "rex"}).json()["items"][0]["cover"]["url"] is None
+    assert client.patch("/v1/concepts/rex", json={"cover": None}).json()["cover"]["id"] == image["id"]
+    assert client.patch("/v1/concepts/rex", json={"trigger": "x"}).status_code == 422
+
+
+def test_a_concept_goes_back_to_an_earlier_version(client, create_trained, worker):
+    create_trained("my-dog", training={"steps": 7})
+    client.post("/v1/concepts/my-dog/train", json={"training": {"steps": 9}})
+    worker.work()
+    versions = client.get("/v1/concepts/my-dog/versions").json()["items"]
+    told = [(version["number"], version["current"], version["training"]["steps"]) for version in versions]
+    assert told == [(2, True, 9), (1, False, 7)]
+    assert client.get(f"/v1/jobs/{versions[1]['job']}/metrics").status_code == 200
+    assert client.patch("/v1/concepts/my-dog", json={"version": 1}).json()["version"] == 1
+
+
+def test_training_pictures_are_added_captioned_and_removed(client, create_trained, post_concept, service):
+    create_trained("my-dog")
+    objects = len(stored(service))
+    added = client.post("/v1/concepts/my-dog/images", files=[("images", ("b.png", png((70, 70))))])
+    assert added.status_code == 201, added.text
+    image = added.json()["images"][1]
+    assert (image["filename"], image["caption"]) == ("b.png", None)
+    path = f"/v1/concepts/my-dog/images/{image['id']}"
+    assert client.patch(path, json={"caption": "a dog"}).json()["images"][1]["caption"] == "a dog"
+    assert client.delete(path).status_code == 204
+    assert len(client.get("/v1/concepts/my-dog").json()["images"]) == 1
+    assert len(stored(service)) == objects
+    post_concept("in-training")
+    refused = client.post("/v1/concepts/in-training/images", files=[("images", ("b.png", png()))])
+    assert (refused.status_code, refused.json()["code"]) == (409, "concept_in_training")
+    assert client.post("/v1/concepts/my-dog/images", files=[("images", ("b.png", b"no picture"))]).status_code == 415

@@ -69,3 +69,14 @@ def test_an_unfinished_job_is_not_deleted(client):
     job = client.post("/v1/generations", json={"prompt": "a dog"}).json()["id"]
     response = client.delete(f"/v1/jobs/{job}")
     assert (response.status_code, response.json()["code"]) == (409, "job_unfinished")
+
+
+def test_models_are_listed_as_openais_clients_read_them(client):
+    page = client.get("/v1/models").json()
+    assert (page["object"], [model["id"] for model in page["data"]]) == ("list", ["tiny"])
+
+
+def test_tokens_of_a_prompt_are_counted_once_a_worker_has_told_the_tokenizers(client):
+    response = client.post("/v1/tokens", json={"prompt": "a dog"})
+    assert response.json() == {"model": "tiny", "concepts": [], "encoders": None, "fits": None}
+    assert client.post("/v1/tokens", json={"prompt": "a <nobody>"}).json()["code"] == "unknown_concept"

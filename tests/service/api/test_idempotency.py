@@ -13,6 +13,7 @@ KEY = {"Idempotency-Key": "a-key"}
 
 NOT_ASKED = {
     "/v1/jobs/{job_id}/cancel": "asking twice changes nothing",
+    "/v1/tokens": "it counts, and makes nothing",
     "/v1/keys": "a key's secret is shown once and not stored: it could not be returned again",
 }
 """Routes without an Idempotency-Key, with the reason."""

@@ -10,7 +10,17 @@ from dti_client import AsyncClient, Client, accounts, errors, models
 from api.errors import STATUSES
 from tools import api_docs
 
-ELSEWHERE = {"JobPage", "ImagePage", "ConceptPage", "ModelPage", "KeyPage", "WebhookPage", "DeliveryPage", "Problem"}
+ELSEWHERE = {
+    "ConceptPage",
+    "ConceptVersionPage",
+    "DeliveryPage",
+    "ImagePage",
+    "JobPage",
+    "KeyPage",
+    "ModelPage",
+    "Problem",
+    "WebhookPage",
+}
 """Pages are one generic class, and problems are exceptions."""
 
 

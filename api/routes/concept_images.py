@@ -1,0 +1,88 @@
+"""Training pictures of a concept: add, caption, remove."""
+
+from collections.abc import Sequence
+from functools import partial
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, File
+
+from api import serializers
+from api.deps import ConceptReference, ImageId, RequestContext, TrainAccess, in_thread
+from api.idempotency import Idempotent, IdempotentRequest
+from api.routes.concepts import PARTS
+from api.schemas import responses
+from api.schemas.requests import ConceptImageChangeRequest, NewConceptImages
+from api.upload_safety import check_pictures
+from api.uploads import reject_repeated_fields, stored_pictures
+from service.concepts import concepts, editing
+from service.database.tables import Concept
+from service.uploads.records import StoredPicture
+
+router = APIRouter(tags=["concepts"])
+
+
+@router.post(
+    "/concepts/{reference}/images",
+    status_code=HTTPStatus.CREATED,
+    dependencies=[Depends(reject_repeated_fields)],
+    openapi_extra={"requestBody": {"content": {"multipart/form-data": {"encoding": PARTS}}}},
+)
+async def add_concept_images(
+    context: TrainAccess,
+    reference: ConceptReference,
+    form: Annotated[NewConceptImages, File()],
+    idempotent: IdempotentRequest,
+) -> responses.Concept:
+    """Add training pictures to a concept; its next training uses them."""
+    concept_id = await idempotent.run_async(partial(_add, context, reference, form, idempotent))
+    return await in_thread(partial(_concept, context, concept_id))
+
+
+@router.patch("/concepts/{reference}/images/{image_id}")
+def change_concept_image(
+    context: TrainAccess, reference: ConceptReference, image_id: ImageId, request: ConceptImageChangeRequest
+) -> responses.Concept:
+    """Change the caption of a training picture, for later trainings."""
+    with context.service.database.writing() as session:
+        row = editing.set_caption(
+            context.service, session, context.owner_id, reference, image_id, caption=request.caption
+        )
+        return serializers.concept(context.service, session, row, with_urls=True)
+
+
+@router.delete("/concepts/{reference}/images/{image_id}", status_code=HTTPStatus.NO_CONTENT)
+def remove_concept_image(context: TrainAccess, reference: ConceptReference, image_id: ImageId) -> None:
+    """Remove a training picture from a concept; its present embedding stays."""
+    # Checked first, so that nothing is deleted while the object store is down.
+    context.service.storage.check()
+    with context.service.database.writing() as session:
+        keys = editing.remove_picture(session, context.owner_id, reference, image_id)
+    context.service.storage.delete(keys)
+
+
+async def _add(context: RequestContext, reference: str, form: NewConceptImages, idempotent: Idempotent) -> str:
+    concept = await in_thread(partial(_changeable, context, reference))
+    async with stored_pictures(context, form.images, form.archive) as stored:
+        checked = await check_pictures(context, concept.model, stored)
+        return await in_thread(partial(_commit, context, concept.id, checked, idempotent))
+
+
+def _changeable(context: RequestContext, reference: str) -> Concept:
+    """The concept, checked before any of the files is read."""
+    with context.service.database.reading() as session:
+        concept = concepts.get(session, context.owner_id, reference)
+        editing.check_not_in_training(session, concept)
+        return concept
+
+
+def _commit(context: RequestContext, concept_id: str, pictures: Sequence[StoredPicture], idempotent: Idempotent) -> str:
+    with context.service.database.writing() as session:
+        concept = editing.add_pictures(context.service, session, context.owner_id, concept_id, pictures)
+        return idempotent.commit(session, concept.id)
+
+
+def _concept(context: RequestContext, concept_id: str) -> responses.Concept:
+    with context.service.database.reading() as session:
+        row = concepts.get(session, context.owner_id, concept_id)
+        return serializers.concept(context.service, session, row, with_urls=True)
