@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from api import authentication, errors, openapi
-from api.body_limits import BodyLimit, CompleteForms
+from api.body_limits import BodyLimit, CompleteForms, OneLength
 from api.deps import Components
 from api.openai_errors import OpenAIErrors
 from api.routes import (
@@ -69,6 +69,7 @@ def create_app(service: Service) -> FastAPI:
     authentication.install(app, service, app.state.components.rate_limiter)
     # Outside of authentication: OpenAI's clients read its errors, too.
     app.add_middleware(OpenAIErrors)
+    app.add_middleware(OneLength)
     errors.install(app)
     for resource in _RESOURCES:
         app.include_router(resource.router, prefix="/v1")

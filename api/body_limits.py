@@ -1,4 +1,4 @@
-"""Checks of a request's body before it is parsed: a size limit, and the closing boundary of a form."""
+"""Checks of a request's body before it is parsed: one length, a size limit, and the closing boundary of a form."""
 
 from http import HTTPStatus
 
@@ -7,7 +7,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import error_response
+from api.errors import error_response, problem
 from service.errors import BodyTooLargeError
 
 _EPILOGUE_BYTES = 1024
@@ -15,6 +15,22 @@ _EPILOGUE_BYTES = 1024
 
 _DIGITS = 18
 """Of a Content-Length: more than any limit needs, and few enough to parse as a number."""
+
+
+class OneLength:
+    """Refuses a body with two lengths, and closes its connection: a proxy might read the other one (RFC 9112, 6.1)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse the request, or pass it on."""
+        if scope["type"] == "http" and {"content-length", "transfer-encoding"} <= set(Headers(scope=scope)):
+            detail = "The request has a Content-Length and a Transfer-Encoding. Send one of them."
+            refusal = problem(HTTPStatus.BAD_REQUEST, "malformed_body", detail, {"Connection": "close"})
+            await refusal(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 class BodyLimit:

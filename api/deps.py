@@ -24,6 +24,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 from api.authentication import identity_of
 from api.job_events import EventPoller, JobRef
 from api.schema_fields import Text
+from api.stream_limits import StreamLimit
 from api.upload_queue import UploadQueue
 from service.accounts.authentication import Identity
 from service.accounts.rate_limits import RateLimiter
@@ -51,6 +52,7 @@ class Components:
     upload_queue: UploadQueue
     decoders: DecoderPool
     rate_limiter: RateLimiter
+    streams: StreamLimit
 
     @classmethod
     def create(cls, service: Service) -> "Components":
@@ -62,6 +64,7 @@ class Components:
             upload_queue=UploadQueue(decoders.PLACES),
             decoders=DecoderPool(service.settings.limits),
             rate_limiter=RateLimiter(service.settings),
+            streams=StreamLimit(service.settings.limits.streams),
         )
 
     def close(self) -> None:

@@ -61,6 +61,7 @@ STATUSES: Mapping[type[service.ServiceError | dti.DTIError], HTTPStatus] = {
     service.QuotaError: HTTPStatus.TOO_MANY_REQUESTS,
     service.TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
     service.TooManyJobsError: HTTPStatus.TOO_MANY_REQUESTS,
+    service.TooManyStreamsError: HTTPStatus.TOO_MANY_REQUESTS,
     service.DeviceQuotaExceededError: HTTPStatus.TOO_MANY_REQUESTS,
     service.RpcFailedError: HTTPStatus.INTERNAL_SERVER_ERROR,
     service.LeaseLostError: HTTPStatus.INTERNAL_SERVER_ERROR,

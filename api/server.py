@@ -7,6 +7,7 @@ from types import FrameType
 import uvicorn
 
 from api.app import create_app
+from api.connections import LimitedProtocol, connection_limit
 from service.context import Service
 from service.settings import Settings
 from service.uploads import decoders
@@ -18,8 +19,12 @@ _M_MMAP_THRESHOLD = -3
 _LARGE_BLOCK_BYTES = 1_000_000
 
 
+_TICKS_A_SECOND = 10
+"""Of uvicorn's main loop."""
+
+
 class _Server(uvicorn.Server):
-    """A server that closes event streams at shutdown; otherwise it would wait for the last of them."""
+    """A server that limits its connections, and closes event streams at shutdown instead of waiting for the last."""
 
     def __init__(self, config: uvicorn.Config, on_exit: Callable[[], None]) -> None:
         super().__init__(config)
@@ -29,6 +34,14 @@ class _Server(uvicorn.Server):
         """Handle SIGINT or SIGTERM."""
         self._on_exit()
         super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Close connections that are over a time limit, once a second."""
+        if counter % _TICKS_A_SECOND == 0:
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, LimitedProtocol):
+                    connection.enforce()
+        return await super().on_tick(counter)
 
 
 def server(service: Service) -> uvicorn.Server:
@@ -42,7 +55,12 @@ def server(service: Service) -> uvicorn.Server:
         app,
         host=service.settings.host,
         port=service.settings.port,
+        http=LimitedProtocol,
+        ws="none",
+        limit_concurrency=connection_limit(),
         timeout_graceful_shutdown=_GRACEFUL_SHUTDOWN_S,
+        # Reverse proxies are not trusted about addresses: nothing here depends on them.
+        proxy_headers=False,
         # Signed URLs are secrets until they expire, and an access log would keep them.
         access_log=False,
         server_header=False,

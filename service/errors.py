@@ -40,6 +40,7 @@
     ├── QuotaError                  a quota of the caller is used up for now
     │   ├── TooManyRequestsError    the key has made too many requests in this minute
     │   ├── TooManyJobsError        the owner has too many unfinished jobs
+    │   ├── TooManyStreamsError     the key has too many event streams open
     │   └── DeviceQuotaExceededError  the owner's device time of the day is used up
     ├── RpcFailedError              a worker could not carry out an RPC
     ├── LeaseLostError              a write of an attempt that has lost its job
@@ -478,6 +479,17 @@ class TooManyJobsError(QuotaError):
 
     def __init__(self, limit: int) -> None:
         message = f"There are already {limit} unfinished jobs. Wait for some to end, or cancel them."
+        super().__init__(message, limit=limit, retry_after_s=5)
+
+
+class TooManyStreamsError(QuotaError):
+    """The key has too many event streams open."""
+
+    code = "too_many_streams"
+    policy = "streams"
+
+    def __init__(self, limit: int) -> None:
+        message = f"There are already {limit} event streams open with this key. Close some of them."
         super().__init__(message, limit=limit, retry_after_s=5)
 
 

@@ -58,6 +58,7 @@ class Limits:
     training_steps: Annotated[int, Variable("DTI_LIMIT_TRAINING_STEPS", "Updates of a training.")] = 5000
     denoising_steps: Annotated[int, Variable("DTI_LIMIT_DENOISING_STEPS", "Denoising steps of a picture.")] = 150
     unfinished_jobs: Annotated[int, Variable("DTI_LIMIT_UNFINISHED_JOBS", "Unfinished jobs of an owner.")] = 100
+    streams: Annotated[int, Variable("DTI_LIMIT_STREAMS", "Open event streams of a key.")] = 100
     webhooks: Annotated[int, Variable("DTI_LIMIT_WEBHOOKS", "Webhooks of an owner.")] = 20
 
 

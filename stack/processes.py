@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -81,7 +82,7 @@ class Child:
     def start(self) -> None:
         """Start it without waiting."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        self._rotate_log()
+        self.rotate_log()
         with self.log.open("ab") as output:
             self._log_start = output.tell()
             self._process = spawn(self.program.argv, environment=self.program.environment, output=output)
@@ -148,10 +149,16 @@ class Child:
     ) -> None:
         self.stop()
 
-    def _rotate_log(self) -> None:
-        """Rename a large log, replacing the previous old one."""
+    def rotate_log(self) -> None:
+        """Move the content of a large log to the old one, also while the program writes.
+
+        The program keeps its open file, which appends: it is emptied, and not renamed. Lines that are written between
+        the copy and the cut are lost.
+        """
         if self.log.exists() and self.log.stat().st_size > _LOG_LIMIT_BYTES:
-            self.log.replace(self.log.with_suffix(".old.log"))
+            shutil.copyfile(self.log, self.log.with_suffix(".old.log"))
+            os.truncate(self.log, 0)
+            self._log_start = 0
 
     def _log_tail(self) -> str:
         """The end of the log since the last start."""

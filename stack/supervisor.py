@@ -65,11 +65,12 @@ class Supervisor:
         child.wait_finished()
 
     def watch(self) -> None:
-        """Restart programs that end, until an exception such as KeyboardInterrupt."""
+        """Restart programs that end and rotate their logs, until an exception such as KeyboardInterrupt."""
         while True:
             for tier in self._tiers:
                 for supervised in tier:
                     self._restart_if_due(supervised, time.monotonic())
+                    supervised.child.rotate_log()
             time.sleep(_POLL_INTERVAL_S)
 
     def stop(self) -> None:

@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 
 from api import serializers
 from api.deps import CancelAccess, Cursor, JobId, Limit, ReadAccess, RequestContext, in_thread
-from api.job_events import EventPoller, JobRef
+from api.job_events import JobRef
 from api.schema_fields import Text
 from api.schemas import responses
 from service import jobs
@@ -95,13 +95,14 @@ async def follow_job(
     if ended and position == newest:
         # A browser reconnects after the end of a stream; 204 makes it stop.
         return Response(status_code=HTTPStatus.NO_CONTENT)
-    stream = _stream(context.event_poller, JobRef(context.owner_id, job_id), position)
+    context.streams.check(context.identity.key_id)
+    stream = _stream(context, JobRef(context.owner_id, job_id), position)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
 
-async def _stream(event_poller: EventPoller, job: JobRef, position: int) -> AsyncIterator[bytes]:
-    with event_poller.subscribe(job, position) as subscription:
+async def _stream(context: RequestContext, job: JobRef, position: int) -> AsyncIterator[bytes]:
+    with context.streams.open(context.identity.key_id), context.event_poller.subscribe(job, position) as subscription:
         while not subscription.closed:
             events = await subscription.next(_KEEPALIVE_INTERVAL_S)
             yield b"".join(event.encoded for event in events) or _KEEPALIVE

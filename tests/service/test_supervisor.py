@@ -111,3 +111,14 @@ def test_a_large_log_is_rotated(supervisor, tmp_path):
     supervisor.run(program("a", "print('new')"))
     assert (tmp_path / "a.log").read_text() == "new\n"
     assert (tmp_path / "a.old.log").stat().st_size == 10_000_001
+
+
+def test_a_log_is_rotated_while_its_program_writes(supervisor, tmp_path, monkeypatch):
+    monkeypatch.setattr("stack.processes._LOG_LIMIT_BYTES", 50_000)
+    lines = "import time\nfor n in range(10**9): print(n, 'x' * 1000, flush=True); time.sleep(0.001)"
+    supervisor.start([program("noisy", lines)])
+    log, old = tmp_path / "noisy.log", tmp_path / "noisy.old.log"
+    with interrupted_when(lambda: old.exists() and old.read_bytes()[:2] not in {b"", b"0 "}):
+        supervisor.watch()
+    assert log.stat().st_size < 1_000_000
+    assert old.stat().st_size < 1_000_000

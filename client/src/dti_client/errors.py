@@ -22,7 +22,7 @@ DTIClientError
     │   ├── JobEndedError, JobUnfinishedError, ConceptInTrainingError
     │   └── StorageQuotaExceededError, IdempotencyInFlightError
     ├── QuotaError                   429
-    │   └── TooManyRequestsError, TooManyJobsError, DeviceQuotaExceededError
+    │   └── TooManyRequestsError, TooManyJobsError, TooManyStreamsError, DeviceQuotaExceededError
     └── UnavailableError             5xx
         └── WorkerUnavailableError, RpcFailedError
 """
@@ -277,6 +277,12 @@ class TooManyJobsError(QuotaError):
     """The owner has too many unfinished jobs."""
 
     codes = ("too_many_jobs",)
+
+
+class TooManyStreamsError(QuotaError):
+    """Too many event streams open with one key."""
+
+    codes = ("too_many_streams",)
 
 
 class DeviceQuotaExceededError(QuotaError):
