@@ -19,7 +19,7 @@ from dti.errors import InvalidSettingError, NoPicturesError
 from dti.families import Family
 from dti.render import Renderer
 from dti.spec.prompts import NAME_PATTERN
-from dti.spec.registry import FAMILIES, METHODS, training_settings
+from dti.spec.registry import FAMILIES, METHODS, check_rendering, training_settings
 from dti.spec.settings import SEED_LIMIT, CompleteRendering, LearnableProperty, Rendering, complete
 from dti.training.trainer import Run, Trainer, TrainingWork
 from service.catalogue.models import Catalogue, ModelEntry, preset
@@ -149,7 +149,9 @@ def rendering(model: OfflineModel, given: Mapping[str, object]) -> CompleteRende
     entry = model.entry
     defaults = {name: getattr(entry, name) for name in ("width", "height", "steps", "guidance_scale", "scheduler")}
     settings = complete(Rendering, given, defaults)
-    return CompleteRendering(**{**asdict(settings), "seed": seed_or_random(settings.seed)})
+    chosen = CompleteRendering(**{**asdict(settings), "seed": seed_or_random(settings.seed)})
+    check_rendering(entry.family, chosen)
+    return chosen
 
 
 def render(model: OfflineModel, plans: Sequence[PicturePlan], on_steps: Callable[[int], None]) -> Iterator[Image.Image]:

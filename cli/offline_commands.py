@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cli.options import setting, with_training_settings
+from cli.options import setting, with_rendering_settings, with_training_settings
 from cli.terminal import console, load_model, prepare_output, print_warnings, write_file
 from dti.errors import DTIError, InvalidSettingError
 from dti.spec.prompts import triggers
 from dti.spec.registry import METHODS
-from dti.spec.settings import Interpolation, Rendering, complete
+from dti.spec.settings import Interpolation, complete
 from service.concepts import unused
 from service.kinds.warnings import JobWarning
 from service.settings import Settings
@@ -36,12 +36,6 @@ _ModelName = Annotated[
     str, typer.Option(help="A model of the catalogue, a folder in the diffusers layout, or a Hub id.")
 ]
 _FamilyName = Annotated[str, typer.Option(help="Family of a checkpoint that is not in the catalogue.")]
-_Seed = Annotated[int | None, setting(Rendering, "seed")]
-_Width = Annotated[int | None, setting(Rendering, "width")]
-_Height = Annotated[int | None, setting(Rendering, "height")]
-_RenderingSteps = Annotated[int | None, setting(Rendering, "steps")]
-_Guidance = Annotated[float | None, setting(Rendering, "guidance_scale")]
-_Scheduler = Annotated[str | None, setting(Rendering, "scheduler")]
 _NegativePrompt = Annotated[str, typer.Option(help="Prompt to steer away from; may contain concepts too.")]
 _ConceptFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="An embedding made by `dti train`.")]
 _OutFolder = Annotated[Path, typer.Option(help="Folder for the images; created if missing.")]
@@ -85,6 +79,7 @@ def train(
     console.print(f"<{name}> is saved as {path}.", markup=False)
 
 
+@with_rendering_settings
 def render(
     prompt: Annotated[str, typer.Argument(help="The prompt, with concepts as <name>.")],
     concept: Annotated[
@@ -96,27 +91,15 @@ def render(
     model: _ModelName = "tiny",
     family: _FamilyName = "sd",
     negative_prompt: _NegativePrompt = "",
-    num_images: Annotated[int | None, setting(Rendering, "num_images")] = None,
-    width: _Width = None,
-    height: _Height = None,
-    steps: _RenderingSteps = None,
-    guidance_scale: _Guidance = None,
-    scheduler: _Scheduler = None,
-    seed: _Seed = None,
-    picture_format: Annotated[
-        str | None, typer.Option("--format", help="png, webp or jpeg.", show_default=False)
-    ] = None,
+    **settings: Any,  # noqa: ANN401 - a setting's type is its own
 ) -> None:
     """Render images of a prompt."""
     from cli import offline
     from service.kinds.jobs import GenerateInput
     from worker.outputs import plans
 
-    size = {"width": width, "height": height}
-    given = {"steps": steps, "guidance_scale": guidance_scale, "scheduler": scheduler, "seed": seed, **size}
-    given |= {"num_images": num_images, "format": picture_format}
     opened = load_model(model, family, Settings.from_environment(os.environ))
-    rendering = offline.rendering(opened, _without_none(given))
+    rendering = offline.rendering(opened, settings)
     request = GenerateInput(prompt=prompt, negative_prompt=negative_prompt, model=model, rendering=rendering)
     concepts = _load_concepts(concept or [])
     named = _named(concepts, request)
@@ -127,6 +110,7 @@ def render(
     _render(opened, plans.generation(request, concepts), request, named, out)
 
 
+@with_rendering_settings
 def interpolate(
     start: _ConceptFile,
     end: _ConceptFile,
@@ -140,12 +124,7 @@ def interpolate(
     method: Annotated[str | None, setting(Interpolation, "method")] = None,
     animation: Annotated[str | None, setting(Interpolation, "animation")] = None,
     contact_sheet: Annotated[bool, setting(Interpolation, "contact_sheet")] = False,
-    width: _Width = None,
-    height: _Height = None,
-    steps: _RenderingSteps = None,
-    guidance_scale: _Guidance = None,
-    scheduler: _Scheduler = None,
-    seed: _Seed = None,
+    **settings: Any,  # noqa: ANN401 - a setting's type is its own
 ) -> None:
     """Render images between two concepts."""
     from cli import offline
@@ -153,20 +132,18 @@ def interpolate(
 
     if prompt.count("{}") != 1:
         raise InvalidSettingError("prompt", "it needs exactly one {}, in place of the concept.")
-    size = {"width": width, "height": height}
-    given = {"steps": steps, "guidance_scale": guidance_scale, "scheduler": scheduler, "seed": seed, **size}
     chosen = {"frames": frames, "method": method, "animation": animation}
-    settings = complete(Interpolation, {**_without_none(chosen), "contact_sheet": contact_sheet})
+    between = complete(Interpolation, {**_without_none(chosen), "contact_sheet": contact_sheet})
     opened = load_model(model, family, Settings.from_environment(os.environ))
-    rendering = offline.rendering(opened, _without_none(given))
+    rendering = offline.rendering(opened, settings)
     request = InterpolateInput(
         start=str(start),
         end=str(end),
         prompt=prompt,
         negative_prompt=negative_prompt,
         model=model,
-        interpolation=settings,
-        shares=tuple(number / (settings.frames - 1) for number in range(settings.frames)),
+        interpolation=between,
+        shares=tuple(number / (between.frames - 1) for number in range(between.frames)),
         rendering=rendering,
     )
     print_warnings(unused.in_prompts({"prompt": prompt, "negative prompt": negative_prompt}, placeholder=True))
@@ -264,7 +241,7 @@ def _render(
 
     prepare_output(out / f"00.{request.rendering.format}")
     pictures = []
-    with _progress_bar("Rendering", sum(plan.work.steps for plan in sequence)) as bar:
+    with _progress_bar("Rendering", request.rendering.calls * len(sequence)) as bar:
         rendered = offline.render(model, sequence, lambda steps: bar.advance(bar.task_ids[0], steps))
         for number, (plan, picture) in enumerate(zip(sequence, rendered, strict=True)):
             provenance = offline.provenance(model, plan, request.prompt, concepts)

@@ -5,13 +5,13 @@ A new setting in `dti.spec` is an option here without further code.
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, get_args
 
 import typer
 
 from dti.spec.merged import merged_settings
-from dti.spec.settings import SettingSpec, setting_specs
+from dti.spec.settings import Rendering, SettingSpec, setting_specs
 
 _ONLINE_ONLY = frozenset({"preview_prompt", "preview_every"})
 
@@ -23,14 +23,23 @@ def setting(kind: type[Any], name: str) -> Any:  # noqa: ANN401 - typer's own an
 
 def with_training_settings(command: Callable[..., None]) -> Callable[..., None]:
     """A command with `**settings` replaced by one option for each setting of any method; it receives the given ones."""
-    offered = {name: merged for name, merged in merged_settings().items() if name not in _ONLINE_ONLY}
+    merged = merged_settings().items()
+    return _with_options(command, {name: (each.hint, each.spec) for name, each in merged if name not in _ONLINE_ONLY})
 
+
+def with_rendering_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """The same for the settings of a rendering; one frame of an interpolation is one image."""
+    own = inspect.signature(command).parameters
+    left_out = {"num_images"} if "frames" in own else set()
+    specs = setting_specs(Rendering).items()
+    return _with_options(command, {name: each for name, each in specs if name not in left_out})
+
+
+def _with_options(command: Callable[..., None], offered: Mapping[str, tuple[Any, SettingSpec]]) -> Callable[..., None]:
     @functools.wraps(command)
     def wrapper(**options: Any) -> None:  # noqa: ANN401 - any type of an option
         given = {name: value for name, value in options.items() if name not in offered or value is not None}
-        numbers = {
-            name: _number_or_text(given[name]) for name in offered.keys() & given if _is_text(offered[name].hint)
-        }
+        numbers = {name: _number_or_text(given[name]) for name in offered.keys() & given if _is_text(offered[name][0])}
         command(**{**given, **numbers})
 
     signature = inspect.signature(command, eval_str=True)
@@ -39,9 +48,9 @@ def with_training_settings(command: Callable[..., None]) -> Callable[..., None]:
             name,
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
-            annotation=Annotated[_option_type(merged.hint), _option(merged.spec)],
+            annotation=Annotated[_option_type(hint), _option(spec)],
         )
-        for name, merged in offered.items()
+        for name, (hint, spec) in offered.items()
     ]
     own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
     wrapper.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Generator, Tensor
 
 from dti.embeddings.embedding import Embedding
 from dti.errors import DTIError, RenderingDivergedError
@@ -31,8 +31,9 @@ class PictureWork:
         height: in pixels.
         steps: denoising steps.
         guidance_scale: on the family's scale; see `Family.guidance`.
+        guidance_rescale: share of the guided output that is rescaled to the prompt's own standard deviation, 0 to 1.
         scheduler: one of the family's samplers.
-        seed: seed of the initial noise.
+        seed: seed of the initial noise and of the samplers' fresh noise.
     """
 
     prompt: str
@@ -42,6 +43,7 @@ class PictureWork:
     height: int
     steps: int
     guidance_scale: float
+    guidance_rescale: float = 0.0
     scheduler: str
     seed: int
 
@@ -54,10 +56,13 @@ class Slot:
         work: the request.
         scale: factor of the difference between prompt and negative prompt; see `Family.guidance`.
         conditioning: the denoiser's inputs for the prompt and, with guidance, the negative prompt after it.
-        table: time and coefficients per step, `(steps, 6)`.
+        table: time and coefficients per denoiser call, `(calls, 8)`.
+        noisy: whether each call adds fresh noise.
+        generator: of the fresh noise.
         latents: current latents, `(1, c, h, w)`.
-        clean: the last step's prediction of the clean latents.
-        step: steps done.
+        earlier: latents before the last call.
+        clean: the last call's prediction of the clean latents.
+        step: denoiser calls done.
         picture: the finished picture.
         error: reason for the failure.
     """
@@ -66,7 +71,10 @@ class Slot:
     scale: float
     conditioning: Conditioning
     table: Tensor
+    noisy: Sequence[bool]
+    generator: Generator
     latents: Tensor
+    earlier: Tensor
     clean: Tensor
     step: int = 0
     picture: Image.Image | None = None
@@ -79,13 +87,18 @@ class Slot:
 
     @property
     def total(self) -> int:
-        """Number of steps in total."""
-        return self.work.steps
+        """Number of denoiser calls in total; some samplers need two a step."""
+        return len(self.noisy)
 
     @property
     def finished(self) -> bool:
         """Whether the picture is done or failed."""
         return self.picture is not None or self.error is not None
+
+    def fresh_noise(self) -> Tensor:
+        """Unit noise `(1, c, h, w)` on the CPU for the next call; zeros where it adds none."""
+        shape = self.latents.shape
+        return torch.randn(shape, generator=self.generator) if self.noisy[self.step] else torch.zeros(shape)
 
 
 class Renderer:
@@ -118,13 +131,17 @@ class Renderer:
         schedule = family.schedule(work.scheduler, work.steps, width=work.width, height=work.height)
         scale = family.guidance(work.guidance_scale)
         shape = family.latent_shape(work.width, work.height)
-        noise = torch.randn((1, *shape), generator=torch.Generator().manual_seed(work.seed)).to(family.device)
+        generator = torch.Generator().manual_seed(work.seed)
+        noise = torch.randn((1, *shape), generator=generator).to(family.device)
         slot = Slot(
             work=work,
             scale=scale,
             conditioning=self._condition(work, guided=scale != 1),
             table=torch.cat([schedule.times[:, None], schedule.coefficients], dim=1).to(family.device),
+            noisy=(schedule.coefficients[:, -1] != 0).tolist(),
+            generator=generator,
             latents=schedule.start * noise,
+            earlier=torch.zeros_like(noise),
             clean=torch.zeros_like(noise),
         )
         self._rebatch([*self.slots, slot])
@@ -182,6 +199,9 @@ class _Batch:
         # A slot without guidance is its own negative: at scale 1 the guided output is then its output, exactly.
         self._negative = torch.tensor([negative.get(i, i) for i in range(len(slots))], device=device)
         self._scales = _per_slot(torch.tensor([float(slot.scale) for slot in slots], device=device))
+        rescales = [slot.work.guidance_rescale if slot.guided else 0.0 for slot in slots]
+        self._rescales = _per_slot(torch.tensor(rescales, device=device)) if any(rescales) else None
+        self._adds_noise = any(any(slot.noisy) for slot in slots)
         self._conditioning = {
             name: torch.cat(
                 [slot.conditioning[name][:1] for slot in slots] + [slots[i].conditioning[name][1:] for i in guided]
@@ -193,17 +213,38 @@ class _Batch:
         """One denoising step of all slots."""
         # Every sampler is a linear recurrence with precomputed coefficients (see DenoisingSchedule). So slots with
         # different samplers, step counts and positions share one forward pass and one set of elementwise operations:
-        # per slot, the row of its table at its own step supplies the time and p, q, a, b, c.
+        # per slot, the row of its table at its own call supplies the time and the coefficients.
         x = torch.cat([slot.latents for slot in self.slots])
-        times, p, q, a, b, c = torch.stack([slot.table[slot.step] for slot in self.slots]).unbind(dim=1)
-        outputs = family.predict(x[self._rows], times[self._rows], self._conditioning)
-        negative = outputs[self._negative]
-        output = negative + self._scales * (outputs[: len(x)] - negative)
-        clean = _per_slot(p) * x + _per_slot(q) * output
-        x = _per_slot(a) * x + _per_slot(b) * clean + _per_slot(c) * torch.cat([slot.clean for slot in self.slots])
+        times, *columns = torch.stack([slot.table[slot.step] for slot in self.slots]).unbind(dim=1)
+        p, q, a, b, c, d, n = map(_per_slot, columns)
+        output = self._guided(family.predict(x[self._rows], times[self._rows], self._conditioning))
+        clean = p * x + q * output
+        after = a * x + b * clean + c * torch.cat([slot.clean for slot in self.slots])
+        if self._adds_noise:
+            after += d * torch.cat([slot.earlier for slot in self.slots]) + n * self._fresh_noise(x)
         for i, slot in enumerate(self.slots):
-            slot.latents, slot.clean = x[i : i + 1], clean[i : i + 1]
+            slot.latents, slot.earlier, slot.clean = after[i : i + 1], x[i : i + 1], clean[i : i + 1]
             slot.step += 1
+
+    def _guided(self, outputs: Tensor) -> Tensor:
+        """The outputs with guidance, one per slot.
+
+        Source: Ho and Salimans, arXiv 2207.12598, equation 6; rescaling: Lin et al., arXiv 2305.08891, section 3.4.
+        """
+        prompted, negative = outputs[: len(self.slots)], outputs[self._negative]
+        guided = negative + self._scales * (prompted - negative)
+        if self._rescales is None:
+            return guided
+        spread = [part.std(dim=(1, 2, 3), keepdim=True) for part in (prompted, guided)]
+        return self._rescales * guided * (spread[0] / spread[1]) + (1 - self._rescales) * guided
+
+    def _fresh_noise(self, like: Tensor) -> Tensor:
+        """Each slot's own unit noise for its next call, drawn on the CPU."""
+        noise = torch.cat([slot.fresh_noise() for slot in self.slots])
+        if like.is_cuda:
+            # A copy from pageable memory would wait for the device.
+            noise = noise.pin_memory()
+        return noise.to(like, non_blocking=True)
 
 
 def _per_slot(numbers: Tensor) -> Tensor:

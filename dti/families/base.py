@@ -159,11 +159,13 @@ class Family(ABC):
         """
 
     def guidance(self, scale: float) -> float:
-        """Factor s of "negative + s (prompt - negative)" for a requested guidance scale; 1 disables guidance.
+        """Factor s of "negative + s (prompt - negative)" for a requested guidance scale.
+
+        1 disables guidance, and so does any smaller scale: with s = 0 the prompt would have no effect.
 
         Source: Ho and Salimans, "Classifier-Free Diffusion Guidance", arXiv 2207.12598, equation 6 with s = 1 + w.
         """
-        return scale
+        return max(1.0, scale)
 
     @property
     def schedulers(self) -> tuple[str, ...]:

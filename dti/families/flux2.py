@@ -81,8 +81,8 @@ class Flux2(QwenFamily):
         return output.transpose(1, 2).reshape(latents.shape).float()
 
     def guidance(self, scale: float) -> float:
-        """The scale, at least 1; always 1 (disabled) for distilled checkpoints."""
-        return 1.0 if self._index.get("is_distilled", False) else max(1.0, scale)
+        """As in other families; always 1 (disabled) for distilled checkpoints."""
+        return 1.0 if self._index.get("is_distilled", False) else super().guidance(scale)
 
     def _shift(self, tokens: int, steps: int) -> float:
         """Linear in the tokens, and larger for few steps than for many; above 4300 tokens independent of the steps.

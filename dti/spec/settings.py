@@ -16,6 +16,12 @@ from dti.errors import InvalidSettingError
 SEED_LIMIT = 2**53 - 17
 """Largest seed. A JSON number then holds the seed and its successors (one per image) exactly."""
 
+LCM_MAX_STEPS = 50
+"""Most denoising steps of the sampler `lcm`: the number of timesteps that such models are distilled for."""
+
+TWO_CALL_SAMPLERS = frozenset({"dpmpp_sde", "dpmpp_sde_karras"})
+"""Samplers that call the denoiser twice in every step but the last."""
+
 LearningRateSchedule = Literal["constant", "cosine"]
 LearnableProperty = Literal["object", "style"]
 Mixing = Literal["slerp", "lerp"]
@@ -183,8 +189,19 @@ class Rendering:
     steps: Annotated[int | None, SettingSpec("Denoising steps.", 1, 150)] = None
     guidance_scale: Annotated[
         float | None,
-        SettingSpec("Classifier-free guidance scale; 1 disables guidance, except on Z-Image, where 0 does.", 0.0, 50.0),
+        SettingSpec(
+            "Classifier-free guidance scale; 1 and below disable guidance, except on Z-Image, where 0 does.", 0.0, 50.0
+        ),
     ] = None
+    guidance_rescale: Annotated[
+        float,
+        SettingSpec(
+            "Share of the guided prediction that is rescaled to the prompt's own spread, against overexposure; "
+            "about 0.7 for models of v prediction with zero terminal SNR.",
+            0.0,
+            1.0,
+        ),
+    ] = 0.0
     scheduler: Annotated[str | None, SettingSpec("Sampler: one of the model's schedulers.")] = None
     seed: Annotated[int | None, SettingSpec("Seed of reproducible images; random if null.", 0, SEED_LIMIT)] = None
     format: Annotated[PictureFormat, SettingSpec("File format of the images.")] = "png"
@@ -200,6 +217,11 @@ class CompleteRendering(Rendering):
     guidance_scale: float
     scheduler: str
     seed: int
+
+    @property
+    def calls(self) -> int:
+        """Denoiser calls of one picture, the steps of its progress."""
+        return 2 * self.steps - 1 if self.scheduler in TWO_CALL_SAMPLERS else self.steps
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

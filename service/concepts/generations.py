@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from dti.errors import InvalidSettingError
 from dti.spec.prompts import PLAIN_PROMPTS, triggers
+from dti.spec.registry import check_rendering
 from dti.spec.settings import SEED_LIMIT, CompleteRendering, Interpolation, Rendering, complete
 from service import jobs
 from service.catalogue.models import ModelEntry
@@ -222,6 +223,10 @@ def _rendering(entry: ModelEntry, given: Mapping[str, object], limits: Limits) -
     rendering = CompleteRendering(**{**asdict(chosen), "seed": seed})
     if rendering.scheduler not in entry.schedulers:
         raise UnknownSchedulerError(rendering.scheduler, entry.schedulers)
+    try:
+        check_rendering(entry.family, rendering)
+    except InvalidSettingError as error:
+        raise InvalidInputError(error.field, str(error)) from error
     for side, size_px in (("width", rendering.width), ("height", rendering.height)):
         _check_side(side, size_px, entry)
     if rendering.steps > limits.denoising_steps:

@@ -71,6 +71,9 @@ class PicturesInput(Input):
     model: str
     rendering: CompleteRendering
 
+    VERSION = 2
+    """Version 1 lacks settings of the rendering, which take their defaults."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateInput(PicturesInput):
@@ -78,8 +81,8 @@ class GenerateInput(PicturesInput):
 
     @property
     def total(self) -> int:
-        """Denoising steps of all pictures."""
-        return self.rendering.steps * self.rendering.num_images
+        """Denoising steps of all pictures, counted as calls of the denoiser."""
+        return self.rendering.calls * self.rendering.num_images
 
     @property
     def slots(self) -> int:
@@ -117,8 +120,8 @@ class InterpolateInput(PicturesInput):
 
     @property
     def total(self) -> int:
-        """Denoising steps of all frames."""
-        return self.rendering.steps * len(self.shares)
+        """Denoising steps of all frames, counted as calls of the denoiser."""
+        return self.rendering.calls * len(self.shares)
 
     @property
     def slots(self) -> int:

@@ -1,11 +1,12 @@
 """Generations and interpolations: defaults, pinned embeddings, refused fields."""
 
 import threading
+from dataclasses import asdict
 
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from dti.spec.settings import SEED_LIMIT
+from dti.spec.settings import SEED_LIMIT, Rendering
 from service import jobs, workers
 from service.catalogue.models import TINY, Catalogue
 from service.concepts import generations
@@ -49,17 +50,16 @@ def publish(driver, card):
 def test_defaults_are_filled_in_and_a_seed_is_drawn(driver):
     first, second = driver.generate("a cat"), driver.generate("a cat", seed=None)
     assert without_version(first.input) == {
+        **asdict(Rendering()),
         "prompt": "a cat",
         "negative_prompt": "",
         "model": "tiny",
-        "num_images": 1,
         "width": TINY.width,
         "height": TINY.height,
         "steps": TINY.steps,
         "guidance_scale": TINY.guidance_scale,
         "scheduler": TINY.scheduler,
         "seed": first.input["seed"],
-        "format": "png",
     }
     assert 0 <= first.input["seed"] <= SEED_LIMIT
     assert first.input["seed"] != second.input["seed"]
@@ -329,3 +329,12 @@ def test_a_concept_cannot_be_deleted_between_check_and_submission(driver):
     with driver.database.reading() as session:
         assert session.query(Concept).count() == 0
         assert session.query(Job).filter_by(id=job.id).one().status in jobs.ENDED
+
+
+def test_an_option_that_the_models_family_does_not_have_is_refused(driver, tmp_path):
+    path = tmp_path / "models.toml"
+    path.write_text('[flow]\npreset = "sana-1.6b"\n')
+    object.__setattr__(driver.service, "catalogue", Catalogue.load(path))
+    with pytest.raises(InvalidInputError, match="these do: sd, sdxl") as refusal:
+        driver.generate("a cat", model="flow", guidance_rescale=0.7)
+    assert refusal.value.field == "guidance_rescale"

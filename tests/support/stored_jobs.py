@@ -1,4 +1,4 @@
-"""JSON of jobs of version 0, from before inputs and results carried a version, under the names of revision 0006."""
+"""JSON of jobs of the version before today's, under the names of revision 0006; without a number, it is version 0."""
 
 RENDERING = {
     "width": 64,
@@ -45,6 +45,7 @@ INPUTS = {
         },
     },
     "generate": {
+        "version": 1,
         "prompt": "a photo of <my-dog>",
         "negative_prompt": "",
         "model": "tiny",
@@ -52,6 +53,7 @@ INPUTS = {
         **RENDERING,
     },
     "interpolate": {
+        "version": 1,
         "from": "my-dog",
         "to": "my-cat",
         "prompt": "a photo of {}",

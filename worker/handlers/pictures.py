@@ -133,7 +133,7 @@ class PicturesHandler(Handler[PicturesInputT]):
         )
 
     def _steps_done(self) -> int:
-        finished = sum(self._plans[position].work.steps for position in self._pictures)
+        finished = self.claim.input.rendering.calls * len(self._pictures)
         return finished + sum(slot.step for slot in self._slots.values())
 
     def _report(self, session: Session, images: Sequence[NewImage]) -> None:

@@ -105,6 +105,7 @@ def _work(task: PicturesInput, prompt: str, concepts: Mapping[str, Embedding], s
         height=rendering.height,
         steps=rendering.steps,
         guidance_scale=rendering.guidance_scale,
+        guidance_rescale=rendering.guidance_rescale,
         scheduler=rendering.scheduler,
         seed=seed,
     )

@@ -187,8 +187,8 @@ def create_generation(
 ) -> Call[models.Job]:
     """Generate images of a prompt, which may contain concepts as <name>.
 
-    `fields`: negative_prompt, model, num_images, width, height, steps, guidance_scale, scheduler, seed, format and
-    webhook.
+    `fields`: negative_prompt, model, num_images, width, height, steps, guidance_scale, guidance_rescale,
+    scheduler, seed, format and webhook.
     """
     return _post("/v1/generations", _json(models.Job), {"prompt": prompt, **fields}, wait_s=wait_s)
 

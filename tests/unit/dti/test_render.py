@@ -62,6 +62,8 @@ def test_pictures_may_join_and_leave_between_steps(family, mixed):
 def test_every_setting_changes_the_picture(family):
     work = picture_work(family)
     (picture,) = rendered(family, work)
+    # DDIM and Euler take the same steps over a checkpoint's "leading" spacing.
+    other = next(name for name in family.schedulers if name not in {"ddim", "euler", work.scheduler})
     for wish in (
         {"seed": 8},
         {"steps": 5},
@@ -69,7 +71,7 @@ def test_every_setting_changes_the_picture(family):
         {"negative_prompt": "a cat"},
         {"guidance_scale": 2.0},
         {"guidance_scale": 1.0},
-        {"scheduler": family.schedulers[0]},
+        {"scheduler": other},
         {"concepts": {"my-dog": concept(family, seed=2)}},
     ):
         assert difference(picture, *rendered(family, replace(work, **wish))) > 1, wish

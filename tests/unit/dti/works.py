@@ -107,3 +107,15 @@ def generators(*seeds):
 
 def random_pixels(count, seed=0):
     return torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def by_coefficients(plan, noise, denoiser, *, start=None):
+    """The latents that a schedule ends with, from unit noise or from given latents with `start` 1."""
+    x = (plan.start if start is None else start) * noise
+    earlier, before = x, torch.zeros_like(noise)
+    generator = torch.Generator().manual_seed(99)
+    for time, (p, q, a, b, c, d, n) in zip(plan.times, plan.coefficients, strict=True):
+        clean = p * x + q * denoiser(x, time)
+        fresh = torch.randn(x.shape, generator=generator) if n else torch.zeros_like(x)
+        x, earlier, before = a * x + b * clean + c * before + d * earlier + n * fresh, x, clean
+    return x

@@ -7,15 +7,13 @@ import torch
 from tokenizers import AddedToken
 
 from dti.spec import registry
+from tests.unit.dti.test_samplers import CLASSES
 from tests.unit.dti.works import concept, conditioning, evenly, generators, picture_work, random_pixels, rendered
 
 PIPELINES = {"sd": diffusers.StableDiffusionPipeline, "sdxl": diffusers.StableDiffusionXLPipeline}
 
-SAMPLERS = {
-    "ddim": (diffusers.DDIMScheduler, {"clip_sample": False}),
-    "euler": (diffusers.EulerDiscreteScheduler, {}),
-    "dpmpp_2m": (diffusers.DPMSolverMultistepScheduler, {}),
-}
+SAMPLERS = {name: reference for name, reference in CLASSES.items() if not name.startswith("dpmpp_sde")}
+"""DPM++ SDE draws its noise from a tree in diffusers; `test_samplers` compares it with the same noise."""
 
 
 @pytest.fixture(scope="module")
@@ -27,15 +25,17 @@ def pipeline(unet_checkpoint):
     return pipeline
 
 
-def made_by(pipeline, scheduler, **fields):
+def made_by(pipeline, scheduler, *, guidance_scale=3.0, **fields):
     kind, options = SAMPLERS[scheduler]
+    # Karras spacing would stay in the configuration for the next sampler.
+    options = {"use_karras_sigmas": False, **options}
     pipeline.scheduler = kind.from_config(pipeline.scheduler.config, **options)
     picture = pipeline(
         **fields,
+        guidance_scale=guidance_scale,
         width=40,
         height=32,
         num_inference_steps=6,
-        guidance_scale=3.0,
         generator=torch.Generator().manual_seed(7),
     ).images[0]
     return np.asarray(picture, dtype=int)
@@ -56,7 +56,21 @@ def test_a_picture_equals_that_of_diffusers_pipeline(unet_family, pipeline, sche
 
 
 def test_every_sampler_of_these_families_is_compared(unet_family):
-    assert set(registry.FAMILIES[unet_family.name].schedulers) == set(SAMPLERS)
+    assert set(registry.FAMILIES[unet_family.name].schedulers) == set(CLASSES)
+
+
+@pytest.mark.parametrize("guidance_scale", [0.0, 0.5, 1.0])
+@pytest.mark.filterwarnings("ignore::FutureWarning:diffusers", "ignore::DeprecationWarning")
+def test_guidance_of_one_and_below_is_off_as_in_diffusers(unet_family, pipeline, guidance_scale):
+    fields = {"prompt": "a photo of the dog", "negative_prompt": "a red cat", "guidance_scale": guidance_scale}
+    assert difference(unet_family, made_by(pipeline, "ddim", **fields), "ddim", **fields) <= 1
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning:diffusers", "ignore::DeprecationWarning")
+def test_rescaled_guidance_equals_that_of_diffusers(unet_family, pipeline):
+    fields = {"prompt": "a photo of the dog", "guidance_scale": 9.0, "guidance_rescale": 0.7}
+    assert difference(unet_family, made_by(pipeline, "ddim", **fields), "ddim", **fields) <= 1
+    assert difference(unet_family, made_by(pipeline, "ddim", **fields), "ddim", **fields | {"guidance_rescale": 0}) > 1
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning:diffusers", "ignore::DeprecationWarning")
