@@ -45,7 +45,14 @@ test: check chromium node ## everything: the checks, and all tests against real 
 test-fast: $(READY) ## the tests of an edit loop: no whole stacks, no browser, nothing slow, no coverage
 	$(BIN)/pytest $(ON_ALL_CORES) -m "not slow" $(FAST_TESTS)
 
+STUDY := study-output
+
+study: $(READY) ## compare methods on the bundled model: 20 minutes, report in study-output/study/report.html
+	$(BIN)/python -m tools.tiny.study $(STUDY)
+	test -e $(STUDY)/study/manifest.json || $(BIN)/python -m cli study new $(STUDY)/study --concepts $(STUDY)/concepts --prompts $(STUDY)/prompts.json --judge tools.tiny.study:MiniatureJudge
+	$(BIN)/python -m cli study run $(STUDY)/study
+
 bench: $(READY) ## measure this machine and print the figures as a table
 	$(BIN)/python -m bench
 
-.PHONY: help demo serve check chromium node test test-fast bench
+.PHONY: help demo serve check chromium node test test-fast study bench

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import embeddings, keys, offline_commands, remote
+from cli import embeddings, keys, offline_commands, remote, study
 from dti.errors import DTIError
 from service.errors import ServiceError
 from service.settings import Settings
@@ -84,6 +84,7 @@ for command in (
 
 app.add_typer(keys.app, name="keys")
 app.add_typer(remote.app, name="remote")
+app.add_typer(study.app, name="study")
 
 
 @app.command()

@@ -16,7 +16,8 @@
     │   └── UnknownSchedulerError   a family has no sampler of that name
     ├── TrainingDivergedError   a loss was not finite; the rows are unchanged
     ├── RenderingDivergedError  a picture's latents were not finite
-    └── CheckpointError         a checkpoint is of other work, or damaged
+    ├── CheckpointError         a checkpoint is of other work, or damaged
+    └── StudyError              a study cannot be made or continued
 
 A message states the failure, the value and the remedy. This module imports nothing.
 """
@@ -203,3 +204,9 @@ class CheckpointError(DTIError):
     """A checkpoint is of other work, or damaged."""
 
     code = "checkpoint_unusable"
+
+
+class StudyError(DTIError):
+    """A study cannot be made or continued as asked."""
+
+    code = "study_error"

@@ -152,9 +152,9 @@ class Renderer:
         for slot in self.slots:
             if slot.guided == guided and _same_conditioning(slot.work, work):
                 return slot.conditioning
-        spliced = [_spliced(work.prompt, work.concepts, self._family)]
+        spliced = [spliced_prompt(work.prompt, work.concepts, self._family)]
         if guided:
-            spliced.append(_spliced(work.negative_prompt, work.concepts, self._family, negative=True))
+            spliced.append(spliced_prompt(work.negative_prompt, work.concepts, self._family, negative=True))
         return self._family.condition(spliced, [View.whole(work.width, work.height)] * len(spliced))
 
     def _rebatch(self, slots: list[Slot]) -> None:
@@ -275,7 +275,7 @@ def _same_conditioning(work: PictureWork, other: PictureWork) -> bool:
     )
 
 
-def _spliced(
+def spliced_prompt(
     prompt: str, concepts: Mapping[str, Embedding], family: Family, *, negative: bool = False
 ) -> SplicedPrompt:
     """The prompt, tokenized and spliced with its concepts' rows."""
