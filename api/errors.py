@@ -64,6 +64,7 @@ STATUSES: Mapping[type[service.ServiceError | dti.DTIError], HTTPStatus] = {
     service.TooManyStreamsError: HTTPStatus.TOO_MANY_REQUESTS,
     service.DeviceQuotaExceededError: HTTPStatus.TOO_MANY_REQUESTS,
     service.RpcFailedError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    service.JobTimeoutError: HTTPStatus.SERVICE_UNAVAILABLE,
     service.LeaseLostError: HTTPStatus.INTERNAL_SERVER_ERROR,
     service.SettingsError: HTTPStatus.INTERNAL_SERVER_ERROR,
     service.ObjectMissingError: HTTPStatus.NOT_FOUND,
@@ -94,6 +95,8 @@ _RPC_STATUSES: Mapping[str, HTTPStatus] = {
     **{error.code: status for error, status in STATUSES.items()},
     "out_of_memory": HTTPStatus.SERVICE_UNAVAILABLE,
     "worker_lost": HTTPStatus.SERVICE_UNAVAILABLE,
+    "device_lost": HTTPStatus.SERVICE_UNAVAILABLE,
+    "step_timeout": HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """By the error code of an RPC that has failed in a worker."""
 

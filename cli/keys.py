@@ -11,6 +11,7 @@ from sqlalchemy import inspect
 
 from service.accounts import keys
 from service.accounts.keys import NewKey, Scope
+from service.database.clock import now
 from service.database.engine import Database
 from service.database.tables import Key
 from service.errors import SettingsError
@@ -47,7 +48,7 @@ def mint(
             owner=owner,
             name=name,
             scopes=[cast("Scope", scope.strip()) for scope in scopes.split(",") if scope.strip()],
-            expires_at=database.clock() + timedelta(days=expires_days) if expires_days else None,
+            expires_at=now(session) + timedelta(days=expires_days) if expires_days else None,
             quotas={quota: limit for quota, limit in zip(keys.QUOTAS, quotas, strict=True) if limit is not None},
             safety=safety,
         )

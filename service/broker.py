@@ -15,8 +15,6 @@ from service.settings import Settings
 TASK = "dti.wake"
 """The task of a wake-up; its one argument is the model."""
 
-MAINTENANCE_QUEUE = "dti.maintenance"
-
 _TIMEOUT_S = 1.0
 _EXPIRES_S = 60
 """Messages expire unread after this time: a worker that starts later polls the database anyway."""

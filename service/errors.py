@@ -43,6 +43,7 @@
     │   ├── TooManyStreamsError     the key has too many event streams open
     │   └── DeviceQuotaExceededError  the owner's device time of the day is used up
     ├── RpcFailedError              a worker could not carry out an RPC
+    ├── JobTimeoutError             a job has run for longer than the service allows
     ├── LeaseLostError              a write of an attempt that has lost its job
     ├── SettingsError               an environment variable or the model catalogue is invalid
     ├── ObjectMissingError          the object store has no object under a key
@@ -512,6 +513,22 @@ class RpcFailedError(ServiceError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class JobTimeoutError(ServiceError):
+    """A job has run for longer than the service allows.
+
+    Args:
+        limit_s: DTI_JOB_LIMIT_S.
+    """
+
+    code = "job_timeout"
+
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(
+            f"The job has run for more than {limit_s:g} s, the limit of this service (DTI_JOB_LIMIT_S). "
+            "Ask for fewer steps or pictures."
+        )
 
 
 class LeaseLostError(ServiceError):

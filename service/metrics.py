@@ -60,10 +60,14 @@ def _queue_age(session: Session) -> Metric:
 def _workers(session: Session) -> tuple[Metric, ...]:
     steps = CounterMetricFamily("dti_steps", "Steps since the worker started.", labels=("worker", "work"))
     seconds = CounterMetricFamily("dti_step_seconds", "Seconds that these steps took.", labels=("worker", "work"))
+    stalled = GaugeMetricFamily(
+        "dti_worker_stalled_seconds", "How long a worker's present step has taken.", labels=("worker",)
+    )
     active = workers.active(session)
     for worker in active:
+        stalled.add_metric((worker.worker_id,), worker.stalled_s)
         steps.add_metric((worker.worker_id, "training"), worker.training_steps)
         steps.add_metric((worker.worker_id, "picture"), worker.picture_steps)
         seconds.add_metric((worker.worker_id, "training"), worker.training_s)
         seconds.add_metric((worker.worker_id, "picture"), worker.picture_s)
-    return GaugeMetricFamily("dti_workers", "Active workers.", value=len(active)), steps, seconds
+    return GaugeMetricFamily("dti_workers", "Active workers.", value=len(active)), steps, seconds, stalled

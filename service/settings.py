@@ -167,8 +167,18 @@ class Settings:
         float, Variable("DTI_LEASE_S", "Seconds without a heartbeat after which a job's lease expires.")
     ] = 15.0
     max_attempts: Annotated[
-        int, Variable("DTI_MAX_ATTEMPTS", "Lost attempts in a row, without a new checkpoint, after which a job fails.")
-    ] = 3
+        int, Variable("DTI_MAX_ATTEMPTS", "Lost attempts in a row, without progress, after which a job fails.")
+    ] = 5
+    step_limit_s: Annotated[
+        float,
+        Variable(
+            "DTI_STEP_LIMIT_S",
+            "Seconds that one step of a worker may take, loading a model included; then the worker ends itself.",
+        ),
+    ] = 900.0
+    job_limit_s: Annotated[
+        float, Variable("DTI_JOB_LIMIT_S", "Seconds that an attempt of a job may run; 0 is unlimited.", True)
+    ] = 0.0
     renotify_s: Annotated[
         float, Variable("DTI_RENOTIFY_S", "Seconds in the queue after which workers are notified of a job again.")
     ] = 5.0

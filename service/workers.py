@@ -48,6 +48,7 @@ class Presence:
         training_s: seconds that they took.
         picture_steps: denoising steps since its start.
         picture_s: seconds that they took.
+        stalled_s: seconds since its loop last moved; 0 without work.
     """
 
     worker_id: str
@@ -57,6 +58,7 @@ class Presence:
     training_s: float = 0.0
     picture_steps: int = 0
     picture_s: float = 0.0
+    stalled_s: float = 0.0
 
 
 def heartbeat(session: Session, presence: Presence) -> None:

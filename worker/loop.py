@@ -17,6 +17,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 import torch
 from sqlalchemy import select
@@ -27,9 +28,10 @@ from service import jobs
 from service.accounts import usage
 from service.context import Service
 from service.database.tables import Job
-from service.errors import LeaseLostError
+from service.errors import JobTimeoutError, LeaseLostError, UnavailableError
 from service.jobs import Claim
 from service.kinds.jobs import KINDS, PRIORITY_CLASSES
+from worker.activity import Activity
 from worker.device_time import DeviceTimeMeter
 from worker.errors import OUT_OF_MEMORY, failure_of, outcome_of
 from worker.handlers import Handler, handler_class
@@ -56,6 +58,7 @@ class WorkerLoop:
         model_cache: the models on the device.
         heartbeat: extends the leases of claimed jobs.
         stopping: set, by any thread or signal, to release all jobs and end.
+        activity: told about every movement of the loop.
     """
 
     def __init__(
@@ -65,14 +68,18 @@ class WorkerLoop:
         model_cache: ModelCache,
         heartbeat: Heartbeat,
         stopping: threading.Event,
+        *,
+        activity: Activity | None = None,
     ) -> None:
         self._service = service
         self._worker_id = worker_id
         self._model_cache = model_cache
         self._heartbeat = heartbeat
         self._stopping = stopping
-        self._persistence = Persistence(service, stopping)
+        self._activity = activity or Activity()
+        self._persistence = Persistence(service, stopping, self._activity)
         self._handlers: dict[str, Handler] = {}
+        self._started_at: dict[str, float] = {}
         self._quarantined: deque[Claim] = deque()
         self._polled_at = 0.0
         self._meter = DeviceTimeMeter(model_cache.throughputs)
@@ -82,19 +89,34 @@ class WorkerLoop:
         """Work until no work is left or the worker stops.
 
         Raises:
-            UnavailableError: the database stayed unavailable; other workers take the jobs over when their leases end.
+            UnavailableError: a stopping worker could not hand its jobs back; other workers take them over when their
+                leases end.
+            torch.AcceleratorError: the device is lost; the jobs were returned to the queue, as lost attempts.
         """
         try:
+            self._release_untracked()
             while not self._stopping.is_set() and self._poll():
                 self._advance()
             self._release_all()
             self._write_usage()
+        except torch.AcceleratorError:
+            self._lose_all()
+            raise
         finally:
             for claim in self._claims():
                 self._drop(claim)
             self._quarantined.clear()
             for model in self._model_cache.loaded_models:
                 model.reset_limits()
+            self._activity.rests()
+
+    def _release_untracked(self) -> None:
+        """Return jobs that this worker has claimed and does not run: an error ended the loop before it released them.
+
+        The heartbeat vouches for all jobs of this worker, so that they would be waited for without end.
+        """
+        if self._persistence.read(lambda session: jobs.claimed_by(session, self._worker_id)):
+            self._persistence.write(lambda session: jobs.release_all(session, self._worker_id))
 
     def _poll(self) -> bool:
         """Drop lost jobs, end cancelled ones, start queued ones.
@@ -102,10 +124,12 @@ class WorkerLoop:
         Returns:
             Whether the loop goes on.
         """
+        self._activity.moved()
         if self._handlers and time.monotonic() - self._polled_at < POLL_INTERVAL_S:
             return True
         for claim in [handler.claim for handler in self._handlers.values() if self._heartbeat.lost(handler.claim)]:
             self._drop(claim)
+        self._end_overdue()
         claims = self._claim_next(claimable=self._cancel_requested())
         for claim in claims:
             self._start(claim)
@@ -114,6 +138,15 @@ class WorkerLoop:
             self._write_usage()
         # Claims count even if all of them failed at once: they may have used the capacity that queued jobs need.
         return bool(claims or self._handlers or self._quarantined)
+
+    def _end_overdue(self) -> None:
+        """Fail the jobs that have run for longer than the service allows."""
+        limit_s = self._service.settings.job_limit_s
+        if not limit_s:
+            return
+        for handler in list(self._handlers.values()):
+            if time.monotonic() - self._started_at[handler.claim.job_id] > limit_s:
+                self._fail(handler.claim, JobTimeoutError(limit_s))
 
     def _cancel_requested(self) -> bool:
         """End jobs with a requested cancellation; returns whether a claim could find a job."""
@@ -165,6 +198,8 @@ class WorkerLoop:
         )
 
     def _start(self, claim: Claim) -> None:
+        self._activity.moved()
+        self._started_at[claim.job_id] = time.monotonic()
         try:
             handler = handler_class(claim.kind)(claim, self._model_cache.get(claim.model), self._persistence)
             self._handlers[claim.job_id] = handler
@@ -210,7 +245,14 @@ class WorkerLoop:
         self._usage_written_at = time.monotonic()
 
     def _handle_error(self, claim: Claim, error: Exception) -> None:
-        """Take a job out of the engines after an error in one of its own calls."""
+        """Take a job out of the engines after an error in one of its own calls.
+
+        A stopping worker fails no job: the error may come from the stop, and another worker would meet it again.
+        """
+        if self._stopping.is_set() and not isinstance(error, LeaseLostError):
+            log.warning("%s returns to the queue, since the worker stops: %r", claim.job_id, error)
+            self._release(claim)
+            return
         outcome = outcome_of(error, alone=not self._handlers.keys() - {claim.job_id})
         if outcome == "drop":
             self._drop(claim)
@@ -233,7 +275,10 @@ class WorkerLoop:
         # The engines' state may be half advanced; the jobs return to them from their checkpoints.
         model.clear()
         for handler in handlers:
-            if len(handlers) > 1 or smaller:
+            if self._stopping.is_set():
+                log.warning("%s returns to the queue, since the worker stops: %r", handler.claim.job_id, error)
+                self._release(handler.claim)
+            elif len(handlers) > 1 or smaller:
                 self._quarantine(handler.claim, error)
             else:
                 self._fail(handler.claim, error)
@@ -270,6 +315,7 @@ class WorkerLoop:
 
     def _drop(self, claim: Claim) -> None:
         """Take a job out of the engines and off the heartbeat; writes nothing."""
+        self._started_at.pop(claim.job_id, None)
         handler = self._handlers.pop(claim.job_id, None)
         if handler is not None:
             handler.abort()
@@ -284,6 +330,18 @@ class WorkerLoop:
             self._release(claim)
         for model in {claim.model for claim in claims}:
             self._service.broker.notify(model)
+
+    def _lose_all(self) -> None:
+        """Return all jobs as lost attempts, because their device is lost: one of them may have broken it."""
+        loss = jobs.Loss(code="device_lost", max_attempts=self._service.settings.max_attempts)
+        for claim in self._claims():
+            self._handlers.pop(claim.job_id, None)  # its engines cannot be used any more
+            self._heartbeat.untrack(claim)
+            try:
+                self._persistence.write(partial(jobs.lose, claim=claim, loss=loss))
+            except (UnavailableError, LeaseLostError) as error:
+                log.warning("%s was not returned: %s", claim.job_id, error)
+        self._quarantined.clear()
 
     def _checkpoint(self, handler: Handler) -> None:
         try:

@@ -1,6 +1,6 @@
 """The maintenance: scheduled tasks that need no device and load no torch.
 
-    every 2 s      expire the leases of lost workers, and send wake-up messages again for jobs that are still queued
+    every second   expire the leases of lost workers, and send wake-up messages again for jobs that are still queued
     every second   give due webhook deliveries to the sender
     every minute   delete expired rows and objects
     every 5 min    collect orphans: objects of a part of the storage to which no row refers
@@ -9,20 +9,25 @@ Several processes may run it at once.
 """
 
 import logging
-from collections.abc import Callable
-
-from celery import Celery
+import threading
+from datetime import datetime, timedelta
 
 from service import idempotency, jobs, retention
-from service.broker import MAINTENANCE_QUEUE
 from service.context import Service
-from service.errors import UnavailableError
+from service.database.clock import now
 from service.settings import Settings
 from service.webhooks import deliveries
-from worker import celery_app
+from worker import schedule, stop_signals
+from worker.celery_app import configure_logging
+from worker.schedule import Task
 from worker.webhook_sender import WebhookSender
 
-EXPIRE_LEASES_EVERY_S = 2.0
+EXPIRE_LEASES_EVERY_S = 1.0
+MIN_GAP_S = 2.0 * EXPIRE_LEASES_EVERY_S
+GAPS_PER_LEASE = 4
+"""A longer time between two visits of the database than a fourth of a lease, or than this least gap, is an outage of
+it. A shorter one is survived by a lease, which is extended three times, and again within a second of an error."""
+
 DELIVER_EVERY_S = 1.0
 DELETE_EXPIRED_EVERY_S = 60.0
 COLLECT_ORPHANS_EVERY_S = 300.0
@@ -34,22 +39,51 @@ PAGES_PER_RUN = 10
 log = logging.getLogger(__name__)
 
 
+class DatabaseContact:
+    """How long the database has answered without a gap, by its own clock.
+
+    A gap is an outage, a database or a process that stood still, or a machine that slept. It begins with the first
+    visit, since this process cannot know of earlier ones.
+
+    Args:
+        max_gap_s: the longest time between two visits that is none.
+    """
+
+    def __init__(self, max_gap_s: float) -> None:
+        self._max_gap = timedelta(seconds=max_gap_s)
+        self._since: datetime | None = None
+        self._visited_at: datetime | None = None
+
+    def lasted_s(self, moment: datetime) -> float:
+        """Record a visit at a moment; returns the seconds since the last gap."""
+        gap = self._visited_at is None or abs(moment - self._visited_at) > self._max_gap
+        if self._since is None or gap:
+            self._since = moment
+        self._visited_at = moment
+        return (moment - self._since).total_seconds()
+
+
 class Maintenance:
     """The tasks on the database and the object store."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._last_key = ""
+        self._contact = DatabaseContact(max(MIN_GAP_S, service.settings.lease_s / GAPS_PER_LEASE))
 
     def expire_leases(self) -> None:
         """Return jobs of lost workers to the queue, and send wake-up messages for jobs that are still queued.
 
+        No lease expires until the database has answered for a whole lease: while it did not, no worker could extend
+        one.
+
         Raises:
             DatabaseUnavailableError: the database does not answer.
         """
-        settings = self._service.settings
+        settings, models = self._service.settings, set[str]()
         with self._service.database.writing() as session:
-            models = jobs.expire_leases(session, max_attempts=settings.max_attempts)
+            if self._contact.lasted_s(now(session)) >= settings.lease_s:
+                models = jobs.expire_leases(session, max_attempts=settings.max_attempts, lease_s=settings.lease_s)
         with self._service.database.reading() as session:
             models |= jobs.models_with_stale_jobs(session, after_s=settings.renotify_s)
         for model in sorted(models):
@@ -93,37 +127,20 @@ class Maintenance:
 
 def run(settings: Settings) -> int:
     """Run the maintenance until a signal ends it; returns the exit code."""
+    configure_logging()
     service = Service.open(settings)
     maintenance, sender = Maintenance(service), WebhookSender(service)
-    app = celery_app.make_celery(settings, [MAINTENANCE_QUEUE])
-
-    app.conf.beat_schedule = {
-        name: _scheduled(app, name, every_s, action)
-        for name, every_s, action in (
-            ("dti.maintenance.expire_leases", EXPIRE_LEASES_EVERY_S, maintenance.expire_leases),
-            ("dti.maintenance.deliver", DELIVER_EVERY_S, sender.deliver),
-            ("dti.maintenance.delete_expired", DELETE_EXPIRED_EVERY_S, maintenance.delete_expired),
-            ("dti.maintenance.collect_orphans", COLLECT_ORPHANS_EVERY_S, maintenance.collect_orphans),
-        )
-    }
-    app.steps["worker"].add(celery_app.Beat)
+    tasks = (
+        Task("expire_leases", EXPIRE_LEASES_EVERY_S, maintenance.expire_leases),
+        Task("deliver", DELIVER_EVERY_S, sender.deliver),
+        Task("delete_expired", DELETE_EXPIRED_EVERY_S, maintenance.delete_expired),
+        Task("collect_orphans", COLLECT_ORPHANS_EVERY_S, maintenance.collect_orphans),
+    )
+    stopping = threading.Event()
+    stop_signals.handle(stopping.set)
     try:
-        return celery_app.run(app)
+        schedule.run(tasks, stopping)
+        return 0
     finally:
         sender.close()
         service.close()
-
-
-def _scheduled(app: Celery, name: str, every_s: float, action: Callable[[], object]) -> dict[str, object]:
-    """Register an action as a task of the application; returns its entry in the schedule."""
-
-    @app.task(name=name)  # type: ignore[untyped-decorator]
-    def task() -> None:
-        try:
-            action()
-        except UnavailableError as error:
-            # An outage needs no traceback: the task runs again soon.
-            log.warning("%s was skipped: %s", name, error)
-
-    # A message that is older than the interval is obsolete: the next one does the same work.
-    return {"task": name, "schedule": every_s, "options": {"queue": MAINTENANCE_QUEUE, "expires": every_s}}

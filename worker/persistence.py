@@ -17,17 +17,24 @@ from sqlalchemy.orm import Session
 from dti.embeddings.embedding import Embedding
 from service.context import Service
 from service.database.tables import Role
-from service.errors import UnavailableError
+from service.errors import DatabaseUnavailableError, UnavailableError
 from service.jobs import Claim, NewImage
 from service.safety import SafetyVerdict
 from service.storage import key_for
+from worker.activity import Activity
 from worker.outputs.encoding import PictureFile
 
 RETRY_S = 0.5
 """Between two attempts: short beside a restart, long beside a refused connection."""
 
-RETRY_DEADLINE_S = 60.0
-"""A restart takes less; a longer outage fails the action, and the job reports it."""
+STORAGE_DEADLINE_S = 60.0
+"""A restart of the object store takes less; in a longer outage the job returns to the queue. For the database a worker
+waits without limit: without it there is no other work."""
+
+STOPPING_DEADLINE_S = 8.0
+"""How long a stopping worker tries to hand its jobs back; less than the supervisor waits for its end."""
+
+LOG_EVERY_S = 10.0
 
 _CACHED_EMBEDDINGS = 256
 
@@ -40,13 +47,16 @@ class Persistence:
 
     Args:
         service: the open parts.
-        stopping: set when the worker is to end; no action is retried from then on.
+        stopping: set when the worker is to end; actions are retried for STOPPING_DEADLINE_S at most from then on.
+        activity: of the loop, which moves with every attempt.
     """
 
-    def __init__(self, service: Service, stopping: threading.Event) -> None:
+    def __init__(self, service: Service, stopping: threading.Event, activity: Activity | None = None) -> None:
         self._database = service.database
         self._storage = service.storage
         self._stopping = stopping
+        self._activity = activity or Activity()
+        self._stop_by: float | None = None
         # Keys contain the digest of their object, so a cached embedding can never be stale.
         self.embedding = lru_cache(_CACHED_EMBEDDINGS)(self._read_embedding)
 
@@ -54,7 +64,7 @@ class Persistence:
         """Run an action in one transaction and return its result.
 
         Raises:
-            UnavailableError: the database did not answer until the deadline, or the worker is stopping.
+            UnavailableError: the worker is stopping, and the database does not answer.
             LeaseLostError: the action wrote for a job that no longer belongs to this worker.
         """
 
@@ -131,11 +141,24 @@ class Persistence:
         return Embedding.from_bytes(self.fetch(key))
 
     def _with_retries(self, action: Callable[[], T]) -> T:
-        deadline = time.monotonic() + RETRY_DEADLINE_S
+        started_at, logged_at = time.monotonic(), -LOG_EVERY_S
         while True:
+            self._activity.moved()
             try:
                 return action()
             except UnavailableError as error:
-                if time.monotonic() > deadline or self._stopping.wait(RETRY_S):
+                now = time.monotonic()
+                waits = isinstance(error, DatabaseUnavailableError) or now - started_at < STORAGE_DEADLINE_S
+                if not waits or self._stopped_for_good(now):
                     raise
-                log.warning("Retrying: %s", error)
+                if now - logged_at >= LOG_EVERY_S:
+                    log.warning("Retrying: %s", error)
+                    logged_at = now
+            time.sleep(RETRY_S)
+
+    def _stopped_for_good(self, now: float) -> bool:
+        """Whether the worker is stopping and has tried for long enough, over all actions."""
+        if not self._stopping.is_set():
+            return False
+        self._stop_by = self._stop_by or now + STOPPING_DEADLINE_S
+        return now > self._stop_by

@@ -54,9 +54,7 @@ class WebhookSender:
             return deliveries.any_due(session)
 
     def _send(self, delivery: ClaimedDelivery) -> None:
-        outcome = sending.post(
-            delivery, self._service.settings.webhook_private_networks, self._service.database.clock()
-        )
+        outcome = sending.post(delivery, self._service.settings.webhook_private_networks, delivery.claimed_at)
         if not outcome.delivered:
             log.info("Attempt %s of delivery %s failed.", delivery.attempt, delivery.id)
         try:

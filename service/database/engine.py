@@ -10,18 +10,49 @@ from contextlib import contextmanager
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from service.database.clock import Clock, attach, utc_now
+from service.database.clock import Clock, attach
 from service.errors import DatabaseUnavailableError
 
-BUSY_TIMEOUT_MS = 10_000
+BUSY_TIMEOUT_MS = 5_000
 """How long an SQLite writer waits for another one."""
 
 CONNECT_TIMEOUT_S = 5
+
+LOCK_TIMEOUT_S = 3
+"""How long a PostgreSQL statement waits for a row that another transaction has locked."""
+
+STATEMENT_TIMEOUT_S = 30
+"""Longer than any statement of the service takes; maintenance reads large tables in batches."""
+
+IDLE_IN_TRANSACTION_TIMEOUT_S = 10
+"""PostgreSQL ends the transaction of a process that stopped within it, which frees the rows that it locked."""
+
+POOL_SIZE = 5
+POOL_OVERFLOW = 20
+POOL_TIMEOUT_S = 5
+"""Connections of one process that are kept, those beyond, and how long a caller waits for one."""
+
+_POSTGRESQL = {
+    "connect_timeout": CONNECT_TIMEOUT_S,
+    "options": f"-c lock_timeout={LOCK_TIMEOUT_S}s -c statement_timeout={STATEMENT_TIMEOUT_S}s "
+    f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT_S}s",
+    # A database that has vanished without closing its connections is noticed within 10 s.
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""Parameters of libpq."""
+
+_LOCK_NOT_AVAILABLE = "55P03"
+_IDLE_IN_TRANSACTION = "25P03"
+"""PostgreSQL's code for a connection that it closed after IDLE_IN_TRANSACTION_TIMEOUT_S."""
 
 _AFTER_COMMIT = "dti_after_commit"
 
@@ -31,10 +62,10 @@ class Database:
 
     Args:
         url: SQLAlchemy's, or plain `postgres://`.
-        clock: tells the time to all transactions; see `service.database.clock`.
+        clock: tells the time to all transactions; None is the database's own, see `service.database.clock`.
     """
 
-    def __init__(self, url: str, clock: Clock = utc_now) -> None:
+    def __init__(self, url: str, clock: Clock | None = None) -> None:
         self.url = address(url)
         self.clock = clock
         self.engine = _engine(self.url)
@@ -107,8 +138,15 @@ def address(url: str) -> URL:
 def _engine(url: URL) -> Engine:
     """An engine without parameter values in its errors, which are logged: a value may be a secret."""
     if url.get_backend_name() != "sqlite":
-        waiting = {"connect_timeout": CONNECT_TIMEOUT_S}
-        return create_engine(url, pool_pre_ping=True, connect_args=waiting, hide_parameters=True)
+        return create_engine(
+            url,
+            pool_pre_ping=True,
+            pool_size=POOL_SIZE,
+            max_overflow=POOL_OVERFLOW,
+            pool_timeout=POOL_TIMEOUT_S,
+            connect_args=_POSTGRESQL,
+            hide_parameters=True,
+        )
     engine = create_engine(url, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -139,4 +177,16 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeoutError) as error:
-        raise DatabaseUnavailableError("The database does not answer. Try again in a moment.") from error
+        raise DatabaseUnavailableError(_reason(error)) from error
+    except DBAPIError as error:
+        # Other errors are faults of a statement, except where the database has closed the connection.
+        if error.connection_invalidated or getattr(error.orig, "sqlstate", None) == _IDLE_IN_TRANSACTION:
+            raise DatabaseUnavailableError(_reason(error)) from error
+        raise
+
+
+def _reason(error: Exception) -> str:
+    """The message of an unavailable database."""
+    if getattr(getattr(error, "orig", None), "sqlstate", None) == _LOCK_NOT_AVAILABLE:
+        return f"Another transaction has held a lock for {LOCK_TIMEOUT_S} s. Try again in a moment."
+    return "The database does not answer. Try again in a moment."

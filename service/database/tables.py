@@ -35,6 +35,8 @@ UNFINISHED: tuple[Status, ...] = ("queued", "running")
 ENDED: tuple[Status, ...] = ("succeeded", "failed", "cancelled")
 Role = Literal["image", "preview", "animation", "contact_sheet"]
 EventName = Literal["status", "progress", "preview", "done"]
+Interruption = Literal["interrupted", "worker_lost", "device_lost", "step_timeout"]
+"""A worker that stopped, or a store that was down; the rest are lost attempts."""
 DeliveryStatus = Literal["pending", "delivered", "failed"]
 
 
@@ -246,7 +248,7 @@ class Job(Table):
     attempt: Mapped[int] = mapped_column(default=0)
     """Claims so far, and the fencing token: writes of an earlier attempt are refused."""
     lost_attempts: Mapped[int] = mapped_column(default=0)
-    """Lost attempts in a row without a new checkpoint."""
+    """Lost attempts in a row without progress."""
     worker_id: Mapped[str | None] = mapped_column(String(100))
     lease_expires_at: Mapped[datetime | None]
     cancel_requested: Mapped[bool] = mapped_column(default=False)
@@ -268,8 +270,12 @@ class Job(Table):
     error_message: Mapped[str | None] = mapped_column(Text)
     checkpoint_key: Mapped[str | None] = mapped_column(String(200), index=True)
     checkpoint_step: Mapped[int] = mapped_column(default=0)
-    checkpoint_attempt: Mapped[int] = mapped_column(default=0)
-    """The attempt of the checkpoint."""
+    progress_attempt: Mapped[int] = mapped_column(default=0)
+    """The attempt that made the last progress: a later checkpoint or another finished picture."""
+    not_before: Mapped[datetime | None]
+    """When it may be claimed again after lost attempts; None for at once."""
+    interruption: Mapped[Interruption | None] = mapped_column(String(32))
+    """Why it returned to the queue last; None if it never did."""
     last_event_number: Mapped[int] = mapped_column(default=0)
     """The newest event's number; the next one is taken under this row's lock."""
     created_at: Mapped[datetime]
@@ -385,6 +391,8 @@ class Worker(Table):
     training_s: Mapped[float] = mapped_column(default=0.0)
     picture_steps: Mapped[int] = mapped_column(BigInteger, default=0)
     picture_s: Mapped[float] = mapped_column(default=0.0)
+    stalled_s: Mapped[float] = mapped_column(default=0.0)
+    """Seconds since its loop last moved, at the heartbeat; 0 without work."""
     last_heartbeat_at: Mapped[datetime]
 
 

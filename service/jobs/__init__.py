@@ -11,6 +11,7 @@ transaction. Cancelling a running job is a request, which its worker confirms. E
 """
 
 from service.database.tables import ENDED, UNFINISHED
+from service.jobs.attempts import Loss, claimed_by, lose, release, release_all
 from service.jobs.claiming import Claim, TrainingPicture, claim, extend_leases, has_claimable
 from service.jobs.deletion import delete
 from service.jobs.eta import Estimate, estimate
@@ -35,7 +36,6 @@ from service.jobs.transitions import (
     finish_rpc,
     finish_training,
     force_cancel,
-    release,
     request_cancel,
     succeed,
 )
@@ -48,6 +48,7 @@ __all__ = [
     "Estimate",
     "Filters",
     "JobState",
+    "Loss",
     "NewImage",
     "NewJob",
     "PinnedConcept",
@@ -60,6 +61,7 @@ __all__ = [
     "cancel_if_unfinished",
     "cancel_orphaned_rpcs",
     "claim",
+    "claimed_by",
     "confirm_cancel",
     "delete",
     "delete_old_rpcs",
@@ -74,10 +76,12 @@ __all__ = [
     "get",
     "has_claimable",
     "last_events",
+    "lose",
     "models_with_stale_jobs",
     "page",
     "progress",
     "release",
+    "release_all",
     "request_cancel",
     "save_checkpoint",
     "set_result",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Generic
 
-from sqlalchemy import ColumnElement, func, literal, select, update
+from sqlalchemy import ColumnElement, exists, func, literal, select, update
 from sqlalchemy.orm import Session, selectinload
 
 from service.database.clock import now
@@ -80,8 +80,12 @@ class Claim(Generic[InputT_co]):
 def has_claimable(session: Session, *, models: Collection[str], slots: Slots) -> bool:
     """Whether a claim could find a job; a read, cheap enough to be polled."""
     classes = [PRIORITY_CLASSES[name].number for name, count in slots.items() if count > 0]
-    queued = select(Job.id).where(Job.status == "queued", Job.model.in_(models), Job.priority_class.in_(classes))
-    return session.scalars(queued.limit(1)).first() is not None
+    queued = (Job.status == "queued") & Job.model.in_(models) & Job.priority_class.in_(classes)
+    at_once = exists().where(queued, Job.not_before.is_(None))
+    # Jobs that back off are few; the time is asked for only if there are any.
+    first = select(func.min(Job.not_before)).where(queued, Job.not_before.is_not(None)).scalar_subquery()
+    found, not_before = session.execute(select(at_once, first)).one()
+    return bool(found) or (not_before is not None and not_before <= now(session))
 
 
 def claim(
@@ -177,6 +181,7 @@ class _ClaimQuery:
                 status="running",
                 attempt=Job.attempt + 1,
                 worker_id=self.worker_id,
+                not_before=None,
                 lease_expires_at=now(self.session) + timedelta(seconds=self.lease_s),
                 started_at=func.coalesce(Job.started_at, literal(now(self.session), Utc())),
             )
@@ -186,7 +191,8 @@ class _ClaimQuery:
         return self._record(ids)
 
     def _queued(self) -> ColumnElement[bool]:
-        return (Job.status == "queued") & Job.model.in_(self.models)
+        due = Job.not_before.is_(None) | (Job.not_before <= now(self.session))
+        return (Job.status == "queued") & Job.model.in_(self.models) & due
 
     def _record(self, ids: Sequence[str]) -> Sequence[Job]:
         if not ids:

@@ -6,8 +6,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.database.clock import now
-from service.database.tables import ENDED, Job
-from service.jobs.states import move
+from service.database.tables import ENDED, Job, Worker
+from service.jobs.attempts import Loss, requeue_or_end
 from service.jobs.transitions import request_cancel
 from service.kinds.jobs import LISTED
 
@@ -18,20 +18,26 @@ _RPC_KEPT = timedelta(hours=25)
 """Longer than the retention of an Idempotency-Key, which may refer to an RPC."""
 
 
-def expire_leases(session: Session, *, max_attempts: int) -> set[str]:
+def expire_leases(session: Session, *, max_attempts: int, lease_s: float) -> set[str]:
     """Requeue the jobs with an expired lease, or end them.
 
-    A job fails after `max_attempts` lost attempts in a row without a new checkpoint.
+    A worker with a recent heartbeat is believed: its jobs' rows may only have been locked when it would have extended
+    their leases. A job fails after `max_attempts` lost attempts in a row without progress; see `service.jobs.attempts`.
 
     Returns:
         The models with requeued jobs: their workers are to be notified.
     """
+    silent_since = now(session) - timedelta(seconds=lease_s)
+    alive = select(Worker.worker_id).where(Worker.worker_id == Job.worker_id, Worker.last_heartbeat_at >= silent_since)
     expired = (
-        select(Job).where(Job.status == "running", Job.lease_expires_at < now(session)).order_by(Job.id).limit(_BATCH)
+        select(Job)
+        .where(Job.status == "running", Job.lease_expires_at < now(session), ~alive.exists())
+        .order_by(Job.id)
+        .limit(_BATCH)
     )
-    jobs = session.scalars(expired.with_for_update(skip_locked=True)).all()
+    jobs = session.scalars(expired.with_for_update(skip_locked=True, of=Job)).all()
     for job in jobs:
-        _requeue_or_end(session, job, max_attempts)
+        requeue_or_end(session, job, Loss(code="worker_lost", max_attempts=max_attempts))
     return {job.model for job in jobs if job.status == "queued"}
 
 
@@ -82,17 +88,3 @@ def delete_old_rpcs(session: Session) -> list[str]:
     for job in jobs:
         session.delete(job)
     return [job.file_key for job in jobs if job.file_key]
-
-
-def _requeue_or_end(session: Session, job: Job, max_attempts: int) -> None:
-    job.lost_attempts = 0 if job.checkpoint_attempt == job.attempt else job.lost_attempts + 1
-    if job.cancel_requested:
-        move(session, job, "cancelled")
-    elif job.lost_attempts < max_attempts:
-        move(session, job, "queued")
-    else:
-        job.error_code = "worker_lost"
-        job.error_message = (
-            f"{job.lost_attempts} attempts in a row were lost without a new checkpoint. See the worker's log."
-        )
-        move(session, job, "failed")

@@ -102,7 +102,7 @@ def save_checkpoint(session: Session, claim: Attempt, *, key: str, step: int) ->
     before = job.checkpoint_key
     # Only a later step is progress: an attempt that repeats a step and is lost counts as lost.
     if step > job.checkpoint_step:
-        job.checkpoint_attempt = job.attempt
+        job.progress_attempt = job.attempt
     job.checkpoint_key, job.checkpoint_step = key, step
     return before if before != key else None
 
@@ -115,7 +115,12 @@ def add_image(session: Session, claim: Attempt, new: NewImage) -> Image:
     """
     job = fenced(session, claim)
     query = select(Image).where(Image.job_id == job.id, Image.role == new.role, Image.position == new.position)
-    image = session.scalars(query).one_or_none() or Image(id=new_id("img"), job_id=job.id, favourite=False)
+    image = session.scalars(query).one_or_none()
+    if image is None:
+        image = Image(id=new_id("img"), job_id=job.id, favourite=False)
+        # Only another finished picture is progress; a preview is made again from the same checkpoint.
+        if new.role == "image":
+            job.progress_attempt = job.attempt
     for name, value in vars(new).items():
         setattr(image, name, value)
     image.safety = new.safety.to_json() if new.safety else None

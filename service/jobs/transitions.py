@@ -114,16 +114,6 @@ def confirm_cancel(session: Session, claim: Attempt) -> None:
     move(session, fenced(session, claim), "cancelled")
 
 
-def release(session: Session, claim: Attempt) -> None:
-    """Requeue a job at its old rank, because the worker stops; this is no lost attempt.
-
-    Raises:
-        LeaseLostError: the attempt is over.
-    """
-    job = fenced(session, claim)
-    move(session, job, "cancelled" if job.cancel_requested else "queued")
-
-
 def finish_training(session: Session, claim: Attempt, made: StoredEmbedding) -> EmbeddingVersion:
     """End a training: the embedding becomes its concept's present one, in the same transaction.
 

@@ -46,6 +46,7 @@ class ClaimedDelivery:
     id: str
     webhook_id: str
     attempt: int
+    claimed_at: datetime
     url: str
     body: bytes
     secrets: tuple[str, ...] = field(repr=False)
@@ -182,6 +183,7 @@ def _claimed(delivery: Delivery, webhook: Webhook, moment: datetime) -> ClaimedD
         id=delivery.id,
         webhook_id=webhook.id,
         attempt=delivery.attempts,
+        claimed_at=moment,
         url=delivery.url,
         body=delivery.body.encode(),
         secrets=signing_secrets(webhook, moment),

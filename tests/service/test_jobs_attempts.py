@@ -1,11 +1,12 @@
 """Lost workers: lease, fencing, lost attempts, isolation."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
-from service import jobs
+from service import jobs, workers
 from service.database.tables import Event, Image
 from service.errors import JobEndedError, LeaseLostError, NotFoundError
 from service.jobs.claiming import ISOLATION_WAIT_S
@@ -29,12 +30,16 @@ WRITES = {
 }
 
 
-def lose(queue, claims, *, checkpoint_step=None):
-    """Let the leases of claims run out, after a checkpoint or without one."""
+ATTEMPT_S = 200.0
+"""Between two attempts: longer than a lease and any delay."""
+
+
+def lose(queue, claims, *, checkpoint_step=None, after_s=0.0):
+    """Let the leases of claims made at that time run out, after a checkpoint or without one."""
     for claim in claims:
         if checkpoint_step is not None:
             queue.write(jobs.save_checkpoint, claim, key=f"c{checkpoint_step}", step=checkpoint_step)
-    return queue.expire()
+    return queue.expire(after_s=after_s + LEASE_S + 1)
 
 
 @pytest.mark.parametrize("write", WRITES)
@@ -106,27 +111,107 @@ def test_a_lost_job_returns_to_its_old_position_and_its_model_is_notified(queue)
 
 def test_a_job_fails_when_all_attempts_were_lost_without_a_checkpoint(queue):
     job_id = queue.submit("train")
-    for _ in range(3):
+    for attempt in range(3):
         assert queue.job(job_id).status == "queued"
-        lose(queue, queue.claim())
+        lose(queue, queue.claim(after_s=attempt * ATTEMPT_S), after_s=attempt * ATTEMPT_S)
     job = queue.job(job_id)
     assert (job.status, job.error_code, job.attempt) == ("failed", "worker_lost", 3)
-    assert queue.expire() == set()
+    assert "/retry" in job.error_message
+    assert queue.expire(after_s=3 * ATTEMPT_S) == set()
+
+
+def test_a_job_backs_off_from_its_second_lost_attempt(queue):
+    queue.submit()
+    lose(queue, queue.claim())
+    second = queue.claim(after_s=LEASE_S + 1)
+    lose(queue, second, after_s=100)
+    lost_at = 100 + LEASE_S + 1
+    assert not has_claimable(queue, after_s=lost_at + 1.9)
+    assert queue.claim(after_s=lost_at + 1.9) == []
+    assert has_claimable(queue, after_s=lost_at + 2)
+    assert [claim.attempt for claim in queue.claim(after_s=lost_at + 2)] == [3]
+
+
+def has_claimable(queue, *, after_s):
+    return queue.read(jobs.has_claimable, models=["tiny"], slots={"pictures": 1}, at=moment(after_s))
+
+
+def test_another_finished_picture_is_progress_and_the_same_one_again_is_not(queue):
+    job_id = queue.submit(slots=2)
+    for attempt, (position, lost_attempts) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1)]):
+        (claim,) = queue.claim(after_s=attempt * ATTEMPT_S)
+        queue.write(jobs.add_image, claim, replace(IMAGE, position=position))
+        queue.expire(after_s=attempt * ATTEMPT_S + LEASE_S + 1)
+        assert queue.job(job_id).lost_attempts == lost_attempts
+
+
+def test_the_reasons_of_an_interruption_are_told_apart(queue):
+    job_id = queue.submit()
+    (claim,) = queue.claim()
+    queue.write(jobs.release, claim)
+    assert queue.job(job_id).interruption == "interrupted"
+    queue.claim()
+    queue.expire()
+    assert queue.job(job_id).interruption == "worker_lost"
+    (claim,) = queue.claim(after_s=100)
+    queue.write(jobs.lose, claim, jobs.Loss(code="step_timeout", max_attempts=2), at=moment(100))
+    job = queue.job(job_id)
+    assert (job.status, job.error_code, job.lost_attempts) == ("failed", "step_timeout", 2)
+    assert "DTI_STEP_LIMIT_S" in job.error_message
+
+
+def test_a_worker_with_a_recent_heartbeat_is_believed_although_a_lease_was_not_extended(queue):
+    job_id = queue.submit()
+    queue.claim("ada")
+    present = workers.Presence(worker_id="ada", device="cpu", models=["tiny"])
+    queue.write(workers.heartbeat, present, at=moment(LEASE_S))
+    assert queue.expire(after_s=LEASE_S + 1) == set()
+    assert queue.job(job_id).status == "running"
+    queue.write(workers.heartbeat, replace(present, worker_id="bob"), at=moment(3 * LEASE_S))
+    queue.expire(after_s=3 * LEASE_S)
+    assert queue.job(job_id).status == "queued"
+
+
+def test_a_worker_returns_all_jobs_that_it_no_longer_runs(queue):
+    own, other = queue.submit(), queue.submit("train")
+    queue.claim("ada", trainings=0)
+    queue.claim("bob")
+    assert queue.read(jobs.claimed_by, "ada") == [own]
+    queue.write(jobs.release_all, "ada")
+    assert [(queue.job(job_id).status, queue.job(job_id).lost_attempts) for job_id in (own, other)] == [
+        ("queued", 0),
+        ("running", 0),
+    ]
+
+
+def test_an_idle_worker_takes_a_job_with_lost_attempts_alone_and_first(queue):
+    """Of a training with lost attempts and fresh jobs, also of other classes, only the former is claimed."""
+    suspect = queue.submit("train")
+    queue.claim("dead")
+    queue.expire()
+    queue.submit()
+    queue.submit("train")
+    queue.submit("rpc")
+    claims = queue.claim("bob", after_s=100)
+    assert [(claim.job_id, claim.isolated) for claim in claims] == [(suspect, True)]
+    assert queue.claim("bob", after_s=100) == []
+    assert all(not claim.isolated for claim in queue.claim("ada", after_s=100))
 
 
 def test_attempts_that_reached_a_new_checkpoint_are_not_counted(queue):
     job_id = queue.submit("train")
     for attempt in range(1, 8):
-        (claim,) = queue.claim()
+        (claim,) = queue.claim(after_s=attempt * ATTEMPT_S)
         assert (claim.attempt, claim.checkpoint_step, claim.isolated) == (attempt, (attempt - 1) * 50, False)
-        lose(queue, [claim], checkpoint_step=attempt * 50)
+        lose(queue, [claim], checkpoint_step=attempt * 50, after_s=attempt * ATTEMPT_S)
     assert queue.job(job_id).status == "queued"
 
 
 def test_saving_the_same_checkpoint_again_is_no_progress(queue):
     job_id = queue.submit("train")
-    for _ in range(4):
-        lose(queue, queue.claim(), checkpoint_step=50)
+    for attempt in range(4):
+        claims = queue.claim(after_s=attempt * ATTEMPT_S)
+        lose(queue, claims, checkpoint_step=50, after_s=attempt * ATTEMPT_S)
     assert queue.job(job_id).status == "failed"
 
 

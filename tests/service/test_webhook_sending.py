@@ -29,7 +29,15 @@ class Names:
 
 
 def post(url, private="on", look_up=sending.look_up):
-    delivery = ClaimedDelivery(id="dlv_1", webhook_id="whk_1", attempt=1, url=url, body=b"{}", secrets=(new_secret(),))
+    delivery = ClaimedDelivery(
+        id="dlv_1",
+        webhook_id="whk_1",
+        attempt=1,
+        claimed_at=datetime.now(UTC),
+        url=url,
+        body=b"{}",
+        secrets=(new_secret(),),
+    )
     return sending.post(delivery, private, datetime.now(UTC), look_up)
 
 

@@ -8,7 +8,9 @@ from service import jobs, metrics, workers
 from service.database.tables import Worker
 from tests.support.queue_driver import moment
 
-ADA = workers.Presence(worker_id="ada", device="cpu", models=["tiny"], training_steps=400, training_s=32.0)
+ADA = workers.Presence(
+    worker_id="ada", device="cpu", models=["tiny"], training_steps=400, training_s=32.0, stalled_s=7.5
+)
 
 
 def see(queue, presence, after_s=0.0):
@@ -65,4 +67,5 @@ def test_metrics_have_jobs_the_age_of_the_queue_and_the_steps_of_workers(queue):
     assert read["dti_workers",] == 1
     assert read["dti_steps_total", "ada", "training"] == 400
     assert read["dti_step_seconds_total", "ada", "training"] == 32.0
+    assert read["dti_worker_stalled_seconds", "ada"] == 7.5
     assert samples(queue, after_s=60)["dti_workers",] == 0

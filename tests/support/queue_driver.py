@@ -47,7 +47,7 @@ class QueueDriver:
 
     def expire(self, *, after_s=LEASE_S + 1, attempts=3):
         with at_time(self.database, moment(after_s)).writing() as session:
-            return jobs.expire_leases(session, max_attempts=attempts)
+            return jobs.expire_leases(session, max_attempts=attempts, lease_s=LEASE_S)
 
     def write(self, rule, *arguments, at=NOON, **keywords):
         """The result of a rule in a writing transaction of its own, at a time of the test's choosing."""

@@ -4,6 +4,7 @@ import io
 import threading
 import time
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 from PIL import Image
@@ -47,6 +48,13 @@ def catalogue_file(folder, *, models=(MODEL,)):
 def later(service, delay):
     """A service whose clock is ahead of this machine's."""
     return replace(service, database=service.database.with_clock(lambda: utc_now() + delay))
+
+
+def visit(maintenance, service, seconds):
+    """Have a maintenance visit the database every second, by its clock, from now until so many seconds later."""
+    for second in range(seconds + 1):
+        maintenance._service = later(service, timedelta(seconds=second))
+        maintenance.expire_leases()
 
 
 def pictures(seed=0, count=2):

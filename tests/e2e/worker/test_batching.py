@@ -95,7 +95,7 @@ def test_a_worker_that_lost_its_lease_drops_the_job_and_writes_nothing(client, s
     with running(late):
         until(has_run(client, training, steps=2))
         with later(service, timedelta(hours=1)).database.writing() as session:
-            jobs.expire_leases(session, max_attempts=3)
+            jobs.expire_leases(session, max_attempts=3, lease_s=15.0)
         late.stopping.set()
     assert (client.job(training).status, client.job(training).lost_attempts) == ("queued", 1)
     make_worker("other").work()
@@ -114,7 +114,7 @@ def test_no_job_is_claimed_beside_an_isolated_one(client, service, make_worker, 
             lease_s=1.0,
         )
     with later(service, timedelta(minutes=1)).database.writing() as session:
-        jobs.expire_leases(session, max_attempts=3)
+        jobs.expire_leases(session, max_attempts=3, lease_s=15.0)
     assert [claim.job_id for claim in claims] == [isolated]
     with running(make_worker()):
         until(has_run(client, isolated))

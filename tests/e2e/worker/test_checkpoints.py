@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -11,8 +12,21 @@ import redis
 from service import jobs, workers
 from service.broker import queue_name
 from tests.support.stack import CLI
-from tests.support.worker_driver import MODEL, WorkerDriver, later, until
+from tests.support.worker_driver import MODEL, WorkerDriver, later, until, visit
 from worker.maintenance import Maintenance
+from worker.stop_signals import STOP_SIGNALS
+from worker.watchdog import EX_STEP_TIMEOUT
+
+HANG = """
+import os, time
+from dti.render import Renderer
+from service.settings import Settings
+from worker.process import run
+
+Renderer.advance = lambda self: time.sleep(3600)
+run(Settings.from_environment(os.environ))
+"""
+"""A worker whose first denoising step never returns, while its other threads go on."""
 
 
 @pytest.fixture
@@ -25,9 +39,10 @@ def start(environment, tmp_path):
     """Starts commands as processes; those still running at the end of the test are killed."""
     started = []
 
-    def run(*arguments):
+    def run(*arguments, code=None, **more):
+        command = [*CLI, *arguments] if code is None else [sys.executable, "-c", code]
         with (tmp_path / "processes.log").open("ab") as log:
-            process = subprocess.Popen([*CLI, *arguments], env=os.environ | environment, stdout=log, stderr=log)
+            process = subprocess.Popen(command, env=os.environ | environment | more, stdout=log, stderr=log)
         started.append(process)
         return process
 
@@ -66,7 +81,7 @@ def test_a_tracked_job_keeps_its_lease_and_an_expired_one_is_reported_lost(clien
             assert MODEL not in workers.loaded_models(session)
             assert [active.worker_id for active in workers.active(session)] == ["ada"]
         with later(service, timedelta(minutes=1)).database.writing() as session:
-            jobs.expire_leases(session, max_attempts=3)
+            jobs.expire_leases(session, max_attempts=3, lease_s=15.0)
         until(lambda: heartbeat.lost(claimed))
 
 
@@ -74,9 +89,20 @@ def test_the_maintenance_requeues_jobs_of_lost_workers_and_wakes_others(client, 
     job_id = client.generate()
     claim(service)
     before = messages(service)
-    Maintenance(later(service, timedelta(minutes=1))).expire_leases()
+    visit(Maintenance(service), service, seconds=4)
     assert (client.job(job_id).status, client.job(job_id).lost_attempts) == ("queued", 1)
     assert messages(service) > before
+
+
+def test_no_lease_expires_until_the_database_has_answered_for_a_whole_lease(client, service):
+    """A lease of 1.5 s, and outages of a minute: after each the maintenance waits for the workers' heartbeats."""
+    job_id = client.generate()
+    claim(service)
+    maintenance = Maintenance(service)
+    for minute in range(3):
+        maintenance._service = later(service, timedelta(minutes=minute))
+        maintenance.expire_leases()
+    assert (client.job(job_id).status, client.job(job_id).lost_attempts) == ("running", 0)
 
 
 def test_the_maintenance_repeats_a_lost_wake_up_message(client, service):
@@ -139,10 +165,43 @@ def test_a_training_of_a_killed_worker_is_continued_by_another_to_the_same_rows(
     assert rows[0] == rows[1]
 
 
-@pytest.mark.parametrize("arguments", [("worker",), ("worker", "--maintenance")])
-def test_a_worker_ends_although_the_broker_is_unavailable(environment, start, tmp_path, arguments):
+def test_a_worker_ends_although_the_broker_is_unavailable_and_works_without_it(client, environment, start):
     environment["DTI_BROKER_URL"] = "redis://127.0.0.1:1/0"
-    process = start(*arguments)
-    until(lambda: "Cannot connect" in (tmp_path / "processes.log").read_text(), timeout_s=120)
+    worker = start("worker")
+    job_id = client.generate()
+    until(lambda: client.job(job_id).status == "succeeded", timeout_s=120)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=30) == 0
+
+
+def test_the_maintenance_needs_no_broker(client, service, environment, start):
+    environment["DTI_BROKER_URL"] = "redis://127.0.0.1:1/0"
+    job_id = client.generate()
+    claim(service)
+    process = start("worker", "--maintenance")
+    until(lambda: client.job(job_id).status == "queued", timeout_s=60)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == 0
+
+
+def test_any_number_of_stop_signals_hands_the_jobs_of_a_busy_worker_back(client, start):
+    worker = start("worker")
+    training = client.train("my-dog", steps=1000)
+    until(lambda: client.job(training).step >= 2, timeout_s=120)
+    for number in 2 * STOP_SIGNALS:
+        worker.send_signal(number)
+    assert worker.wait(timeout=30) == 0
+    job = client.job(training)
+    assert (job.status, job.lost_attempts, job.interruption) == ("queued", 0, "interrupted")
+    assert job.checkpoint_step >= 2
+
+
+def test_a_step_that_does_not_return_ends_its_worker_and_its_job_goes_on_elsewhere(client, environment, start):
+    """The process stands still with its heartbeat alive, as in a driver that hangs."""
+    hung = start(code=HANG, DTI_STEP_LIMIT_S="3")
+    job_id = client.generate()
+    assert hung.wait(timeout=120) == EX_STEP_TIMEOUT
+    job = client.job(job_id)
+    assert (job.status, job.lost_attempts, job.interruption) == ("queued", 1, "step_timeout")
+    start("worker")
+    until(lambda: client.job(job_id).status == "succeeded", timeout_s=120)
