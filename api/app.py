@@ -10,6 +10,7 @@ from api import authentication, errors, openapi
 from api.body_limits import BodyLimit, CompleteForms, OneLength
 from api.deps import Components
 from api.openai_errors import OpenAIErrors
+from api.request_log import RequestLog
 from api.routes import (
     concept_images,
     concepts,
@@ -70,6 +71,8 @@ def create_app(service: Service) -> FastAPI:
     # Outside of authentication: OpenAI's clients read its errors, too.
     app.add_middleware(OpenAIErrors)
     app.add_middleware(OneLength)
+    # Outermost: a refused request has an id and a line as well.
+    app.add_middleware(RequestLog, metrics=app.state.components.metrics)
     errors.install(app)
     for resource in _RESOURCES:
         app.include_router(resource.router, prefix="/v1")

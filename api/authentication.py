@@ -26,7 +26,7 @@ _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _PROTECTED_PREFIXES = ("/v1/", "/metrics")
 """Prefixes of the paths that need a key; the others are health, documentation, the page, and signed URLs."""
 
-_ALLOWED_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Prefer"]
+_ALLOWED_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Prefer", "X-Request-ID"]
 _EXPOSED_HEADERS = [
     "Content-Disposition",
     "ETag",
@@ -35,6 +35,7 @@ _EXPOSED_HEADERS = [
     "RateLimit",
     "RateLimit-Policy",
     "Retry-After",
+    "X-Request-ID",
 ]
 
 

@@ -23,6 +23,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 
 from api.authentication import identity_of
 from api.job_events import EventPoller, JobRef
+from api.process_metrics import ProcessMetrics
 from api.schema_fields import Text
 from api.stream_limits import StreamLimit
 from api.upload_queue import UploadQueue
@@ -53,6 +54,7 @@ class Components:
     decoders: DecoderPool
     rate_limiter: RateLimiter
     streams: StreamLimit
+    metrics: ProcessMetrics
 
     @classmethod
     def create(cls, service: Service) -> "Components":
@@ -65,6 +67,7 @@ class Components:
             decoders=DecoderPool(service.settings.limits),
             rate_limiter=RateLimiter(service.settings),
             streams=StreamLimit(service.settings.limits.streams),
+            metrics=ProcessMetrics(),
         )
 
     def close(self) -> None:

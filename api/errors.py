@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from dti import errors as dti
+from service import correlation
 from service import errors as service
 
 MEDIA_TYPE = "application/problem+json"
@@ -179,9 +180,13 @@ def _allowed(request: Request) -> dict[str, str]:
     return {"Allow": ", ".join(sorted(methods))}
 
 
-async def _on_bug(_: Request, error: Exception) -> JSONResponse:
-    _log.error("A request failed: %s", type(error).__name__)
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "Internal error; it was logged.")
+async def _on_bug(request: Request, error: Exception) -> JSONResponse:
+    """The response to a bug; it is made outside of all middleware, which could not add the request's id."""
+    request_id = getattr(request.state, "request_id", "")
+    with correlation.bound(request=request_id):
+        _log.error("A request failed: %s", type(error).__name__)
+    headers = {"X-Request-ID": request_id}
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "Internal error; it was logged.", headers)
 
 
 def _headers(status: HTTPStatus, error: Exception) -> dict[str, str]:

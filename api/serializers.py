@@ -67,6 +67,7 @@ def job_at(envelope: responses.Job, state: jobs.JobState, *, newest: bool) -> re
             "cancel_requested": state.cancel_requested,
             "started_at": state.started_at,
             "finished_at": state.finished_at,
+            "device_s": state.device_s,
             "error": _error(state),
             "progress": responses.Progress(
                 step=state.step,
@@ -180,6 +181,8 @@ def _job(service: Service, row: tables.Job, estimate: jobs.Estimate | None, *, w
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
+        device_s=row.device_s,
+        request_id=row.request_id,
         links=_links(row.id),
     )
 

@@ -8,6 +8,7 @@ import uvicorn
 
 from api.app import create_app
 from api.connections import LimitedProtocol, connection_limit
+from service import logs
 from service.context import Service
 from service.settings import Settings
 from service.uploads import decoders
@@ -62,7 +63,9 @@ def server(service: Service) -> uvicorn.Server:
         # Reverse proxies are not trusted about addresses: nothing here depends on them.
         proxy_headers=False,
         # Signed URLs are secrets until they expire, and an access log would keep them.
+        # Requests have a line of their own (api/request_log.py).
         access_log=False,
+        log_config=None,
         server_header=False,
     )
     return _Server(config, app.state.components.event_poller.close)
@@ -85,6 +88,7 @@ def run(settings: Settings) -> None:
     Raises:
         SettingsError: a setting is invalid.
     """
+    logs.configure()
     return_large_blocks()
     decoders.start_server()
     server(Service.open(settings)).run()

@@ -9,12 +9,12 @@ import re
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session, selectinload
 
 from service.database.clock import now
 from service.database.references import unreferenced
-from service.database.tables import Concept, Image, Job, JobConcept, Picture, Role
+from service.database.tables import Concept, EmbeddingVersion, Event, Image, Job, JobConcept, Picture, Role
 from service.jobs import ENDED, UNFINISHED
 from service.kinds.jobs import TrainInput, kind_of
 from service.settings import Retention
@@ -46,8 +46,23 @@ def delete_expired(session: Session, retention: Retention) -> list[str]:
         keys |= _delete_images(session, _MADE, now(session) - timedelta(days=retention.images_days))
     if retention.previews_days:
         keys |= _delete_images(session, _PREVIEWS, now(session) - timedelta(days=retention.previews_days))
+    if retention.jobs_days:
+        keys |= _delete_jobs(session, now(session) - timedelta(days=retention.jobs_days))
     session.flush()
     return unreferenced(session, keys) if keys else []
+
+
+def thin_events(session: Session) -> int:
+    """Delete the progress events of a batch of jobs that ended an hour ago; returns the number of jobs.
+
+    The events of status, previews and the end stay: they tell the whole story of a job to a late reader.
+    """
+    due = select(Job.id).where(Job.thin_events_at < now(session)).order_by(Job.thin_events_at).limit(_BATCH)
+    ids = session.scalars(due.with_for_update(skip_locked=True)).all()
+    if ids:
+        session.execute(delete(Event).where(Event.job_id.in_(ids), Event.name == "progress"))
+        session.execute(update(Job).where(Job.id.in_(ids)).values(thin_events_at=None))
+    return len(ids)
 
 
 def orphans(session: Session, listed: Sequence[StoredObject]) -> list[str]:
@@ -73,6 +88,20 @@ def _delete_images(session: Session, roles: Collection[Role], before: datetime) 
     old = select(Image).where(Image.role.in_(roles), Image.created_at < before, Image.job_id.in_(ended))
     rows = session.scalars(old.order_by(Image.created_at).limit(_BATCH).with_for_update(skip_locked=True)).all()
     return _delete(session, rows)
+
+
+def _delete_jobs(session: Session, before: datetime) -> set[str]:
+    """Delete a batch of jobs that ended before a moment, with their events, metrics and images; embeddings stay."""
+    old = select(Job).where(Job.finished_at < before, Job.status.in_(ENDED)).order_by(Job.finished_at).limit(_BATCH)
+    jobs = session.scalars(old.options(selectinload(Job.images)).with_for_update(skip_locked=True)).all()
+    keys = {image.key for job in jobs for image in job.images}
+    keys |= {key for job in jobs for key in (job.checkpoint_key, job.file_key) if key}
+    ids = [job.id for job in jobs]
+    for table in (Concept, EmbeddingVersion):
+        session.execute(update(table).where(table.job_id.in_(ids)).values(job_id=None))
+    for job in jobs:
+        session.delete(job)
+    return keys
 
 
 def _delete(session: Session, rows: Sequence[Picture | Image]) -> set[str]:

@@ -94,6 +94,10 @@ class Retention:
     previews_days: Annotated[
         float, Variable("DTI_KEEP_PREVIEWS_DAYS", "Days until previews of trainings are deleted; 0 keeps them.", True)
     ] = 0.0
+    jobs_days: Annotated[
+        float,
+        Variable("DTI_KEEP_JOBS_DAYS", "Days until ended jobs are deleted, with their images; 0 keeps them.", True),
+    ] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,8 @@ worker, and the maintenance sends lost ones again. It does not know the loop.
 
 import logging
 from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from celery import Celery, signals
 from celery.apps.worker import Worker
@@ -69,6 +71,12 @@ def run(app: Celery) -> int:
     """
     signals.setup_logging.connect(lambda **_: configure_logging(), weak=False)
     worker = _Worker(app=app, without_gossip=True, without_mingle=True, without_heartbeat=True, quiet=True)
+    signals.setup_logging.connect(_keep_loggers, weak=False)
+    if at_start is not None:
+        signals.worker_ready.connect(lambda **_: at_start(), weak=False)
+    if at_stop is not None:
+        signals.worker_shutting_down.connect(lambda **_: at_stop(), weak=False)
+    worker = app.Worker(without_gossip=True, without_mingle=True, without_heartbeat=True, quiet=True)
     worker.start()
     return int(worker.exitcode or 0)
 
@@ -90,3 +98,5 @@ def configure_logging() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in _PER_MESSAGE_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
+def _keep_loggers(**_: object) -> None:
+    """Connected to the signal, it keeps Celery from replacing the handlers of service.logs."""

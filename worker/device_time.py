@@ -1,4 +1,4 @@
-"""Device time by owner: the seconds that the engines measured, divided among the jobs in each batch.
+"""Device time by owner and by job: the seconds that the engines measured, divided among the jobs in each batch.
 
 Only the engines' own time counts: waiting for the object store or the database uses no device. Writes nothing to the
 database.
@@ -24,6 +24,9 @@ class DeviceUser(Protocol):
     @property
     def trainings(self) -> int:
         """Trainings of the job in the trainer."""
+
+    def use_device(self, seconds: float) -> None:
+        """Add to the job's own device time."""
 
 
 class DeviceTimeMeter:
@@ -53,6 +56,7 @@ class DeviceTimeMeter:
         for user in users:
             share_s = rendering_s * user.active_pictures / pictures + training_s * user.trainings / trainings
             if share_s:
+                user.use_device(share_s)
                 self._seconds[user.owner_id] = self._seconds.get(user.owner_id, 0.0) + share_s
 
     def clear(self) -> None:

@@ -15,7 +15,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -24,7 +24,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dti.training.trainer import Run, Update
-from service import jobs
+from service import correlation, jobs
 from service.accounts import usage
 from service.context import Service
 from service.database.tables import Job
@@ -200,6 +200,10 @@ class WorkerLoop:
     def _start(self, claim: Claim) -> None:
         self._activity.moved()
         self._started_at[claim.job_id] = time.monotonic()
+        with _lines_of(claim):
+            self._start_in_context(claim)
+
+    def _start_in_context(self, claim: Claim) -> None:
         try:
             handler = handler_class(claim.kind)(claim, self._model_cache.get(claim.model), self._persistence)
             self._handlers[claim.job_id] = handler
@@ -229,13 +233,14 @@ class WorkerLoop:
             self._collect(handler, updates)
 
     def _collect(self, handler: Handler, updates: Mapping[Run, Update]) -> None:
-        try:
-            if handler.collect(updates):
-                self._drop(handler.claim)
-        except torch.AcceleratorError:
-            raise
-        except Exception as error:  # noqa: BLE001 - as in `_start`
-            self._handle_error(handler.claim, error)
+        with _lines_of(handler.claim):
+            try:
+                if handler.collect(updates):
+                    self._drop(handler.claim)
+            except torch.AcceleratorError:
+                raise
+            except Exception as error:  # noqa: BLE001 - as in `_start`
+                self._handle_error(handler.claim, error)
 
     def _write_usage(self) -> None:
         """Add the device time since the last call to the owners' usage."""
@@ -304,13 +309,14 @@ class WorkerLoop:
 
     def _fail(self, claim: Claim, error: Exception) -> None:
         code, message = failure_of(error)
-        log.warning("%s failed (%s)", claim.job_id, code, exc_info=error)
+        with _lines_of(claim):
+            log.warning("%s failed (%s)", claim.job_id, code, exc_info=error)
         self._end(claim, lambda session: jobs.fail(session, claim, code, message))
 
     def _end(self, claim: Claim, write: Callable[[Session], object]) -> None:
         """Take a job out of the engines, then write its last transition, unless its lease is lost."""
         self._drop(claim)
-        with suppress(LeaseLostError):
+        with _lines_of(claim), suppress(LeaseLostError):
             self._persistence.write(write)
 
     def _drop(self, claim: Claim) -> None:
@@ -354,3 +360,8 @@ class WorkerLoop:
     def _claims(self) -> list[Claim]:
         """The claims of this worker: running jobs, then quarantined ones."""
         return [*(handler.claim for handler in self._handlers.values()), *self._quarantined]
+
+
+def _lines_of(claim: Claim) -> AbstractContextManager[object]:
+    """Have the log lines inside the block carry the ids of a job and of the request that submitted it."""
+    return correlation.bound(request=claim.request_id, job=claim.job_id)

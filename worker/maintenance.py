@@ -2,6 +2,7 @@
 
     every second   expire the leases of lost workers, and send wake-up messages again for jobs that are still queued
     every second   give due webhook deliveries to the sender
+    every 10 s     add up the counters of the metrics
     every minute   delete expired rows and objects
     every 5 min    collect orphans: objects of a part of the storage to which no row refers
 
@@ -13,6 +14,8 @@ import threading
 from datetime import datetime, timedelta
 
 from service import idempotency, jobs, retention
+from service import counters, heartbeats, idempotency, jobs, logs, retention
+from service.broker import MAINTENANCE_QUEUE
 from service.context import Service
 from service.database.clock import now
 from service.settings import Settings
@@ -31,6 +34,10 @@ it. A shorter one is survived by a lease, which is extended three times, and aga
 DELIVER_EVERY_S = 1.0
 DELETE_EXPIRED_EVERY_S = 60.0
 COLLECT_ORPHANS_EVERY_S = 300.0
+
+FOLD_COUNTERS_EVERY_S = 10.0
+FOLDS_PER_RUN = 10
+"""One run of `fold_counters` adds up to so many batches of increments."""
 
 PAGE_SIZE = 1000
 PAGES_PER_RUN = 10
@@ -84,10 +91,23 @@ class Maintenance:
         with self._service.database.writing() as session:
             if self._contact.lasted_s(now(session)) >= settings.lease_s:
                 models = jobs.expire_leases(session, max_attempts=settings.max_attempts, lease_s=settings.lease_s)
+            heartbeats.beat(session, heartbeats.MAINTENANCE)
+            models = jobs.expire_leases(session, max_attempts=settings.max_attempts)
         with self._service.database.reading() as session:
             models |= jobs.models_with_stale_jobs(session, after_s=settings.renotify_s)
         for model in sorted(models):
             self._service.broker.notify(model)
+
+    def fold_counters(self) -> None:
+        """Add the increments of the counters to their totals.
+
+        Raises:
+            DatabaseUnavailableError: the database does not answer.
+        """
+        for _ in range(FOLDS_PER_RUN):
+            with self._service.database.writing() as session:
+                if not counters.fold(session):
+                    return
 
     def delete_expired(self) -> None:
         """Delete checkpoints of ended jobs and expired rows with their objects; cancel RPCs of lost API processes.
@@ -101,6 +121,7 @@ class Maintenance:
                 *jobs.delete_old_rpcs(session),
                 *retention.delete_expired(session, self._service.settings.retention),
             ]
+            retention.thin_events(session)
             jobs.cancel_orphaned_rpcs(session, after_s=2 * self._service.settings.rpc_timeout_s)
             idempotency.delete_expired(session)
             deliveries.delete_expired(session)
@@ -138,6 +159,22 @@ def run(settings: Settings) -> int:
     )
     stopping = threading.Event()
     stop_signals.handle(stopping.set)
+    logs.configure()
+    service = Service.open(settings)
+    maintenance, sender = Maintenance(service), WebhookSender(service)
+    app = celery_app.make_celery(settings, [MAINTENANCE_QUEUE])
+
+    app.conf.beat_schedule = {
+        name: _scheduled(app, name, every_s, action)
+        for name, every_s, action in (
+            ("dti.maintenance.expire_leases", EXPIRE_LEASES_EVERY_S, maintenance.expire_leases),
+            ("dti.maintenance.deliver", DELIVER_EVERY_S, sender.deliver),
+            ("dti.maintenance.fold_counters", FOLD_COUNTERS_EVERY_S, maintenance.fold_counters),
+            ("dti.maintenance.delete_expired", DELETE_EXPIRED_EVERY_S, maintenance.delete_expired),
+            ("dti.maintenance.collect_orphans", COLLECT_ORPHANS_EVERY_S, maintenance.collect_orphans),
+        )
+    }
+    app.steps["worker"].add(celery_app.Beat)
     try:
         schedule.run(tasks, stopping)
         return 0

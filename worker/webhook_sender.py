@@ -7,15 +7,13 @@ Several senders may run at once: a claimed delivery is invisible to the others f
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from service import logs
 from service.context import Service
 from service.errors import UnavailableError
 from service.webhooks import deliveries, sending
 from service.webhooks.deliveries import ClaimedDelivery
 
 CONCURRENCY = 16
-
-_URL_LOGGERS = ("httpx", "httpcore")
-"""They log the address of every request, which may contain a secret of its owner."""
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +22,7 @@ class WebhookSender:
     """Sends due deliveries; one a process."""
 
     def __init__(self, service: Service) -> None:
-        for name in _URL_LOGGERS:
-            logging.getLogger(name).setLevel(logging.WARNING)
+        logs.silence_noisy_loggers()
         self._service = service
         self._executor = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="webhook-sender")
         self._in_flight: set[Future[None]] = set()

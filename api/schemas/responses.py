@@ -153,6 +153,8 @@ class Job(ResponseModel):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    device_s: float
+    request_id: str | None
     links: Links
 
 

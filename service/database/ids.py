@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Literal
 
-Prefix = Literal["job", "con", "img", "emb", "own", "key", "whk", "dlv"]
+Prefix = Literal["job", "con", "img", "emb", "own", "key", "whk", "dlv", "aud"]
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _RANDOM_BITS = 80

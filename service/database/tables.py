@@ -15,11 +15,13 @@ from sqlalchemy import (
     Double,
     ForeignKey,
     Index,
+    Integer,
     MetaData,
     String,
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -230,6 +232,13 @@ class Job(Table):
         Index("ix_jobs_lease", "status", "lease_expires_at"),
         Index("ix_jobs_unfinished", "owner_id", "status"),
         Index("ix_jobs_owner", "owner_id", "id"),
+        Index("ix_jobs_finished_at", "finished_at"),
+        Index(
+            "ix_jobs_thin_events_at",
+            "thin_events_at",
+            sqlite_where=text("thin_events_at IS NOT NULL"),
+            postgresql_where=text("thin_events_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -278,11 +287,19 @@ class Job(Table):
     """Why it returned to the queue last; None if it never did."""
     last_event_number: Mapped[int] = mapped_column(default=0)
     """The newest event's number; the next one is taken under this row's lock."""
+    request_id: Mapped[str | None] = mapped_column(String(128))
+    """Of the request that submitted it."""
+    traceparent: Mapped[str | None] = mapped_column(String(55))
+    """The span that submitted it (W3C Trace Context); its worker's spans are children."""
+    device_s: Mapped[float] = mapped_column(default=0.0, server_default="0")
+    """Seconds of the device that its attempts used so far."""
     created_at: Mapped[datetime]
     queued_at: Mapped[datetime]
     """When it was queued last."""
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    thin_events_at: Mapped[datetime | None]
+    """When its progress events are deleted; None before its end, and afterwards."""
 
     concepts: Mapped[list["JobConcept"]] = relationship(order_by="JobConcept.position", cascade="all, delete-orphan")
     images: Mapped[list["Image"]] = relationship(
@@ -343,7 +360,7 @@ class Image(Table):
 
 
 class Event(Table):
-    """An event of a job, numbered from 1 without gaps."""
+    """An event of a job, numbered from 1; progress events are deleted some time after the end of the job."""
 
     __tablename__ = "events"
 
@@ -393,7 +410,65 @@ class Worker(Table):
     picture_s: Mapped[float] = mapped_column(default=0.0)
     stalled_s: Mapped[float] = mapped_column(default=0.0)
     """Seconds since its loop last moved, at the heartbeat; 0 without work."""
+    served_models: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    """The models whose jobs it claims; `models` are those that it has loaded."""
+    gauges: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    """Its present load, for metrics: see `service.workers.WorkerLoad`."""
     last_heartbeat_at: Mapped[datetime]
+
+
+class ProcessHeartbeat(Table):
+    """The last sign of life of a kind of process without a row of its own, such as the maintenance."""
+
+    __tablename__ = "process_heartbeats"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    seen_at: Mapped[datetime]
+
+
+class CounterTotal(Table):
+    """A counter of the metrics, which outlives the rows that it has counted."""
+
+    __tablename__ = "counter_totals"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    model: Mapped[str] = mapped_column(String(100), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    code: Mapped[str] = mapped_column(String(64), primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+    value: Mapped[float]
+
+
+class CounterIncrement(Table):
+    """An increment of a counter, written in the transaction of its cause, and added to the total by maintenance.
+
+    Transactions that update a total themselves would wait for each other.
+    """
+
+    __tablename__ = "counter_increments"
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(40))
+    model: Mapped[str] = mapped_column(String(100))
+    kind: Mapped[str] = mapped_column(String(16))
+    code: Mapped[str] = mapped_column(String(64))
+    value: Mapped[float]
+
+
+class AuditEntry(Table):
+    """An administrative act: its time, its caller, its subject. It is written in the transaction of the act."""
+
+    __tablename__ = "audit_entries"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(String(40), index=True)
+    """The owner of the caller's key; a copy and no reference."""
+    key_id: Mapped[str | None] = mapped_column(String(40))
+    action: Mapped[str] = mapped_column(String(40))
+    subject: Mapped[str] = mapped_column(String(100))
+    details: Mapped[dict[str, Any]]
+    request_id: Mapped[str | None] = mapped_column(String(128))
+    created_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class IdempotencyKey(Table):

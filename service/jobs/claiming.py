@@ -9,6 +9,7 @@ long, so that it becomes idle.
 """
 
 import logging
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +18,7 @@ from typing import Generic
 from sqlalchemy import ColumnElement, exists, func, literal, select, update
 from sqlalchemy.orm import Session, selectinload
 
+from service import counters
 from service.database.clock import now
 from service.database.tables import Job, Picture, Utc
 from service.jobs.states import move, record_status
@@ -24,6 +26,9 @@ from service.jobs.submitting import InputT_co, PinnedConcept
 from service.kinds.jobs import PRIORITY_CLASSES, TrainInput, read_input
 from service.kinds.versioned import Input
 from service.safety import Policy
+
+LATENCY_BOUNDS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0)
+"""Upper bounds of the buckets in which the times from the queue to the claim are counted."""
 
 ISOLATION_WAIT_S = 60.0
 """Seconds after which busy workers stop claiming, so that one becomes idle for a waiting isolated job."""
@@ -53,6 +58,9 @@ class Claim(Generic[InputT_co]):
         isolated: whether the job must run alone in its worker.
         checkpoint_key: the checkpoint to continue from; None to start at step 0.
         file_key: the input file of an RPC.
+        request_id: the request that submitted it.
+        traceparent: the span that submitted it.
+        device_s: seconds of the device used so far; the worker adds its own.
         safety: the policy for flagged pictures.
         pictures: the training pictures; empty for other kinds.
     """
@@ -70,6 +78,9 @@ class Claim(Generic[InputT_co]):
     checkpoint_step: int
     file_key: str | None
     safety: Policy
+    request_id: str | None
+    traceparent: str | None
+    device_s: float
     pictures: tuple[TrainingPicture, ...] = ()
 
     def prefix(self, name: str) -> str:
@@ -200,8 +211,15 @@ class _ClaimQuery:
         query = select(Job).where(Job.id.in_(ids)).order_by(Job.rank, Job.id).options(selectinload(Job.concepts))
         jobs = self.session.scalars(query.execution_options(populate_existing=True)).all()
         for job in jobs:
-            record_status(self.session, job)
+            record_status(self.session, job, since=job.queued_at)
+            self._count(job)
         return jobs
+
+    def _count(self, job: Job) -> None:
+        """Count the claim in the bucket of its latency."""
+        waited_s = (now(self.session) - job.queued_at).total_seconds()
+        bound = next((bound for bound in LATENCY_BOUNDS_S if waited_s <= bound), math.inf)
+        counters.increment(self.session, "claims", model=job.model, kind=job.kind, code=f"{bound:g}", value=waited_s)
 
 
 def _claims(session: Session, jobs: Sequence[Job]) -> list[Claim]:
@@ -254,5 +272,8 @@ def _claim(job: Job, job_input: Input, pictures: tuple[TrainingPicture, ...]) ->
         checkpoint_step=job.checkpoint_step,
         file_key=job.file_key,
         safety=job.safety,
+        request_id=job.request_id,
+        traceparent=job.traceparent,
+        device_s=job.device_s,
         pictures=pictures if isinstance(job_input, TrainInput) else (),
     )

@@ -20,9 +20,13 @@ class Attempt(Protocol):
     def attempt(self) -> int:
         """The fencing token."""
 
+    @property
+    def device_s(self) -> float:
+        """Seconds of the device that the job has used so far, in all attempts."""
+
 
 def fenced(session: Session, attempt: Attempt) -> Job:
-    """The row of a job that runs under this attempt, locked.
+    """The row of a job that runs under this attempt, locked, with the device time so far.
 
     Raises:
         LeaseLostError: it does not; nothing may be written.
@@ -32,4 +36,5 @@ def fenced(session: Session, attempt: Attempt) -> Job:
     job = session.scalars(query.with_for_update().execution_options(populate_existing=True)).one_or_none()
     if job is None:
         raise LeaseLostError(attempt.job_id, attempt.attempt)
+    job.device_s = max(job.device_s, attempt.device_s)
     return job

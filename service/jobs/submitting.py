@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 from typing_extensions import TypeVar
 
+from service import correlation
 from service.accounts import owners, usage
 from service.context import Service
 from service.database.clock import now
@@ -110,6 +111,7 @@ def submit(service: Service, session: Session, new: NewJob) -> Job:
         rank=_rank(session, new, KINDS[kind].number),
         total=new.input.total,
         last_event_number=0,
+        request_id=correlation.request_id(),
         created_at=now(session),
         queued_at=now(session),
         concepts=[_pin(position, concept) for position, concept in enumerate(new.concepts)],

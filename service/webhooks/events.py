@@ -29,7 +29,7 @@ def payload(job: Job) -> dict[str, object]:
     """The data of a message about a job."""
     url = f"/v1/jobs/{job.id}"
     links = {"self": url, "events": f"{url}/events", "cancel": f"{url}/cancel"}
-    return {"job": job.id, "kind": job.kind, "status": job.status, "links": links}
+    return {"job": job.id, "kind": job.kind, "status": job.status, "request_id": job.request_id, "links": links}
 
 
 def message(type_: str, data: Mapping[str, object], moment: datetime) -> str:

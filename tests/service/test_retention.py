@@ -119,3 +119,33 @@ def test_referenced_objects_are_no_orphans(driver, left_behind):
 def test_objects_with_foreign_keys_are_no_orphans(left_behind):
     foreign = ("backup.tar", "own_local/notes.txt", "photos/images/a.png", "own_/images", "x/own_local/images/a.png")
     assert left_behind(*foreign, age=2 * DAY) == []
+
+
+def test_ended_jobs_expire_with_their_images_and_rows_while_the_concept_and_its_embedding_stay(driver, delete_expired):
+    driver.concept("my-dog")
+    trained = driver.get("my-dog").job_id
+    job_id = made(driver, image(0, "x"))
+    waiting = driver.generate("a dog").id
+    assert delete_expired(after=DAY / 2, jobs_days=1) == []
+    assert delete_expired(after=2 * DAY, jobs_days=1) == [image(0, "x").key]
+    assert [driver.job(each) for each in (trained, job_id)] == [None, None]
+    assert driver.events(job_id) == []
+    assert driver.job(waiting).status == "queued"
+    concept = driver.get("my-dog")
+    assert (concept.job_id, concept.embedding.job_id, concept.embedding.steps) == (None, None, 400)
+
+
+def test_progress_events_are_deleted_an_hour_after_the_end_of_a_job_and_the_others_stay(driver):
+    job = driver.generate("a dog")
+    (claim,) = driver.claim(trainings=0)
+    for step in range(1, 9):
+        driver.write(jobs.progress, claim, step=step, total=20, loss=None, eta_s=None)
+    assert driver.write(retention.thin_events, at=NOON + 2 * DAY) == 0
+    driver.write(jobs.succeed, claim)
+    before = driver.events(job.id)
+    assert driver.write(retention.thin_events, at=NOON + timedelta(minutes=59)) == 0
+    assert driver.events(job.id) == before
+    assert driver.write(retention.thin_events, at=NOON + timedelta(minutes=61)) == 1
+    assert [name for _, name in driver.events(job.id)] == ["status", "status", "status", "done"]
+    assert driver.events(job.id)[-1] == before[-1]
+    assert driver.write(retention.thin_events, at=NOON + timedelta(minutes=61)) == 0

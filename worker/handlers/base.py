@@ -7,6 +7,7 @@ jobs on the device.
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Generic
 
 from typing_extensions import TypeVar
@@ -75,6 +76,10 @@ class Handler(ABC, Generic[InputT]):
     def owner_id(self) -> str:
         """The job's owner, charged for the device time."""
         return self.claim.owner_id
+
+    def use_device(self, seconds: float) -> None:
+        """Add to the job's device time, which its next write records."""
+        self.claim = replace(self.claim, device_s=self.claim.device_s + seconds)
 
     @property
     def active_pictures(self) -> int:

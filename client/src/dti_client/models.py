@@ -146,6 +146,8 @@ class Job:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    device_s: float
+    request_id: str | None
     links: Links
 
     @property

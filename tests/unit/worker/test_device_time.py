@@ -8,11 +8,15 @@ from worker.device_time import DeviceTimeMeter
 from worker.loaded_model import Throughputs
 
 
-@dataclass(frozen=True)
+@dataclass
 class User:
     owner_id: str
     active_pictures: int = 0
     trainings: int = 0
+    device_s: float = 0.0
+
+    def use_device(self, seconds):
+        self.device_s += seconds
 
 
 def test_rendering_time_is_divided_by_pictures_and_training_time_by_trainings():
@@ -47,3 +51,12 @@ def test_the_charged_seconds_add_up_to_the_measured_ones_for_any_number_of_users
         throughputs.training.add(2, 0.3)
         meter.charge([*(User(f"own_{n}", active_pictures=1) for n in range(step)), User("x", trainings=2)])
     assert sum(meter.seconds.values()) == pytest.approx(19 * 0.4)
+
+
+def test_every_job_has_its_own_share_of_its_owners_seconds():
+    throughputs = Throughputs()
+    meter = DeviceTimeMeter(throughputs)
+    jobs = [User("ada", active_pictures=3), User("ada", active_pictures=1)]
+    throughputs.rendering.add(4, 8.0)
+    meter.charge(jobs)
+    assert [job.device_s for job in jobs] == [6.0, 2.0]
