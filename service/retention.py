@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session, selectinload
 
 from service.database.clock import now
 from service.database.references import unreferenced
-from service.database.tables import Concept, EmbeddingVersion, Event, Image, Job, JobConcept, Picture, Role
+from service.database.tables import Concept, Event, Image, Job, JobConcept, Picture, Role
 from service.jobs import ENDED, UNFINISHED
+from service.jobs.deletion import remove
 from service.kinds.jobs import TrainInput, kind_of
 from service.settings import Retention
 from service.storage import StoredObject
@@ -94,14 +95,7 @@ def _delete_jobs(session: Session, before: datetime) -> set[str]:
     """Delete a batch of jobs that ended before a moment, with their events, metrics and images; embeddings stay."""
     old = select(Job).where(Job.finished_at < before, Job.status.in_(ENDED)).order_by(Job.finished_at).limit(_BATCH)
     jobs = session.scalars(old.options(selectinload(Job.images)).with_for_update(skip_locked=True)).all()
-    keys = {image.key for job in jobs for image in job.images}
-    keys |= {key for job in jobs for key in (job.checkpoint_key, job.file_key) if key}
-    ids = [job.id for job in jobs]
-    for table in (Concept, EmbeddingVersion):
-        session.execute(update(table).where(table.job_id.in_(ids)).values(job_id=None))
-    for job in jobs:
-        session.delete(job)
-    return keys
+    return remove(session, jobs)
 
 
 def _delete(session: Session, rows: Sequence[Picture | Image]) -> set[str]:

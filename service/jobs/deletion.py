@@ -1,5 +1,7 @@
 """The deletion of a job with everything that it made, except a concept's embedding."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session, selectinload
 
@@ -25,9 +27,16 @@ def delete(session: Session, owner_id: str, job_id: str) -> list[str]:
         raise NotFoundError("job", job_id)
     if job.status in UNFINISHED:
         raise JobUnfinishedError(job_id)
-    keys = {image.key for image in job.images} | {key for key in (job.checkpoint_key, job.file_key) if key}
-    for table in (Concept, EmbeddingVersion):
-        session.execute(update(table).where(table.job_id == job_id).values(job_id=None))
-    session.delete(job)
+    keys = remove(session, [job])
     session.flush()
     return unreferenced(session, keys)
+
+
+def remove(session: Session, jobs: Sequence[Job]) -> set[str]:
+    """Delete ended jobs, locked by the caller; returns the keys of their objects, which may have other references."""
+    for table in (Concept, EmbeddingVersion):
+        session.execute(update(table).where(table.job_id.in_([job.id for job in jobs])).values(job_id=None))
+    for job in jobs:
+        session.delete(job)
+    files = {key for job in jobs for key in (job.checkpoint_key, job.file_key) if key}
+    return files | {image.key for job in jobs for image in job.images}

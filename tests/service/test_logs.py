@@ -32,11 +32,11 @@ def test_a_line_is_one_json_object_with_time_level_logger_and_message(lines):
 
 def test_an_error_has_its_traceback_in_the_same_line(lines):
     try:
-        raise ValueError("wrong")
+        int("wrong")
     except ValueError:
         logging.getLogger("x").exception("It failed.")
     (line,) = lines()
-    assert "ValueError: wrong" in line["exception"]
+    assert "ValueError: invalid literal" in line["exception"]
 
 
 def test_only_listed_fields_are_rendered(lines):
