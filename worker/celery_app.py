@@ -4,10 +4,7 @@ Solo pool, JSON messages, no results, acknowledged before the work: the queue is
 worker, and the maintenance sends lost ones again. It does not know the loop.
 """
 
-import logging
 from collections.abc import Iterable
-from collections.abc import Callable, Iterable
-from typing import Any
 
 from celery import Celery, signals
 from celery.apps.worker import Worker
@@ -20,13 +17,6 @@ CONNECT_TIMEOUT_S = 1.0
 
 RESPONSE_TIMEOUT_S = 10.0
 """Longer than the broker's own waiting for a message: a broker that hangs is connected to again."""
-
-_PER_MESSAGE_LOGGERS = (
-    "celery.app.trace",
-    "celery.worker.request",
-    "celery.worker.strategy",
-)
-"""They log every message that is received."""
 
 
 def make_celery(settings: Settings, queues: Iterable[str]) -> Celery:
@@ -69,14 +59,8 @@ def run(app: Celery) -> int:
     Returns:
         The exit code.
     """
-    signals.setup_logging.connect(lambda **_: configure_logging(), weak=False)
-    worker = _Worker(app=app, without_gossip=True, without_mingle=True, without_heartbeat=True, quiet=True)
     signals.setup_logging.connect(_keep_loggers, weak=False)
-    if at_start is not None:
-        signals.worker_ready.connect(lambda **_: at_start(), weak=False)
-    if at_stop is not None:
-        signals.worker_shutting_down.connect(lambda **_: at_stop(), weak=False)
-    worker = app.Worker(without_gossip=True, without_mingle=True, without_heartbeat=True, quiet=True)
+    worker = _Worker(app=app, without_gossip=True, without_mingle=True, without_heartbeat=True, quiet=True)
     worker.start()
     return int(worker.exitcode or 0)
 
@@ -93,10 +77,5 @@ class _Worker(Worker):  # type: ignore[misc]  # Celery publishes no types
         """Install none."""
 
 
-def configure_logging() -> None:
-    """Log to standard error, without a line for every message."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in _PER_MESSAGE_LOGGERS:
-        logging.getLogger(name).setLevel(logging.WARNING)
 def _keep_loggers(**_: object) -> None:
     """Connected to the signal, it keeps Celery from replacing the handlers of service.logs."""

@@ -13,15 +13,12 @@ import logging
 import threading
 from datetime import datetime, timedelta
 
-from service import idempotency, jobs, retention
 from service import counters, heartbeats, idempotency, jobs, logs, retention
-from service.broker import MAINTENANCE_QUEUE
 from service.context import Service
 from service.database.clock import now
 from service.settings import Settings
 from service.webhooks import deliveries
 from worker import schedule, stop_signals
-from worker.celery_app import configure_logging
 from worker.schedule import Task
 from worker.webhook_sender import WebhookSender
 
@@ -92,7 +89,6 @@ class Maintenance:
             if self._contact.lasted_s(now(session)) >= settings.lease_s:
                 models = jobs.expire_leases(session, max_attempts=settings.max_attempts, lease_s=settings.lease_s)
             heartbeats.beat(session, heartbeats.MAINTENANCE)
-            models = jobs.expire_leases(session, max_attempts=settings.max_attempts)
         with self._service.database.reading() as session:
             models |= jobs.models_with_stale_jobs(session, after_s=settings.renotify_s)
         for model in sorted(models):
@@ -148,33 +144,18 @@ class Maintenance:
 
 def run(settings: Settings) -> int:
     """Run the maintenance until a signal ends it; returns the exit code."""
-    configure_logging()
+    logs.configure()
     service = Service.open(settings)
     maintenance, sender = Maintenance(service), WebhookSender(service)
     tasks = (
         Task("expire_leases", EXPIRE_LEASES_EVERY_S, maintenance.expire_leases),
         Task("deliver", DELIVER_EVERY_S, sender.deliver),
+        Task("fold_counters", FOLD_COUNTERS_EVERY_S, maintenance.fold_counters),
         Task("delete_expired", DELETE_EXPIRED_EVERY_S, maintenance.delete_expired),
         Task("collect_orphans", COLLECT_ORPHANS_EVERY_S, maintenance.collect_orphans),
     )
     stopping = threading.Event()
     stop_signals.handle(stopping.set)
-    logs.configure()
-    service = Service.open(settings)
-    maintenance, sender = Maintenance(service), WebhookSender(service)
-    app = celery_app.make_celery(settings, [MAINTENANCE_QUEUE])
-
-    app.conf.beat_schedule = {
-        name: _scheduled(app, name, every_s, action)
-        for name, every_s, action in (
-            ("dti.maintenance.expire_leases", EXPIRE_LEASES_EVERY_S, maintenance.expire_leases),
-            ("dti.maintenance.deliver", DELIVER_EVERY_S, sender.deliver),
-            ("dti.maintenance.fold_counters", FOLD_COUNTERS_EVERY_S, maintenance.fold_counters),
-            ("dti.maintenance.delete_expired", DELETE_EXPIRED_EVERY_S, maintenance.delete_expired),
-            ("dti.maintenance.collect_orphans", COLLECT_ORPHANS_EVERY_S, maintenance.collect_orphans),
-        )
-    }
-    app.steps["worker"].add(celery_app.Beat)
     try:
         schedule.run(tasks, stopping)
         return 0

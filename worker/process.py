@@ -16,8 +16,7 @@ from collections.abc import Mapping
 import torch
 
 from dti.errors import DTIError
-from service import jobs, workers
-from service import logs, workers
+from service import jobs, logs, workers
 from service.broker import TASK, queue_name
 from service.context import Service
 from service.errors import LeaseLostError, UnavailableError
@@ -159,10 +158,8 @@ class WorkerProcess:
 
 def run(settings: Settings) -> int:
     """Work until a signal or a lost device ends the process; returns the exit code."""
-    celery_app.configure_logging()
-    stopping = threading.Event()
-    """Work until a signal ends the process; returns the exit code."""
     logs.configure()
+    stopping = threading.Event()
     service = Service.open(settings)
     process = WorkerProcess(service, stopping)
     stop_signals.handle(stopping.set, process.interrupt, celery_app.stop)

@@ -4,8 +4,8 @@ metrics; audit entries. Every new column of an old table has a default: processe
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0009"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
