@@ -5,16 +5,20 @@ Its pictures are those of generations and interpolations; previews, animations a
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, contains_eager, selectinload
 
-from service.database.ids import is_id
-from service.database.paging import Page, keyset
+from service.database.ids import first_id, is_id
+from service.database.paging import Page, keyset, keyset_ascending
 from service.database.references import unreferenced
 from service.database.search import containing
 from service.database.tables import UNFINISHED, Concept, Image, Job, JobConcept
 from service.errors import InvalidInputError, JobUnfinishedError, NotFoundError
+
+Sort = Literal["newest", "oldest"]
 
 ARCHIVE_LIMIT = 1000
 """Most pictures of one ZIP."""
@@ -30,6 +34,7 @@ class Filters:
         job: an id.
         kind: of the job.
         favourite: whether it is one.
+        before: only images that were made before this moment.
         ids: of images; a list of none finds nothing.
     """
 
@@ -38,16 +43,21 @@ class Filters:
     job: str | None = None
     kind: str | None = None
     favourite: bool | None = None
+    before: datetime | None = None
     ids: Sequence[str] | None = None
 
 
-def page(session: Session, owner_id: str, filters: Filters, cursor: str | None, limit: int) -> Page[Image]:
-    """An owner's images, newest first.
+def page(
+    session: Session, owner_id: str, filters: Filters, cursor: str | None, limit: int, *, sort: Sort = "newest"
+) -> Page[Image]:
+    """An owner's images; the id of any image is a cursor, so that its neighbours can be found.
 
     Raises:
         InvalidInputError: the cursor is invalid.
     """
     query = _filtered(session, _listed(owner_id), owner_id, filters)
+    if sort == "oldest":
+        return keyset_ascending(session, query, Image.id, cursor=cursor, limit=limit)
     return keyset(session, query, Image.id, "img", cursor=cursor, limit=limit)
 
 
@@ -129,12 +139,21 @@ def _filtered(session: Session, query: Select[Image], owner_id: str, filters: Fi
         query = query.where(Image.job_id == filters.job)
     if filters.kind is not None:
         query = query.where(Job.kind == filters.kind)
+    if filters.before is not None:
+        query = query.where(Image.id < _first_id(filters.before))
     if filters.ids is not None:
         query = query.where(Image.id.in_(filters.ids))
     if filters.concept is not None:
         concept_id = _concept_id(session, owner_id, filters.concept)
         query = query.where(Image.job_id.in_(select(JobConcept.job_id).where(JobConcept.concept_id == concept_id)))
     return query if filters.q is None else containing(query, Image.search_text, filters.q)
+
+
+def _first_id(moment: datetime) -> str:
+    try:
+        return first_id("img", moment)
+    except OverflowError:
+        raise InvalidInputError("before", f"{moment.isoformat()} is out of range: 1970 to 10889.") from None
 
 
 def _concept_id(session: Session, owner_id: str, reference: str) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
+from pydantic import AwareDatetime
 
 from api import serializers
 from api.deps import CancelAccess, Cursor, ImageId, Limit, ReadAccess
@@ -38,18 +39,26 @@ def _filters(
     job: Annotated[Text | None, Query(description="A job's id.")] = None,
     kind: Annotated[responses.ListedKind | None, Query(description="The kind of the images' job.")] = None,
     favourite: Annotated[bool | None, Query(description="Only favourites, or only others.")] = None,
+    before: Annotated[AwareDatetime | None, Query(description="Only images made before this time (RFC 3339).")] = None,
 ) -> gallery.Filters:
-    return gallery.Filters(q=q, concept=concept, job=job, kind=kind, favourite=favourite)
+    return gallery.Filters(q=q, concept=concept, job=job, kind=kind, favourite=favourite, before=before)
 
 
 Filters = Annotated[gallery.Filters, Depends(_filters)]
 
 
 @router.get("/images")
-def list_images(context: ReadAccess, filters: Filters, cursor: Cursor = None, limit: Limit = 20) -> responses.ImagePage:
+def list_images(
+    context: ReadAccess,
+    filters: Filters,
+    *,
+    sort: Annotated[gallery.Sort, Query(description="The order of the list; any image's id is a cursor.")] = "newest",
+    cursor: Cursor = None,
+    limit: Limit = 20,
+) -> responses.ImagePage:
     """List and search generated images, newest first, with signed URLs, which expire."""
     with context.service.database.reading() as session:
-        page = gallery.page(session, context.owner_id, filters, cursor, limit)
+        page = gallery.page(session, context.owner_id, filters, cursor, limit, sort=sort)
         items = [serializers.gallery_image(context.service, row) for row in page.items]
         return responses.ImagePage(items=items, next=page.next)
 

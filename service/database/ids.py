@@ -7,6 +7,7 @@ import re
 import secrets
 import threading
 import time
+from datetime import datetime
 from typing import Literal
 
 Prefix = Literal["job", "con", "img", "emb", "own", "key", "whk", "dlv", "aud"]
@@ -22,6 +23,18 @@ _last = 0
 def new_id(prefix: Prefix) -> str:
     """A new id, greater than every earlier one of this process."""
     return f"{prefix}_{_spell(_next())}"
+
+
+def first_id(prefix: Prefix, moment: datetime) -> str:
+    """The smallest id that can be made at a moment: every earlier one is smaller.
+
+    Raises:
+        OverflowError: the moment is before 1970 or after the last possible id.
+    """
+    milliseconds = int(moment.timestamp() * 1000)
+    if not 0 <= milliseconds < 1 << 48:
+        raise OverflowError(f"{moment} is out of the range of ids.")
+    return f"{prefix}_{_spell(milliseconds << _RANDOM_BITS)}"
 
 
 def is_id(prefix: Prefix, text: str) -> bool:

@@ -12,6 +12,7 @@ VIEWS = {
     "new": "concepts/new?example=purple-owl",
     "concept": "concepts/ball",
     "create": "create?prompt=a photo of <ball> and <cube>",
+    "gallery": "images",
     "morph": "morph",
     "activity": "activity",
 }

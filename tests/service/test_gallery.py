@@ -1,5 +1,7 @@
 """The gallery: search, order and filters, alike on both databases, at the same cost for a long history."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from sqlalchemy import event, insert
 
@@ -35,8 +37,8 @@ def finish(driver, job, count=1):
     return [added.id for added in images]
 
 
-def listed(driver, cursor=None, limit=100, *, owner=LOCAL_OWNER_ID, **filters):
-    return driver.read(gallery.page, owner, Filters(**filters), cursor, limit)
+def listed(driver, cursor=None, limit=100, *, owner=LOCAL_OWNER_ID, sort="newest", **filters):
+    return driver.read(gallery.page, owner, Filters(**filters), cursor, limit, sort=sort)
 
 
 def ids(driver, **filters):
@@ -86,6 +88,20 @@ def test_images_are_filtered_by_concept_job_kind_and_favourite(driver, made):
     assert ids(driver, favourite=True) == dogs[:1]
     assert dogs[0] not in ids(driver, favourite=False)
     assert ids(driver, job=listed(driver).items[0].job_id) == made["a cat"]
+
+
+def test_the_neighbours_of_an_image_are_found_by_its_id(driver, made):
+    newest, middle, *_ = everything = ids(driver)
+    assert listed(driver, middle, 1).items[0].id == everything[2]
+    assert listed(driver, middle, 1, sort="oldest").items[0].id == newest
+    assert [item.id for item in listed(driver, sort="oldest").items] == everything[::-1]
+
+
+def test_images_are_found_by_the_time_before_which_they_were_made(driver, made):
+    assert len(ids(driver, before=datetime.now(UTC) + timedelta(hours=1))) == 4
+    assert ids(driver, before=datetime.now(UTC) - timedelta(hours=1)) == []
+    with pytest.raises(InvalidInputError, match="out of range"):
+        ids(driver, before=datetime(1960, 1, 1, tzinfo=UTC))
 
 
 def test_images_belong_to_their_owner(driver, made):

@@ -12,6 +12,7 @@ declare global {
   type Concept = Answer<"read_concept">;
   /** Inputs differ by kind: their fields are not checked. */
   type Job = Omit<Answer<"read_job">, "input"> & { input: Record<string, any> };
+  type GalleryImage = Answer<"read_image">;
   type JobImage = Job["output"]["images"][number];
   type Metrics = Answer<"read_metrics">;
   type Model = Answer<"list_models">["items"][number];

@@ -1,9 +1,10 @@
 // The create view: prompt, settings, and the generations, newest first.
-import { get, post } from "./api.js";
+import { apiPath, get, post } from "./api.js";
 import { listConcepts } from "./concept-store.js";
 import { element, setChildren } from "./dom.js";
 import { clearFieldErrors, formValues, segmentedControl, showApiError } from "./fields.js";
 import { announceReuse, generation } from "./generation.js";
+import { dropKept } from "./gallery-list.js";
 import { icon } from "./icons.js";
 import { pictureFields, restoreSettings } from "./picture-settings.js";
 import { PromptBox } from "./prompt-box.js";
@@ -62,6 +63,7 @@ export async function createView({ main, query, signal }) {
     try {
       add(await post("/v1/generations", withoutNulls(input)));
       refreshQueue();
+      dropKept();
     } catch (error) {
       showApiError(form, error, alert);
     } finally {
@@ -79,6 +81,10 @@ export async function createView({ main, query, signal }) {
   promptBox.value = query.get("prompt") ?? "";
   promptBox.focus();
   setChildren(settings, await pictureFields());
+  if (query.has("job")) {
+    const job = await get(apiPath("jobs", query.get("job")), { signal });
+    reuse(job, query.get("seed") || job.input.seed);
+  }
   await Promise.all([showPalette(palette, promptBox), showRecent(results, add, signal)]);
   return "Create";
 }
@@ -109,6 +115,7 @@ async function showRecent(results, add, signal) {
   const shown = new Set([...results.children].map((child) => child.dataset.job));
   const missing = items.filter((job) => !shown.has(job.id));
   for (const job of missing) if (job.output.images.length > 0 || job.status !== "succeeded") add(job, "append");
+  if (items.length === RECENT) results.after(element("p", {}, element("a", { href: "#/images" }, "All pictures")));
   if (results.children.length === 0) results.append(emptyNote());
 }
 

@@ -8,6 +8,7 @@ import { icon } from "./icons.js";
 import { watchJob } from "./job-stream.js";
 import { imageReloader, onceVisible, pictureFrame, placeholderFrame } from "./picture.js";
 import { highlightPrompt } from "./prompts.js";
+import { linkTo } from "./router.js";
 
 /**
  * `reuse(job, seed)` fills the form with the job's settings; `vary(job)` submits the job again with a new seed.
@@ -158,7 +159,11 @@ function figure(image, job, reuse) {
   return element(
     "figure",
     {},
-    pictureFrame(image, `${image.prompt}, seed ${image.seed}`, imageReloader(job.id)),
+    element(
+      "a",
+      { href: linkTo(`images/${image.id}`) },
+      pictureFrame(image, `${image.prompt}, seed ${image.seed}`, imageReloader(job.id)),
+    ),
     element("figcaption", {}, seed, save),
   );
 }

@@ -7,7 +7,9 @@ import { conceptsView } from "./concepts.js";
 import { onConnection } from "./connection.js";
 import { createView } from "./create.js";
 import { element, setChildren } from "./dom.js";
+import { galleryView } from "./gallery.js";
 import { icon } from "./icons.js";
+import { imageView } from "./image.js";
 import { interpolationsView } from "./interpolations.js";
 import { openKeyDialog } from "./key-dialog.js";
 import { newConceptView } from "./new-concept.js";
@@ -18,6 +20,7 @@ import { themeButton } from "./theme.js";
 const TABS = [
   ["", "concepts", "Concepts"],
   ["create", "create", "Create"],
+  ["images", "gallery", "Gallery"],
   ["morph", "morph", "Morph"],
   ["activity", "activity", "Activity"],
 ];
@@ -27,6 +30,8 @@ const ROUTES = [
   { path: "concepts/new", view: newConceptView },
   { path: "concepts/*", view: conceptView },
   { path: "create", view: createView },
+  { path: "images", view: galleryView },
+  { path: "images/*", view: imageView },
   { path: "morph", view: interpolationsView },
   { path: "activity", view: activityView },
 ];

@@ -41,6 +41,11 @@ export function imageReloader(jobId) {
   return async (id) => (await get(apiPath("jobs", jobId))).output.images.find((image) => image.id === id);
 }
 
+/** A `reload` for the images of the gallery. */
+export function galleryImageReloader(id) {
+  return get(apiPath("images", id));
+}
+
 /** Call `callback()` once, when an element becomes visible. */
 export function onceVisible(target, callback, signal) {
   const observer = new IntersectionObserver(

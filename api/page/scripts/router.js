@@ -38,6 +38,11 @@ export function navigate(view, query = {}) {
   location.hash = linkTo(view, query).slice(1);
 }
 
+/** Change the query of the shown view in its address; the view goes on. */
+export function replaceQuery(view, query) {
+  history.replaceState(history.state, "", linkTo(view, query));
+}
+
 /** The address of a view with its query parameters. */
 export function linkTo(view, query = {}) {
   const parameters = new URLSearchParams(query);

@@ -30,3 +30,12 @@ export function throttled(intervalMs, callback) {
   }
   return { call, flush };
 }
+
+/** Call back once, when no further call has come for a while. */
+export function debounced(callback, delayMs) {
+  let timer = null;
+  return () => {
+    clearTimeout(timer);
+    timer = setTimeout(callback, delayMs);
+  };
+}

@@ -219,11 +219,14 @@ def list_images(
     job: str | None = None,
     kind: str | None = None,
     favourite: bool | None = None,
+    before: datetime | None = None,
+    sort: Literal["newest", "oldest"] | None = None,
     cursor: str | None = None,
     limit: int | None = None,
 ) -> Call[models.Page[models.GalleryImage]]:
     """List and search generated images, newest first, with signed URLs, which expire."""
-    query = _given(q=q, concept=concept, job=job, kind=kind, favourite=favourite, cursor=cursor, limit=limit)
+    query = _given(q=q, concept=concept, job=job, kind=kind, favourite=favourite, sort=sort, cursor=cursor, limit=limit)
+    query |= {"before": before.isoformat()} if before else {}
     return _get("/v1/images", _json(models.Page[models.GalleryImage]), **query)
 
 
