@@ -81,7 +81,7 @@ def create_app(service: Service) -> FastAPI:
     page.install(app, service.settings)
     openapi.install(app)
     # Last, since a bucket may have any name.
-    files.install(app, service.settings)
+    files.install(app, service)
     return app
 
 

@@ -1,6 +1,7 @@
 """The HTTP server around the application."""
 
 import ctypes
+import os
 from collections.abc import Callable
 from types import FrameType
 
@@ -10,7 +11,7 @@ from api.app import create_app
 from api.connections import LimitedProtocol, connection_limit
 from service import logs
 from service.context import Service
-from service.settings import Settings
+from service.settings import Settings, secret_names
 from service.uploads import decoders
 
 _GRACEFUL_SHUTDOWN_S = 5
@@ -90,5 +91,8 @@ def run(settings: Settings) -> None:
     """
     logs.configure()
     return_large_blocks()
+    for name in secret_names():
+        # The settings have them; no child process needs to.
+        os.environ.pop(name, None)
     decoders.start_server()
     server(Service.open(settings)).run()

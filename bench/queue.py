@@ -4,6 +4,7 @@
 empty; PostgreSQL should run with its default durability. The device is left out: a claimed job succeeds at once.
 """
 
+import secrets
 import sys
 import tempfile
 import time
@@ -83,18 +84,18 @@ def _claim(service: Service, slots: int) -> list[Claim]:
 @contextmanager
 def _service(folder: Path, database_url: str | None) -> Iterator[Service]:
     """A service on a Valkey of its own; no object store is reached."""
-    port = free_port()
+    port, password = free_port(), secrets.token_hex(16)
     settings = Settings(
         home=folder,
         database_url=database_url,
-        broker_url=f"redis://{LOOPBACK}:{port}/0",
+        broker_url=f"redis://:{password}@{LOOPBACK}:{port}/0",
         s3_endpoint=f"http://{LOOPBACK}:1",
         s3_access_key="unused",
         s3_secret_key="unused",
         limits=Limits(unfinished_jobs=JOBS + 1),
     )
     migrations.upgrade(settings.database_address)
-    with Child(stores.valkey(folder / "valkey", port), folder / "logs"):
+    with Child(stores.valkey(folder / "valkey", port, password=password), folder / "logs"):
         service = Service.open(settings)
         yield service
         service.close()

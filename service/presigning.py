@@ -4,15 +4,20 @@ boto3 builds a whole request for each: 61 % of the time of a job with 16 picture
 """
 
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _UNRESERVED = "-_.~"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_TIME_FORMAT = "%Y%m%dT%H%M%SZ"
+_LONGEST_S = 7 * 86_400
+"""Validity that the signature's definition allows at most."""
+_CLOCK_SKEW = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ class Presigner:
 
         Source: AWS, "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)".
         """
-        time = f"{now or datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        time = (now or datetime.now(UTC)).strftime(_TIME_FORMAT)
         scope = f"{time[:8]}/{self.region}/s3/aws4_request"
         parts = urlsplit(self.endpoint)
         path = f"{parts.path.rstrip('/')}/{self.bucket}/{quote(key, safe='/' + _UNRESERVED)}"
@@ -70,6 +75,29 @@ class Presigner:
         text = f"{_ALGORITHM}\n{time}\n{scope}\n{sha256(request.encode()).hexdigest()}"
         signature = _hmac(_signing_key(credentials.secret_key, time[:8], self.region), text).hex()
         return f"{parts.scheme}://{parts.netloc}{path}?{query}&X-Amz-Signature={signature}"
+
+    def is_valid(self, key: str, parameters: Mapping[str, str], credentials: Credentials) -> bool:
+        """Whether the parameters of a URL are a signature of this object that has not expired, and nothing else.
+
+        Args:
+            key: the object's key.
+            parameters: of the URL's query, decoded.
+            credentials: that may have signed it.
+        """
+        try:
+            signed_at = datetime.strptime(parameters["X-Amz-Date"], _TIME_FORMAT).replace(tzinfo=UTC)
+            expires_s = int(parameters["X-Amz-Expires"])
+        except (KeyError, ValueError):
+            return False
+        now = datetime.now(UTC)
+        if not 0 < expires_s <= _LONGEST_S or not signed_at - _CLOCK_SKEW <= now < signed_at + timedelta(
+            seconds=expires_s
+        ):
+            return False
+        expected = dict(parse_qsl(urlsplit(self.url(key, expires_s, credentials, signed_at)).query))
+        given = dict(parameters)
+        signature, expected_signature = given.pop("X-Amz-Signature", ""), expected.pop("X-Amz-Signature")
+        return given == expected and hmac.compare_digest(signature.encode(), expected_signature.encode())
 
     @property
     def _host(self) -> str:

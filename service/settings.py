@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
 
 from service.errors import SettingsError
 from service.safety import Checker, Policy
@@ -17,6 +18,22 @@ PrivateNetworks = Literal["off", "on"]
 
 _LAST_PORT = 65535
 
+KNOWN_SECRETS = frozenset(
+    {
+        "admin",
+        "changeme",
+        "dti",
+        "dti-secret",
+        "minio123",
+        "minioadmin",
+        "password",
+        "postgres",
+        "rustfsadmin",
+        "secret",
+    }
+)
+"""Defaults and examples of secrets."""
+
 
 class Variable(NamedTuple):
     """An environment variable and its description."""
@@ -24,6 +41,8 @@ class Variable(NamedTuple):
     name: str
     description: str
     may_be_zero: bool = False
+    secret: bool = False
+    """Whether `{name}_FILE` may name a file with the value, such as a mounted secret."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,11 +146,13 @@ class Settings:
     home: Annotated[Path, Variable("DTI_HOME", "Folder for data and caches.")] = Path("dti-home")
     database_url: Annotated[
         str | None,
-        Variable("DTI_DATABASE_URL", "PostgreSQL or SQLite address; unset, an SQLite file in the home folder."),
+        Variable(
+            "DTI_DATABASE_URL", "PostgreSQL or SQLite address; unset, an SQLite file in the home folder.", secret=True
+        ),
     ] = field(default=None, repr=False)
     broker_url: Annotated[
         str | None,
-        Variable("DTI_BROKER_URL", "Valkey or Redis address; unset, `dti serve` starts a Valkey."),
+        Variable("DTI_BROKER_URL", "Valkey or Redis address; unset, `dti serve` starts a Valkey.", secret=True),
     ] = field(default=None, repr=False)
     s3_endpoint: Annotated[
         str | None, Variable("DTI_S3_ENDPOINT", "S3 address; unset, `dti serve` starts an S3 server.")
@@ -140,8 +161,8 @@ class Settings:
         str | None,
         Variable("DTI_S3_PUBLIC_ENDPOINT", "S3 address as clients reach it; unset, the same as DTI_S3_ENDPOINT."),
     ] = None
-    s3_access_key: Annotated[str | None, Variable("DTI_S3_ACCESS_KEY", "S3 access key.")] = None
-    s3_secret_key: Annotated[str | None, Variable("DTI_S3_SECRET_KEY", "S3 secret key.")] = field(
+    s3_access_key: Annotated[str | None, Variable("DTI_S3_ACCESS_KEY", "S3 access key.", secret=True)] = None
+    s3_secret_key: Annotated[str | None, Variable("DTI_S3_SECRET_KEY", "S3 secret key.", secret=True)] = field(
         default=None, repr=False
     )
     s3_bucket: Annotated[str, Variable("DTI_S3_BUCKET", "S3 bucket; created at the start if it is missing.")] = "dti"
@@ -157,12 +178,12 @@ class Settings:
     ] = "auto"
     admin_key: Annotated[
         str | None,
-        Variable("DTI_ADMIN_KEY", "Admin key, at least 32 characters; it has all scopes and mints the other keys."),
+        Variable(
+            "DTI_ADMIN_KEY",
+            "Admin key, at least 32 characters; it has all scopes and mints the other keys.",
+            secret=True,
+        ),
     ] = field(default=None, repr=False)
-    admin_key_file: Annotated[
-        Path | None,
-        Variable("DTI_ADMIN_KEY_FILE", "File with the admin key, such as a mounted secret, instead of DTI_ADMIN_KEY."),
-    ] = None
     cors_origins: Annotated[
         str | None,
         Variable("DTI_CORS_ORIGINS", "Origins allowed by CORS, separated by commas; `*` for all."),
@@ -209,15 +230,34 @@ class Settings:
         """The settings of an environment; an empty variable counts as unset.
 
         Raises:
-            SettingsError: a value cannot be read.
+            SettingsError: a value cannot be read, or is a known default of a secret.
         """
-        return cls(
+        environ = _with_secret_files(environ)
+        settings = cls(
             **_read(cls, environ),
             limits=Limits(**_read(Limits, environ)),
             quotas=Quotas(**_read(Quotas, environ)),
             retention=Retention(**_read(Retention, environ)),
             safety=_safety(environ),
         )
+        settings._check_secrets()
+        return settings
+
+    def _check_secrets(self) -> None:
+        """Refuse known defaults of secrets where other machines reach the port."""
+        if is_loopback(self.host):
+            return
+        secrets = {
+            "DTI_S3_SECRET_KEY": self.s3_secret_key,
+            "DTI_DATABASE_URL": _password(self.database_url),
+            "DTI_BROKER_URL": _password(self.broker_url),
+        }
+        for name, secret in secrets.items():
+            if secret in KNOWN_SECRETS:
+                raise SettingsError(
+                    f"{name} holds {secret!r}, a known default, and DTI_HOST is {self.host}. Set a secret of your own, "
+                    "such as one made by `openssl rand -hex 24`, in the store and here."
+                )
 
     @property
     def database_address(self) -> str:
@@ -239,6 +279,13 @@ class Settings:
         return self.auth == "on" or not is_loopback(self.host)
 
 
+def _password(address: str | None) -> str | None:
+    try:
+        return urlsplit(address or "").password
+    except ValueError:
+        return None
+
+
 def is_loopback(host: str) -> bool:
     """Whether an address is reachable from this machine alone."""
     try:
@@ -252,6 +299,28 @@ def variables() -> tuple[Variable, ...]:
     return tuple(
         variable for kind in (Settings, Limits, Quotas, Retention, Safety) for _, variable in _hints(kind).values()
     )
+
+
+def secret_names() -> frozenset[str]:
+    """The variables that hold secrets, and those that name their files."""
+    names = [variable.name for variable in variables() if variable.secret]
+    return frozenset(names) | frozenset(f"{name}_FILE" for name in names)
+
+
+def _with_secret_files(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment with the content of the files that `{name}_FILE` names."""
+    found = {}
+    for variable in variables():
+        file = environ.get(f"{variable.name}_FILE") if variable.secret else None
+        if not file:
+            continue
+        if environ.get(variable.name):
+            raise SettingsError(f"{variable.name} and {variable.name}_FILE are both set. Set one of them.")
+        try:
+            found[variable.name] = Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{variable.name}_FILE, {file}, cannot be read.") from error
+    return {**environ, **found}
 
 
 def _safety(environ: Mapping[str, str]) -> Safety:

@@ -6,7 +6,8 @@ no job, concept or table.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +25,9 @@ from service.settings import Settings
 _PROBE_S = 5
 """Timeout of a health check."""
 
+_SERVED = re.compile(r"[\w-]+/(?:images|pictures)/(?:[\w-]+/)*[0-9a-f]{64}\.[a-z0-9]{2,5}", re.ASCII)
+_INTERNAL_URL_EXPIRES_S = 60
+
 _DELETE_LIMIT = 1000
 """Most keys in one S3 request to delete."""
 
@@ -31,6 +35,11 @@ _DELETE_LIMIT = 1000
 def key_for(owner_id: str, prefix: str, data: bytes, extension: str) -> str:
     """The key of an object, `{owner}/{prefix}/{sha256}.{extension}`; servers derive its content type from that."""
     return f"{owner_id}/{prefix}/{hashlib.sha256(data).hexdigest()}.{extension}"
+
+
+def is_served(key: str) -> bool:
+    """Whether clients may get an object by a signed URL: pictures and images, not embeddings or checkpoints."""
+    return _SERVED.fullmatch(key) is not None
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,7 @@ class ObjectStore:
         self._settings = settings
         self._client = _client(settings)
         self._presigner = Presigner(public, settings.s3_bucket, settings.s3_region)
+        self._internal_presigner = Presigner(settings.s3_endpoint, settings.s3_bucket, settings.s3_region)
 
     def put(self, key: str, data: bytes, content_type: str) -> None:
         """Store an object; an existing one is replaced.
@@ -124,6 +134,22 @@ class ObjectStore:
             StorageUnavailableError: no credentials are set or found.
         """
         return self._presigner.url(key, expires_s, self._credentials())
+
+    def is_signed(self, key: str, parameters: Mapping[str, str]) -> bool:
+        """Whether a URL with these parameters was signed by `url` for this object and has not expired.
+
+        Raises:
+            StorageUnavailableError: no credentials are set or found.
+        """
+        return self._presigner.is_valid(key, parameters, self._credentials())
+
+    def internal_url(self, key: str) -> str:
+        """A signed URL at the address that the service itself uses, valid for a minute.
+
+        Raises:
+            StorageUnavailableError: no credentials are set or found.
+        """
+        return self._internal_presigner.url(key, _INTERNAL_URL_EXPIRES_S, self._credentials())
 
     def ensure_bucket(self) -> None:
         """Create the bucket if it is missing; safe to run concurrently.

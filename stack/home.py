@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -34,6 +35,7 @@ class StackConfig:
     """Ports and keys of an embedded stack, kept across restarts."""
 
     valkey_port: int
+    valkey_password: str
     s3_port: int
     s3_access_key: str
     s3_secret_key: str
@@ -74,9 +76,18 @@ class Home:
     def _opened_lock(self) -> TextIO:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return self._lock.open("a+", encoding="utf-8")
+            lock = self._lock.open("a+", encoding="utf-8")
+            self._make_private()
         except OSError as error:
             raise HomeUnusableError(self.folder, error) from error
+        return lock
+
+    def _make_private(self) -> None:
+        """Withdraw the access of other users from the folder, its files and its folders' files."""
+        self.folder.chmod(0o700)
+        for path in [*self.folder.glob("*"), *self.logs.glob("*"), *self.valkey.glob("*")]:
+            if not path.is_symlink() and stat.S_IMODE(path.stat().st_mode) & 0o077:
+                path.chmod(0o700 if path.is_dir() else 0o600)
 
     def holder(self) -> str | None:
         """The holder of the lock; None when it is unlocked."""
@@ -93,13 +104,15 @@ class Home:
         """The stored config; None before the first start."""
         if not self._config_file.exists():
             return None
-        return StackConfig(**json.loads(self._config_file.read_text(encoding="utf-8")))
+        # Homes of before had no password: they get one at their next start.
+        return StackConfig(**{"valkey_password": "", **json.loads(self._config_file.read_text(encoding="utf-8"))})
 
     def ensure_config(self) -> StackConfig:
         """The stored config, or a new one; a port in use by another program is replaced."""
         previous = self.config()
         config = StackConfig(
             valkey_port=_free_or_new_port(previous.valkey_port if previous else None),
+            valkey_password=(previous and previous.valkey_password) or secrets.token_hex(20),
             s3_port=_free_or_new_port(previous.s3_port if previous else None),
             s3_access_key=previous.s3_access_key if previous else secrets.token_hex(10),
             s3_secret_key=previous.s3_secret_key if previous else secrets.token_hex(20),
@@ -112,7 +125,7 @@ class Home:
         """The settings of this folder's stores; the database is there by default."""
         return {
             "DTI_HOME": str(self.folder),
-            "DTI_BROKER_URL": f"redis://{LOOPBACK}:{config.valkey_port}/0",
+            "DTI_BROKER_URL": f"redis://:{config.valkey_password}@{LOOPBACK}:{config.valkey_port}/0",
             "DTI_S3_ENDPOINT": f"http://{LOOPBACK}:{config.s3_port}",
             "DTI_S3_ACCESS_KEY": config.s3_access_key,
             "DTI_S3_SECRET_KEY": config.s3_secret_key,

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from service.child_environment import base_environment
+
 LOOPBACK = "127.0.0.1"
 _PR_SET_PDEATHSIG = 1
 _POLL_INTERVAL_S = 0.02
@@ -38,7 +40,7 @@ class Program:
     Args:
         name: for messages and log files.
         argv: the command.
-        environment: added to the parent's environment.
+        environment: added to the parent's base environment (`service.child_environment`).
         ready: polled after the start until it is true.
         start_timeout_s: until it is ready or, for a command that ends by itself, finished.
         stop_timeout_s: from SIGTERM to SIGKILL.
@@ -176,21 +178,23 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start a process that the kernel kills when the calling process dies, even by kill -9.
 
-    It has a process group of its own: Ctrl-C reaches only the parent, which stops its children in order.
+    Its files are readable by its user alone. It has a process group of its own: Ctrl-C reaches only the parent, which
+    stops its children in order.
 
     Args:
         argv: the command.
-        environment: added to the caller's own.
+        environment: added to the caller's base environment; nothing else of the caller's is passed on.
         output: for standard output and error; discarded when None.
         user: the numeric user id; the caller's own when None.
     """
     return subprocess.Popen(  # noqa: S603  (commands of our own making)
         list(argv),
-        env={**os.environ, **(environment or {})},
+        env={**base_environment(os.environ), **(environment or {})},
         stdin=subprocess.DEVNULL,
         stdout=output or subprocess.DEVNULL,
         stderr=subprocess.STDOUT,
         process_group=0,
+        umask=0o077,
         user=user,
         preexec_fn=partial(_die_with_parent, os.getpid()),  # noqa: PLW1509  (two system calls; callers have one thread)
     )

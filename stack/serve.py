@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from types import FrameType
 
+from service.child_environment import api_environment, maintenance_environment, worker_environment
 from service.settings import Settings
 from stack import stores
 from stack.home import Home, StackConfig
@@ -83,24 +84,25 @@ def _start(
     supervisor: Supervisor, environ: Mapping[str, str], settings: Settings, home: Home, command: Sequence[str]
 ) -> None:
     config = home.ensure_config()
-    environment = _store_environment(environ, home, config)
+    environment = {**environ, **_store_environment(environ, home, config)}
     if settings.s3_endpoint is None and settings.s3_public_endpoint is None:
         environment["DTI_S3_PUBLIC_ENDPOINT"] = origin(settings)
     supervisor.start(_stores(settings, home, config))
-    supervisor.run(Program(name="migrate", argv=[*command, "migrate"], environment=environment, start_timeout_s=120))
+    migration = maintenance_environment(environment)
+    supervisor.run(Program(name="migrate", argv=[*command, "migrate"], environment=migration, start_timeout_s=120))
     supervisor.start(
         [
-            _own_program(command, "worker", environment),
-            _own_program(command, "maintenance", environment, "worker", "--maintenance"),
+            _own_program(command, "worker", worker_environment(environment)),
+            _own_program(command, "maintenance", maintenance_environment(environment), "worker", "--maintenance"),
         ]
     )
-    supervisor.start([_api(command, environment, settings)])
+    supervisor.start([_api(command, api_environment(environment), settings)])
 
 
 def _stores(settings: Settings, home: Home, config: StackConfig) -> list[Program]:
     programs = []
     if settings.broker_url is None:
-        programs.append(stores.valkey(home.valkey, config.valkey_port))
+        programs.append(stores.valkey(home.valkey, config.valkey_port, password=config.valkey_password))
     if settings.s3_endpoint is None:
         keys = {"access_key": config.s3_access_key, "secret_key": config.s3_secret_key}
         programs.append(stores.s3(home.objects, config.s3_port, **keys))
@@ -126,11 +128,15 @@ def _api(command: Sequence[str], environment: Mapping[str, str], settings: Setti
 def _store_environment(environ: Mapping[str, str], home: Home, config: StackConfig) -> dict[str, str]:
     """The settings of the home's stores that the environment does not set; an S3 endpoint has its own keys."""
     addresses = home.environment(config)
-    if environ.get("DTI_BROKER_URL"):
+    if _is_set(environ, "DTI_BROKER_URL"):
         del addresses["DTI_BROKER_URL"]
     if environ.get("DTI_S3_ENDPOINT"):
         addresses = {name: value for name, value in addresses.items() if not name.startswith("DTI_S3_")}
     return addresses
+
+
+def _is_set(environ: Mapping[str, str], name: str) -> bool:
+    return bool(environ.get(name) or environ.get(f"{name}_FILE"))
 
 
 def _interrupt_on_signals() -> None:

@@ -23,13 +23,18 @@ class BinaryMissingError(StartError):
         )
 
 
-def valkey(folder: Path, port: int) -> Program:
+def valkey(folder: Path, port: int, *, password: str) -> Program:
     """A Valkey server with its append-only file in the folder.
+
+    The password is in a file: other users of the machine can read command lines.
 
     Raises:
         BinaryMissingError: it is not installed.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "valkey.conf"
+    config.touch(mode=0o600)
+    config.write_text(f"requirepass {password}\n", encoding="utf-8")
     options = {
         "bind": LOOPBACK,
         "port": str(port),
@@ -41,8 +46,8 @@ def valkey(folder: Path, port: int) -> Program:
     arguments = [argument for name, value in options.items() for argument in (f"--{name}", value)]
     return Program(
         name="valkey",
-        argv=[valkey_binary(), *arguments],
-        ready=lambda: responds(port, request=b"PING\r\n", expected=b"+PONG"),
+        argv=[valkey_binary(), str(config.resolve()), *arguments],
+        ready=lambda: responds(port, request=f"AUTH {password}\r\n".encode(), expected=b"+OK"),
     )
 
 

@@ -48,9 +48,9 @@ def logs(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def valkey_server(tmp_path_factory, logs):
-    port = free_port()
-    with Child(stores.valkey(tmp_path_factory.mktemp("valkey"), port), logs):
-        yield f"redis://{LOOPBACK}:{port}/0"
+    port, password = free_port(), secrets.token_hex(8)
+    with Child(stores.valkey(tmp_path_factory.mktemp("valkey"), port, password=password), logs):
+        yield f"redis://:{password}@{LOOPBACK}:{port}/0"
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """A proxy to the object store under the API's own origin, for signed URLs of objects.
 
-A signed URL allows to read its object; the object store itself checks the signature, which covers the host that the
-client called. The Host header is passed on unchanged, so that one port serves everything.
+A signed URL allows to read its object. The signature is checked here, for one object of a kind that is served; the
+object store gets a request of the service's own, so that nothing of the client's path or query reaches it.
 """
 
 import http.client
@@ -14,8 +14,9 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
 
 from api.errors import problem
-from service.errors import NotFoundError, SettingsError, StorageUnavailableError
-from service.settings import Settings
+from service.context import Service
+from service.errors import NotFoundError, StorageUnavailableError
+from service.storage import is_served
 
 _CONNECT_TIMEOUT_S = 5
 _CHUNK_BYTES = 64 * 1024
@@ -34,30 +35,28 @@ _RETURNED_HEADERS = (
 )
 
 
-def install(app: FastAPI, settings: Settings) -> None:
-    """Serve signed URLs of objects in the bucket.
+def install(app: FastAPI, service: Service) -> None:
+    """Serve signed URLs of objects in the bucket."""
 
-    Raises:
-        SettingsError: no object store is configured.
-    """
-    if settings.s3_endpoint is None:
-        raise SettingsError("No object store is configured. Set DTI_S3_ENDPOINT, or use `dti serve`.")
-    storage = urlsplit(settings.s3_endpoint)
-
-    def read_object(request: Request) -> Response:
-        if _SIGNATURE not in request.query_params:
+    def read_object(request: Request, key: str) -> Response:
+        parameters = request.query_params
+        if _SIGNATURE not in parameters or not is_served(key):
             raise NotFoundError("route", request.url.path)
-        return _proxy(request, storage.scheme, storage.netloc)
+        repeated = len(parameters.multi_items()) > len(parameters)
+        if repeated or not service.storage.is_signed(key, parameters):
+            return _refusal(HTTPStatus.FORBIDDEN)
+        return _proxy(request, service.storage.internal_url(key))
 
-    path = f"/{settings.s3_bucket}/{{key:path}}"
+    path = f"/{service.settings.s3_bucket}/{{key:path}}"
     app.add_api_route(path, read_object, methods=["GET", "HEAD"], include_in_schema=False)
 
 
-def _proxy(request: Request, scheme: str, netloc: str) -> Response:
-    kind = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
-    connection = kind(netloc, timeout=_CONNECT_TIMEOUT_S)
+def _proxy(request: Request, url: str) -> Response:
+    storage = urlsplit(url)
+    kind = http.client.HTTPSConnection if storage.scheme == "https" else http.client.HTTPConnection
+    connection = kind(storage.netloc, timeout=_CONNECT_TIMEOUT_S)
     try:
-        response = _forward(connection, request)
+        response = _forward(connection, request, f"{storage.path}?{storage.query}")
     except (OSError, http.client.HTTPException) as error:
         connection.close()
         raise StorageUnavailableError("The object store cannot be reached. Try again in a moment.") from error
@@ -74,12 +73,9 @@ def _proxy(request: Request, scheme: str, netloc: str) -> Response:
     return StreamingResponse(_chunks(connection, response), status, headers)
 
 
-def _forward(connection: http.client.HTTPConnection, request: Request) -> http.client.HTTPResponse:
-    path: bytes = request.scope["raw_path"]
-    query: bytes = request.scope["query_string"]
+def _forward(connection: http.client.HTTPConnection, request: Request, target: str) -> http.client.HTTPResponse:
     # Also for HEAD: the URL is signed for GET.
-    connection.putrequest("GET", f"{path.decode('ascii')}?{query.decode('ascii')}", skip_host=True)
-    connection.putheader("Host", request.headers.get("host", ""))
+    connection.putrequest("GET", target, skip_accept_encoding=True)
     if _ONE_RANGE.fullmatch(request.headers.get("range", "")) and request.method == "GET":
         connection.putheader("Range", request.headers["range"])
     for name in _FORWARDED_HEADERS:

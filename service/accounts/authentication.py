@@ -143,7 +143,7 @@ def _note_use(session: Session, key_id: str) -> None:
 
 
 def _admin_digest(settings: Settings) -> str | None:
-    key = _admin_key(settings)
+    key = settings.admin_key
     if key is None:
         return None
     if len(key) < ADMIN_KEY_CHARACTERS or not key.isascii() or not key.isprintable() or " " in key:
@@ -152,14 +152,3 @@ def _admin_digest(settings: Settings) -> str | None:
             "`openssl rand -hex 32` makes one."
         )
     return digest(key)
-
-
-def _admin_key(settings: Settings) -> str | None:
-    if settings.admin_key_file is None:
-        return settings.admin_key
-    if settings.admin_key is not None:
-        raise SettingsError("DTI_ADMIN_KEY and DTI_ADMIN_KEY_FILE are both set. Set one of them.")
-    try:
-        return settings.admin_key_file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"DTI_ADMIN_KEY_FILE, {settings.admin_key_file}, cannot be read.") from error

@@ -26,9 +26,13 @@ COMPOSE = ROOT / "docker-compose.yml"
 OWN = {"migrate", "api", "worker", "worker-cpu", "maintenance"}
 
 
+SECRETS = {"POSTGRES_PASSWORD": "pg-hush", "VALKEY_PASSWORD": "valkey-hush", "DTI_S3_SECRET_KEY": "s3-hush"}
+
+
 def described():
-    """The services as compose reads them with no variable set."""
-    text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", COMPOSE.read_text())
+    """The services as compose reads them with the required secrets set and no other variable."""
+    text = re.sub(r"\$\{(\w+):\?[^}]*\}", lambda found: SECRETS[found[1]], COMPOSE.read_text())
+    text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text).replace("$$", "$")
     return yaml.safe_load(text)["services"]
 
 
@@ -43,6 +47,18 @@ def test_the_file_fits_the_compose_schema():
         [Path(sys.executable).with_name(command[0]), *command[1:]], check=False, capture_output=True, text=True
     )
     assert checked.returncode == 0, checked.stdout
+
+
+def test_compose_refuses_to_start_without_secrets_which_a_script_makes():
+    names = set(re.findall(r"\$\{(\w+):\?", COMPOSE.read_text()))
+    assert names == SECRETS.keys()
+    assert not [name for name, default in re.findall(r"\$\{(\w+):-([^}]+)\}", COMPOSE.read_text()) if "SECRET" in name]
+    made = subprocess.run(
+        ["sh", ROOT / "tools" / "compose_secrets.sh"], check=True, capture_output=True, text=True
+    ).stdout
+    values = dict(line.split("=") for line in made.splitlines())
+    assert values.keys() == names
+    assert {len(value) for value in values.values()} == {48}
 
 
 def test_every_image_of_ours_is_a_stage_of_the_dockerfile_whose_sources_exist(services):
@@ -75,7 +91,7 @@ class Composed:
         self.s3_port = free_port()
         self.places = {
             "@postgres:5432": "@" + postgres.partition("@")[2],
-            "valkey:6379": f"{LOOPBACK}:{self.valkey_port}",
+            "@valkey:6379": f"@{LOOPBACK}:{self.valkey_port}",
             "s3:9000": f"{LOOPBACK}:{self.s3_port}",
             "0.0.0.0": LOOPBACK,
             "8000": str(self.api_port),
@@ -97,11 +113,11 @@ class Composed:
         )
 
     def valkey(self):
-        options = self.services["valkey"]["command"][1:]
-        argv = [stores.valkey_binary(), *options, "--port", str(self.valkey_port), "--dir", str(self.folder)]
-        return self.program(
-            "valkey", argv, ready=lambda: responds(self.valkey_port, request=b"PING\r\n", expected=b"+PONG")
-        )
+        shell, option, script = self.services["valkey"]["command"]
+        script += f" --port {self.valkey_port} --dir {self.folder}"
+        argv = [shell, option, script.replace("docker-entrypoint.sh valkey-server", stores.valkey_binary())]
+        auth = f"AUTH {SECRETS['VALKEY_PASSWORD']}\r\n".encode()
+        return self.program("valkey", argv, ready=lambda: responds(self.valkey_port, request=auth, expected=b"+OK"))
 
     def s3(self):
         options = [self.here(option) for option in self.services["s3"]["command"]]
@@ -142,7 +158,7 @@ class Composed:
 def composed(services, tmp_path_factory, postgres_server):
     engine = sqlalchemy.create_engine(f"{postgres_server}/postgres", isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(sqlalchemy.text("CREATE ROLE dti LOGIN PASSWORD 'dti'"))
+        connection.execute(sqlalchemy.text("CREATE ROLE dti LOGIN PASSWORD 'pg-hush'"))
         connection.execute(sqlalchemy.text("CREATE DATABASE dti OWNER dti"))
     engine.dispose()
     running = Composed(services, tmp_path_factory.mktemp("composed"), postgres_server)

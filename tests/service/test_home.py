@@ -1,9 +1,11 @@
 """The home folder: stored ports and keys, and its lock."""
 
+import json
 import socket
 import stat
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
 
@@ -69,3 +71,24 @@ def test_a_killed_holder_releases_the_lock(home):
 def test_a_folder_that_was_never_served_has_no_configuration(home):
     assert home.config() is None
     assert home.holder() is None
+
+
+def test_files_of_an_existing_home_are_made_private(home):
+    for folder in (home.folder, home.logs, home.objects, home.valkey):
+        folder.mkdir(mode=0o755, exist_ok=True)
+        (folder / "file").write_text("x")
+        (folder / "file").chmod(0o644)
+    with home.locked("test"):
+        home.ensure_config()
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in [home.folder, *home.folder.glob("*")]}
+    assert {path: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
+    assert stat.S_IMODE((home.valkey / "file").stat().st_mode) == 0o600
+    assert stat.S_IMODE((home.logs / "file").stat().st_mode) == 0o600
+
+
+def test_a_home_from_before_passwords_gets_one(home):
+    with home.locked("test"):
+        config = asdict(home.ensure_config())
+        del config["valkey_password"]
+        (home.folder / "stack.json").write_text(json.dumps(config))
+        assert len(home.ensure_config().valkey_password) == 40

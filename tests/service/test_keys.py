@@ -153,13 +153,10 @@ def test_secrets_differ_and_have_one_format():
     assert all(is_well_formed(secret) for secret in secrets)
 
 
-def test_an_admin_key_from_the_environment_has_every_scope_of_the_local_owner(database, tmp_path):
-    file = tmp_path / "key"
-    file.write_text(f"{ADMIN_KEY}\n")
-    for settings in (Settings(admin_key=ADMIN_KEY), Settings(admin_key_file=file)):
-        assert Authenticator(database, settings).identify(ADMIN_KEY) == LOCAL
-        with pytest.raises(KeyMalformedError):
-            Authenticator(database, settings).identify(ADMIN_KEY[:-1])
+def test_an_admin_key_from_the_environment_has_every_scope_of_the_local_owner(database):
+    assert Authenticator(database, Settings(admin_key=ADMIN_KEY)).identify(ADMIN_KEY) == LOCAL
+    with pytest.raises(KeyMalformedError):
+        Authenticator(database, Settings(admin_key=ADMIN_KEY)).identify(ADMIN_KEY[:-1])
 
 
 @pytest.mark.parametrize(
@@ -169,15 +166,6 @@ def test_an_admin_key_from_the_environment_has_every_scope_of_the_local_owner(da
 def test_an_admin_key_that_is_weak_or_cannot_be_sent_is_refused(database, wrong):
     with pytest.raises(SettingsError, match="DTI_ADMIN_KEY"):
         Authenticator(database, Settings(**wrong))
-
-
-def test_an_admin_key_has_one_readable_source(database, tmp_path):
-    file = tmp_path / "key"
-    with pytest.raises(SettingsError, match="cannot be read"):
-        Authenticator(database, Settings(admin_key_file=file))
-    file.write_text(ADMIN_KEY)
-    with pytest.raises(SettingsError, match="both set"):
-        Authenticator(database, Settings(admin_key=ADMIN_KEY, admin_key_file=file))
 
 
 def test_limits_of_a_key_replace_those_of_the_service_and_zero_is_unlimited(authenticator, mint):

@@ -1,6 +1,6 @@
 """Presigned URLs are boto3's, made faster."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from unittest.mock import patch
 from urllib.parse import parse_qsl, urlsplit
 
@@ -51,3 +51,54 @@ def test_a_url_is_boto3s(endpoint, credentials):
 def test_every_key_of_an_object_is_signed_as_boto3_does(key, expires_s):
     url = Presigner(ENDPOINTS[0], "pictures", "eu-west-1").url(key, expires_s, TEMPORARY, NOW)
     assert parsed(url) == parsed(boto3_url(ENDPOINTS[0], key, TEMPORARY, expires_s))
+
+
+KEY = "local/images/" + "0f" * 32 + ".png"
+PRESIGNER = Presigner("http://127.0.0.1:8000", "pictures", "eu-west-1")
+LASTING = Credentials("key", "secret")
+
+
+def parameters(key=KEY, expires_s=900, credentials=LASTING, now=None, presigner=PRESIGNER):
+    return dict(parse_qsl(urlsplit(presigner.url(key, expires_s, credentials, now)).query))
+
+
+@pytest.mark.parametrize("credentials", [LASTING, TEMPORARY], ids=["lasting", "temporary"])
+def test_its_own_signature_is_valid_until_it_expires(credentials):
+    assert PRESIGNER.is_valid(KEY, parameters(credentials=credentials), credentials)
+    now = datetime.now(UTC)
+    assert PRESIGNER.is_valid(KEY, parameters(now=now - timedelta(seconds=890)), LASTING)
+    assert not PRESIGNER.is_valid(KEY, parameters(now=now - timedelta(seconds=901)), LASTING)
+    assert not PRESIGNER.is_valid(KEY, parameters(now=now + timedelta(hours=1)), LASTING)
+    assert not PRESIGNER.is_valid(KEY, parameters(expires_s=700_000), LASTING)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"X-Amz-Signature": "0" * 64},
+        {"X-Amz-Signature": "ä"},
+        {"X-Amz-Expires": "901"},
+        {"X-Amz-Expires": "x"},
+        {"X-Amz-Date": "now"},
+        {"X-Amz-Credential": "another/20260228/eu-west-1/s3/aws4_request"},
+        {"list-type": "2"},
+        {"response-content-type": "text/html"},
+    ],
+)
+def test_a_changed_or_additional_parameter_is_invalid(changes):
+    assert not PRESIGNER.is_valid(KEY, {**parameters(), **changes}, LASTING)
+
+
+@pytest.mark.parametrize("name", sorted(parameters()))
+def test_a_missing_parameter_is_invalid(name):
+    assert not PRESIGNER.is_valid(KEY, {key: value for key, value in parameters().items() if key != name}, LASTING)
+
+
+def test_a_signature_of_another_object_bucket_host_or_secret_is_invalid():
+    others = [
+        parameters(key=KEY.replace("images", "pictures")),
+        parameters(presigner=Presigner(PRESIGNER.endpoint, "another", "eu-west-1")),
+        parameters(presigner=Presigner("http://127.0.0.1:9000", "pictures", "eu-west-1")),
+        parameters(credentials=Credentials("key", "another")),
+    ]
+    assert not any(PRESIGNER.is_valid(KEY, other, LASTING) for other in others)

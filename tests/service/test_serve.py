@@ -4,6 +4,12 @@ import socket
 
 import pytest
 
+from service.child_environment import (
+    api_environment,
+    base_environment,
+    maintenance_environment,
+    worker_environment,
+)
 from service.errors import SettingsError
 from service.settings import Settings
 from stack.home import Home, HomeInUseError
@@ -25,7 +31,7 @@ def served(home):
 
 def test_other_commands_find_the_stores_of_a_served_home(home, served):
     settings = Settings.from_environment(embedded_environment({"DTI_HOME": str(home.folder)}))
-    assert settings.broker_url == f"redis://127.0.0.1:{served.valkey_port}/0"
+    assert settings.broker_url == f"redis://:{served.valkey_password}@127.0.0.1:{served.valkey_port}/0"
     assert settings.s3_endpoint == f"http://127.0.0.1:{served.s3_port}"
     assert (settings.s3_access_key, settings.s3_secret_key) == (served.s3_access_key, served.s3_secret_key)
     assert settings.database_address == f"sqlite:///{home.folder / 'dti.db'}"
@@ -85,3 +91,22 @@ def test_other_hosts_are_not_served_without_keys(tmp_path):
     with pytest.raises(SettingsError, match="DTI_AUTH"):
         serve({"DTI_HOME": str(home), "DTI_HOST": "0.0.0.0", "DTI_AUTH": "off"}, ["dti"], print)
     assert not home.exists()
+
+
+def test_every_program_gets_only_the_environment_that_it_needs():
+    environ = {
+        "PATH": "/bin",
+        "DTI_S3_SECRET_KEY": "s",
+        "DTI_ADMIN_KEY": "a",
+        "DTI_ADMIN_KEY_FILE": "f",
+        "HF_TOKEN": "h",
+        "CUDA_VISIBLE_DEVICES": "0",
+        "https_proxy": "http://proxy",
+        "GITHUB_TOKEN": "g",
+        "SSH_AUTH_SOCK": "x",
+    }
+    assert base_environment(environ).keys() == {"PATH"}
+    service = {"PATH", "DTI_S3_SECRET_KEY", "https_proxy"}
+    assert maintenance_environment(environ).keys() == service
+    assert api_environment(environ).keys() == service | {"DTI_ADMIN_KEY", "DTI_ADMIN_KEY_FILE"}
+    assert worker_environment(environ).keys() == service | {"HF_TOKEN", "CUDA_VISIBLE_DEVICES"}

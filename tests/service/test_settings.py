@@ -1,5 +1,6 @@
 """Settings come from the environment, each from its own variable."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,37 @@ def test_a_quota_of_zero_is_unlimited():
 def test_secrets_are_not_printed():
     assert "hush" not in repr(Settings(s3_secret_key="hush", admin_key="hush"))
     assert "hush" not in repr(Settings(database_url="postgresql://dti:hush@db/dti", broker_url="redis://:hush@broker"))
+
+
+@pytest.mark.parametrize("name", sorted(variable.name for variable in variables() if variable.secret))
+def test_every_secret_can_be_in_a_file(name, tmp_path):
+    file = tmp_path / "secret"
+    with pytest.raises(SettingsError, match="cannot be read"):
+        Settings.from_environment({f"{name}_FILE": str(file)})
+    file.write_text("http://hush-hush\n")
+    assert Settings.from_environment({f"{name}_FILE": str(file)}) == Settings.from_environment(
+        {name: "http://hush-hush"}
+    )
+    with pytest.raises(SettingsError, match="both set"):
+        Settings.from_environment({name: "x", f"{name}_FILE": str(file)})
+
+
+def test_every_member_that_is_not_printed_is_a_secret():
+    hidden = {f"DTI_{member.name}".upper() for member in fields(Settings) if not member.repr}
+    assert hidden | {"DTI_S3_ACCESS_KEY"} == {variable.name for variable in variables() if variable.secret}
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.2", "gpu.example.org"])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        {"DTI_S3_SECRET_KEY": "dti-secret"},
+        {"DTI_S3_SECRET_KEY": "minioadmin"},
+        {"DTI_DATABASE_URL": "postgresql://dti:dti@db/dti"},
+        {"DTI_BROKER_URL": "redis://:changeme@broker/0"},
+    ],
+)
+def test_a_known_default_of_a_secret_is_refused_where_other_machines_reach_the_port(host, secret):
+    with pytest.raises(SettingsError, match="a known default, and DTI_HOST is"):
+        Settings.from_environment({"DTI_HOST": host, **secret})
+    assert Settings.from_environment({"DTI_HOST": "127.0.0.1", **secret})

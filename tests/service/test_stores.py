@@ -1,7 +1,9 @@
 """The embedded stores: start, durability, and death with their parent."""
 
+import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -21,7 +23,7 @@ from pathlib import Path
 from stack import stores
 from stack.processes import Child
 folder = Path(sys.argv[1])
-child = Child(stores.valkey(folder, int(sys.argv[2])), folder)
+child = Child(stores.valkey(folder, int(sys.argv[2]), password="hush"), folder)
 with child:
     print(child.pid, flush=True)
     time.sleep(60)
@@ -69,6 +71,32 @@ def test_acknowledged_objects_survive_kill_9(tmp_path):
         os.kill(server.pid, signal.SIGKILL)
     with Child(program, tmp_path):
         assert bucket.get_object(Bucket="kept", Key="own/picture.png")["Body"].read() == b"bytes"
+
+
+def test_valkey_answers_nobody_without_its_password_which_is_in_no_command_line(tmp_path):
+    port = free_port()
+    program = stores.valkey(tmp_path / "valkey", port, password="hush-hush")
+    with Child(program, tmp_path):
+        with redis.Redis(host=LOOPBACK, port=port) as stranger, pytest.raises(redis.AuthenticationError):
+            stranger.ping()
+        with redis.Redis(host=LOOPBACK, port=port, password="hush-hush") as own:
+            assert own.ping()
+    assert "hush-hush" not in " ".join(program.argv)
+    assert stat.S_IMODE((tmp_path / "valkey" / "valkey.conf").stat().st_mode) == 0o600
+
+
+def test_a_child_gets_its_own_environment_and_the_base_and_writes_private_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("DTI_S3_SECRET_KEY", "hush")
+    monkeypatch.setenv("GITHUB_TOKEN", "hush")
+    script = f"import json, os; json.dump(dict(os.environ), open({str(tmp_path / 'seen')!r}, 'w'))"
+    child = Child(Program(name="child", argv=[sys.executable, "-c", script], environment={"OWN": "1"}), tmp_path)
+    child.start()
+    child.wait_finished()
+    seen = json.loads((tmp_path / "seen").read_text())
+    assert seen["OWN"] == "1"
+    assert seen["PATH"] == os.environ["PATH"]
+    assert {"DTI_S3_SECRET_KEY", "GITHUB_TOKEN"} & seen.keys() == set()
+    assert stat.S_IMODE((tmp_path / "seen").stat().st_mode) == 0o600
 
 
 def test_children_die_with_a_killed_parent(tmp_path):
