@@ -190,7 +190,7 @@ def _advance_until_done(trainer: "Trainer", run: "Run") -> DTIError | None:
         while trainer.runs:
             (update,) = trainer.advance()
             error = update.error
-            note = f"loss {update.loss:.3f}, rotated by {run.angle_rad:.2f} rad"
+            note = f"loss {update.loss:.3f}, rotated by {update.angle_rad:.2f} rad"
             bar.update(bar.task_ids[0], completed=run.step, note=note)
     return error
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from dti.encoders import PromptFrame, TextEncoder, class_ids
 from dti.errors import PromptTooLongError, UnknownTriggerError
 from dti.spec.prompts import Text, Trigger, nearest, with_lead
+from dti.transfers import upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,20 +165,22 @@ def spliced(embedding: nn.Module, inputs: Sequence[SplicedInput], scale: float =
         Token ids `(b, tokens)` to look up, on the layer's device.
     """
     device = next(embedding.parameters()).device
-    ids = torch.tensor([tokens.ids for tokens in inputs], device=device)
+    host_ids = torch.tensor([tokens.ids for tokens in inputs])
     rows = [tokens.rows for tokens in inputs if tokens.rows is not None]
     if not rows:
-        yield ids
+        yield upload([host_ids], device)[0]
         return
     indices = [(i, position) for i, tokens in enumerate(inputs) for position in tokens.positions]
-    target = torch.tensor(indices, device=device).unbind(dim=1)
+    ids, target = upload([host_ids, torch.tensor(indices)], device)
     learned = torch.cat(rows).to(device)
 
     # A forward hook instead of a resized table: it is differentiable in the rows, leaves the frozen weights and the
     # tokenizer untouched, and lets every prompt of a batch carry its own concepts. `index_put` (not in place) keeps
     # the layer's output usable for autograd; the rows are cast last, so float32 survives up to the model's dtype.
     def write(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
-        return output.index_put(target, learned.to(output.dtype) * output.new_tensor(scale))
+        # The layer's own factor is a value of its dtype, so the host's is rounded alike.
+        factor = float(torch.tensor(scale, dtype=output.dtype))
+        return output.index_put(target.unbind(dim=1), learned.to(output.dtype) * factor)
 
     hook = embedding.register_forward_hook(write)
     try:

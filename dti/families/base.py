@@ -17,13 +17,15 @@ from torch import Generator, Tensor, nn
 from dti.embeddings.embedding import Embedding
 from dti.encoders import TextEncoder, vocabulary_norm
 from dti.errors import InvalidSettingError
+from dti.families.checkpointing import set_checkpointing
 from dti.pictures import View
 from dti.samplers import DenoisingSchedule
 from dti.spec.registry import FAMILIES
 from dti.tokens import SplicedPrompt
+from dti.transfers import upload
 
 LOSS_SCALE = 2.0**12
-"""Factor of the loss before the backward pass, divided out of the gradients after it.
+"""Factor of the loss before the backward pass, divided out of the gradients after it; in float16 the initial one.
 
 In float16 small gradients would underflow to zero. For wider types the factor changes no bit, because it is a power of
 two; so it is applied always, and results do not depend on the device's dtype policy."""
@@ -55,8 +57,8 @@ class LatentDistribution:
         """Latents `(b, c, h, w)`; noise is drawn on the CPU, so it does not depend on the device."""
         if self.std is None:
             return self.mean
-        noise = torch.randn(self.mean.shape, generator=generator)
-        return self.mean + self.std * noise.to(self.mean)
+        (noise,) = upload([torch.randn(self.mean.shape, generator=generator)], self.mean.device)
+        return self.mean + self.std * noise
 
 
 class Family(ABC):
@@ -171,6 +173,10 @@ class Family(ABC):
     def schedulers(self) -> tuple[str, ...]:
         """Samplers supported by `schedule`."""
         return FAMILIES[self.name].schedulers
+
+    def set_checkpointing(self, *, enabled: bool) -> None:
+        """Switch activation checkpointing of denoiser and text encoders; see `dti.families.checkpointing`."""
+        set_checkpointing(self.networks, enabled=enabled)
 
     def check_size(self, *, width: int, height: int) -> None:
         """Refuse a picture size that latents cannot represent.

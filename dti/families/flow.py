@@ -7,6 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from dti.families.base import Conditioning, mean_squared
+from dti.transfers import upload
 
 _TIMES = 1000
 """Timestep that the denoiser receives at full noise."""
@@ -66,7 +67,7 @@ def flow_loss(
     for generator in generators:
         shares.append(levels.draw(generator))
         noises.append(torch.randn(latents.shape[1:], generator=generator))
-    share, unit = torch.stack(shares).to(latents), torch.stack(noises).to(latents)
+    share, unit = upload([torch.stack(shares), torch.stack(noises)], latents.device)
     noise = share.view(-1, 1, 1, 1)
     output = predict((1 - noise) * latents + noise * unit, _TIMES * share, conditioning)
     return mean_squared(output - (unit - latents), weights)

@@ -74,8 +74,8 @@ class Flux2(QwenFamily):
             latents.flatten(2).transpose(1, 2).to(self.dtype),
             encoder_hidden_states=conditioning["hidden"],
             timestep=times.to(self.device) / 1000,
-            img_ids=_positions(1, *latents.shape[2:], 1).to(self.device),
-            txt_ids=_positions(1, 1, 1, conditioning["hidden"].shape[1]).to(self.device),
+            img_ids=_positions(self.device, 1, *latents.shape[2:], 1),
+            txt_ids=_positions(self.device, 1, 1, 1, conditioning["hidden"].shape[1]),
             return_dict=False,
         )[0]
         return output.transpose(1, 2).reshape(latents.shape).float()
@@ -107,6 +107,6 @@ class Flux2(QwenFamily):
         yield LayoutCheck("an input for the guidance scale", transformer.get("guidance_embeds", True), False)
 
 
-def _positions(*sides: int) -> Tensor:
-    """Token positions `(n, 4)`: picture index, row, column, text index."""
-    return torch.cartesian_prod(*(torch.arange(side) for side in sides))
+def _positions(device: torch.device, *sides: int) -> Tensor:
+    """Token positions `(n, 4)` on a device: picture index, row, column, text index."""
+    return torch.cartesian_prod(*(torch.arange(side, device=device) for side in sides))

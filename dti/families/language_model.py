@@ -21,6 +21,7 @@ from dti.families.framing import words_tokenizer
 from dti.families.offload import OffloadedModule, Placement
 from dti.families.sources import load_part
 from dti.tokens import SplicedInput, spliced
+from dti.transfers import upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,12 @@ class _Prefix:
     cache: DynamicCache
 
     def cache_for(self, prompts: int) -> DynamicCache:
-        """A copy of the key-value cache, repeated for a batch of prompts."""
-        cache = copy.deepcopy(self.cache)
-        cache.batch_repeat_interleave(prompts)
+        """The key-value cache for a batch of prompts; what is appended to it leaves this one as it is."""
+        cache = copy.copy(self.cache)
+        cache.layers = [copy.copy(layer) for layer in self.cache.layers]
+        for layer in cache.layers:
+            layer.keys = layer.keys.expand(prompts, -1, -1, -1)
+            layer.values = layer.values.expand(prompts, -1, -1, -1)
         return cache
 
 
@@ -156,8 +160,8 @@ class LanguageModel:
         length = max(len(tokens.ids) for tokens in inputs)
         states = torch.cat([functional.pad(part, (0, 0, 0, length - part.shape[2])) for part in parts])
         padded = [_padded(tokens.ids, self.frame.padding, length) for tokens in inputs]
-        ids = torch.tensor(padded, device=states.device)
-        return LanguageModelOutput(states[torch.tensor(order).argsort()], ids != self.frame.padding)
+        ids, places = upload([torch.tensor(padded), torch.tensor(order).argsort()], states.device)
+        return LanguageModelOutput(states[places], ids != self.frame.padding)
 
     def _read_after(
         self,
@@ -181,7 +185,7 @@ class LanguageModel:
                 past_key_values=prefix.cache_for(len(inputs)),
                 output_hidden_states=True,
             )
-        before = prefix.states[:, list(layers)].expand(len(inputs), -1, -1, -1)
+        before = torch.stack([prefix.states[:, layer] for layer in layers], dim=1).expand(len(inputs), -1, -1, -1)
         return torch.cat([before, torch.stack([output.hidden_states[layer] for layer in layers], dim=1)], dim=2)
 
     # The prefix is cached across calls: computed in a renderer's inference mode, its tensors could not take part in the

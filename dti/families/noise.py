@@ -14,6 +14,7 @@ from dti.errors import ModelUnavailableError
 from dti.families.base import mean_squared
 from dti.families.sources import read_json
 from dti.samplers import DenoisingSchedule, diffusion_schedule
+from dti.transfers import upload
 
 
 class NoiseSchedule:
@@ -58,10 +59,9 @@ class NoiseSchedule:
 
         Source: noise, Ho et al., arXiv 2006.11239, eq. 14; v, Salimans and Ho, arXiv 2202.00512, appendix D.
         """
-        times, unit = self._draw(latents.shape[1:], generators)
-        unit = unit.to(latents)
-        signal = self._signal[times].to(latents).view(-1, 1, 1, 1)
-        noise = self._noise[times].to(latents).view(-1, 1, 1, 1)
+        drawn, noises = self._draw(latents.shape[1:], generators)
+        parts = upload([drawn, noises, self._signal[drawn], self._noise[drawn]], latents.device)
+        times, unit, signal, noise = parts[0], parts[1], parts[2].view(-1, 1, 1, 1), parts[3].view(-1, 1, 1, 1)
         predicts_v = self._config["prediction_type"] == "v_prediction"
         target = signal * unit - noise * latents if predicts_v else unit
         return mean_squared(predict(signal * latents + noise * unit, times) - target, weights)

@@ -29,6 +29,7 @@ from dti.families.sources import find, fingerprint, load_part, read_json
 from dti.pictures import View
 from dti.samplers import DenoisingSchedule, flow_schedule, flow_shift
 from dti.tokens import SplicedPrompt
+from dti.transfers import upload
 
 _PARTS = ("tokenizer", "text_encoder", "transformer", "vae", "scheduler")
 _SCHEDULERS = ("DPMSolverMultistepScheduler", "FlowMatchEulerDiscreteScheduler")
@@ -118,7 +119,8 @@ class Sana(Family):
         inputs = [prompt.inputs[self._text_encoder.name] for prompt in prompts]
         output = self._text_encoder.read(inputs)
         positions = [[0, *range(tokens.first, tokens.first + _WORDS)] for tokens in inputs]
-        selected = torch.arange(len(inputs)).unsqueeze(1), torch.tensor(positions)
+        pictures = torch.arange(len(inputs)).unsqueeze(1)
+        selected = tuple(upload([pictures, torch.tensor(positions)], output.states.device))
         return {"hidden": output.states[:, 0][selected], "mask": output.mask[selected]}
 
     def encode(self, pixels: Tensor) -> LatentDistribution:

@@ -16,6 +16,7 @@ from dti.families.base import Conditioning
 from dti.families.unet import TextEncoderPart, UNetFamily, UNetParts
 from dti.pictures import View
 from dti.tokens import SplicedPrompt
+from dti.transfers import upload
 
 
 class StableDiffusionXL(UNetFamily):
@@ -43,11 +44,13 @@ class StableDiffusionXL(UNetFamily):
             encoder.read([prompt.inputs[encoder.name] for prompt in prompts]) for encoder in self._text_encoders
         )
         hidden = torch.cat([first.penultimate, second.penultimate], dim=-1)
-        kept = torch.tensor([not (self._zero_empty_prompts and self._is_empty(prompt)) for prompt in prompts])
+        words = torch.tensor([not (self._zero_empty_prompts and self._is_empty(prompt)) for prompt in prompts])
+        time_ids = torch.tensor([_time_ids(view) for view in views], dtype=torch.float32)
+        kept, sizes = upload([words.to(hidden.dtype), time_ids], self.device)
         return {
-            "hidden": hidden * kept.to(hidden)[:, None, None],
-            "pooled": second.pooled * kept.to(hidden)[:, None],
-            "sizes": torch.tensor([_time_ids(view) for view in views], dtype=torch.float32, device=self.device),
+            "hidden": hidden * kept[:, None, None],
+            "pooled": second.pooled * kept[:, None],
+            "sizes": sizes,
         }
 
     def _is_empty(self, prompt: SplicedPrompt) -> bool:

@@ -32,16 +32,19 @@ class ZImage(QwenFamily):
     patch = 2
 
     def condition(self, prompts: Sequence[SplicedPrompt], views: Sequence[View]) -> Conditioning:  # noqa: ARG002 - no size conditioning
-        """Qwen's penultimate hidden states, masked at padding."""
+        """Qwen's penultimate hidden states, and the number of each prompt's tokens before its padding."""
         output = self._text_encoder.read([prompt.inputs[self._text_encoder.name] for prompt in prompts], [-2])
-        return {"hidden": output.states[:, 0], "mask": output.mask}
+        ids = torch.tensor([prompt.inputs[self._text_encoder.name].ids for prompt in prompts])
+        # On the host, where the transformer's call needs them.
+        lengths = (ids != self._text_encoder.frame.padding).sum(dim=1)
+        return {"hidden": output.states[:, 0], "lengths": lengths}
 
     def predict(self, latents: Tensor, times: Tensor, conditioning: Conditioning) -> Tensor:
         """The transformer's output with its sign reversed, noise minus picture.
 
         The transformer takes every prompt at its own length and pads them itself.
         """
-        lengths = conditioning["mask"].sum(dim=1).tolist()
+        lengths = conditioning["lengths"].tolist()
         outputs = self._transformer(
             list(latents.unsqueeze(2).to(self.dtype)),
             1 - times.to(self.device) / 1000,

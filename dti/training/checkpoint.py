@@ -18,7 +18,7 @@ from dti.errors import CheckpointError
 from dti.methods.base import Learned
 from dti.training.selection import PictureAssessment
 
-_VERSION = 3
+_VERSION = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class Counts:
         step: updates made.
         loss: loss of the last update; None before the first.
         deck: indices of the pictures left before the next shuffle.
+        loss_scale: factor of the loss; see `dti.training.loss_scale`.
+        steady: finite updates since its last change.
         assessments: of all pictures given; empty without selection. Stored, because a second assessment on another
             device could differ by rounding and select other pictures.
     """
@@ -36,6 +38,8 @@ class Counts:
     step: int
     loss: float | None
     deck: Sequence[int]
+    loss_scale: float
+    steady: int
     assessments: Sequence[PictureAssessment]
 
 

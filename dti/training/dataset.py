@@ -57,6 +57,7 @@ def build(
     settings: Training,
     resolution: int,
     generator: Generator,
+    at_once: int | None = None,
     assessments: Sequence[PictureAssessment] | None = None,
 ) -> TrainingSet:
     """Encode pictures and, if the settings say so, select among them.
@@ -70,6 +71,7 @@ def build(
         settings: settings of the training.
         resolution: side of the crops in pixels.
         generator: CPU generator that draws the positions of crops.
+        at_once: maximum number of pictures in one backward pass; None for the batch size.
         assessments: earlier assessments of these pictures; None to assess them now.
     """
     crops: list[Crops] = []
@@ -86,7 +88,7 @@ def build(
             family,
             class_word=class_word,
             learnable_property=learnable_property,
-            batch_size=settings.batch_size,
+            batch_size=at_once or settings.batch_size,
         )
     kept = [index for index, assessment in enumerate(assessments) if assessment.reason is None]
     return TrainingSet([crops[index] for index in kept], [captions[index] for index in kept], assessments)

@@ -6,7 +6,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from dti.tokens import Placeholder, SplicedPrompt
 from dti.training import dataset
 from dti.training.checkpoint import Counts, State, pack, unpack
 from dti.training.dataset import TrainingSet
+from dti.training.loss_scale import LossScale
 from dti.training.prompts import PromptCache
 
 
@@ -62,12 +63,16 @@ class Draw:
         weights: `(b, 1, h, w)`.
         prompts: b prompts with the current rows.
         views: b views.
+        vectors: the current rows by encoder, differentiable in the run's parameters.
+        leaves: copies of `vectors` in the prompts; their gradients accumulate over micro-batches.
     """
 
     latents: Tensor
     weights: Tensor
     prompts: Sequence[SplicedPrompt]
     views: Sequence[View]
+    vectors: Mapping[str, Tensor]
+    leaves: Mapping[str, Tensor]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -85,6 +90,7 @@ class Run:
         step: updates made.
         loss: denoising loss of the last update; None before the first.
         deck: indices of the pictures left before the next shuffle.
+        loss_scale: factor of its loss before the backward pass.
     """
 
     work: TrainingWork
@@ -97,6 +103,7 @@ class Run:
     step: int
     loss: float | None
     deck: list[int]
+    loss_scale: LossScale
 
     @property
     def total(self) -> int:
@@ -116,8 +123,11 @@ class Run:
     @property
     def angle_rad(self) -> float:
         """Mean rotation of the rows since the start, over rows and encoders."""
-        rotations = [self.method.rotation(learned) for learned in self.state.learned.values()]
-        return float(torch.cat(rotations).mean())
+        return float(self.rotation())
+
+    def rotation(self) -> Tensor:
+        """`angle_rad` as a scalar on the device, where reading it would make the host wait."""
+        return torch.cat([self.method.rotation(learned) for learned in self.state.learned.values()]).mean()
 
     def embedding(self) -> Embedding:
         """The embedding as learned so far."""
@@ -134,13 +144,20 @@ class Run:
 
     def checkpoint(self) -> bytes:
         """The complete state as a safetensors file; see `dti.training.checkpoint`."""
-        return pack(self.digest, Counts(self.step, self.loss, self.deck, self.training_set.assessments), self.state)
+        counts = Counts(
+            step=self.step,
+            loss=self.loss,
+            deck=self.deck,
+            loss_scale=self.loss_scale.value,
+            steady=self.loss_scale.steady,
+            assessments=self.training_set.assessments,
+        )
+        return pack(self.digest, counts, self.state)
 
     def draw(self) -> Draw:
         """Draw pictures and prompts for one update, from the run's own generator only: independent of other runs."""
-        vectors = {
-            self.work.trigger: {name: self.method.vectors(learned) for name, learned in self.state.learned.items()}
-        }
+        vectors = {name: self.method.vectors(learned) for name, learned in self.state.learned.items()}
+        leaves = {name: rows.detach().requires_grad_() for name, rows in vectors.items()}
         latents, weights, prompts, views = [], [], [], []
         for _ in range(self.work.settings.batch_size):
             picture = self._deal()
@@ -151,8 +168,8 @@ class Run:
             views.append(crops.views[crop])
             caption = self.training_set.captions[picture] if self.work.settings.captions else None
             prompt = training_prompt(self.work.learnable_property, caption, generator)
-            prompts.append(self.prompts.tokenized(prompt).splice(vectors))
-        return Draw(torch.cat(latents), torch.cat(weights), prompts, views)
+            prompts.append(self.prompts.tokenized(prompt).splice({self.work.trigger: leaves}))
+        return Draw(torch.cat(latents), torch.cat(weights), prompts, views, vectors, leaves)
 
     def _deal(self) -> int:
         """The next picture; every picture is dealt once before the deck is shuffled again."""
@@ -164,33 +181,51 @@ class Run:
         """The method's regularisation term, summed over encoders."""
         return torch.stack([self.method.penalty(learned) for learned in self.state.learned.values()]).sum()
 
-    def update(self, loss: float, scale: float) -> None:
+    @property
+    def gradients(self) -> list[Tensor]:
+        """Gradients of the last backward pass, times the loss scale."""
+        parameters = [leaf for learned in self.state.learned.values() for leaf in learned.parameters.values()]
+        return [leaf.grad for leaf in parameters if leaf.grad is not None]
+
+    def update(self, loss: float, *, finite: bool) -> None:
         """Update the rows by their gradients, and clear these.
+
+        In float16, gradients that overflowed halve the loss scale, and the update leaves the rows as they are.
 
         Args:
             loss: denoising loss of the update.
-            scale: factor to divide out of the gradients.
+            finite: whether all gradients are finite.
 
         Raises:
-            TrainingDivergedError: the loss or a gradient is not finite; the rows are unchanged.
+            TrainingDivergedError: the loss is not finite, or a gradient is not and no smaller loss scale is left; the
+                rows are unchanged.
         """
-        parameters = [leaf for learned in self.state.learned.values() for leaf in learned.parameters.values()]
-        gradients = [leaf.grad for leaf in parameters if leaf.grad is not None]
         if not math.isfinite(loss):
             raise TrainingDivergedError(self.step + 1, loss)
-        if not all(gradient.isfinite().all() for gradient in gradients):
+        if finite:
+            self._apply_gradients()
+        elif not self.loss_scale.overflowed():
             raise TrainingDivergedError(self.step + 1, math.nan)
-        for gradient in gradients:
-            gradient.div_(scale)
-        for group in self.state.optimizer.param_groups:
-            group["lr"] = rate(self.work.settings, self.step)
-        self.state.optimizer.step()
         self.state.optimizer.zero_grad()
         self.step, self.loss = self.step + 1, loss
 
+    def _apply_gradients(self) -> None:
+        for gradient in self.gradients:
+            gradient.div_(self.loss_scale.value)
+        for group in self.state.optimizer.param_groups:
+            group["lr"] = rate(self.work.settings, self.step)
+        self.state.optimizer.step()
+        self.loss_scale.succeeded()
 
-def start(work: TrainingWork, family: Family, checkpoint: bytes | None = None) -> Run:
+
+def start(work: TrainingWork, family: Family, checkpoint: bytes | None = None, micro_batch: int | None = None) -> Run:
     """A run before its first update, or as a checkpoint left it. Encodes the pictures.
+
+    Args:
+        work: the concept to learn.
+        family: the model.
+        checkpoint: to resume; None to start afresh.
+        micro_batch: maximum number of pictures in one backward pass; None for the batch size.
 
     Raises:
         NoPicturesError: there are no pictures.
@@ -208,10 +243,13 @@ def start(work: TrainingWork, family: Family, checkpoint: bytes | None = None) -
     prompts = PromptCache(work.trigger, Placeholder(work.class_word, counts), family.encoders)
     # Checked before the pictures, because encoding and assessing these takes as long as many updates.
     prompts.check(work.learnable_property, work.captions if work.settings.captions else [None])
-    training_set = _training_set(work, family, state.generator, packed.counts if packed else None)
+    at_once = min(micro_batch, work.settings.batch_size) if micro_batch else None
+    training_set = _training_set(work, family, state.generator, packed.counts if packed else None, at_once)
     # Restored after the training set is built: its crops are drawn from the initial generator, on resumption too.
+    loss_scale = LossScale(family.dtype)
     if packed is not None:
         packed.restore(state)
+        loss_scale.value, loss_scale.steady = packed.counts.loss_scale, packed.counts.steady
     return Run(
         # Decoded pictures can take hundreds of megabytes and are not needed again.
         work=replace(work, pictures=()),
@@ -224,10 +262,13 @@ def start(work: TrainingWork, family: Family, checkpoint: bytes | None = None) -
         step=0 if packed is None else packed.counts.step,
         loss=None if packed is None else packed.counts.loss,
         deck=[] if packed is None else list(packed.counts.deck),
+        loss_scale=loss_scale,
     )
 
 
-def _training_set(work: TrainingWork, family: Family, generator: Generator, counts: Counts | None) -> TrainingSet:
+def _training_set(
+    work: TrainingWork, family: Family, generator: Generator, counts: Counts | None, at_once: int | None
+) -> TrainingSet:
     """The encoded pictures; those of a checkpoint were assessed before."""
     return dataset.build(
         work.pictures,
@@ -238,6 +279,7 @@ def _training_set(work: TrainingWork, family: Family, generator: Generator, coun
         settings=work.settings,
         resolution=_given(work.settings.resolution, "resolution"),
         generator=generator,
+        at_once=at_once,
         assessments=None if counts is None else counts.assessments,
     )
 

@@ -159,7 +159,7 @@ class TrainHandler(Handler[TrainInput]):
         if update.error is not None:
             raise update.error
         self._progress.step = self._run.step
-        self._curve.add(self._run.step, update.loss, self._run.angle_rad)
+        self._curve.add(self._run.step, update.loss, update.angle_rad)
         self._preview_if_due()
 
     def _preview_if_due(self) -> None:
