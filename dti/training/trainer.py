@@ -118,7 +118,7 @@ def _accumulate(runs: Sequence[Run], family: Family, micro_batch: int | None) ->
         torch.autograd.backward(loss, factors[part])
         losses.append(loss.detach())
     _backward_to_parameters(runs, draws)
-    return torch.stack([share.mean() for share in torch.cat(losses).split(sizes)])
+    return torch.stack([share.mean() for share in torch.split(torch.cat(losses), sizes)])
 
 
 def _parts(count: int, micro_batch: int | None) -> Iterator[slice]:
