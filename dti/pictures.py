@@ -1,5 +1,6 @@
 """Picture preparation and assembly: training crops and prompts, contact sheets and animations."""
 
+import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -199,6 +200,28 @@ def contact_sheet(pictures: Sequence[Image.Image], columns: int, labels: Sequenc
         if labels:
             sheet.paste(_label(labels[index], cell_width), (left, top + cell_height - _LABEL_PX))
     return sheet
+
+
+def to_png(picture: Image.Image) -> bytes:
+    """PNG bytes of a picture."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "png")
+    return buffer.getvalue()
+
+
+def data_address(picture: Image.Image, side_px: int | None = None) -> str:
+    """A picture as a WebP data address, for self-contained pages and notebooks.
+
+    Args:
+        picture: the picture.
+        side_px: longest side; larger pictures are made smaller, None keeps the size.
+    """
+    shown = picture.convert("RGB")
+    if side_px is not None:
+        shown.thumbnail((side_px, side_px))
+    buffer = io.BytesIO()
+    shown.save(buffer, "webp", quality=88)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def exif_comment(note: str) -> Image.Exif:

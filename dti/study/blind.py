@@ -10,9 +10,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from dti.pictures import data_address
 from dti.study.items import PictureItem, pictures
 from dti.study.manifest import CLASS_WORD, Manifest
-from dti.study.png import data_address
 from dti.study.training import open_picture
 
 PAIRS, SHOWN_REFERENCES, SIDE_PX = 40, 3, 256

@@ -9,11 +9,11 @@ from dti.embeddings.embedding import Embedding
 from dti.embeddings.mixing import interpolate
 from dti.errors import StudyError
 from dti.families import Family
+from dti.pictures import to_png
 from dti.render import PictureWork, Renderer
 from dti.study.files import write_atomically
 from dti.study.items import PictureItem, pictures, shard, training_item
 from dti.study.manifest import CLASS_WORD, Manifest
-from dti.study.png import to_png
 
 if TYPE_CHECKING:
     from dti.spec.settings import Mixing

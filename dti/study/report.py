@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from dti.pictures import data_address
 from dti.study import figures
 from dti.study.analysis import Analysis, ArmResult, Axes, axes_of
 from dti.study.blind import blind_page
@@ -17,7 +18,6 @@ from dti.study.files import write_atomically
 from dti.study.items import PictureItem, pictures
 from dti.study.judges import reopen_judge
 from dti.study.manifest import Manifest
-from dti.study.png import data_address
 from dti.study.statistics import Interval
 from dti.study.training import open_picture
 
