@@ -127,6 +127,9 @@ def start_training(
     work = TrainingWork(
         pictures=[Image.open(io.BytesIO(picture.data)) for picture in pictures],
         captions=[picture.caption for picture in pictures],
+        original_sizes=[
+            (picture.original_width or picture.width, picture.original_height or picture.height) for picture in pictures
+        ],
         class_word=class_word,
         trigger=name,
         method=method,

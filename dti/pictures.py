@@ -146,7 +146,13 @@ def training_prompt(learnable_property: LearnableProperty, caption: str | None, 
     return choices[int(torch.randint(len(choices), (), generator=generator))] if len(choices) > 1 else choices[0]
 
 
-def prepare(picture: Image.Image, resolution: int, crops: int, generator: torch.Generator) -> list[Crop]:
+def prepare(
+    picture: Image.Image,
+    resolution: int,
+    crops: int,
+    generator: torch.Generator,
+    original_size: tuple[int, int] | None = None,
+) -> list[Crop]:
     """Square crops of a picture, its shorter side resized to the resolution (bicubic).
 
     Args:
@@ -154,6 +160,7 @@ def prepare(picture: Image.Image, resolution: int, crops: int, generator: torch.
         resolution: side of the crops in pixels.
         crops: maximum number of crops at distinct positions; a nearly square picture has fewer.
         generator: CPU generator; draws the positions.
+        original_size: width and height before the picture was scaled down; None for its own.
 
     Returns:
         At least one crop of `resolution` by `resolution`.
@@ -164,7 +171,8 @@ def prepare(picture: Image.Image, resolution: int, crops: int, generator: torch.
     chosen = torch.randperm(positions, generator=generator)[:crops].tolist()
     # Cropped and resized in one step: resizing a long strip as a whole first could take unbounded memory.
     starts = [spare * (position / (positions - 1) if positions > 1 else 0.5) for position in chosen]
-    return [_crop(flat, opacity, start, short, resolution) for start in starts]
+    size = original_size or flat.size
+    return [_crop(flat, opacity, start, short, resolution, original_size=size) for start in starts]
 
 
 def flatten(picture: Image.Image) -> Image.Image:
@@ -269,7 +277,15 @@ def _opacity(picture: Image.Image) -> Image.Image:
     return upright.convert("RGBA").getchannel("A")
 
 
-def _crop(flat: Image.Image, opacity: Image.Image, start: float, short: int, resolution: int) -> Crop:
+def _crop(
+    flat: Image.Image,
+    opacity: Image.Image,
+    start: float,
+    short: int,
+    resolution: int,
+    *,
+    original_size: tuple[int, int],
+) -> Crop:
     left, top = (start, 0.0) if flat.width > flat.height else (0.0, start)
     side = (resolution, resolution)
     box = (left, top, left + short, top + short)
@@ -277,7 +293,7 @@ def _crop(flat: Image.Image, opacity: Image.Image, start: float, short: int, res
     pixels = torch.from_numpy(np.array(square)).permute(2, 0, 1).float().div(127.5).sub(1)
     x, y = (round(length * resolution / short) for length in (left, top))
     opaque = torch.from_numpy(np.array(subject))[None].float().div(255)
-    return Crop(pixels, View(*flat.size, x, y, resolution, resolution), opaque)
+    return Crop(pixels, View(*original_size, x, y, resolution, resolution), opaque)
 
 
 def _label(text: str, width: int) -> Image.Image:

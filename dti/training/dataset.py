@@ -59,6 +59,7 @@ def build(
     generator: Generator,
     at_once: int | None = None,
     assessments: Sequence[PictureAssessment] | None = None,
+    original_sizes: Sequence[tuple[int, int]] | None = None,
 ) -> TrainingSet:
     """Encode pictures and, if the settings say so, select among them.
 
@@ -73,11 +74,13 @@ def build(
         generator: CPU generator that draws the positions of crops.
         at_once: maximum number of pictures in one backward pass; None for the batch size.
         assessments: earlier assessments of these pictures; None to assess them now.
+        original_sizes: widths and heights before scaling, one per picture; None for their present ones.
     """
     crops: list[Crops] = []
     candidates: list[Candidate] = []
-    for picture in pictures:
-        cut = prepare(picture, resolution, _CROPS, generator)
+    sizes = [None] * len(pictures) if original_sizes is None else original_sizes
+    for picture, size in zip(pictures, sizes, strict=True):
+        cut = prepare(picture, resolution, _CROPS, generator, size)
         crops.append(_encode(cut, family, settings.background_weight))
         candidates.append(_candidate(picture, cut, crops[-1]))
     if not settings.selection:

@@ -42,6 +42,8 @@ class TrainingWork:
         learnable_property: object or style.
         settings: with seed and resolution set.
         initial: embedding to continue from; None to start at the class word.
+        original_sizes: widths and heights before the pictures were scaled down; None for their present ones. Models
+            with size conditioning are told them.
     """
 
     pictures: Sequence[Image.Image]
@@ -52,6 +54,7 @@ class TrainingWork:
     learnable_property: LearnableProperty
     settings: Training
     initial: Embedding | None = None
+    original_sizes: Sequence[tuple[int, int]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +284,7 @@ def _training_set(
         generator=generator,
         at_once=at_once,
         assessments=None if counts is None else counts.assessments,
+        original_sizes=work.original_sizes,
     )
 
 
@@ -317,6 +321,7 @@ def _digest(work: TrainingWork, family: Family) -> str:
         "words": [work.trigger, work.class_word, work.learnable_property, work.method, list(work.captions)],
         "settings": asdict(work.settings),
         "pictures": [[*picture.size, picture.mode] for picture in work.pictures],
+        "original_sizes": None if work.original_sizes is None else [list(size) for size in work.original_sizes],
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for picture in work.pictures:

@@ -192,6 +192,9 @@ class Picture(Table):
     content_type: Mapped[str] = mapped_column(String(64))
     width: Mapped[int]
     height: Mapped[int]
+    original_width: Mapped[int | None]
+    """Before it was scaled down; likewise the height."""
+    original_height: Mapped[int | None]
     bytes: Mapped[int]
     safety: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     """Its safety assessment; None if there was no check."""

@@ -41,12 +41,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingPicture:
-    """A picture of a training."""
+    """A picture of a training; `original_size` is its width and height before it was scaled down."""
 
     id: str
     filename: str
     key: str
     caption: str | None
+    original_size: tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,7 +250,13 @@ def _pictures(session: Session, concept_ids: Sequence[str]) -> dict[str, tuple[T
     rows = session.scalars(select(Picture).where(Picture.concept_id.in_(concept_ids)).order_by(Picture.position)).all()
     return {
         concept_id: tuple(
-            TrainingPicture(id=row.id, filename=row.filename, key=row.key, caption=row.caption)
+            TrainingPicture(
+                id=row.id,
+                filename=row.filename,
+                key=row.key,
+                caption=row.caption,
+                original_size=(row.original_width or row.width, row.original_height or row.height),
+            )
             for row in rows
             if row.concept_id == concept_id
         )

@@ -13,6 +13,7 @@ class PictureInfo:
         filename: as uploaded, without folders.
         bytes: size of the encoded file.
         sha256: of the encoded file.
+        original_width: before scaling, as size conditioning is told it; likewise `original_height`. None where unknown.
     """
 
     filename: str
@@ -22,6 +23,8 @@ class PictureInfo:
     bytes: int
     sha256: str
     caption: str | None
+    original_width: int | None = None
+    original_height: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +42,13 @@ class StoredPicture(PictureInfo):
 
 @dataclass(frozen=True, kw_only=True)
 class SanitizedPicture(PictureInfo):
-    """An uploaded picture, re-encoded: upright, sRGB, without metadata, no larger than needed."""
+    """An uploaded picture, re-encoded: upright, sRGB, without metadata, no larger than needed.
 
+    Args:
+        uniform: whether it has one colour only.
+    """
+
+    uniform: bool
     data: bytes = field(repr=False)
 
     @property

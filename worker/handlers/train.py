@@ -146,6 +146,7 @@ class TrainHandler(Handler[TrainInput]):
         return TrainingWork(
             pictures=[Image.open(io.BytesIO(self._persistence.fetch(picture.key))) for picture in self.claim.pictures],
             captions=[picture.caption for picture in self.claim.pictures],
+            original_sizes=[picture.original_size for picture in self.claim.pictures],
             class_word=task.class_word,
             trigger=concept.name,
             method=task.method,

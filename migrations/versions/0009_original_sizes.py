@@ -1,0 +1,14 @@
+"""The sizes of training pictures before they were scaled down, which size conditioning is told."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0009"
+down_revision = "0008"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("pictures", sa.Column("original_width", sa.Integer()))
+    op.add_column("pictures", sa.Column("original_height", sa.Integer()))
