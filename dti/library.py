@@ -173,8 +173,8 @@ def train(
         raise InvalidSettingError("name", f"{name!r} cannot be a name: use a-z, 0-9 and -, such as my-dog.")
     if method not in METHODS:
         raise InvalidSettingError("method", f"{method!r} is unknown. Choose one of: {', '.join(METHODS)}.")
-    opened = _open_pictures(pictures)
     complete = training_settings(method, settings, {})
+    opened = _open_pictures(pictures)
     work = TrainingWork(
         pictures=opened,
         captions=captions or [None] * len(opened),
@@ -216,10 +216,16 @@ def _open_pictures(sources: Sources) -> list[Image.Image]:
         if not folder.is_dir():
             raise NoPicturesError(f"{folder} is no folder. Give a folder of pictures, or a list of paths or images.")
         sources = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    opened = [source if isinstance(source, Image.Image) else Image.open(source) for source in sources]
+    opened = [source if isinstance(source, Image.Image) else _open(source) for source in sources]
     if not opened:
         raise NoPicturesError("There are no pictures to learn from. Give at least one.")
     return opened
+
+
+def _open(path: str | Path) -> Image.Image:
+    with Image.open(path) as picture:
+        picture.load()
+        return picture
 
 
 def open_concept(path: str | Path, model: Model) -> Concept:

@@ -74,9 +74,12 @@ def test_an_interpolation_begins_and_ends_with_the_concepts_own_pictures(owl, ca
 
 def test_images_paths_and_folders_are_the_same_pictures(model, owl):
     paths = sorted((EXAMPLES / "purple-owl").glob("*.png"))
-    for sources in (paths, [Image.open(path) for path in paths], str(EXAMPLES / "purple-owl")):
+    images = [Image.open(path) for path in paths]
+    for sources in (paths, images, str(EXAMPLES / "purple-owl")):
         again = dti.train(model, sources, class_word="owl", name="purple-owl", steps=2, seed=1, progress=False)
         assert again.embedding.to_bytes() == owl.embedding.to_bytes()
+    for image in images:
+        image.close()
 
 
 def test_progress_is_told_to_a_callback_that_may_end_it(model):
