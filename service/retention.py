@@ -77,18 +77,28 @@ def _delete_uploads(session: Session, before: datetime) -> set[str]:
     in_training = (
         select(JobConcept.concept_id).join(Job).where(Job.kind == kind_of(TrainInput), Job.status.in_(UNFINISHED))
     )
+    # Ids are in the order of time: the first pictures belong to the oldest concepts that still have some.
+    of_concept = in_training.where(JobConcept.concept_id == Picture.concept_id).correlate(Picture)
+    first = select(Picture.concept_id).where(~of_concept.exists()).order_by(Picture.concept_id)
+    oldest = select(Concept.created_at).where(Concept.id == first.limit(1).scalar_subquery())
+    if (created_at := session.scalars(oldest).first()) is None or created_at >= before:
+        return set()
     # A submission of a training locks the concept first: it is either seen here as in training, or skipped as locked.
-    old = select(Concept.id).where(Concept.created_at < before, Concept.pictures.any()).order_by(Concept.id)
-    locked = session.scalars(old.limit(_BATCH).with_for_update(skip_locked=True)).all()
+    old = (
+        select(Concept.id).where(Concept.id.in_(first.limit(_BATCH)), Concept.created_at < before).order_by(Concept.id)
+    )
+    locked = session.scalars(old.with_for_update(skip_locked=True)).all()
     pictures = select(Picture).where(Picture.concept_id.in_(locked), Picture.concept_id.not_in(in_training))
     return _delete(session, session.scalars(pictures).all())
 
 
 def _delete_images(session: Session, roles: Collection[Role], before: datetime) -> set[str]:
-    ended = select(Job.id).where(Job.status.in_(ENDED))
-    old = select(Image).where(Image.role.in_(roles), Image.created_at < before, Image.job_id.in_(ended))
-    rows = session.scalars(old.order_by(Image.created_at).limit(_BATCH).with_for_update(skip_locked=True)).all()
-    return _delete(session, rows)
+    keys = set()
+    for role in roles:  # one at a time: an index then has them in order
+        old = select(Image).join(Job, Job.id == Image.job_id).where(Image.role == role, Image.created_at < before)
+        ended = old.where(Job.status.not_in(UNFINISHED)).order_by(Image.created_at).limit(_BATCH)
+        keys |= _delete(session, session.scalars(ended.with_for_update(skip_locked=True, of=Image)).all())
+    return keys
 
 
 def _delete_jobs(session: Session, before: datetime) -> set[str]:

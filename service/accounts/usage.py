@@ -57,11 +57,11 @@ def summary(session: Session, owner_id: str) -> UsageSummary:
     """The usage of an owner."""
     midnight = _midnight(now(session))
     jobs = select(func.count()).select_from(Job).where(Job.owner_id == owner_id, Job.kind.in_(LISTED))
-    images_made = select(func.count()).select_from(Image).join(Job, Job.id == Image.job_id)
+    images_made = select(func.count()).select_from(Image).where(Image.owner_id == owner_id)
     return UsageSummary(
         device_s=device_s_today(session, owner_id),
         jobs=session.scalars(jobs.where(Job.created_at >= midnight)).one(),
-        pictures=session.scalars(images_made.where(Job.owner_id == owner_id, Image.created_at >= midnight)).one(),
+        pictures=session.scalars(images_made.where(Image.created_at >= midnight)).one(),
         unfinished_jobs=session.scalars(jobs.where(Job.status.in_(UNFINISHED))).one(),
         stored_bytes=stored_bytes(session, owner_id),
     )
@@ -112,11 +112,11 @@ def _bytes(session: Session, owner_id: str, combine: Callable[..., CompoundSelec
     embeddings = select(EmbeddingVersion.key, EmbeddingVersion.bytes).join(
         Concept, Concept.id == EmbeddingVersion.concept_id
     )
-    images = select(Image.key, Image.bytes).join(Job, Job.id == Image.job_id)
+    images = select(Image.key, Image.bytes)
     objects = combine(
         pictures.where(Concept.owner_id == owner_id),
         embeddings.where(Concept.owner_id == owner_id),
-        images.where(Job.owner_id == owner_id),
+        images.where(Image.owner_id == owner_id),
     ).subquery()
     return int(session.scalars(select(func.coalesce(func.sum(objects.c.bytes), 0))).one())
 

@@ -42,6 +42,11 @@ Interruption = Literal["interrupted", "worker_lost", "device_lost", "step_timeou
 DeliveryStatus = Literal["pending", "delivered", "failed"]
 
 
+def _where(condition: str) -> dict[str, Any]:
+    """The condition of a partial index, for both databases."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
 class Utc(TypeDecorator[datetime]):
     """An aware time in UTC; SQLite, which has no such type, stores it without the zone."""
 
@@ -141,7 +146,7 @@ class Concept(Table):
     """A concept; `version` says which of its embeddings is the present one."""
 
     __tablename__ = "concepts"
-    __table_args__ = (UniqueConstraint("owner_id", "name"),)
+    __table_args__ = (UniqueConstraint("owner_id", "name"), Index("ix_concepts_owner", "owner_id", "id"))
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
@@ -230,18 +235,24 @@ class Job(Table):
     __table_args__ = (
         CheckConstraint("status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="status"),
         CheckConstraint(f"kind IN ({', '.join(map(repr, KINDS))})", name="kind"),
-        # The queue, in the order in which it is claimed. Not partial: a bound status would keep it from being used.
-        Index("ix_jobs_queue", "status", "rank", "id"),
+        # The queue of each model, and of all, in the order in which it is claimed. Not partial: a bound status would
+        # keep them from being used.
+        Index("ix_jobs_queue", "status", "model", "priority_class", "rank", "id"),
+        Index("ix_jobs_order", "status", "priority_class", "rank", "id"),
+        Index("ix_jobs_waiting", "status", "model", "queued_at"),
         Index("ix_jobs_lease", "status", "lease_expires_at"),
-        Index("ix_jobs_unfinished", "owner_id", "status"),
+        # Few rows: jobs that run alone, and those with a checkpoint.
+        Index("ix_jobs_isolated", "status", "model", "rank", "id", **_where("lost_attempts > 0")),
+        Index("ix_jobs_checkpoints", "id", **_where("checkpoint_key IS NOT NULL")),
+        # Lists of an owner's jobs, newest first.
         Index("ix_jobs_owner", "owner_id", "id"),
         Index("ix_jobs_finished_at", "finished_at"),
-        Index(
-            "ix_jobs_thin_events_at",
-            "thin_events_at",
-            sqlite_where=text("thin_events_at IS NOT NULL"),
-            postgresql_where=text("thin_events_at IS NOT NULL"),
-        ),
+        Index("ix_jobs_thin_events_at", "thin_events_at", **_where("thin_events_at IS NOT NULL")),
+        Index("ix_jobs_not_before", "not_before", **_where("not_before IS NOT NULL")),
+        Index("ix_jobs_owner_status", "owner_id", "status", "id"),
+        Index("ix_jobs_owner_kind", "owner_id", "kind", "id"),
+        Index("ix_jobs_owner_created", "owner_id", "created_at", "kind"),
+        Index("ix_jobs_finished", "kind", "finished_at"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -321,7 +332,7 @@ class JobConcept(Table):
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
     concept_id: Mapped[str] = mapped_column(String(40), index=True)
-    name: Mapped[str] = mapped_column(String(63))
+    name: Mapped[str] = mapped_column(String(63), index=True)
     embedding_key: Mapped[str | None] = mapped_column(String(200), index=True)
     embedding_sha256: Mapped[str | None] = mapped_column(String(64))
 
@@ -335,6 +346,8 @@ class Image(Table):
         # The gallery and its favourites, in the order in which they are listed.
         Index("ix_images_gallery", "owner_id", "role", "id"),
         Index("ix_images_favourites", "owner_id", "role", "favourite", "id"),
+        Index("ix_images_owner_created", "owner_id", "created_at"),
+        Index("ix_images_retention", "role", "created_at"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -357,7 +370,7 @@ class Image(Table):
     favourite: Mapped[bool] = mapped_column(default=False)
     search_text: Mapped[str] = mapped_column(Text, deferred=True)
     """See `service.database.search`."""
-    created_at: Mapped[datetime] = mapped_column(index=True)
+    created_at: Mapped[datetime]
 
     job: Mapped["Job"] = relationship(back_populates="images", viewonly=True)
 
@@ -524,6 +537,7 @@ class Delivery(Table):
         CheckConstraint("status IN ('pending', 'delivered', 'failed')", name="status"),
         Index("ix_deliveries_due", "status", "due_at"),
         Index("ix_deliveries_webhook", "webhook_id", "id"),
+        Index("ix_deliveries_created", "created_at"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Generic
 
-from sqlalchemy import ColumnElement, exists, func, literal, select, update
+from sqlalchemy import ColumnElement, exists, func, literal, literal_column, select, union_all, update
 from sqlalchemy.orm import Session, selectinload
 
 from service import counters
 from service.database.clock import now
-from service.database.tables import Job, Picture, Utc
+from service.database.tables import ENDED, Job, Picture, Utc
 from service.jobs.states import move, record_status
 from service.jobs.submitting import InputT_co, PinnedConcept
 from service.kinds.jobs import PRIORITY_CLASSES, TrainInput, read_input
@@ -32,6 +32,9 @@ LATENCY_BOUNDS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800
 
 ISOLATION_WAIT_S = 60.0
 """Seconds after which busy workers stop claiming, so that one becomes idle for a waiting isolated job."""
+
+_ISOLATED = Job.lost_attempts > literal_column("0")
+"""Jobs that run alone. A literal and no parameter: SQLite then knows that the index of these few rows serves."""
 
 Slots = Mapping[str, int]
 """Free slots of a worker per priority class; a missing class has none."""
@@ -92,10 +95,12 @@ class Claim(Generic[InputT_co]):
 def has_claimable(session: Session, *, models: Collection[str], slots: Slots) -> bool:
     """Whether a claim could find a job; a read, cheap enough to be polled."""
     classes = [PRIORITY_CLASSES[name].number for name, count in slots.items() if count > 0]
-    queued = (Job.status == "queued") & Job.model.in_(models) & Job.priority_class.in_(classes)
-    at_once = exists().where(queued, Job.not_before.is_(None))
-    # Jobs that back off are few; the time is asked for only if there are any.
-    first = select(func.min(Job.not_before)).where(queued, Job.not_before.is_not(None)).scalar_subquery()
+    fitting = Job.model.in_(models) & Job.priority_class.in_(classes)
+    at_once = exists().where(Job.status == "queued", fitting, Job.not_before.is_(None))
+    # Jobs that back off are few; the time is asked for only if there are any. NOT IN keeps SQLite from the index of the
+    # whole queue.
+    queued = Job.status.not_in(("running", *ENDED))
+    first = select(func.min(Job.not_before)).where(queued, fitting, Job.not_before.is_not(None)).scalar_subquery()
     found, not_before = session.execute(select(at_once, first)).one()
     return bool(found) or (not_before is not None and not_before <= now(session))
 
@@ -115,7 +120,7 @@ def claim(
     """
     query = _ClaimQuery(session, worker_id, frozenset(models), lease_s)
     if query.idle():
-        if isolated := query.take(Job.lost_attempts > 0, limit=1):
+        if isolated := query.take(_ISOLATED, limit=1):
             return _claims(session, isolated)
     elif query.must_yield():
         return []
@@ -165,23 +170,27 @@ class _ClaimQuery:
         """Whether the worker runs an isolated job, or must become idle for one that has waited too long."""
         own = (Job.status == "running") & (Job.worker_id == self.worker_id)
         overdue = self._queued() & (Job.queued_at < now(self.session) - timedelta(seconds=ISOLATION_WAIT_S))
-        waiting = select(Job.id).where(Job.lost_attempts > 0, own | overdue).limit(1)
+        waiting = select(Job.id).where(_ISOLATED, own | overdue).limit(1)
         return self.session.scalars(waiting).first() is not None
 
     def take(self, *conditions: ColumnElement[bool], limit: int) -> Sequence[Job]:
-        if limit <= 0:
+        if limit <= 0 or not self.models:
             return []
-        # The candidates are locked in a CTE of their own, since PostgreSQL allows no FOR UPDATE beside a window
-        # function. MATERIALIZED: evaluated once. A sub-select that is evaluated again would lock rows beyond the LIMIT.
-        candidates = (
+        # Per model, since an index has the rows of each in order; all of them together would be sorted. They are locked
+        # in CTEs of their own, since PostgreSQL allows no FOR UPDATE beside a window function. MATERIALIZED: evaluated
+        # once. A sub-select that is evaluated again would lock rows beyond the LIMIT.
+        queues = [
             select(Job.id, Job.rank, Job.slots)
-            .where(self._queued(), *conditions)
+            .where(self._queued(), Job.model == model, *conditions)
             .order_by(Job.rank, Job.id)
             .limit(limit)
             .with_for_update(skip_locked=True)
-            .cte("candidates")
+            .cte(f"queue_{number}")
             .prefix_with("MATERIALIZED", dialect="postgresql")
-        )
+            for number, model in enumerate(sorted(self.models))
+        ]
+        waiting = union_all(*map(select, queues)).subquery()
+        candidates = select(waiting).order_by(waiting.c.rank, waiting.c.id).limit(limit).subquery("candidates")
         # Each candidate has at least one slot, so `limit` of them are enough. `before` is the sum of the slots ahead:
         # a job is taken while that is below the limit, so the last one may exceed it, and a wide job never starves.
         in_order = (candidates.c.rank, candidates.c.id)

@@ -2,17 +2,20 @@
 
 from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.database.clock import now
-from service.database.tables import ENDED, Job, Worker
+from service.database.tables import UNFINISHED, Job, Worker
 from service.jobs.attempts import Loss, requeue_or_end
 from service.jobs.transitions import request_cancel
-from service.kinds.jobs import LISTED
+from service.kinds.jobs import KINDS
 
 _BATCH = 100
 """Rows per transaction."""
+
+_RPCS = tuple(name for name, kind in KINDS.items() if not kind.listed)
+_RPC_CLASSES = tuple({KINDS[name].number for name in _RPCS})
 
 _RPC_KEPT = timedelta(hours=25)
 """Longer than the retention of an Idempotency-Key, which may refer to an RPC."""
@@ -43,12 +46,16 @@ def expire_leases(session: Session, *, max_attempts: int, lease_s: float) -> set
 
 def models_with_stale_jobs(session: Session, *, after_s: float) -> set[str]:
     """The models with a job queued for longer than `after_s`: a wake-up may have been lost."""
-    stale = (
-        select(Job.model)
-        .where(Job.status == "queued", Job.queued_at < now(session) - timedelta(seconds=after_s))
-        .distinct()
-    )
-    return set(session.scalars(stale))
+    before, stale = now(session) - timedelta(seconds=after_s), set()
+    # Model by model, each by an index: a DISTINCT would read the whole queue.
+    queued = select(Job.model).where(Job.status == "queued").order_by(Job.model).limit(1)
+    model = session.scalars(queued).first()
+    while model is not None:
+        oldest = select(func.min(Job.queued_at)).where(Job.status == "queued", Job.model == model)
+        if session.scalars(oldest).one() < before:
+            stale.add(model)
+        model = session.scalars(queued.where(Job.model > model)).first()
+    return stale
 
 
 def take_old_checkpoints(session: Session) -> list[str]:
@@ -57,7 +64,9 @@ def take_old_checkpoints(session: Session) -> list[str]:
     Returns:
         Their keys, to be deleted from the object store after the commit.
     """
-    expired = select(Job).where(Job.status.in_(ENDED), Job.checkpoint_key.is_not(None)).order_by(Job.id).limit(_BATCH)
+    # NOT IN, which no index serves: the one of jobs with a checkpoint has few rows, those by status have all.
+    ended = Job.status.not_in(UNFINISHED)
+    expired = select(Job).where(ended, Job.checkpoint_key.is_not(None)).order_by(Job.id).limit(_BATCH)
     jobs = session.scalars(expired.with_for_update(skip_locked=True)).all()
     keys = [job.checkpoint_key for job in jobs if job.checkpoint_key]
     for job in jobs:
@@ -68,7 +77,8 @@ def take_old_checkpoints(session: Session) -> list[str]:
 def cancel_orphaned_rpcs(session: Session, *, after_s: float) -> int:
     """Cancel queued RPCs older than `after_s`: their API process is gone. Returns their number."""
     old = Job.created_at < now(session) - timedelta(seconds=after_s)
-    orphaned = select(Job.id).where(Job.status == "queued", Job.kind.not_in(LISTED), old).order_by(Job.id).limit(_BATCH)
+    unclaimed = (Job.status == "queued", Job.priority_class.in_(_RPC_CLASSES), Job.kind.in_(_RPCS))
+    orphaned = select(Job.id).where(*unclaimed, old).order_by(Job.id).limit(_BATCH)
     ids = session.scalars(orphaned.with_for_update(skip_locked=True)).all()
     for job_id in ids:
         request_cancel(session, job_id)
@@ -82,9 +92,9 @@ def delete_old_rpcs(session: Session) -> list[str]:
         The keys of their files, to be deleted from the object store after the commit.
     """
     expired = select(Job).where(
-        Job.kind.not_in(LISTED), Job.status.in_(ENDED), Job.finished_at < now(session) - _RPC_KEPT
+        Job.kind.in_(_RPCS), Job.status.not_in(UNFINISHED), Job.finished_at < now(session) - _RPC_KEPT
     )
-    jobs = session.scalars(expired.order_by(Job.id).limit(_BATCH).with_for_update(skip_locked=True)).all()
+    jobs = session.scalars(expired.order_by(Job.finished_at).limit(_BATCH).with_for_update(skip_locked=True)).all()
     for job in jobs:
         session.delete(job)
     return [job.file_key for job in jobs if job.file_key]

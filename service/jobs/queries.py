@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import CompoundSelect, Select, select, union_all
 from sqlalchemy.orm import Session, selectinload
 
 from service.database.paging import Page, keyset
@@ -48,7 +48,7 @@ def page(session: Session, owner_id: str, filters: Filters, cursor: str | None, 
     Raises:
         InvalidInputError: the cursor is invalid.
     """
-    query = _with_children(_filtered(_listed(owner_id), filters))
+    query = _with_children(_filtered(owner_id, filters))
     return keyset(session, query, Job.id, "job", cursor=cursor, limit=limit)
 
 
@@ -87,18 +87,21 @@ def _with_children(query: Select[Job]) -> Select[Job]:
     return query.options(selectinload(Job.concepts), selectinload(Job.images))
 
 
-def _filtered(query: Select[Job], filters: Filters) -> Select[Job]:
-    if filters.kind is not None:
-        query = query.where(Job.kind == filters.kind)
+def _filtered(owner_id: str, filters: Filters) -> Select[Job]:
+    """Each condition is an equality where it can be: an index of the owner's jobs then has the rows in order."""
+    kinds = LISTED if filters.kind is None else {filters.kind} & set(LISTED)
+    kind = Job.kind == filters.kind if filters.kind in kinds else Job.kind.in_(kinds)
+    query = select(Job).where(Job.owner_id == owner_id, kind)
     if filters.status is not None:
         query = query.where(Job.status == filters.status)
-    if filters.concept is not None:
-        # A job keeps the name of its submission; the concept may have another one now.
-        now_named = select(Concept.id).where(Concept.owner_id == Job.owner_id, Concept.name == filters.concept)
-        match = or_(
-            JobConcept.concept_id == filters.concept,
-            JobConcept.name == filters.concept,
-            JobConcept.concept_id.in_(now_named.correlate(Job)),
-        )
-        query = query.where(Job.concepts.any(match))
-    return query
+    return query if filters.concept is None else query.where(Job.id.in_(_jobs_of(owner_id, filters.concept)))
+
+
+def _jobs_of(owner_id: str, concept: str) -> CompoundSelect[str]:
+    """The jobs of a concept, given by its id or by a name that it has now or had at the submission."""
+    now_named = select(Concept.id).where(Concept.owner_id == owner_id, Concept.name == concept)
+    return union_all(
+        select(JobConcept.job_id).where(JobConcept.concept_id == concept),
+        select(JobConcept.job_id).where(JobConcept.name == concept),
+        select(JobConcept.job_id).where(JobConcept.concept_id.in_(now_named)),
+    )

@@ -153,8 +153,8 @@ def redeliver(session: Session, owner_id: str, webhook_id: str, delivery_id: str
 
 def delete_expired(session: Session) -> None:
     """Delete a batch of deliveries that are older than their retention."""
-    old = select(Delivery).where(Delivery.created_at < now(session) - RETENTION).order_by(Delivery.id).limit(_BATCH)
-    for row in session.scalars(old.with_for_update(skip_locked=True)):
+    old = select(Delivery).where(Delivery.created_at < now(session) - RETENTION)
+    for row in session.scalars(old.order_by(Delivery.created_at).limit(_BATCH).with_for_update(skip_locked=True)):
         session.delete(row)
 
 
