@@ -104,7 +104,10 @@ def render(
     concepts = _load_concepts(concept or [])
     named = _named(concepts, request)
     print_warnings(
-        [*_not_named(concepts, named), *unused.in_prompts({"prompt": prompt, "negative prompt": negative_prompt})]
+        [
+            *_not_named(concepts, named),
+            *unused.in_prompts({"prompt": prompt, "negative prompt": negative_prompt}, syntax=rendering.prompt_syntax),
+        ]
     )
     print_warnings(unused.in_rendering(opened.entry.family, rendering, negative_prompt))
     _render(opened, plans.generation(request, concepts), request, named, out)
@@ -146,7 +149,8 @@ def interpolate(
         shares=tuple(number / (between.frames - 1) for number in range(between.frames)),
         rendering=rendering,
     )
-    print_warnings(unused.in_prompts({"prompt": prompt, "negative prompt": negative_prompt}, placeholder=True))
+    prompts = {"prompt": prompt, "negative prompt": negative_prompt}
+    print_warnings(unused.in_prompts(prompts, placeholder=True, syntax=rendering.prompt_syntax))
     print_warnings(unused.in_rendering(opened.entry.family, rendering, negative_prompt))
     _interpolate(opened, request, out)
 

@@ -25,6 +25,8 @@ class PromptFrame:
         padding: id that fills a prompt up to its limit.
         limit: maximum number of tokens, begin, end and padding included.
         lead: text prepended to the first words, merged into their first token.
+        chunks: most chunks of `limit` tokens each that a prompt may take.
+        comma: id of a comma's token, at which chunks are preferably divided; None for none.
     """
 
     begin: tuple[int, ...]
@@ -32,6 +34,18 @@ class PromptFrame:
     padding: int
     limit: int
     lead: str = ""
+    chunks: int = 1
+    comma: int | None = None
+
+    @property
+    def words(self) -> int:
+        """Tokens of one chunk without begin and end."""
+        return self.limit - len(self.begin) - len(self.end)
+
+    @property
+    def token_limit(self) -> int:
+        """Most tokens of a prompt, begin and end counted once."""
+        return self.limit + (self.chunks - 1) * self.words
 
 
 class TextEncoder(Protocol):

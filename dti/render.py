@@ -5,7 +5,7 @@ Requests may differ in prompt, concepts, steps, scheduler, guidance and seed, an
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from PIL import Image
@@ -16,7 +16,9 @@ from dti.errors import DTIError, RenderingDivergedError
 from dti.families.base import Conditioning, Family
 from dti.pictures import View
 from dti.spec.prompts import parse_prompt
+from dti.spec.settings import PromptSyntax
 from dti.tokens import Placeholder, SplicedPrompt, tokenize
+from dti.transfers import upload
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,6 +36,8 @@ class PictureWork:
         guidance_rescale: share of the guided output that is rescaled to the prompt's own standard deviation, 0 to 1.
         scheduler: one of the family's samplers.
         seed: seed of the initial noise and of the samplers' fresh noise.
+        prompt_syntax: of both prompts.
+        clip_skip: layer of a CLIP text encoder, counted from the last (1).
     """
 
     prompt: str
@@ -46,6 +50,8 @@ class PictureWork:
     guidance_rescale: float = 0.0
     scheduler: str
     seed: int
+    prompt_syntax: PromptSyntax = "plain"
+    clip_skip: int = 1
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -152,16 +158,21 @@ class Renderer:
         for slot in self.slots:
             if slot.guided == guided and _same_conditioning(slot.work, work):
                 return slot.conditioning
-        spliced = [spliced_prompt(work.prompt, work.concepts, self._family)]
+        spliced = [self._spliced(work, work.prompt)]
         if guided:
-            spliced.append(spliced_prompt(work.negative_prompt, work.concepts, self._family, negative=True))
+            spliced.append(self._spliced(work, work.negative_prompt, negative=True))
         return self._family.condition(spliced, [View.whole(work.width, work.height)] * len(spliced))
+
+    def _spliced(self, work: PictureWork, prompt: str, *, negative: bool = False) -> SplicedPrompt:
+        """One of a picture's prompts."""
+        spliced = spliced_prompt(prompt, work.concepts, self._family, negative=negative, syntax=work.prompt_syntax)
+        return replace(spliced, clip_skip=work.clip_skip)
 
     def _rebatch(self, slots: list[Slot]) -> None:
         """Group the slots into one batch per latent size."""
         self.slots = slots
         sizes = dict.fromkeys(slot.latents.shape for slot in slots)
-        self._batches = [_Batch([slot for slot in slots if slot.latents.shape == size]) for size in sizes]
+        self._batches = [_Batch([slot for slot in slots if slot.latents.shape == size], self._family) for size in sizes]
 
     @torch.inference_mode()
     def advance(self) -> list[Slot]:
@@ -190,7 +201,7 @@ class _Batch:
     negative prompt; a slot without guidance takes one row only.
     """
 
-    def __init__(self, slots: Sequence[Slot]) -> None:
+    def __init__(self, slots: Sequence[Slot], family: Family) -> None:
         self.slots = slots
         device = slots[0].latents.device
         guided = [i for i, slot in enumerate(slots) if slot.guided]
@@ -202,12 +213,10 @@ class _Batch:
         rescales = [slot.work.guidance_rescale if slot.guided else 0.0 for slot in slots]
         self._rescales = _per_slot(torch.tensor(rescales, device=device)) if any(rescales) else None
         self._adds_noise = any(any(slot.noisy) for slot in slots)
-        self._conditioning = {
-            name: torch.cat(
-                [slot.conditioning[name][:1] for slot in slots] + [slots[i].conditioning[name][1:] for i in guided]
-            )
-            for name in slots[0].conditioning
-        }
+        self._conditioning = family.join(
+            [_rows(slot.conditioning, slice(1)) for slot in slots]
+            + [_rows(slots[i].conditioning, slice(1, None)) for i in guided]
+        )
 
     def step(self, family: Family) -> None:
         """One denoising step of all slots."""
@@ -240,11 +249,12 @@ class _Batch:
 
     def _fresh_noise(self, like: Tensor) -> Tensor:
         """Each slot's own unit noise for its next call, drawn on the CPU."""
-        noise = torch.cat([slot.fresh_noise() for slot in self.slots])
-        if like.is_cuda:
-            # A copy from pageable memory would wait for the device.
-            noise = noise.pin_memory()
-        return noise.to(like, non_blocking=True)
+        (noise,) = upload([torch.cat([slot.fresh_noise() for slot in self.slots])], like.device)
+        return noise
+
+
+def _rows(conditioning: Conditioning, rows: slice) -> Conditioning:
+    return {name: part[rows] for name, part in conditioning.items()}
 
 
 def _per_slot(numbers: Tensor) -> Tensor:
@@ -265,18 +275,25 @@ def _finish(done: Sequence[Slot], family: Family) -> Sequence[Slot]:
     return done
 
 
+_CONDITIONING_FIELDS = ("prompt", "negative_prompt", "prompt_syntax", "clip_skip", "width", "height")
+
+
 def _same_conditioning(work: PictureWork, other: PictureWork) -> bool:
     """Whether two pictures have equal prompts and sizes and identical embeddings."""
     return (
-        (work.prompt, work.negative_prompt) == (other.prompt, other.negative_prompt)
-        and (work.width, work.height) == (other.width, other.height)
+        all(getattr(work, name) == getattr(other, name) for name in _CONDITIONING_FIELDS)
         and work.concepts.keys() == other.concepts.keys()
         and all(embedding is other.concepts[name] for name, embedding in work.concepts.items())
     )
 
 
 def spliced_prompt(
-    prompt: str, concepts: Mapping[str, Embedding], family: Family, *, negative: bool = False
+    prompt: str,
+    concepts: Mapping[str, Embedding],
+    family: Family,
+    *,
+    negative: bool = False,
+    syntax: PromptSyntax = "plain",
 ) -> SplicedPrompt:
     """The prompt, tokenized and spliced with its concepts' rows."""
     for embedding in concepts.values():
@@ -289,4 +306,4 @@ def spliced_prompt(
         name: Placeholder(embedding.class_word, {encoder: len(rows) for encoder, rows in vectors[name].items()})
         for name, embedding in concepts.items()
     }
-    return tokenize(parse_prompt(prompt), family.encoders, placeholders, negative=negative).splice(vectors)
+    return tokenize(parse_prompt(prompt, syntax), family.encoders, placeholders, negative=negative).splice(vectors)

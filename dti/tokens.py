@@ -7,14 +7,15 @@ a token.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from dti.encoders import PromptFrame, TextEncoder, class_ids
 from dti.errors import PromptTooLongError, UnknownTriggerError
-from dti.spec.prompts import Text, Trigger, nearest, with_lead
+from dti.spec.chunks import Unit, chunked
+from dti.spec.prompts import Break, Piece, Text, Trigger, nearest, with_lead
 from dti.transfers import upload
 
 
@@ -49,12 +50,14 @@ class SplicedInput:
         positions: positions of the rows.
         rows: learned rows `(n, d)`.
         first: position of the first word.
+        weights: factors of the hidden states, one per token; None if all are 1.
     """
 
     ids: tuple[int, ...]
     positions: tuple[int, ...]
     rows: Tensor | None
     first: int
+    weights: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,24 +68,32 @@ class EncoderInput:
         ids: token ids, framed and padded.
         concepts: reserved positions.
         first: position of the first word.
+        weights: factors of the hidden states, one per token; None if all are 1.
     """
 
     ids: tuple[int, ...]
     concepts: tuple[ConceptPosition, ...]
     first: int
+    weights: tuple[float, ...] | None = None
 
     def splice(self, encoder: str, vectors: Mapping[str, Mapping[str, Tensor]]) -> SplicedInput:
         """This input with rows at the reserved positions; see `TokenizedPrompt.splice`."""
         rows = [vectors[reserved.concept][encoder][reserved.index] for reserved in self.concepts]
         positions = tuple(reserved.position for reserved in self.concepts)
-        return SplicedInput(self.ids, positions, torch.stack(rows) if rows else None, self.first)
+        return SplicedInput(self.ids, positions, torch.stack(rows) if rows else None, self.first, self.weights)
 
 
 @dataclass(frozen=True, slots=True)
 class SplicedPrompt:
-    """A prompt for all encoders of a family, with its learned rows."""
+    """A prompt for all encoders of a family, with its learned rows.
+
+    Attributes:
+        inputs: by encoder.
+        clip_skip: layer of a CLIP text encoder that conditions the denoiser, counted from the last (1).
+    """
 
     inputs: Mapping[str, SplicedInput]
+    clip_skip: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +112,7 @@ class TokenizedPrompt:
 
 
 def tokenize(
-    pieces: Iterable[Text | Trigger],
+    pieces: Iterable[Piece],
     encoders: Mapping[str, TextEncoder],
     concepts: Mapping[str, Placeholder],
     *,
@@ -123,33 +134,86 @@ def tokenize(
     for piece in pieces:
         if isinstance(piece, Trigger) and piece.name not in concepts:
             raise UnknownTriggerError(piece.name, nearest(piece.name, concepts))
-    return TokenizedPrompt(
-        {
-            name: _tokenize(pieces, encoder, encoder.negative_frame if negative else encoder.frame, concepts)
-            for name, encoder in encoders.items()
-        }
-    )
+    frames = {name: encoder.negative_frame if negative else encoder.frame for name, encoder in encoders.items()}
+    inputs = {name: _tokenize(pieces, encoder, frames[name], concepts) for name, encoder in encoders.items()}
+    # A concept may have more vectors for one encoder than for another; the encoders' states are read side by side.
+    chunks = max(len(given.ids) // frames[name].limit for name, given in inputs.items())
+    return TokenizedPrompt({name: _extended(given, frames[name], chunks) for name, given in inputs.items()})
 
 
 def _tokenize(
-    pieces: Sequence[Text | Trigger], encoder: TextEncoder, frame: PromptFrame, concepts: Mapping[str, Placeholder]
+    pieces: Sequence[Piece], encoder: TextEncoder, frame: PromptFrame, concepts: Mapping[str, Placeholder]
 ) -> EncoderInput:
-    ids, reserved = list(frame.begin), list[ConceptPosition]()
+    units = list(_units(pieces, encoder, frame, concepts))
+    if frame.chunks == 1:
+        # A Break is for chunks only.
+        chunks: Sequence[Sequence[Unit]] = [[unit for unit in units if isinstance(unit, Unit)]]
+    else:
+        chunks = chunked(units, frame.words, frame.comma)
+    lengths = [sum(len(unit.ids) for unit in chunk) for chunk in chunks]
+    if len(chunks) > frame.chunks or max(lengths) > frame.words:
+        tokens = (len(chunks) - 1) * frame.words + lengths[-1] + len(frame.begin) + len(frame.end)
+        raise PromptTooLongError(encoder.name, tokens, frame.token_limit)
+    return _joined([_framed(chunk, frame) for chunk in chunks])
+
+
+def _units(
+    pieces: Sequence[Piece], encoder: TextEncoder, frame: PromptFrame, concepts: Mapping[str, Placeholder]
+) -> Iterator[Unit | Break]:
     for piece in with_lead(pieces, frame.lead):
-        if isinstance(piece, Text):
-            ids += encoder.text_ids(piece.words)
-            continue
-        # Placeholders are ordinary words, with ids below the end token's: an encoder that locates the end of the
-        # prompt as its largest id (CLIP with eos_token_id 2 in its configuration) still pools at the right position.
-        placeholder = concepts[piece.name]
-        tokens = class_ids(encoder, placeholder.class_word, placeholder.counts[encoder.name])
-        reserved += [ConceptPosition(len(ids) + index, piece.name, index) for index in range(len(tokens))]
-        ids += tokens
+        if isinstance(piece, Break):
+            yield piece
+        elif isinstance(piece, Text):
+            yield from (Unit((token,), piece.weight) for token in encoder.text_ids(piece.words))
+        else:
+            # Placeholders are ordinary words, with ids below the end token's: an encoder that locates the end of the
+            # prompt as its largest id (CLIP with eos_token_id 2 in its configuration) still pools at the right
+            # position.
+            placeholder = concepts[piece.name]
+            ids = class_ids(encoder, placeholder.class_word, placeholder.counts[encoder.name])
+            yield Unit(tuple(ids), piece.weight, piece.name)
+
+
+def _framed(units: Sequence[Unit], frame: PromptFrame) -> EncoderInput:
+    """One chunk between begin and end, padded."""
+    ids, reserved, weights = list(frame.begin), list[ConceptPosition](), [1.0] * len(frame.begin)
+    for unit in units:
+        if unit.concept is not None:
+            reserved += [ConceptPosition(len(ids) + i, unit.concept, i) for i in range(len(unit.ids))]
+        ids += unit.ids
+        weights += [unit.weight] * len(unit.ids)
     ids += frame.end
-    if len(ids) > frame.limit:
-        raise PromptTooLongError(encoder.name, len(ids), frame.limit)
     ids += [frame.padding] * (frame.limit - len(ids))
-    return EncoderInput(tuple(ids), tuple(reserved), len(frame.begin))
+    weights += [1.0] * (len(ids) - len(weights))
+    given = tuple(weights) if any(weight != 1 for weight in weights) else None
+    return EncoderInput(tuple(ids), tuple(reserved), len(frame.begin), given)
+
+
+def _extended(given: EncoderInput, frame: PromptFrame, chunks: int) -> EncoderInput:
+    """An input with empty chunks added up to a number of chunks."""
+    missing = chunks - len(given.ids) // frame.limit if frame.chunks > 1 else 0
+    if not missing:
+        return given
+    weights = None if given.weights is None else given.weights + (1.0,) * (frame.limit * missing)
+    return replace(given, ids=given.ids + _framed((), frame).ids * missing, weights=weights)
+
+
+def _joined(chunks: Sequence[EncoderInput]) -> EncoderInput:
+    """Framed chunks as one input."""
+    if len(chunks) == 1:
+        return chunks[0]
+    size = len(chunks[0].ids)
+    weights = [weight for chunk in chunks for weight in chunk.weights or (1.0,) * size]
+    return EncoderInput(
+        ids=tuple(token for chunk in chunks for token in chunk.ids),
+        concepts=tuple(
+            replace(reserved, position=reserved.position + number * size)
+            for number, chunk in enumerate(chunks)
+            for reserved in chunk.concepts
+        ),
+        first=chunks[0].first,
+        weights=tuple(weights) if any(chunk.weights for chunk in chunks) else None,
+    )
 
 
 @contextmanager

@@ -27,6 +27,8 @@ class EncoderCard(TypedDict):
     magnitude: float
     zero_rows: list[int]
     tokenizer: str | None
+    chunk_tokens: int | None
+    comma: int | None
 
 
 class Card(TypedDict):

@@ -113,6 +113,10 @@ class Family(ABC):
             views: b views, for models with size and crop conditioning.
         """
 
+    def join(self, conditionings: Sequence[Conditioning]) -> Conditioning:
+        """Conditionings of several prompts as one batch, in order."""
+        return {name: torch.cat([each[name] for each in conditionings]) for name in conditionings[0]}
+
     @abstractmethod
     def encode(self, pixels: Tensor) -> LatentDistribution:
         """Latents of pictures `(b, 3, h, w)` in -1 … 1; without gradients."""
@@ -209,7 +213,9 @@ class Family(ABC):
             "encoders": {
                 name: {
                     "width": encoder.width,
-                    "token_limit": encoder.frame.limit,
+                    "token_limit": encoder.frame.token_limit,
+                    "chunk_tokens": encoder.frame.words if encoder.frame.chunks > 1 else None,
+                    "comma": encoder.frame.comma,
                     "frame_tokens": len(encoder.frame.begin) + len(encoder.frame.end),
                     "lead": encoder.frame.lead,
                     "magnitude": vocabulary_norm(encoder.vocabulary, "mean"),

@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from dti.encoders import PromptFrame
-from dti.errors import ModelUnavailableError
+from dti.errors import InvalidSettingError, ModelUnavailableError
+from dti.families.chunks import chunk_mask, emphasized, join_chunks, split_chunks
 from dti.families.offload import OffloadedModule, Placement
 from dti.families.sources import load_part
 from dti.tokens import SplicedInput, spliced
+from dti.transfers import upload
 
 TEXT_MODELS: Mapping[str, Any] = {
     "CLIPTextModel": CLIPTextModel,
@@ -23,19 +25,25 @@ TEXT_MODELS: Mapping[str, Any] = {
 """Supported text models: without and with a projection of the pooled vector."""
 
 
+_MAX_CHUNKS = 6
+"""Chunks of 75 tokens that a prompt may take: 450 words and more than any preset of A1111."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClipOutput:
     """Outputs for b prompts.
 
     Attributes:
-        last: hidden states `(b, tokens, d)` after the last layer, normalised.
+        last: hidden states `(b, tokens, d)` after the last layer, or the layer of `clip_skip`, normalised.
         penultimate: hidden states before the last layer, not normalised.
-        pooled: vector at the end of each prompt, `(b, p)`; projected where the model has a projection.
+        pooled: vector at the end of each prompt's first chunk, `(b, p)`; projected where the model has a projection.
+        mask: `(b, tokens)`, false behind the last chunk of the shorter prompts; None if all are equally long.
     """
 
     last: Tensor
     penultimate: Tensor
     pooled: Tensor
+    mask: Tensor | None
 
 
 class ClipTextEncoder:
@@ -96,16 +104,35 @@ class ClipTextEncoder:
         """As `word_ids`: CLIP's tokens do not include white space."""
         return self.word_ids(text)
 
-    def read(self, inputs: Sequence[SplicedInput]) -> ClipOutput:
+    def read(self, inputs: Sequence[SplicedInput], clip_skips: Sequence[int] | None = None) -> ClipOutput:
         """Outputs for these prompts, differentiable in their rows.
 
-        The pooled vector is taken at the end token, or at the largest id where the configuration says so; placeholder
-        ids lie below the end token's, so both are the same position.
+        Every chunk is read by itself, its states are weighted, and the chunks' states are joined. The pooled vector is
+        taken at the end token, or at the largest id where the configuration says so; placeholder ids lie below the end
+        token's, so both are the same position.
+
+        Args:
+            inputs: the batch.
+            clip_skips: layer of `last` for every prompt, counted from the last (1); None for the last.
+
+        Raises:
+            InvalidSettingError: the model has fewer layers.
         """
-        with self._module.on_device() as model, spliced(model.get_input_embeddings(), inputs) as ids:
+        parts = [chunk for given in inputs for chunk in split_chunks(given, self.frame.limit)]
+        counts = [len(given.ids) // self.frame.limit for given in inputs]
+        skips = [
+            skip for skip, count in zip(clip_skips or [1] * len(inputs), counts, strict=True) for _ in range(count)
+        ]
+        with self._module.on_device() as model, spliced(model.get_input_embeddings(), parts) as ids:
             output = model(ids, output_hidden_states=True)
+            last = _selected(output, model, skips)
         pooled = output.text_embeds if "text_embeds" in output else output.pooler_output
-        return ClipOutput(output.last_hidden_state, output.hidden_states[-2], pooled)
+        first = [sum(counts[:number]) for number in range(len(counts))]
+        last, penultimate = (
+            join_chunks(emphasized(states, parts), counts) for states in (last, output.hidden_states[-2])
+        )
+        pooled = pooled if len(parts) == len(inputs) else torch.stack([pooled[number] for number in first])
+        return ClipOutput(last, penultimate, pooled, chunk_mask(counts, ids))
 
     def output(self, ids: Sequence[int]) -> Tensor:
         """Last hidden states `(len(ids), d)` at these tokens, encoded between begin and end."""
@@ -126,4 +153,28 @@ def _read_tokenizer(folder: Path, positions: int) -> tuple[Tokenizer, PromptFram
     tokenizer.no_padding()
     tokenizer.no_truncation()
     limit = min(vendor.model_max_length, positions)
-    return tokenizer, PromptFrame((vendor.bos_token_id,), (vendor.eos_token_id,), vendor.pad_token_id, limit)
+    return tokenizer, PromptFrame(
+        (vendor.bos_token_id,),
+        (vendor.eos_token_id,),
+        vendor.pad_token_id,
+        limit,
+        chunks=_MAX_CHUNKS,
+        comma=tokenizer.token_to_id(",</w>"),
+    )
+
+
+def _selected(output: Any, model: nn.Module, clip_skips: Sequence[int]) -> Tensor:  # noqa: ANN401 - transformers' output
+    """Normalised hidden states of every prompt's layer."""
+    last: Tensor = output.last_hidden_state
+    if all(skip == 1 for skip in clip_skips):
+        return last
+    states = output.hidden_states
+    if max(clip_skips) >= len(states):
+        raise InvalidSettingError(
+            "clip_skip", f"{max(clip_skips)} is too many: the text encoder has {len(states) - 1} layers."
+        )
+    chosen = torch.stack([states[-skip][number] for number, skip in enumerate(clip_skips)])
+    normalise: nn.Module = getattr(model, "text_model", model).get_submodule("final_layer_norm")
+    normalised: Tensor = normalise(chosen)
+    (skipped,) = upload([torch.tensor([skip > 1 for skip in clip_skips])], last.device)
+    return torch.where(skipped[:, None, None], normalised, last)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from dti.families.base import Conditioning
-from dti.families.unet import TextEncoderPart, UNetFamily
+from dti.families.unet import TextEncoderPart, UNetFamily, with_mask
 from dti.pictures import View
 from dti.tokens import SplicedPrompt
 
@@ -24,9 +24,11 @@ class StableDiffusion(UNetFamily):
     scheduler_overrides: ClassVar = {"steps_offset": 1}
 
     def condition(self, prompts: Sequence[SplicedPrompt], views: Sequence[View]) -> Conditioning:  # noqa: ARG002 - no size conditioning
-        """The text encoder's last hidden states."""
+        """The text encoder's last hidden states, or those of `clip_skip`."""
         (encoder,) = self._text_encoders
-        return {"hidden": encoder.read([prompt.inputs[encoder.name] for prompt in prompts]).last}
+        inputs = [prompt.inputs[encoder.name] for prompt in prompts]
+        output = encoder.read(inputs, [prompt.clip_skip for prompt in prompts])
+        return with_mask({"hidden": output.last}, output.mask)
 
     def _added(self, conditioning: Conditioning) -> None:
         """None."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dti.families.base import Conditioning
-from dti.families.unet import TextEncoderPart, UNetFamily, UNetParts
+from dti.families.unet import TextEncoderPart, UNetFamily, UNetParts, with_mask
 from dti.pictures import View
 from dti.tokens import SplicedPrompt
 from dti.transfers import upload
@@ -47,17 +47,19 @@ class StableDiffusionXL(UNetFamily):
         words = torch.tensor([not (self._zero_empty_prompts and self._is_empty(prompt)) for prompt in prompts])
         time_ids = torch.tensor([_time_ids(view) for view in views], dtype=torch.float32)
         kept, sizes = upload([words.to(hidden.dtype), time_ids], self.device)
-        return {
+        conditioning = {
             "hidden": hidden * kept[:, None, None],
             "pooled": second.pooled * kept[:, None],
             "sizes": sizes,
         }
+        return with_mask(conditioning, first.mask)
 
     def _is_empty(self, prompt: SplicedPrompt) -> bool:
         """Whether begin and end tokens enclose nothing."""
         encoder = self._text_encoders[0]
         empty = (*encoder.frame.begin, *encoder.frame.end)
-        return prompt.inputs[encoder.name].ids[: len(empty)] == empty
+        ids = prompt.inputs[encoder.name].ids
+        return len(ids) == encoder.frame.limit and ids[: len(empty)] == empty
 
     def _added(self, conditioning: Conditioning) -> Mapping[str, Tensor]:
         """The pooled vector, and the numbers of the views."""

@@ -13,6 +13,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from PIL import Image
 from torch import Generator, Tensor, nn
+from torch.nn import functional
 
 from dti.families.autoencoder import AUTOENCODERS, Autoencoder
 from dti.families.base import Conditioning, Family, LatentDistribution, best_dtype
@@ -125,6 +126,13 @@ class UNetFamily(Family):
         scale = self.size_multiple_px
         return self._autoencoder.channels, height_px // scale, width_px // scale
 
+    def join(self, conditionings: Sequence[Conditioning]) -> Conditioning:
+        """Prompts of different lengths are padded and masked, which changes nothing for the denoiser but rounding."""
+        lengths = {conditioning["hidden"].shape[1] for conditioning in conditionings}
+        if len(lengths) == 1 and not any("mask" in conditioning for conditioning in conditionings):
+            return super().join(conditionings)
+        return super().join([_padded(conditioning, max(lengths)) for conditioning in conditionings])
+
     def loss(
         self, latents: Tensor, weights: Tensor, conditioning: Conditioning, generators: Sequence[Generator]
     ) -> Tensor:
@@ -139,6 +147,7 @@ class UNetFamily(Family):
             latents.to(self.dtype),
             times.to(self.device),
             encoder_hidden_states=conditioning["hidden"],
+            encoder_attention_mask=conditioning.get("mask"),
             added_cond_kwargs=self._added(conditioning),
             return_dict=False,
         )[0]
@@ -178,3 +187,17 @@ def _denoiser_checks(folder: Path, parts: Mapping[str, TextEncoderPart], additio
     yield LayoutCheck("the width that the denoiser reads", unet.get("cross_attention_dim", 1280), width)
     yield LayoutCheck("further conditioning", unet.get("addition_embed_type"), addition)
     yield LayoutCheck("an input for the guidance scale", unet.get("time_cond_proj_dim"), None)
+
+
+def with_mask(conditioning: Mapping[str, Tensor], mask: Tensor | None) -> Conditioning:
+    """Conditioning with a mask `(b, tokens)` of its hidden states; None for none."""
+    return conditioning if mask is None else {**conditioning, "mask": mask}
+
+
+def _padded(conditioning: Conditioning, length: int) -> Conditioning:
+    """Conditioning with hidden states of a length, and a mask of the padding."""
+    hidden = conditioning["hidden"]
+    mask = conditioning.get("mask", torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device))
+    missing = length - hidden.shape[1]
+    padded = {"hidden": functional.pad(hidden, (0, 0, 0, missing)), "mask": functional.pad(mask, (0, missing))}
+    return {**conditioning, **padded}

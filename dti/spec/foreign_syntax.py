@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dti.spec.prompts import Text, parse_prompt
+from dti.spec.settings import PromptSyntax
 
 _EXAMPLE_CHARACTERS = 40
 
@@ -21,12 +22,14 @@ class Syntax:
         tool: its tools.
         meaning: its meaning there.
         remedy: its equivalent here.
+        understood: whether the prompt syntax `a1111` reads it.
     """
 
     pattern: re.Pattern[str]
     tool: str
     meaning: str
     remedy: str = "remove it"
+    understood: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +55,22 @@ def _syntax(pattern: str, tool: str, meaning: str, remedy: str = "remove it") ->
     return Syntax(re.compile(pattern), tool, meaning, remedy)
 
 
+def _weighting(pattern: str, tool: str, meaning: str) -> Syntax:
+    remedy = "remove it, or set prompt_syntax of a generation to a1111"
+    return Syntax(re.compile(pattern), tool, meaning, remedy, understood=True)
+
+
 FOREIGN: Mapping[str, Syntax] = {
     "embedding": _syntax(
         r"\bembedding:\s*[^\s,()\[\]]+", "ComfyUI", "a learned concept", "write the concept's name between < and >"
     ),
-    "weight": _syntax(r"\([^()]*:\s*[-+]?\d*\.?\d+\s*\)", "A1111 and ComfyUI", "a weight"),
-    "emphasis": _syntax(r"\(\(+[^()]*\)+\)|\(\s*<[^<>()]+>\s*\)", "A1111 and ComfyUI", "an emphasis"),
+    "weight": _weighting(r"\([^()]*:\s*[-+]?\d*\.?\d+\s*\)", "A1111 and ComfyUI", "a weight"),
+    "emphasis": _weighting(r"\(\(+[^()]*\)+\)|\(\s*<[^<>()]+>\s*\)", "A1111 and ComfyUI", "an emphasis"),
     "scheduled": _syntax(r"\[[^\[\]|]*:[^\[\]|]*:?\s*\d*\.?\d+\s*\]", "A1111", "a change during the denoising"),
     "alternating": _syntax(r"\[[^\[\]]*\|[^\[\]]*\]", "A1111", "an alternation during the denoising"),
-    "attenuation": _syntax(r"\[\[+[^\[\]]*\]+\]|\[\s*<[^<>\[\]]+>\s*\]", "A1111", "a weakened emphasis"),
-    "escape": _syntax(r"\\[()\[\]]", "A1111 and ComfyUI", "an escaped bracket", "write the bracket alone"),
-    "break": _syntax(r"\bBREAK\b", "A1111", "the end of a chunk of tokens"),
+    "attenuation": _weighting(r"\[\[+[^\[\]]*\]+\]|\[\s*<[^<>\[\]]+>\s*\]", "A1111", "a weakened emphasis"),
+    "escape": _weighting(r"\\[()\[\]]", "A1111 and ComfyUI", "an escaped bracket"),
+    "break": _weighting(r"\bBREAK\b", "A1111", "the end of a chunk of tokens"),
     "composition": _syntax(r"(?<=\S)\s+AND\s+(?=\S)", "A1111", "a composition of prompts", "write it in lower case"),
     "choice": _syntax(r"\{[^{}]+\}", "dynamic prompts and NovelAI", "a choice or an emphasis", "write one text"),
     "wildcard": _syntax(r"\b__[\w/*-]+__\b", "dynamic prompts", "a wildcard", "write one text"),
@@ -82,20 +90,21 @@ FOREIGN: Mapping[str, Syntax] = {
 """Constructs by name. Bare parentheses and square brackets are ordinary punctuation, and are not listed."""
 
 
-def foreign_syntax(prompt: str, *, placeholder: bool = False) -> Sequence[Finding]:
+def foreign_syntax(prompt: str, *, placeholder: bool = False, syntax: PromptSyntax = "plain") -> Sequence[Finding]:
     """The constructs of other tools in a prompt, at most one of each kind.
 
     Args:
         prompt: as given.
         placeholder: whether {} stands for the concept in it.
+        syntax: the one that is understood.
     """
     outside = "\0".join(piece.words for piece in parse_prompt(prompt) if isinstance(piece, Text))
     findings = []
-    for name, syntax in FOREIGN.items():
-        if name == "placeholder" and placeholder:
+    for name, construct in FOREIGN.items():
+        if (name == "placeholder" and placeholder) or (construct.understood and syntax == "a1111"):
             continue
         # A bracket without its partner stands outside of triggers; all other constructs may enclose some.
-        match = syntax.pattern.search(outside if name == "unclosed" else prompt)
+        match = construct.pattern.search(outside if name == "unclosed" else prompt)
         if match is not None:
             findings.append(Finding(name, match[0].strip()[:_EXAMPLE_CHARACTERS]))
     return findings

@@ -83,13 +83,13 @@ FAMILIES: Mapping[str, FamilyEntry] = {
     "sd": FamilyEntry(
         "dti.families.sd:StableDiffusion",
         (*_DPMPP, "lcm", "euler_a", "ddim", "euler"),
-        options=frozenset({"guidance_rescale"}),
+        options=frozenset({"guidance_rescale", "prompt_syntax", "clip_skip"}),
     ),
     # SDXL's own scheduler is Euler; over its "leading" spacing DPM++ 2M shows artefacts below 50 steps.
     "sdxl": FamilyEntry(
         "dti.families.sdxl:StableDiffusionXL",
         ("euler", "euler_a", *_DPMPP, "lcm", "ddim"),
-        options=frozenset({"guidance_rescale"}),
+        options=frozenset({"guidance_rescale", "prompt_syntax"}),
     ),
     "sana": FamilyEntry("dti.families.sana:Sana", ("flow_dpmpp_2m", "flow_euler")),
     "flux2": FamilyEntry("dti.families.flux2:Flux2", ("flow_euler", "flow_dpmpp_2m")),

@@ -28,6 +28,7 @@ Mixing = Literal["slerp", "lerp"]
 PictureFormat = Literal["png", "webp", "jpeg"]
 EmbeddingFormat = Literal["dti", "diffusers", "a1111", "comfyui", "replicate"]
 AnimationFormat = Literal["gif", "webp", "mp4"]
+PromptSyntax = Literal["plain", "a1111"]
 Magnitude = Literal["mean", "median", "min", "max"] | float
 
 S = TypeVar("S")
@@ -204,6 +205,22 @@ class Rendering:
     ] = 0.0
     scheduler: Annotated[str | None, SettingSpec("Sampler: one of the model's schedulers.")] = None
     seed: Annotated[int | None, SettingSpec("Seed of reproducible images; random if null.", 0, SEED_LIMIT)] = None
+    prompt_syntax: Annotated[
+        PromptSyntax,
+        SettingSpec(
+            "Syntax of the prompts: a1111 reads (word:1.2), (word), [word], BREAK and escaped brackets as A1111, "
+            "plain as text. For models with CLIP text encoders."
+        ),
+    ] = "plain"
+    clip_skip: Annotated[
+        int,
+        SettingSpec(
+            "Layer of the text encoder that conditions the denoiser, counted from the last (1), as in AUTOMATIC1111; "
+            "diffusers counts from 0. For Stable Diffusion 1.x and 2.x.",
+            1,
+            12,
+        ),
+    ] = 1
     format: Annotated[PictureFormat, SettingSpec("File format of the images.")] = "png"
 
 

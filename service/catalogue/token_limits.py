@@ -3,7 +3,7 @@
 A tokenizer that is too large to be published is checked by the worker, at the start of the job.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,7 +11,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from tokenizers import Tokenizer
 
-from dti.spec.prompts import Text, parse_prompt, triggers, with_lead
+from dti.spec.chunks import Unit, chunked
+from dti.spec.prompts import Break, Text, parse_prompt, triggers, with_lead
+from dti.spec.settings import PromptSyntax
 from service.database.tables import ModelCard
 from service.errors import InvalidInputError, PromptTooLongError
 from service.workers import EncoderCard
@@ -26,11 +28,13 @@ class EncoderTokenizer:
 
     Attributes:
         encoder: its name.
-        limit: most tokens of a prompt, special tokens included.
+        limit: most tokens of a prompt, special tokens included, once where it is read in chunks.
         frame: number of special tokens.
         lead: prepended to the first words, part of their first token.
         unknown: tokens without a direction (zero rows), from which nothing can be learned.
         tokenizer: without special tokens.
+        chunk: tokens of a chunk; None for an encoder that reads a prompt as a whole.
+        comma: id of a comma's token, see `dti.spec.chunks.chunked`.
     """
 
     encoder: str
@@ -39,13 +43,25 @@ class EncoderTokenizer:
     lead: str
     unknown: frozenset[int]
     tokenizer: Tokenizer
+    chunk: int | None = None
+    comma: int | None = None
 
-    def tokens(self, prompt: str, concepts: Mapping[str, Vectors]) -> int:
-        """The number of tokens of a prompt, with one for each vector of a concept."""
-        return self.frame + sum(
-            self.count(piece.words) if isinstance(piece, Text) else concepts[piece.name][self.encoder]
-            for piece in with_lead(parse_prompt(prompt), self.lead)
-        )
+    def tokens(self, prompt: str, concepts: Mapping[str, Vectors], syntax: PromptSyntax = "plain") -> int:
+        """The number of tokens of a prompt, with one for each vector of a concept and those that fill up chunks."""
+        units = list(self._units(prompt, concepts, syntax))
+        if self.chunk is None:
+            return self.frame + sum(len(unit.ids) for unit in units if isinstance(unit, Unit))
+        *full, last = chunked(units, self.chunk, self.comma)
+        return self.frame + len(full) * self.chunk + sum(len(unit.ids) for unit in last)
+
+    def _units(self, prompt: str, concepts: Mapping[str, Vectors], syntax: PromptSyntax) -> Iterator[Unit | Break]:
+        for piece in with_lead(parse_prompt(prompt, syntax), self.lead):
+            if isinstance(piece, Break):
+                yield piece
+            elif isinstance(piece, Text):
+                yield from (Unit((token,)) for token in self._ids(piece.words))
+            else:
+                yield Unit((0,) * concepts[piece.name][self.encoder])
 
     def count(self, text: str) -> int:
         """The number of tokens of a text, without special tokens."""
@@ -56,9 +72,9 @@ class EncoderTokenizer:
         ids = self._ids(f" {words.strip()}")
         return bool(ids) and self.unknown.isdisjoint(ids)
 
-    def check(self, prompt: str, concepts: Mapping[str, Vectors]) -> None:
+    def check(self, prompt: str, concepts: Mapping[str, Vectors], syntax: PromptSyntax = "plain") -> None:
         """Refuse a prompt with too many tokens."""
-        tokens = self.tokens(prompt, concepts)
+        tokens = self.tokens(prompt, concepts, syntax)
         if tokens > self.limit:
             names = [name for name in triggers(prompt) if name in concepts]
             raise PromptTooLongError(names, self.encoder, tokens, self.limit)
@@ -82,14 +98,22 @@ class TokenLimits:
     def __init__(self) -> None:
         self._kept: dict[str, _Set] = {}
 
-    def check(self, session: Session, model: str, prompt: str, concepts: Mapping[str, Vectors]) -> None:
+    def check(
+        self,
+        session: Session,
+        model: str,
+        prompt: str,
+        concepts: Mapping[str, Vectors],
+        *,
+        syntax: PromptSyntax = "plain",
+    ) -> None:
         """Refuse a prompt with too many tokens; without a published card, the worker checks it.
 
         Raises:
             PromptTooLongError: it does not fit one of the model's encoders.
         """
         for ruler in self._of(session, model):
-            ruler.check(prompt, concepts)
+            ruler.check(prompt, concepts, syntax)
 
     def count(
         self, session: Session, model: str, prompt: str, concepts: Mapping[str, Vectors]
@@ -150,6 +174,8 @@ def _tokenizers(encoders: Mapping[str, EncoderCard]) -> tuple[EncoderTokenizer, 
             lead=str(card["lead"]),
             unknown=frozenset(card["zero_rows"]),
             tokenizer=_tokenizer(card["tokenizer"]),
+            chunk=card["chunk_tokens"],
+            comma=card["comma"],
         )
         for name, card in encoders.items()
         if card["tokenizer"] is not None

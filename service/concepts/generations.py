@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from dti.errors import InvalidSettingError
 from dti.spec.prompts import PLAIN_PROMPTS, triggers
 from dti.spec.registry import check_rendering
-from dti.spec.settings import SEED_LIMIT, CompleteRendering, Interpolation, Rendering, complete
+from dti.spec.settings import SEED_LIMIT, CompleteRendering, Interpolation, PromptSyntax, Rendering, complete
 from service import jobs
 from service.catalogue.models import ModelEntry
 from service.catalogue.token_limits import Vectors
@@ -94,7 +94,7 @@ def submit_generation(service: Service, session: Session, owner_id: str, params:
     entry = lookup.model_for(service.catalogue, params.model, concepts)
     vectors = lookup.vectors_of(concepts)
     rendering = _rendering(entry, params.rendering, service.settings.limits)
-    _check_lengths(service, session, entry, prompts, vectors)
+    _check_lengths(service, session, entry, prompts, vectors, syntax=rendering.prompt_syntax)
     new = jobs.NewJob(
         owner_id=owner_id,
         model=entry.name,
@@ -104,7 +104,9 @@ def submit_generation(service: Service, session: Session, owner_id: str, params:
         concepts=[pinned(concept) for concept in concepts],
         webhook=params.webhook,
         warnings=(
-            *unused.in_prompts({"prompt": params.prompt, "negative_prompt": params.negative_prompt}),
+            *unused.in_prompts(
+                {"prompt": params.prompt, "negative_prompt": params.negative_prompt}, syntax=rendering.prompt_syntax
+            ),
             *unused.in_plain_names(lookup.existing(session, owner_id, unused.plain_names(params.prompt))),
             *unused.in_rendering(entry.family, rendering, params.negative_prompt),
         ),
@@ -130,7 +132,7 @@ def submit_interpolation(service: Service, session: Session, owner_id: str, para
     vectors = lookup.vectors_of(concepts)
     lookup.check_same_vectors(first.name, last.name, vectors)
     rendering = _rendering(entry, params.rendering, service.settings.limits)
-    _check_lengths(service, session, entry, [*spelled, params.negative_prompt], vectors)
+    _check_lengths(service, session, entry, [*spelled, params.negative_prompt], vectors, syntax=rendering.prompt_syntax)
     new = jobs.NewJob(
         owner_id=owner_id,
         model=entry.name,
@@ -147,7 +149,11 @@ def submit_interpolation(service: Service, session: Session, owner_id: str, para
         concepts=[pinned(concept) for concept in concepts],
         webhook=params.webhook,
         warnings=(
-            *unused.in_prompts({"prompt": prompt, "negative_prompt": params.negative_prompt}, placeholder=True),
+            *unused.in_prompts(
+                {"prompt": prompt, "negative_prompt": params.negative_prompt},
+                placeholder=True,
+                syntax=rendering.prompt_syntax,
+            ),
             *unused.in_rendering(entry.family, rendering, params.negative_prompt),
             *unused.in_interpolation(params.interpolation, params.shares, first.name, last.name),
         ),
@@ -194,10 +200,16 @@ def _spell(prompt: str, first: Concept, last: Concept) -> list[str]:
 
 
 def _check_lengths(
-    service: Service, session: Session, entry: ModelEntry, prompts: Iterable[str], vectors: Mapping[str, Vectors]
+    service: Service,
+    session: Session,
+    entry: ModelEntry,
+    prompts: Iterable[str],
+    vectors: Mapping[str, Vectors],
+    *,
+    syntax: PromptSyntax,
 ) -> None:
     for prompt in prompts:
-        service.token_limits.check(session, entry.name, prompt, vectors)
+        service.token_limits.check(session, entry.name, prompt, vectors, syntax=syntax)
 
 
 def _between(params: InterpolateParams) -> tuple[Interpolation, tuple[float, ...]]:

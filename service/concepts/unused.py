@@ -6,21 +6,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dti.spec.foreign_syntax import foreign_syntax
 from dti.spec.prompts import NAME_PATTERN, triggers
 from dti.spec.registry import FAMILIES
-from dti.spec.settings import CompleteRendering, Training
+from dti.spec.settings import CompleteRendering, PromptSyntax, Training
 from service.kinds.warnings import JobWarning
 
 _WORD = re.compile(rf"(?<![\w<-]){NAME_PATTERN}(?![\w>-])")
 
 
-def in_prompts(prompts: Mapping[str, str | None], *, placeholder: bool = False) -> Iterator[JobWarning]:
+def in_prompts(
+    prompts: Mapping[str, str | None], *, placeholder: bool = False, syntax: PromptSyntax = "plain"
+) -> Iterator[JobWarning]:
     """Syntax of other tools.
 
     Args:
         prompts: by field; None for one that is not given.
         placeholder: whether {} stands for the concept in the first one.
+        syntax: the one that is understood.
     """
     for number, (field, prompt) in enumerate(prompts.items()):
-        for finding in foreign_syntax(prompt or "", placeholder=placeholder and number == 0):
+        for finding in foreign_syntax(prompt or "", placeholder=placeholder and number == 0, syntax=syntax):
             yield JobWarning(
                 code="foreign_syntax", message=f"{field}: {finding.message}", subjects=(field, finding.text)
             )

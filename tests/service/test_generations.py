@@ -37,7 +37,7 @@ def card():
     tokenizer.enable_truncation(4)
     tokenizer.enable_padding(length=10)
     encoder = {"width": 128, "token_limit": 10, "frame_tokens": 2, "lead": "", "magnitude": 0.4}
-    encoder["zero_rows"] = []
+    encoder |= {"zero_rows": [], "chunk_tokens": None, "comma": None}
     encoder["tokenizer"] = tokenizer.to_str()
     return {"fingerprint": "f", "encoders": {"text_encoder": encoder}}
 

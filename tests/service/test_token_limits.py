@@ -27,3 +27,17 @@ def test_the_count_of_tokens_is_that_of_the_model(encoders, prompt):
         padding = models[ruler.encoder].frame.padding
         read = sum(token != padding for token in tokenized.inputs[ruler.encoder].ids)
         assert ruler.tokens(prompt, {"my-dog": {ruler.encoder: 3}}) == read
+
+
+@pytest.mark.parametrize("prompt", ["a red dog, " * 20, "a BREAK <my-dog> BREAK", "(a:1.2) " * 60, "<my-dog> " * 40])
+def test_the_count_of_a_long_prompts_tokens_is_that_of_the_models_chunks(encoders, prompt):
+    models, cards = encoders
+    placeholder = {"my-dog": Placeholder("dog", dict.fromkeys(models, 3))}
+    for ruler in _tokenizers(cards):
+        frame = models[ruler.encoder].frame
+        if frame.chunks == 1:
+            continue
+        tokenized = tokenize(parse_prompt(prompt, "a1111"), models, placeholder)
+        tokens = ruler.tokens(prompt, {"my-dog": {ruler.encoder: 3}}, "a1111")
+        chunks = -(-(tokens - ruler.frame) // frame.words)
+        assert chunks == len(tokenized.inputs[ruler.encoder].ids) // frame.limit

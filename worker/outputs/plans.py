@@ -3,7 +3,7 @@
 Used by jobs of the service and by the command line. It knows no engine, job or file.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -46,8 +46,18 @@ class PicturePlan:
             model=model,
             fingerprint=fingerprint,
             concepts=concepts,
-            more={} if self.share is None or self.mixing is None else {"share": self.share, "mixing": self.mixing},
+            clip_skip=self.work.clip_skip,
+            more=dict(self._more()),
         )
+
+    def _more(self) -> Iterator[tuple[str, str | float]]:
+        """Settings that differ from the usual, and those of an interpolation."""
+        if self.work.prompt_syntax != "plain":
+            yield "prompt_syntax", self.work.prompt_syntax
+        if self.work.guidance_rescale:
+            yield "guidance_rescale", self.work.guidance_rescale
+        if self.share is not None and self.mixing is not None:
+            yield from {"share": self.share, "mixing": self.mixing}.items()
 
 
 def generation(task: GenerateInput, concepts: Mapping[str, Embedding]) -> list[PicturePlan]:
@@ -107,5 +117,7 @@ def _work(task: PicturesInput, prompt: str, concepts: Mapping[str, Embedding], s
         guidance_scale=rendering.guidance_scale,
         guidance_rescale=rendering.guidance_rescale,
         scheduler=rendering.scheduler,
+        prompt_syntax=rendering.prompt_syntax,
+        clip_skip=rendering.clip_skip,
         seed=seed,
     )

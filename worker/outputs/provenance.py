@@ -24,6 +24,7 @@ class Provenance:
         model: the model's name.
         fingerprint: of the model's weights.
         concepts: digests of the embeddings by concept name; None for a concept in training.
+        clip_skip: layer of the text encoder, counted from the last.
         more: further values of some kinds of pictures, such as an interpolation's share.
     """
 
@@ -38,6 +39,7 @@ class Provenance:
     model: str
     fingerprint: str
     concepts: Mapping[str, str | None]
+    clip_skip: int = 1
     more: Mapping[str, str | int | float] = field(default_factory=dict)
 
     def to_json(self) -> str:
@@ -61,6 +63,7 @@ class Provenance:
             "Size": f"{self.width}x{self.height}",
             "Model hash": self.fingerprint[:_MODEL_HASH_DIGITS],
             "Model": self.model,
+            **({"Clip skip": self.clip_skip} if self.clip_skip > 1 else {}),
             **self._embeddings(),
             **{f"DTI {name}": value for name, value in self.more.items()},
             "Version": f"dti {dti.__version__}",

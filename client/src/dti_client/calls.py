@@ -188,7 +188,7 @@ def create_generation(
     """Generate images of a prompt, which may contain concepts as <name>.
 
     `fields`: negative_prompt, model, num_images, width, height, steps, guidance_scale, guidance_rescale,
-    scheduler, seed, format and webhook.
+    scheduler, seed, prompt_syntax, clip_skip, format and webhook.
     """
     return _post("/v1/generations", _json(models.Job), {"prompt": prompt, **fields}, wait_s=wait_s)
 

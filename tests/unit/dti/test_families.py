@@ -63,7 +63,7 @@ def test_the_model_card_suffices_to_check_prompts_and_rows(family):
     for name, encoder in family.encoders.items():
         facts, norms = card["encoders"][name], encoder.vocabulary.norm(dim=1)
         assert facts["zero_rows"] == [token for token, norm in enumerate(norms) if norm == 0]
-        assert (facts["width"], facts["token_limit"]) == (encoder.width, encoder.frame.limit)
+        assert (facts["width"], facts["token_limit"]) == (encoder.width, encoder.frame.token_limit)
         assert facts["magnitude"] == pytest.approx(float(norms[norms > 0].mean()), rel=1e-5)
         words = Tokenizer.from_str(facts["tokenizer"]).encode("a photo of the dog", add_special_tokens=False).ids
         assert words == encoder.text_ids("a photo of the dog")
@@ -74,7 +74,7 @@ def test_a_large_tokenizer_is_omitted_from_the_card(plain_family, monkeypatch):
     monkeypatch.setattr(encoder, "tokenizer", Tokenizer(WordLevel({f"word{i}": i for i in range(2**16 + 1)})))
     (facts,) = plain_family.card()["encoders"].values()
     assert facts["tokenizer"] is None
-    assert facts["token_limit"] == encoder.frame.limit
+    assert facts["token_limit"] == encoder.frame.token_limit
 
 
 def test_a_concept_of_other_weights_is_refused(family):

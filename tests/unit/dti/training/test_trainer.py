@@ -258,7 +258,7 @@ def test_prompts_are_checked_before_pictures_are_encoded(plain_family, monkeypat
 
 def test_a_caption_too_long_with_all_vectors_is_refused_at_admission(family):
     frames = [encoder.frame for encoder in family.encoders.values()]
-    limit, available = min((one.limit, one.limit - len(one.begin) - len(one.end)) for one in frames)
+    limit, available = min((frame.token_limit, frame.chunks * frame.words) for frame in frames)
     settings = DirectionalTraining(seed=1, resolution=32, num_vectors=32)
     captions = ["a {}" + " red" * (available - 30)] * 3
     with pytest.raises(PromptTooLongError, match=f"{limit + 3} tokens"):
