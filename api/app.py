@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 
 from api import authentication, errors, openapi
@@ -29,9 +29,16 @@ from api.routes import (
     usage,
     webhooks,
 )
+from api.unknown_fields import reject_unknown_parameters
 from service.context import Service
 
 _VERSION = "1"
+_DESCRIPTION = """Train concepts of text-to-image models from a few pictures, and generate images of them.
+
+**Versions.** The paths begin with the version, `/v1`. Within a version, calls, fields, query parameters, error codes
+and members of enumerations are added, and nothing is removed or renamed: ignore fields that you do not know. What is
+to go is marked `deprecated` here and answered with a `Deprecation` header (RFC 9745) and a `Sunset` header (RFC 8594)
+for at least six months before a new version does without it."""
 _RESOURCES = (
     concepts,
     concept_images,
@@ -57,7 +64,7 @@ def create_app(service: Service) -> FastAPI:
     app = FastAPI(
         title="DTI",
         version=_VERSION,
-        description="Train concepts of text-to-image models from a few pictures, and generate images of them.",
+        description=_DESCRIPTION,
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
@@ -75,7 +82,7 @@ def create_app(service: Service) -> FastAPI:
     app.add_middleware(RequestLog, metrics=app.state.components.metrics)
     errors.install(app)
     for resource in _RESOURCES:
-        app.include_router(resource.router, prefix="/v1")
+        app.include_router(resource.router, prefix="/v1", dependencies=[Depends(reject_unknown_parameters)])
     app.include_router(health.router)
     docs.install(app)
     page.install(app, service.settings)

@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from api.validation_sentences import sentence
 from dti import errors as dti
 from service import correlation
 from service import errors as service
@@ -148,12 +149,15 @@ async def _on_own_error(_: Request, error: Exception) -> JSONResponse:
     return error_response(error)
 
 
-async def _on_invalid_request(_: Request, error: Exception) -> JSONResponse:
+async def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:
     """List field and message of each error, never the value: it may be unfit for JSON."""
     errors = error.errors() if isinstance(error, RequestValidationError) else ()
     if any(_is_malformed_body(item) for item in errors):
         return problem(HTTPStatus.BAD_REQUEST, "malformed_body", "The body is not JSON. Send valid JSON in UTF-8.")
-    wrong = [{"field": _field(item["loc"]), "message": str(item["msg"])} for item in errors[:_FIELD_ERRORS_LIMIT]]
+    wrong = [
+        {"field": _field(item["loc"]), "message": sentence(request.scope.get("route"), item)}
+        for item in errors[:_FIELD_ERRORS_LIMIT]
+    ]
     detail = "; ".join(f"{item['field']}: {item['message']}" for item in wrong)
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, service.InvalidInputError.code, detail, errors=wrong)
 

@@ -3,20 +3,20 @@
 import re
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api.errors import MEDIA_TYPE, STATUSES
+from api.openapi_examples import JsonObject, add_examples
 from api.schemas.responses import JobEvent, Problem
-
-JsonObject = dict[str, Any]
-"""A part of the document. `Any`: FastAPI makes it, with values of different types."""
 
 _CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _PROBLEM = {"description": "A problem, with a stable code.", "content": _CONTENT}
 _FRAMEWORKS_OWN = ("HTTPValidationError", "ValidationError")
+
+_SERVERS = [{"url": "/", "description": "This service."}]
+_LICENCE = {"name": "Apache 2.0", "identifier": "Apache-2.0"}
 
 _QUOTA_HEADERS = {
     "RateLimit": 'The remaining amount, and the seconds until it is reset: `"requests";r=12;t=30`.',
@@ -54,7 +54,14 @@ def install(app: FastAPI) -> None:
 
 
 def _document(app: FastAPI) -> JsonObject:
-    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        servers=_SERVERS,
+        license_info=_LICENCE,
+    )
     schemas = document["components"]["schemas"]
     for name in _FRAMEWORKS_OWN:
         schemas.pop(name, None)
@@ -64,13 +71,25 @@ def _document(app: FastAPI) -> JsonObject:
     }
     for path, method, operation in _operations(document):
         _remove_null(schemas, operation)
+        operation["summary"] = operation["description"].partition("\n")[0].partition(". ")[0].rstrip(".")
         operation["responses"].pop("422", None)
         operation["responses"] |= _possible_errors(path, method, operation) | {"4XX": _PROBLEM, "5XX": _PROBLEM}
         # One of the route's scopes is enough; within one entry all would be required.
         for needed in operation.pop("security", ()):
             operation["security"] = [{name: [scope]} for name, scopes in needed.items() for scope in scopes]
+    _mark_files(schemas)
     _link(document)
+    add_examples(document)
     return document
+
+
+def _mark_files(schemas: JsonObject) -> None:
+    """Mark the files of forms as OpenAPI 3.0 does, too: without it, tools offer a text field and send text."""
+    for schema in schemas.values():
+        for field in schema.get("properties", {}).values():
+            for part in (field, field.get("items", {}), *field.get("anyOf", ())):
+                if "contentMediaType" in part and "contentSchema" not in part:
+                    part["format"] = "binary"
 
 
 def _operations(document: JsonObject) -> Iterator[tuple[str, str, JsonObject]]:

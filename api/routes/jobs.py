@@ -33,8 +33,8 @@ _ENDED = {"description": "The job has ended, and the client has all of its event
 def list_jobs(
     context: ReadAccess,
     *,
-    kind: responses.ListedKind | None = None,
-    status: Status | None = None,
+    kind: Annotated[responses.ListedKind | None, Query(description="Only jobs of this kind.")] = None,
+    status: Annotated[Status | None, Query(description="Only jobs in this state.")] = None,
     concept: Annotated[Text | None, Query(description="A concept's id or name.")] = None,
     cursor: Cursor = None,
     limit: Limit = 20,

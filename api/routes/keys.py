@@ -1,8 +1,9 @@
 """Keys: mint, list, revoke; requires the scope admin."""
 
 from http import HTTPStatus
+from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from api.deps import AdminAccess, Cursor, KeyId, Limit
 from api.schema_fields import Text
@@ -36,7 +37,11 @@ def create_key(context: AdminAccess, request: schemas.NewKeyRequest, response: R
 
 @router.get("/keys")
 def list_keys(
-    context: AdminAccess, *, owner: Text | None = None, cursor: Cursor = None, limit: Limit = 20
+    context: AdminAccess,
+    *,
+    owner: Annotated[Text | None, Query(description="Only keys of this owner, by name.")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 20,
 ) -> schemas.KeyPage:
     """List the keys of all owners, or of one, newest first, including expired and revoked ones."""
     with context.service.database.reading() as session:

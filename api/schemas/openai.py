@@ -21,11 +21,11 @@ class ImagesRequest(RequestModel):
     prompt: Annotated[Text, Field(description="May contain any number of concepts as <name>.")]
     model: Annotated[Text | None, Field(description="One of /v1/models; default: the model of the concepts.")] = None
     n: Annotated[int | None, Field(ge=1, le=16, description="Number of images.")] = 1
-    size: Size | None = "auto"
+    size: Annotated[Size | None, Field(description="WIDTHxHEIGHT in pixels, or `auto` for the model's size.")] = "auto"
     response_format: Annotated[
         Literal["url", "b64_json"] | None, Field(description="Signed URLs, which expire, or the images themselves.")
     ] = "url"
-    output_format: PictureFormat | None = "png"
+    output_format: Annotated[PictureFormat | None, Field(description="The format of the files.")] = "png"
     user: Annotated[Text | None, Field(description="Accepted and not stored.")] = None
     stream: Annotated[
         Literal[False] | None, Field(description="Streaming is not supported here; see /v1/jobs/{id}/events.")
@@ -48,15 +48,23 @@ class OpenAIImage(ResponseModel):
     """An image, as a URL or in base64. The prompt is never revised."""
 
     url: str | None
+    """A signed URL, which expires; null where base64 was asked for."""
     b64_json: str | None
+    """The file in base64; null where URLs were asked for."""
     revised_prompt: None
+    """Always null."""
 
 
 class ImagesAnswer(ResponseModel):
     """Generated images; `created` in seconds since 1970, `warnings` those of the job."""
 
     created: int
+    """Seconds since 1970."""
     size: str
+    """WIDTHxHEIGHT in pixels."""
     output_format: PictureFormat
+    """The format of the files."""
     data: list[OpenAIImage]
+    """The images."""
     warnings: list[Warning]
+    """Parts of the request that have no effect."""

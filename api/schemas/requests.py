@@ -62,8 +62,10 @@ class InterpolationRequest(RequestModel):
         ),
     ] = None
     prompt: Annotated[Text | None, Field(description="With one {} in place of the concepts.")] = None
-    negative_prompt: Text = ""
-    model: Text | None = None
+    negative_prompt: Annotated[
+        Text, Field(description="The prompt to steer away from; it may contain concepts too.")
+    ] = ""
+    model: Annotated[Text | None, Field(description="Default: the model of the concepts.")] = None
     webhook: Webhook = None
 
     def params(self) -> InterpolateParams:
@@ -158,7 +160,7 @@ class BlendRequest(RequestModel):
     """A concept to make as the mean of others; class word and learnable property are those of the first."""
 
     name: Name
-    parts: Annotated[list[BlendPart], Field(min_length=1, max_length=16)]
+    parts: Annotated[list[BlendPart], Field(min_length=1, max_length=16, description="The concepts and their weights.")]
 
     def params(self) -> BlendParams:
         """The request as the service takes it."""
@@ -173,8 +175,10 @@ class RetrainRequest(RequestModel):
     With another method they start from its defaults.
     """
 
-    training: TrainingSettings | None = None
-    method: Text | None = None
+    training: Annotated[
+        TrainingSettings | None, Field(description="Settings that differ from those of the last training.")
+    ] = None
+    method: Annotated[Text | None, Field(description="Default: the method of the last training.")] = None
     webhook: Webhook = None
     start: Annotated[
         Literal["current", "class_word"],

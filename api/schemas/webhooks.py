@@ -32,9 +32,9 @@ class WebhookRequest(RequestModel):
 class WebhookChangeRequest(RequestModel):
     """Changes of a webhook; fields left out stay as they are."""
 
-    url: Url | None = None
-    events: Events | None = None
-    enabled: bool | None = None
+    url: Annotated[Url | None, Field(description="The new URL; pending messages go there, too.")] = None
+    events: Annotated[Events | None, Field(description="All events to be subscribed to.")] = None
+    enabled: Annotated[bool | None, Field(description="Whether messages are sent.")] = None
 
     def params(self) -> WebhookChange:
         """The request as the service takes it."""
@@ -45,56 +45,85 @@ class Webhook(ResponseModel):
     """A webhook; with the reason, where the service has disabled it."""
 
     id: str
+    """The webhook's id."""
     url: str
+    """Where its messages go."""
     events: list[str]
+    """The events that it is subscribed to."""
     enabled: bool
+    """Whether messages are sent."""
     disabled_reason: str | None
+    """Why the service has disabled it; null if it has not."""
     failing_since: datetime | None
+    """Since when every delivery has failed; null if the last one succeeded."""
     created_at: datetime
+    """When it was created."""
     updated_at: datetime
+    """When it was last changed."""
 
 
 class WebhookPage(ResponseModel):
     """A page of webhooks, newest first; `next` is the cursor of the next page."""
 
     items: list[Webhook]
+    """The items of this page."""
     next: str | None
+    """The cursor of the next page; null at the end."""
 
 
 class WebhookAndSecret(ResponseModel):
     """A new webhook and its secret."""
 
     webhook: Webhook
+    """The webhook."""
     secret: str
+    """The secret that signs its messages, `whsec_…`."""
 
 
 class WebhookSecret(ResponseModel):
     """A secret, and until when deliveries are also signed with the previous one."""
 
     secret: str
+    """The secret that signs messages, `whsec_…`."""
     old_secret_until: datetime | None
+    """Until when the previous secret signs as well; null if there is none."""
 
 
 class Delivery(ResponseModel):
     """A delivery to a webhook, with the result of its last attempt; `id` is its `webhook-id`."""
 
     id: str
+    """The id of the message."""
     type: str
+    """The event."""
     job: str | None
+    """The id of the job; null for a test."""
     url: str
+    """Where it is sent."""
     status: DeliveryStatus
+    """Its state."""
     attempts: int
+    """Number of attempts so far."""
     next_attempt_at: datetime | None
+    """When it is sent next; null for never."""
     attempted_at: datetime | None
+    """The last attempt; null if there was none."""
     delivered_at: datetime | None
+    """When it was accepted; null if it was not."""
     response_status: int | None
+    """The HTTP status of the last response; null if there was none."""
     response: str | None
+    """The beginning of the last response's body; null if there was none."""
     error: str | None
+    """Why the last attempt failed; null if it did not."""
     created_at: datetime
+    """When the event happened."""
 
 
 class DeliveryPage(ResponseModel):
     """A page of deliveries, newest first; `next` is the cursor of the next page."""
 
     items: list[Delivery]
+    """The items of this page."""
     next: str | None
+    """The cursor of the next page; null at the end."""

@@ -201,7 +201,13 @@ def test_the_document_describes_every_route_and_its_problems(client):
         assert "application/problem+json" in operation["responses"]["4XX"]["content"]
     assert "HTTPValidationError" not in document["components"]["schemas"]
     for name, schema in document["components"]["schemas"].items():
-        if "Request" not in name and name not in {"NewConcept", "NewImport", "TrainingSettings", "Problem"}:
+        if "Request" not in name and name not in {
+            "NewConcept",
+            "NewConceptImages",
+            "NewImport",
+            "TrainingSettings",
+            "Problem",
+        }:
             assert set(schema.get("properties", ())) == set(schema.get("required", ())), name
 
 
@@ -298,3 +304,39 @@ def test_the_api_loads_no_torch():
     heavy = "{'torch', 'transformers', 'diffusers', 'safetensors', 'numpy'}"
     code = f"import sys, api.app, api.server; found = {heavy} & set(sys.modules); sys.exit(str(found) if found else 0)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+# --- misspelt names
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "message"),
+    [
+        ({"promt": "a dog"}, "promt", "There is no such field. Did you mean `prompt`?"),
+        ({"prompt": "a", "step": 9}, "step", "There is no such field. Did you mean `steps`?"),
+        ({"prompt": "a", "webhook": {"ulr": "x"}}, "webhook.ulr", "There is no such field. Did you mean `url`?"),
+        ({}, "prompt", "The field is missing. Send it."),
+        ({"prompt": 7}, "prompt", "A text is needed."),
+        ({"prompt": "a", "steps": 0}, "steps", "It is too small: at least 1."),
+        ({"prompt": "a", "steps": 2.5}, "steps", "A whole number is needed."),
+    ],
+)
+def test_a_validation_error_is_a_sentence_with_the_nearest_name(read_only_client, body, field, message):
+    errors = read_only_client.post("/v1/generations", json=body).json()["errors"]
+    assert {"field": field, "message": message} in errors
+
+
+def test_a_misspelt_field_of_a_form_and_of_its_json_is_told(read_only_client):
+    files = {"images": ("a.png", b"x")}
+    form = {"name": "a", "class_word": "b", "metod": "dti", "training": '{"stepps": 3}'}
+    errors = read_only_client.post("/v1/concepts", data=form, files=files).json()["errors"]
+    told = {error["field"]: error["message"] for error in errors}
+    assert "Did you mean `method`?" in told["metod"]
+    assert "Did you mean `steps`?" in told["training.stepps"]
+
+
+def test_a_misspelt_query_parameter_is_refused(read_only_client):
+    response = read_only_client.get("/v1/images?favorite=true")
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_input")
+    assert response.json()["detail"] == "There is no query parameter 'favorite'. Did you mean `favourite`?"
+    assert read_only_client.get("/v1/models?x=1").status_code == 422
