@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import embeddings, keys, offline_commands, remote, study
+from cli import embeddings, keys, offline_commands, remote, study, training
 from dti.errors import DTIError
 from service.errors import ServiceError
 from service.settings import Settings
@@ -73,7 +73,7 @@ def worker(
 
 
 for command in (
-    offline_commands.train,
+    training.train,
     offline_commands.render,
     offline_commands.interpolate,
     embeddings.explain,

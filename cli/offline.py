@@ -57,10 +57,9 @@ def open_model(name: str, family: str, settings: Settings) -> OfflineModel:
         InvalidSettingError: the family is unknown.
         ModelUnavailableError: it cannot be loaded.
     """
-    catalogue = Catalogue.load(settings.models)
-    if name in catalogue or name in PRESETS:
-        entry = catalogue[name] if name in catalogue else preset(name)
-        return OfflineModel(entry, load(entry))
+    known = _entry(name, settings)
+    if known is not None:
+        return OfflineModel(known, load(known))
     if family not in FAMILIES:
         raise InvalidSettingError("family", f"{family!r} is unknown. Choose one of: {', '.join(FAMILIES)}.")
     schedulers = FAMILIES[family].schedulers
@@ -70,6 +69,14 @@ def open_model(name: str, family: str, settings: Settings) -> OfflineModel:
     loaded = load(entry)
     side = loaded.default_size_px
     return OfflineModel(replace(entry, width=side, height=side), loaded)
+
+
+def _entry(name: str, settings: Settings) -> ModelEntry | None:
+    """A model of the catalogue or a preset; None for another checkpoint."""
+    catalogue = Catalogue.load(settings.models)
+    if name in catalogue:
+        return catalogue[name]
+    return preset(name) if name in PRESETS else None
 
 
 def read_folder(folder: Path, settings: Settings) -> list[SanitizedPicture]:
@@ -93,6 +100,27 @@ def read_folder(folder: Path, settings: Settings) -> list[SanitizedPicture]:
     return read_pictures([], [Upload(f"{folder.name}.zip", archive)], settings.limits)
 
 
+def check_training(model: str, settings: Settings, *, name: str, method: str, given: Mapping[str, object]) -> None:
+    """Refuse what needs no model to be refused, before one is loaded.
+
+    Args:
+        model: a model of the catalogue, a preset, or another checkpoint, which has no defaults.
+        settings: with the path of the catalogue.
+        name: of the concept in prompts.
+        method: of training.
+        given: settings of the method.
+
+    Raises:
+        InvalidSettingError: the name, a setting or the method is unknown or out of bounds.
+    """
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise InvalidSettingError("name", f"{name!r} cannot be a name: use a-z, 0-9 and -, such as my-dog.")
+    if method not in METHODS:
+        raise InvalidSettingError("method", f"{method!r} is unknown. Choose one of: {', '.join(METHODS)}.")
+    entry = _entry(model, settings)
+    training_settings(method, given, {} if entry is None else entry.training_by(method))
+
+
 def start_training(
     model: OfflineModel,
     pictures: Sequence[SanitizedPicture],
@@ -102,6 +130,7 @@ def start_training(
     learnable_property: LearnableProperty,
     method: str,
     given: Mapping[str, object],
+    checkpoint: bytes | None = None,
 ) -> tuple[Trainer, Run]:
     """A trainer with one run, to be advanced until the run has finished.
 
@@ -112,16 +141,12 @@ def start_training(
         class_word: the word for its class.
         learnable_property: an object or a style.
         method: of training.
-        given: settings of the method; the others have the model's defaults.
+        given: settings of the method, checked by `check_training`; the others have the model's defaults.
+        checkpoint: checkpoint of the same work to resume.
 
     Raises:
-        InvalidSettingError: the name, a setting or the method is unknown or out of bounds.
         DTIError: as for `Trainer.admit`.
     """
-    if not re.fullmatch(NAME_PATTERN, name):
-        raise InvalidSettingError("name", f"{name!r} cannot be a name: use a-z, 0-9 and -, such as my-dog.")
-    if method not in METHODS:
-        raise InvalidSettingError("method", f"{method!r} is unknown. Choose one of: {', '.join(METHODS)}.")
     settings = training_settings(method, given, model.entry.training_by(method))
     trainer = Trainer(model.family)
     work = TrainingWork(
@@ -140,7 +165,7 @@ def start_training(
             resolution=settings.resolution or min(model.entry.width, model.entry.height),
         ),
     )
-    return trainer, trainer.admit(work)
+    return trainer, trainer.admit(work, checkpoint)
 
 
 def rendering(model: OfflineModel, given: Mapping[str, object]) -> CompleteRendering:

@@ -1,22 +1,19 @@
-"""The offline commands on local files: `dti train`, `dti render` and `dti interpolate`, with progress bars.
+"""The offline commands that render: `dti render` and `dti interpolate`, with progress bars.
 
 Heavy modules are imported inside, so that other commands never load them.
 """
 
 import os
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cli.options import setting, with_rendering_settings, with_training_settings
-from cli.terminal import console, load_model, prepare_output, print_warnings, write_file
-from dti.errors import DTIError, InvalidSettingError
+from cli.options import FAMILY_HELP, MODEL_HELP, setting, with_rendering_settings
+from cli.terminal import console, load_model, prepare_output, print_warnings, progress, write_file
+from dti.errors import InvalidSettingError
 from dti.spec.prompts import triggers
-from dti.spec.registry import METHODS
 from dti.spec.settings import Interpolation, complete
 from service.concepts import unused
 from service.kinds.warnings import JobWarning
@@ -27,56 +24,14 @@ if TYPE_CHECKING:
 
     from cli.offline import OfflineModel
     from dti.embeddings.embedding import Embedding
-    from dti.training.selection import PictureAssessment
-    from dti.training.trainer import Run, Trainer
     from service.kinds.jobs import InterpolateInput, PicturesInput
     from worker.outputs.plans import PicturePlan
 
-_ModelName = Annotated[
-    str, typer.Option(help="A model of the catalogue, a folder in the diffusers layout, or a Hub id.")
-]
-_FamilyName = Annotated[str, typer.Option(help="Family of a checkpoint that is not in the catalogue.")]
+_ModelName = Annotated[str, typer.Option(help=MODEL_HELP)]
+_FamilyName = Annotated[str, typer.Option(help=FAMILY_HELP)]
 _NegativePrompt = Annotated[str, typer.Option(help="Prompt to steer away from; may contain concepts too.")]
 _ConceptFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="An embedding made by `dti train`.")]
 _OutFolder = Annotated[Path, typer.Option(help="Folder for the images; created if missing.")]
-
-
-@with_training_settings
-def train(
-    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Pictures; NAME.txt is a caption.")],
-    class_word: Annotated[str, typer.Option(help="Word for the concept's class, such as dog.")],
-    name: Annotated[str, typer.Option(help="Name of the concept; prompts contain it as <name>.")],
-    out: Annotated[Path | None, typer.Option(help="File of the embedding; default: NAME.safetensors.")] = None,
-    *,
-    model: _ModelName = "tiny",
-    family: _FamilyName = "sd",
-    method: Annotated[str, typer.Option(help=f"Training method: {', '.join(METHODS)}.")] = "dti",
-    style: Annotated[bool, typer.Option("--style", help="Learn the style of the pictures, not an object.")] = False,
-    **settings: Any,  # noqa: ANN401 - a setting's type is its own
-) -> None:
-    """Train a concept on a folder of pictures."""
-    from cli import offline
-
-    path = out or Path(f"{name}.safetensors")
-    service_settings = Settings.from_environment(os.environ)
-    pictures = offline.read_folder(folder, service_settings)
-    trainer, run = offline.start_training(
-        load_model(model, family, service_settings),
-        pictures,
-        name=name,
-        class_word=class_word,
-        learnable_property="style" if style else "object",
-        method=method,
-        given=settings,
-    )
-    print_warnings(unused.in_training(run.work.settings, run.work.captions))
-    _print_left_out([picture.filename for picture in pictures], run.training_set.assessments)
-    prepare_output(path)
-    error = _advance_until_done(trainer, run)
-    write_file(path, run.embedding().to_bytes())
-    if error is not None:
-        raise error
-    console.print(f"<{name}> is saved as {path}.", markup=False)
 
 
 @with_rendering_settings
@@ -178,27 +133,6 @@ def _interpolate(model: "OfflineModel", request: "InterpolateInput", out: Path) 
         write_file(out / "contact_sheet.png", encode(sheet, "png", provenance).data)
 
 
-def _print_left_out(names: Sequence[str], assessments: "Sequence[PictureAssessment]") -> None:
-    """Print which pictures the selection leaves out, and why."""
-    for name, assessment in zip(names, assessments, strict=bool(assessments)):
-        if assessment.reason is not None:
-            original = "" if assessment.duplicate_of is None else f" of {names[assessment.duplicate_of]}"
-            reason = assessment.reason.replace("_", " ") + original
-            console.print(f"{name} is left out: {reason} (--no-selection keeps it).", markup=False, soft_wrap=True)
-
-
-def _advance_until_done(trainer: "Trainer", run: "Run") -> DTIError | None:
-    """Make all updates of the trainer's only run; returns the error that ended it early, if any."""
-    error = None
-    with _progress_bar(f"Training <{run.work.trigger}>", run.total) as bar:
-        while trainer.runs:
-            (update,) = trainer.advance()
-            error = update.error
-            note = f"loss {update.loss:.3f}, rotated by {update.angle_rad:.2f} rad"
-            bar.update(bar.task_ids[0], completed=run.step, note=note)
-    return error
-
-
 def _without_none(options: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in options.items() if value is not None}
 
@@ -245,8 +179,15 @@ def _render(
 
     prepare_output(out / f"00.{request.rendering.format}")
     pictures = []
-    with _progress_bar("Rendering", request.rendering.calls * len(sequence)) as bar:
-        rendered = offline.render(model, sequence, lambda steps: bar.advance(bar.task_ids[0], steps))
+    calls = 0
+    with progress("Rendering", request.rendering.calls * len(sequence)) as told:
+
+        def add(steps: int) -> None:
+            nonlocal calls
+            calls += steps
+            told(calls)
+
+        rendered = offline.render(model, sequence, add)
         for number, (plan, picture) in enumerate(zip(sequence, rendered, strict=True)):
             provenance = offline.provenance(model, plan, request.prompt, concepts)
             file = encode(picture, request.rendering.format, provenance)
@@ -254,18 +195,3 @@ def _render(
             pictures.append(picture)
     console.print(f"{len(pictures)} images in {out}, with seed {request.rendering.seed}.", markup=False)
     return pictures
-
-
-@contextmanager
-def _progress_bar(title: str, total: int) -> Iterator[Progress]:
-    """A progress bar with one task, on standard error."""
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", markup=False),
-    )
-    with Progress(*columns, console=console) as bar:
-        bar.add_task(title, total=total, note="")
-        yield bar

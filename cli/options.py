@@ -13,6 +13,9 @@ import typer
 from dti.spec.merged import merged_settings
 from dti.spec.settings import Rendering, SettingSpec, setting_specs
 
+MODEL_HELP = "A model of the catalogue, a folder in the diffusers layout, or a Hub id."
+FAMILY_HELP = "Family of a checkpoint that is not in the catalogue."
+
 _ONLINE_ONLY = frozenset({"preview_prompt", "preview_every"})
 
 

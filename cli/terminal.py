@@ -5,13 +5,14 @@ Heavy modules are imported inside, so that commands without a model never load t
 
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from service.kinds.warnings import JobWarning
 from service.settings import Settings
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 console = Console(stderr=True)
 """Progress and messages go to standard error, apart from a command's output."""
+
+
+LINES = 20
+"""Lines of progress where there is no terminal."""
 
 
 def load_model(name: str, family: str, settings: Settings) -> "OfflineModel":
@@ -60,3 +65,44 @@ def _writing(path: Path) -> Iterator[None]:
     except OSError as error:
         console.print(f"{path} cannot be written: {error.strerror}.", markup=False)
         raise typer.Exit(1) from error
+
+
+@contextmanager
+def progress(title: str, total: int, done: int = 0) -> Iterator[Callable[..., None]]:
+    """Progress on standard error: a bar on a terminal, a line for every twentieth part elsewhere, such as in a log.
+
+    Args:
+        title: of the work.
+        total: number of its steps.
+        done: steps made before.
+
+    Yields:
+        A function to call with the number of steps made and, optionally, a note.
+    """
+    if not console.is_terminal:
+        yield _lines(title, total, done)
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(title, total=total, completed=done, note="")
+        yield lambda completed, note="": bar.update(task, completed=completed, note=note)
+
+
+def _lines(title: str, total: int, done: int) -> Callable[..., None]:
+    every = max(1, total // LINES)
+    printed = done // every
+
+    def tell(completed: int, note: str = "") -> None:
+        nonlocal printed
+        if completed // every > printed or completed == total:
+            printed = completed // every
+            ending = f", {note}" if note else ""
+            console.print(f"{title}: {completed}/{total}{ending}", markup=False, soft_wrap=True)
+
+    return tell

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import sys
 from dataclasses import dataclass
 from unittest.mock import patch
@@ -13,10 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cli import main
+from cli import main, training
 from cli.offline import read_folder
 from dti.embeddings.embedding import Embedding
 from dti.spec.registry import METHODS
+from dti.training import trainer
 from service.settings import Settings
 
 
@@ -189,3 +191,86 @@ def test_a_misspelt_trigger_is_an_error_with_the_nearest_name(workspace):
     result = run(workspace, "render", "a <my-dogg>", "--concept", "my-dog.safetensors")
     assert result.returncode == 1
     assert "The nearest is <my-dog>" in result.stderr
+
+
+TRAINING = ("train", "pictures", "--class-word", "dog", "--name", "kept", "--steps", "6")
+
+
+class Killed(BaseException):
+    """Stands for `kill -9`: nothing of the command runs after it."""
+
+
+@pytest.fixture
+def after_updates(monkeypatch):
+    """Do something in the middle of an update, by its number."""
+    advance = trainer.Trainer.advance
+
+    def install(number, action):
+        made = iter(range(1, 1000))
+
+        def counting(self):
+            updates = advance(self)
+            if next(made) == number:
+                action()
+            return updates
+
+        monkeypatch.setattr(trainer.Trainer, "advance", counting)
+
+    return install
+
+
+def rows(path):
+    return Embedding.load(path).rows["text_encoder"].vectors.tolist()
+
+
+def test_ctrl_c_keeps_the_concept_so_far_and_resume_goes_on_bit_for_bit(workspace, after_updates):
+    after_updates(3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    stopped = run(workspace, *TRAINING)
+    assert stopped.returncode == 130
+    assert "Stopped after 3 of 6 updates" in stopped.stderr
+    assert Embedding.load(workspace / "kept.safetensors").steps == 3
+    after_updates(999, lambda: None)
+    resumed = run(workspace, *TRAINING, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert resumed.stdout == "kept.safetensors\n"
+    assert not (workspace / "kept.checkpoint").exists()
+    seed = str(Embedding.load(workspace / "kept.safetensors").settings["seed"])
+    run(workspace, *TRAINING, "--seed", seed, "--out", "whole.safetensors")
+    assert (workspace / "whole.safetensors").read_bytes() == (workspace / "kept.safetensors").read_bytes()
+
+
+def test_a_killed_training_goes_on_from_its_last_checkpoint(workspace, after_updates, monkeypatch):
+    monkeypatch.setattr(training, "CHECKPOINT_INTERVAL_S", 0)
+    arguments = [*TRAINING, "--seed", "5", "--out", "killed.safetensors"]
+    after_updates(4, lambda: (_ for _ in ()).throw(Killed))
+    with pytest.raises(Killed):
+        run(workspace, *arguments)
+    after_updates(999, lambda: None)
+    assert run(workspace, *arguments, "--resume").returncode == 0
+    run(workspace, *TRAINING, "--seed", "5", "--out", "alone.safetensors")
+    assert rows(workspace / "killed.safetensors") == rows(workspace / "alone.safetensors")
+
+
+def test_resume_without_a_checkpoint_or_with_another_training_is_refused(workspace):
+    assert "without --resume" in run(workspace, *TRAINING, "--out", "none.safetensors", "--resume").stderr
+    (workspace / "bad.checkpoint").write_bytes(b"\x89PNG")
+    assert "no checkpoint" in run(workspace, *TRAINING, "--out", "bad.safetensors", "--resume").stderr
+
+
+def test_arguments_are_checked_before_the_model_is_loaded(workspace, monkeypatch):
+    monkeypatch.setattr(training, "load_model", lambda *_: pytest.fail("the model was loaded"))
+    for wrong, message in (
+        (["--name", "My Dog"], "my-dog"),
+        (["--method", "magic"], "crossinit"),
+        (["--learning-rate", "7"], "learning"),
+        (["--out", "pictures"], "cannot be written"),
+    ):
+        failed = run(workspace, *TRAINING, *wrong)
+        assert failed.returncode == 1
+        assert message in failed.stderr
+
+
+def test_progress_in_a_log_is_a_line_for_every_part_and_the_result_is_on_standard_output(workspace):
+    trained = run(workspace, *TRAINING, "--out", "logged.safetensors")
+    assert "Training <kept>: 6/6, loss" in trained.stderr
+    assert trained.stdout == "logged.safetensors\n"
