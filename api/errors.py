@@ -42,6 +42,7 @@ STATUSES: Mapping[type[service.ServiceError | dti.DTIError], HTTPStatus] = {
     service.ConceptDeletedError: HTTPStatus.CONFLICT,
     service.StorageQuotaExceededError: HTTPStatus.CONFLICT,
     service.JobCancelledError: HTTPStatus.CONFLICT,
+    service.JobNotFailedError: HTTPStatus.CONFLICT,
     service.JobEndedError: HTTPStatus.CONFLICT,
     service.JobUnfinishedError: HTTPStatus.CONFLICT,
     service.ConceptInTrainingError: HTTPStatus.CONFLICT,

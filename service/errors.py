@@ -22,6 +22,7 @@
     │   ├── TooManyWebhooksError    the owner has the allowed number of webhooks
     │   ├── JobCancelledError       the job of the request was cancelled meanwhile
     │   ├── JobEndedError           the job has ended and cannot be cancelled
+    │   ├── JobNotFailedError       only a failed job can be retried
     │   ├── JobUnfinishedError      the job has not ended, and nothing of it can be deleted
     │   └── ConceptInTrainingError  the concept is in training, and its pictures cannot change
     ├── UnprocessableError          a well-formed request cannot be carried out
@@ -290,6 +291,20 @@ class JobCancelledError(ConflictError):
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"{job_id} was cancelled before its pictures were finished. Send the request again.")
+
+
+class JobNotFailedError(ConflictError):
+    """Only a failed job can be retried.
+
+    Args:
+        job_id: the job.
+        status: its status.
+    """
+
+    code = "job_not_failed"
+
+    def __init__(self, job_id: str, status: str) -> None:
+        super().__init__(f"{job_id} has {status}; only a failed job can be retried. Send its request again.")
 
 
 class JobEndedError(ConflictError):

@@ -9,6 +9,7 @@ from fastapi.responses import StreamingResponse
 
 from api import serializers
 from api.deps import CancelAccess, Cursor, JobId, Limit, ReadAccess, RequestContext, in_thread
+from api.idempotency import Idempotent, IdempotentRequest
 from api.job_events import JobRef
 from api.schema_fields import Text
 from api.schemas import responses
@@ -16,6 +17,9 @@ from service import jobs
 from service.database.tables import Status
 
 router = APIRouter(tags=["jobs"])
+
+_SCOPES = {"train": "train"}
+"""The scope that a kind of job needs to run again, where it is not `generate`."""
 
 _KEEPALIVE_INTERVAL_S = 10.0
 _KEEPALIVE = b": keepalive\n\n"
@@ -74,6 +78,13 @@ def delete_job(context: CancelAccess, job_id: JobId) -> None:
     context.service.storage.delete(keys)
 
 
+@router.post("/jobs/{job_id}/retry", status_code=HTTPStatus.ACCEPTED)
+async def retry_job(context: CancelAccess, job_id: JobId, idempotent: IdempotentRequest) -> responses.Job:
+    """Run a failed job again: a training from its last checkpoint, for a day; images that are finished stay."""
+    await idempotent.run(lambda: _retry(context, job_id, idempotent))
+    return await in_thread(lambda: read_job(context, job_id))
+
+
 @router.get("/jobs/{job_id}/metrics")
 def read_metrics(context: ReadAccess, job_id: JobId) -> responses.Curve:
     """Read the metrics of a training; empty for other jobs."""
@@ -99,6 +110,13 @@ async def follow_job(
     stream = _stream(context, JobRef(context.owner_id, job_id), position)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
+
+
+def _retry(context: RequestContext, job_id: str, idempotent: Idempotent) -> str:
+    with context.service.database.writing() as session:
+        kind = jobs.get(session, context.owner_id, job_id).kind
+        context.identity.check([_SCOPES.get(kind, "generate")])
+        return idempotent.commit(session, jobs.retry(context.service, session, context.owner_id, job_id).id)
 
 
 async def _stream(context: RequestContext, job: JobRef, position: int) -> AsyncIterator[bytes]:

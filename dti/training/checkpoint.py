@@ -123,7 +123,10 @@ def unpack(data: bytes, digest: str) -> Packed:
                 "version wrote it. Start the training afresh."
             )
         assessments = [PictureAssessment(**assessment) for assessment in facts["counts"].pop("assessments")]
-        return Packed(Counts(**facts["counts"], assessments=assessments), tensors)
+        counts = Counts(**facts["counts"], assessments=assessments)
+        if not (isinstance(counts.step, int) and counts.step >= 0 and all(isinstance(i, int) for i in counts.deck)):
+            raise ValueError(f"its counts are no numbers: step {counts.step!r}, deck {counts.deck!r}")
+        return Packed(counts, tensors)
 
 
 @contextmanager
@@ -131,7 +134,7 @@ def _damage() -> Iterator[None]:
     """Convert errors of the file reader to CheckpointError."""
     try:
         yield
-    except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError, OverflowError) as error:
+    except (SafetensorError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
         raise CheckpointError(f"The checkpoint is damaged: {error!r}. Start the training afresh.") from error
 
 

@@ -22,10 +22,18 @@ from service.jobs.maintenance import (
     models_with_stale_jobs,
     take_old_checkpoints,
 )
-from service.jobs.progress import NewImage, add_image, add_metrics, progress, save_checkpoint, set_result
+from service.jobs.progress import (
+    NewImage,
+    add_image,
+    add_metrics,
+    forget_checkpoint,
+    progress,
+    save_checkpoint,
+    set_result,
+)
 from service.jobs.queries import Filters, TrainingMetrics, events_after, get, last_events, page, training_metrics
 from service.jobs.states import JobState
-from service.jobs.submitting import NewJob, PinnedConcept, submit
+from service.jobs.submitting import NewJob, PinnedConcept, retry, submit
 from service.jobs.transitions import (
     EncoderRows,
     RpcResult,
@@ -73,6 +81,7 @@ __all__ = [
     "finish_rpc",
     "finish_training",
     "force_cancel",
+    "forget_checkpoint",
     "get",
     "has_claimable",
     "last_events",
@@ -83,6 +92,7 @@ __all__ = [
     "release",
     "release_all",
     "request_cancel",
+    "retry",
     "save_checkpoint",
     "set_result",
     "submit",

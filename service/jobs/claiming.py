@@ -11,7 +11,7 @@ long, so that it becomes idle.
 import logging
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Generic
 
@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from service import counters
 from service.database.clock import now
-from service.database.tables import ENDED, Job, Picture, Utc
+from service.database.tables import ENDED, Image, Job, Picture, Utc
 from service.jobs.states import move, record_status
 from service.jobs.submitting import InputT_co, PinnedConcept
 from service.kinds.jobs import PRIORITY_CLASSES, TrainInput, read_input
@@ -54,6 +54,14 @@ class TrainingPicture:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FinishedPicture:
+    """A picture that an earlier attempt has finished."""
+
+    position: int
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Claim(Generic[InputT_co]):
     """A claimed job, with all that the worker needs, independent of a session.
 
@@ -67,6 +75,7 @@ class Claim(Generic[InputT_co]):
         device_s: seconds of the device used so far; the worker adds its own.
         safety: the policy for flagged pictures.
         pictures: the training pictures; empty for other kinds.
+        finished: pictures of earlier attempts, which are not made again.
     """
 
     job_id: str
@@ -86,6 +95,7 @@ class Claim(Generic[InputT_co]):
     traceparent: str | None
     device_s: float
     pictures: tuple[TrainingPicture, ...] = ()
+    finished: tuple[FinishedPicture, ...] = ()
 
     def prefix(self, name: str) -> str:
         """The prefix of the object keys that belong to this attempt alone."""
@@ -236,8 +246,12 @@ def _claims(session: Session, jobs: Sequence[Job]) -> list[Claim]:
     inputs = {job.id: _input(session, job) for job in jobs}
     trained = [job.concepts[0].concept_id for job in jobs if isinstance(inputs[job.id], TrainInput)]
     pictures = _pictures(session, trained) if trained else {}
+    finished = _finished(session, [job.id for job in jobs if job.attempt > 1])
     return [
-        _claim(job, job_input, pictures.get(job.concepts[0].concept_id, ()) if job.concepts else ())
+        replace(
+            _claim(job, job_input, pictures.get(job.concepts[0].concept_id, ()) if job.concepts else ()),
+            finished=finished.get(job.id, ()),
+        )
         for job in jobs
         if (job_input := inputs[job.id]) is not None
     ]
@@ -271,6 +285,16 @@ def _pictures(session: Session, concept_ids: Sequence[str]) -> dict[str, tuple[T
         )
         for concept_id in concept_ids
     }
+
+
+def _finished(session: Session, job_ids: Sequence[str]) -> dict[str, tuple[FinishedPicture, ...]]:
+    if not job_ids:
+        return {}
+    query = select(Image).where(Image.job_id.in_(job_ids), Image.role == "image").order_by(Image.position)
+    found: dict[str, tuple[FinishedPicture, ...]] = {}
+    for row in session.scalars(query):
+        found[row.job_id] = (*found.get(row.job_id, ()), FinishedPicture(position=row.position, key=row.key))
+    return found
 
 
 def _claim(job: Job, job_input: Input, pictures: tuple[TrainingPicture, ...]) -> Claim:

@@ -17,6 +17,9 @@ _BATCH = 100
 _RPCS = tuple(name for name, kind in KINDS.items() if not kind.listed)
 _RPC_CLASSES = tuple({KINDS[name].number for name in _RPCS})
 
+_FAILED_KEPT = timedelta(days=1)
+"""How long a failed training can be retried from its checkpoint; later it starts again at update 0."""
+
 _RPC_KEPT = timedelta(hours=25)
 """Longer than the retention of an Idempotency-Key, which may refer to an RPC."""
 
@@ -59,18 +62,18 @@ def models_with_stale_jobs(session: Session, *, after_s: float) -> set[str]:
 
 
 def take_old_checkpoints(session: Session) -> list[str]:
-    """Detach the checkpoints of a batch of ended jobs.
+    """Detach the checkpoints of a batch of ended jobs; those of failed ones are kept for a day, to be retried.
 
     Returns:
         Their keys, to be deleted from the object store after the commit.
     """
     # NOT IN, which no index serves: the one of jobs with a checkpoint has few rows, those by status have all.
-    ended = Job.status.not_in(UNFINISHED)
+    ended = Job.status.not_in(UNFINISHED) & ((Job.status != "failed") | (Job.finished_at < now(session) - _FAILED_KEPT))
     expired = select(Job).where(ended, Job.checkpoint_key.is_not(None)).order_by(Job.id).limit(_BATCH)
     jobs = session.scalars(expired.with_for_update(skip_locked=True)).all()
     keys = [job.checkpoint_key for job in jobs if job.checkpoint_key]
     for job in jobs:
-        job.checkpoint_key = None
+        job.checkpoint_key, job.checkpoint_step = None, 0
     return keys
 
 

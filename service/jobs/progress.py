@@ -12,8 +12,9 @@ from service.database.ids import new_id
 from service.database.search import folded
 from service.database.tables import Image, Job, MetricChunk, Role
 from service.jobs.fencing import Attempt, fenced
-from service.jobs.states import append
+from service.jobs.states import append, append_status
 from service.kinds.versioned import Versioned
+from service.kinds.warnings import JobWarning
 from service.safety import SafetyVerdict
 
 
@@ -105,6 +106,22 @@ def save_checkpoint(session: Session, claim: Attempt, *, key: str, step: int) ->
         job.progress_attempt = job.attempt
     job.checkpoint_key, job.checkpoint_step = key, step
     return before if before != key else None
+
+
+def forget_checkpoint(session: Session, claim: Attempt, warning: JobWarning) -> str | None:
+    """Forget a checkpoint from which nothing can go on, and add a warning to the job.
+
+    Returns:
+        The key of the checkpoint, to be deleted after the commit.
+
+    Raises:
+        LeaseLostError: the attempt is over.
+    """
+    job = fenced(session, claim)
+    key, job.checkpoint_key, job.checkpoint_step, job.step = job.checkpoint_key, None, 0, 0
+    job.warnings = [*job.warnings, warning.to_json()]
+    append_status(session, job)
+    return key
 
 
 def add_image(session: Session, claim: Attempt, new: NewImage) -> Image:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from functools import partial
 
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from service import counters
@@ -19,7 +20,7 @@ MOVES: Mapping[Status, tuple[Status, ...]] = {
     "queued": ("running", "cancelled"),
     "running": ("queued", *ENDED),
     "succeeded": (),
-    "failed": (),
+    "failed": ("queued",),
     "cancelled": (),
 }
 
@@ -80,6 +81,13 @@ def move(session: Session, job: Job, status: Status) -> None:
         job.thin_events_at = now(session) + EVENTS_KEPT
         counters.increment(session, "jobs_ended", model=job.model, kind=job.kind, code=job.error_code or status)
     record_status(session, job, worker_id=worker_id, since=since)
+
+
+def reopen(session: Session, job: Job) -> None:
+    """Queue a failed job, locked by the caller, once more. Its `done` becomes a `status`, since more events follow."""
+    last = (Event.job_id == job.id) & (Event.number == job.last_event_number)
+    session.execute(update(Event).where(last, Event.name == "done").values(name="status"))
+    move(session, job, "queued")
 
 
 def record_status(session: Session, job: Job, *, worker_id: str | None = None, since: datetime | None = None) -> None:

@@ -20,10 +20,10 @@ from service.context import Service
 from service.database.clock import now
 from service.database.engine import after_commit
 from service.database.ids import new_id
-from service.database.tables import UNFINISHED, Job, JobConcept
-from service.errors import TooManyJobsError
-from service.jobs.states import record_status
-from service.kinds.jobs import KINDS, LISTED, kind_of
+from service.database.tables import UNFINISHED, Concept, Job, JobConcept
+from service.errors import ConceptDeletedError, JobNotFailedError, NotFoundError, TooManyJobsError
+from service.jobs.states import record_status, reopen
+from service.kinds.jobs import KINDS, LISTED, TrainInput, kind_of
 from service.kinds.versioned import Input
 from service.kinds.warnings import JobWarning
 from service.settings import Settings
@@ -92,7 +92,8 @@ def submit(service: Service, session: Session, new: NewJob) -> Job:
     """
     kind = kind_of(new.input)
     owners.lock(session, new.owner_id)
-    _check_limits(service.settings, session, new, listed=KINDS[kind].listed)
+    listed = KINDS[kind].listed
+    _check_limits(service.settings, session, new.owner_id, listed=listed, adding_bytes=new.adding_bytes)
     if new.webhook:
         endpoints.ensure_default(session, new.owner_id)
     job = Job(
@@ -108,7 +109,7 @@ def submit(service: Service, session: Session, new: NewJob) -> Job:
         safety=service.settings.safety.policy if KINDS[kind].listed else "allow",
         slots=new.input.slots,
         priority_class=KINDS[kind].number,
-        rank=_rank(session, new, KINDS[kind].number),
+        rank=_rank(session, new.owner_id, new.model, KINDS[kind].number),
         total=new.input.total,
         last_event_number=0,
         request_id=correlation.request_id(),
@@ -125,12 +126,53 @@ def submit(service: Service, session: Session, new: NewJob) -> Job:
     return job
 
 
-def _check_limits(settings: Settings, session: Session, new: NewJob, *, listed: bool) -> None:
+def retry(service: Service, session: Session, owner_id: str, job_id: str) -> Job:
+    """Queue a failed job again, behind the owner's other jobs; workers are notified after the commit.
+
+    A training goes on from its last checkpoint, a generation after its finished pictures. A job that was queued again
+    already is returned as it is.
+
+    Raises:
+        NotFoundError: it does not exist, belongs to another owner, or is an RPC.
+        JobNotFailedError: it has succeeded or was cancelled.
+        ConceptDeletedError: a concept in it was deleted.
+        DeviceQuotaExceededError, StorageQuotaExceededError, TooManyJobsError: as for `submit`.
+    """
+    owners.lock(session, owner_id)
+    query = select(Job).where(Job.id == job_id, Job.owner_id == owner_id, Job.kind.in_(LISTED))
+    job = session.scalars(query.with_for_update()).one_or_none()
+    if job is None:
+        raise NotFoundError("job", job_id)
+    if job.status in UNFINISHED:
+        return job
+    if job.status != "failed":
+        raise JobNotFailedError(job.id, job.status)
+    _check_concepts(session, job)
+    _check_limits(service.settings, session, owner_id, listed=True)
+    job.rank = _rank(session, owner_id, job.model, job.priority_class)
+    job.lost_attempts, job.not_before, job.started_at, job.finished_at = 0, None, None, None
+    job.error_code = job.error_message = None
+    reopen(session, job)
+    after_commit(session, partial(service.broker.notify, job.model))
+    return job
+
+
+def _check_concepts(session: Session, job: Job) -> None:
+    """Check that the concepts of a job still exist; a deleted one has taken its pictures and embeddings with it."""
+    ids = {concept.concept_id for concept in job.concepts}
+    present = session.scalars(select(Concept).where(Concept.id.in_(ids)).order_by(Concept.id)).all()
+    if len(present) < len(ids):
+        raise ConceptDeletedError
+    if job.kind == kind_of(TrainInput):
+        present[0].job_id = job.id
+
+
+def _check_limits(settings: Settings, session: Session, owner_id: str, *, listed: bool, adding_bytes: int = 0) -> None:
     """Check quotas and limits. RPCs have no quotas: those that create a concept check them before they store a file."""
     if listed:
-        usage.check_quotas(session, settings.quotas, new.owner_id, adding_bytes=new.adding_bytes)
+        usage.check_quotas(session, settings.quotas, owner_id, adding_bytes=adding_bytes)
     limit = settings.limits.unfinished_jobs
-    if _unfinished(session, Job.owner_id == new.owner_id, Job.kind.in_(LISTED) == listed) >= limit:
+    if _unfinished(session, Job.owner_id == owner_id, Job.kind.in_(LISTED) == listed) >= limit:
         raise TooManyJobsError(limit)
 
 
@@ -139,14 +181,14 @@ def _unfinished(session: Session, *conditions: ColumnElement[bool]) -> int:
     return session.scalars(counted).one()
 
 
-def _rank(session: Session, new: NewJob, priority_class: int) -> int:
+def _rank(session: Session, owner_id: str, model: str, priority_class: int) -> int:
     # The turn being served is that of the newest running job, or else of the first queued one. An owner's next job goes
     # behind as many turns as the owner has unfinished jobs: ranks of different owners interleave (fair queueing).
-    queue = (Job.priority_class == priority_class, Job.model == new.model)
+    queue = (Job.priority_class == priority_class, Job.model == model)
     running = session.scalars(select(func.max(Job.rank)).where(Job.status == "running", *queue)).one()
     next_rank = session.scalars(select(func.min(Job.rank)).where(Job.status == "queued", *queue)).one()
     current = next((rank for rank in (running, next_rank) if rank is not None), priority_class * _CLASS_WIDTH)
-    return current + _unfinished(session, Job.owner_id == new.owner_id, *queue)
+    return current + _unfinished(session, Job.owner_id == owner_id, *queue)
 
 
 def _pin(position: int, concept: PinnedConcept) -> JobConcept:

@@ -1,10 +1,17 @@
-"""Warnings of a job: parts of its request that were given and are not used, or not used as written."""
+"""Warnings of a job: parts of its request that are not used, or not as written, and of its work that were lost."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
-WarningCode = Literal["files_skipped", "foreign_syntax", "setting_unused", "caption_unused", "concept_unused"]
+WarningCode = Literal[
+    "files_skipped",
+    "foreign_syntax",
+    "setting_unused",
+    "caption_unused",
+    "concept_unused",
+    "checkpoint_unusable",
+]
 """The stable codes: clients may compare them."""
 
 

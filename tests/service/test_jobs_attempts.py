@@ -7,9 +7,16 @@ from functools import partial
 import pytest
 
 from service import jobs, workers
-from service.database.tables import Event, Image
-from service.errors import JobEndedError, LeaseLostError, NotFoundError
+from service.database.tables import LOCAL_OWNER_ID, Concept, Event, Image
+from service.errors import (
+    ConceptDeletedError,
+    JobEndedError,
+    JobNotFailedError,
+    LeaseLostError,
+    NotFoundError,
+)
 from service.jobs.claiming import ISOLATION_WAIT_S
+from service.kinds.warnings import JobWarning
 from tests.support.queue_driver import LEASE_S, moment
 
 IMAGE = jobs.NewImage(
@@ -314,9 +321,19 @@ def test_checkpoints_of_ended_jobs_are_taken_once(queue):
     claims = queue.claim()
     for number, claim in enumerate(claims):
         queue.write(jobs.save_checkpoint, claim, key=f"c{number}", step=1)
-    queue.write(jobs.fail, claims[0], "c", "m")
+    queue.write(jobs.succeed, claims[0])
     assert queue.write(jobs.take_old_checkpoints) == ["c0"]
     assert queue.write(jobs.take_old_checkpoints) == []
+
+
+def test_the_checkpoint_of_a_failed_training_is_kept_for_a_day(queue):
+    job_id = queue.submit("train")
+    (claim,) = queue.claim()
+    queue.write(jobs.save_checkpoint, claim, key="c", step=7)
+    queue.write(jobs.fail, claim, "c", "m")
+    assert queue.write(jobs.take_old_checkpoints, at=moment(23 * 3600)) == []
+    assert queue.write(jobs.take_old_checkpoints, at=moment(25 * 3600)) == ["c"]
+    assert queue.job(job_id).checkpoint_step == 0
 
 
 def test_a_lost_lease_is_an_event_with_its_time(queue):
@@ -324,3 +341,90 @@ def test_a_lost_lease_is_an_event_with_its_time(queue):
     queue.claim()
     queue.expire(after_s=100)
     assert queue.job(job_id).queued_at == moment(100)
+
+
+def failed(queue, kind="generate"):
+    """A failed job of a concept that still exists."""
+    with queue.database.writing() as session:
+        session.merge(concept_row("con_x"))
+    job_id = queue.submit(kind)
+    (claim,) = queue.claim()
+    if kind == "train":
+        queue.write(jobs.save_checkpoint, claim, key="c", step=7)
+    else:
+        queue.write(jobs.add_image, claim, IMAGE)
+    queue.write(jobs.fail, claim, "worker_lost", "It was lost.")
+    return job_id
+
+
+def concept_row(concept_id):
+    return Concept(
+        id=concept_id,
+        owner_id=LOCAL_OWNER_ID,
+        name="x",
+        class_word="dog",
+        learnable_property="object",
+        model="tiny",
+        method="dti",
+        training={},
+        tags=[],
+        search_text="x",
+        created_at=moment(0),
+        updated_at=moment(0),
+    )
+
+
+def retried(queue, job_id, owner=LOCAL_OWNER_ID):
+    with queue.database.writing() as session:
+        return jobs.retry(queue._within(1000), session, owner, job_id)
+
+
+@pytest.mark.parametrize("kind", ["train", "generate"])
+def test_a_failed_job_is_retried_from_where_it_was(queue, kind):
+    job_id = failed(queue, kind)
+    assert retried(queue, job_id).status == "queued"
+    job = queue.job(job_id)
+    assert (job.error_code, job.finished_at, job.lost_attempts) == (None, None, 0)
+    (claim,) = queue.claim()
+    assert (claim.checkpoint_step, [picture.position for picture in claim.finished]) == (
+        (7, []) if kind == "train" else (0, [0])
+    )
+    assert not claim.isolated
+    queue.write(jobs.succeed, claim)
+    assert [name for _, name in queue.events(job_id)].count("done") == 1
+
+
+def test_a_retried_training_is_its_concepts_newest(queue):
+    job_id = failed(queue, "train")
+    retried(queue, job_id)
+    with queue.database.reading() as session:
+        assert session.get(Concept, "con_x").job_id == job_id
+
+
+def test_only_failed_jobs_of_the_owner_are_retried(queue):
+    job_id = failed(queue)
+    with pytest.raises(NotFoundError):
+        retried(queue, job_id, queue.owner("own_other"))
+    assert retried(queue, job_id).id == retried(queue, job_id).id
+    queue.write(jobs.request_cancel, job_id)
+    with pytest.raises(JobNotFailedError, match="cancelled"):
+        retried(queue, job_id)
+
+
+def test_a_job_of_a_deleted_concept_is_not_retried(queue):
+    job_id = failed(queue, "train")
+    with queue.database.writing() as session:
+        session.delete(session.get(Concept, "con_x"))
+    with pytest.raises(ConceptDeletedError):
+        retried(queue, job_id)
+
+
+def test_a_checkpoint_that_cannot_be_used_is_forgotten_and_told(queue):
+    job_id = queue.submit("train")
+    (claim,) = queue.claim()
+    queue.write(jobs.save_checkpoint, claim, key="c", step=7)
+    warning = JobWarning(code="checkpoint_unusable", message="It is damaged.")
+    assert queue.write(jobs.forget_checkpoint, claim, warning) == "c"
+    job = queue.job(job_id)
+    assert (job.checkpoint_key, job.checkpoint_step, job.step) == (None, 0, 0)
+    assert job.warnings == [warning.to_json()]

@@ -21,6 +21,12 @@ class InterpolateHandler(PicturesHandler[InterpolateInput]):
 
     requires_all = True
 
+    @property
+    def composes(self) -> bool:
+        """Whether an animation or a contact sheet is requested."""
+        settings = self.claim.input.interpolation
+        return settings.animation is not None or settings.contact_sheet
+
     def plans(self) -> Sequence[PicturePlan]:
         """A picture at every share between the job's first two concepts."""
         embeddings = self._embeddings()

@@ -3,9 +3,11 @@
 Each kind decides which pictures it plans and which composites it makes from them.
 """
 
+import io
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from operator import itemgetter
 from typing import TypeVar
 
@@ -16,7 +18,7 @@ from dti.embeddings.embedding import Embedding
 from dti.render import Slot
 from dti.training.trainer import Run, Update
 from service import jobs
-from service.errors import OutputRefusedError
+from service.errors import ObjectMissingError, OutputRefusedError
 from service.jobs import Claim, NewImage
 from service.kinds.jobs import PicturesInput
 from worker.handlers.base import Handler, ProgressMeter
@@ -41,6 +43,7 @@ class PicturesHandler(Handler[PicturesInputT]):
         self._waiting: deque[int] = deque()
         self._slots: dict[int, Slot] = {}
         self._pictures: dict[int, Image.Image | None] = {}
+        self._finished_before: set[int] = set()
         self._progress = ProgressMeter(0, claim.total)
 
     @abstractmethod
@@ -50,6 +53,11 @@ class PicturesHandler(Handler[PicturesInputT]):
     @abstractmethod
     def composites(self, pictures: Sequence[Image.Image]) -> Iterator[NewImage]:
         """Files made from the finished pictures, such as an animation; stored as they are made."""
+
+    @property
+    def composes(self) -> bool:
+        """Whether files are made from the finished pictures."""
+        return False
 
     @property
     def slots(self) -> int:
@@ -62,9 +70,11 @@ class PicturesHandler(Handler[PicturesInputT]):
         return len(self._slots)
 
     def start(self) -> None:
-        """Fetch the concepts and fill the free slots of the renderer."""
+        """Fetch the concepts and fill the free slots of the renderer with pictures that are not finished yet."""
         self._plans = self.plans()
-        self._waiting.extend(range(len(self._plans)))
+        self._take_finished()
+        self._waiting.extend(position for position in range(len(self._plans)) if not self._has(position))
+        self._progress = ProgressMeter(self._steps_done(), self.claim.total)
         self._fill_slots()
 
     def collect(self, updates: Mapping[Run, Update]) -> bool:  # noqa: ARG002 - the common interface
@@ -72,7 +82,7 @@ class PicturesHandler(Handler[PicturesInputT]):
         finished = {position: slot for position, slot in self._slots.items() if slot.finished}
         images = [image for position, slot in finished.items() if (image := self._store(position, slot)) is not None]
         self._fill_slots()
-        if len(self._pictures) == len(self._plans):
+        if all(map(self._has, range(len(self._plans)))):
             self._finish(images)
             return True
         self._progress.step = self._steps_done()
@@ -87,13 +97,27 @@ class PicturesHandler(Handler[PicturesInputT]):
         self._slots.clear()
 
     def checkpoint(self) -> None:
-        """Nothing to store: another attempt renders the same pictures again in seconds."""
+        """Nothing to store: finished pictures are stored already, and the others are rendered again in seconds."""
 
     def _embeddings(self) -> dict[str, Embedding]:
         """The job's concepts by name, in the version that was pinned at submission."""
         return {
             pin.name: self._persistence.embedding(pin.embedding_key) for pin in self.claim.concepts if pin.embedding_key
         }
+
+    def _take_finished(self) -> None:
+        """Keep the pictures of earlier attempts. Those of composites are read, where their files have lost nothing."""
+        for picture in self.claim.finished:
+            if not self.composes:
+                self._finished_before.add(picture.position)
+            elif self.claim.input.rendering.format == "png":
+                with suppress(ObjectMissingError):
+                    data = self._persistence.fetch(picture.key)
+                    self._pictures[picture.position] = Image.open(io.BytesIO(data)).convert("RGB")
+
+    def _has(self, position: int) -> bool:
+        """Whether a picture is finished, or withheld by the safety policy."""
+        return position in self._pictures or position in self._finished_before
 
     def _fill_slots(self) -> None:
         renderer = self.loaded_model.renderer
@@ -133,7 +157,7 @@ class PicturesHandler(Handler[PicturesInputT]):
         )
 
     def _steps_done(self) -> int:
-        finished = self.claim.input.rendering.calls * len(self._pictures)
+        finished = self.claim.input.rendering.calls * (len(self._pictures) + len(self._finished_before))
         return finished + sum(slot.step for slot in self._slots.values())
 
     def _report(self, session: Session, images: Sequence[NewImage]) -> None:
@@ -151,8 +175,9 @@ class PicturesHandler(Handler[PicturesInputT]):
     def _finish(self, images: Sequence[NewImage]) -> None:
         in_order = sorted(self._pictures.items(), key=itemgetter(0))
         shown = [picture for _, picture in in_order if picture is not None]
-        if len(shown) < (len(self._plans) if self.requires_all else 1):
-            raise OutputRefusedError(len(self._plans) - len(shown), len(self._plans))
+        number = len(shown) + len(self._finished_before)
+        if number < (len(self._plans) if self.requires_all else 1):
+            raise OutputRefusedError(len(self._plans) - number, len(self._plans))
         composites = list(self.composites(shown))
 
         def write(session: Session) -> None:

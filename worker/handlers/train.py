@@ -1,6 +1,7 @@
 """Trainings: from pictures to an embedding in the storage, with checkpoints, a training curve and previews."""
 
 import io
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -8,13 +9,16 @@ from dataclasses import dataclass, field, replace
 from PIL import Image
 from sqlalchemy.orm import Session
 
+from dti.errors import CheckpointError
 from dti.render import PictureWork, Slot
 from dti.spec.prompts import PLAIN_PROMPTS
 from dti.training.selection import PictureAssessment
 from dti.training.trainer import Run, TrainingWork, Update
 from service import jobs
+from service.errors import ObjectMissingError
 from service.jobs import Claim, NewImage, TrainingPicture
 from service.kinds.jobs import TrainingImage, TrainInput, TrainResult
+from service.kinds.warnings import JobWarning
 from worker.handlers import embeddings
 from worker.handlers.base import Handler, ProgressMeter
 from worker.loaded_model import LoadedModel
@@ -24,8 +28,9 @@ from worker.outputs.provenance import Provenance
 from worker.persistence import Persistence
 
 CHECKPOINT_EVERY_S = 2.0
-CHECKPOINT_EVERY_STEPS = 50
-"""A checkpoint is due when both have passed: repeated work after a lost worker, weighed against storage traffic."""
+"""Between two checkpoints, however many updates that is: repeated work after a lost worker, weighed against traffic."""
+
+log = logging.getLogger(__name__)
 
 _SAFETENSORS = {"extension": "safetensors", "content_type": "application/octet-stream"}
 
@@ -78,10 +83,14 @@ class TrainHandler(Handler[TrainInput]):
         return len(self._previews)
 
     def start(self) -> None:
-        """Fetch the pictures and the checkpoint, if any; enter the trainer."""
-        key = self.claim.checkpoint_key
-        checkpoint = self._persistence.fetch(key) if key else None
-        self._admitted_run = self.loaded_model.trainer.admit(self._work(), checkpoint)
+        """Fetch the pictures and the checkpoint, if any; enter the trainer, without a checkpoint that is of no use."""
+        try:
+            checkpoint = self._stored_checkpoint()
+            self._admitted_run = self.loaded_model.trainer.admit(self._work(), checkpoint)
+        except CheckpointError as error:
+            self._restart(error)
+            checkpoint = None
+            self._admitted_run = self.loaded_model.trainer.admit(self._work())
         if assessments := self._run.training_set.assessments:
             result = TrainResult(training_images=_training_images(self.claim.pictures, assessments))
             self._persistence.write(lambda session: jobs.set_result(session, self.claim, result))
@@ -133,6 +142,28 @@ class TrainHandler(Handler[TrainInput]):
         self._checkpointed_at = time.monotonic()
         if previous_key is not None:
             self._persistence.delete([previous_key])
+
+    def _stored_checkpoint(self) -> bytes | None:
+        """The job's checkpoint; None without one. Raises CheckpointError where its object is missing."""
+        if self.claim.checkpoint_key is None:
+            return None
+        try:
+            return self._persistence.fetch(self.claim.checkpoint_key)
+        except ObjectMissingError as error:
+            raise CheckpointError("The checkpoint is missing from the object store.") from error
+
+    def _restart(self, error: CheckpointError) -> None:
+        """Forget the checkpoint, from which nothing can go on, and tell it: the training starts again at update 0."""
+        log.warning("%s starts again at update 0: %s", self.claim.job_id, error)
+        warning = JobWarning(
+            code="checkpoint_unusable",
+            message=f"The training started again at update 0, not at {self.claim.checkpoint_step}: {error}",
+        )
+        key = self._persistence.write(lambda session: jobs.forget_checkpoint(session, self.claim, warning))
+        self.claim = replace(self.claim, checkpoint_key=None, checkpoint_step=0)
+        self._progress = ProgressMeter(0, self._settings.steps)
+        if key is not None:
+            self._persistence.delete([key])
 
     @property
     def _run(self) -> Run:
@@ -210,7 +241,7 @@ class TrainHandler(Handler[TrainInput]):
 
     def _checkpoint_is_due(self) -> bool:
         steps, elapsed_s = self._run.step - self.claim.checkpoint_step, time.monotonic() - self._checkpointed_at
-        return steps >= CHECKPOINT_EVERY_STEPS and elapsed_s >= CHECKPOINT_EVERY_S
+        return steps > 0 and elapsed_s >= CHECKPOINT_EVERY_S
 
     def _report(self, session: Session, images: Sequence[NewImage]) -> None:
         for image in images:

@@ -286,6 +286,11 @@ def cancel_job(job_id: str) -> Call[models.Job]:
     return replace(_post(f"/v1/jobs/{_segment(job_id)}/cancel", _json(models.Job)), takes_idempotency_key=False)
 
 
+def retry_job(job_id: str) -> Call[models.Job]:
+    """Run a failed job again: a training from its last checkpoint, for a day; images that are finished stay."""
+    return _post(f"/v1/jobs/{_segment(job_id)}/retry", _json(models.Job))
+
+
 def delete_job(job_id: str) -> Call[None]:
     """Delete a job that has ended, with its images; a concept that it has trained stays."""
     return _delete(f"/v1/jobs/{_segment(job_id)}")

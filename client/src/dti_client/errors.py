@@ -19,7 +19,7 @@ DTIClientError
     ├── NotFoundError                404
     ├── ConflictError                409
     │   ├── NameTakenError, ConceptNotReadyError, ModelMismatchError, EmbeddingMismatchError
-    │   ├── JobEndedError, JobUnfinishedError, ConceptInTrainingError
+    │   ├── JobEndedError, JobUnfinishedError, JobNotFailedError, ConceptInTrainingError
     │   └── StorageQuotaExceededError, IdempotencyInFlightError
     ├── QuotaError                   429
     │   └── TooManyRequestsError, TooManyJobsError, TooManyStreamsError, DeviceQuotaExceededError
@@ -235,6 +235,12 @@ class JobEndedError(ConflictError):
     """The job has ended and cannot be cancelled."""
 
     codes = ("job_ended",)
+
+
+class JobNotFailedError(ConflictError):
+    """The job has succeeded or was cancelled, and cannot be retried."""
+
+    codes = ("job_not_failed",)
 
 
 class JobUnfinishedError(ConflictError):

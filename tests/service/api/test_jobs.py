@@ -33,6 +33,23 @@ def events(lines):
 # --- listed, read, cancelled, measured
 
 
+def test_a_failed_job_is_retried_and_its_stream_ends_once(client, worker):
+    job_id = generate(client).json()["id"]
+    (claim,) = worker.claim()
+    worker.write(jobs.fail, claim, "worker_lost", "It was lost.")
+    response = client.post(f"/v1/jobs/{job_id}/retry")
+    assert (response.status_code, response.json()["status"], response.json()["error"]) == (202, "queued", None)
+    assert client.post(f"/v1/jobs/{job_id}/retry").json()["id"] == job_id
+    worker.work()
+    assert client.get(f"/v1/jobs/{job_id}").json()["status"] == "succeeded"
+    with client.stream("GET", f"/v1/jobs/{job_id}/events") as response:
+        names = [name for _, name, _ in events(response.iter_lines())]
+    assert (names.count("done"), names[-1]) == (1, "done")
+    response = client.post(f"/v1/jobs/{job_id}/retry")
+    assert (response.status_code, response.json()["code"]) == (409, "job_not_failed")
+    assert client.post("/v1/jobs/job_nothing/retry").status_code == 404
+
+
 @both_databases
 def test_jobs_are_listed_in_pages_and_by_filters(client, post_concept, worker):
     trained = post_concept("my-dog").json()["job"]["id"]
