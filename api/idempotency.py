@@ -22,7 +22,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from api.deps import AnyAccess, RequestContext, in_thread
 from service import idempotency
-from service.idempotency import Reservation, StoredResponse
+from service.idempotency import Reservation, StoredReference, StoredResponse
 
 _BLOCK_BYTES = 1_000_000
 
@@ -32,12 +32,12 @@ class Idempotent:
 
     Args:
         reservation: of its idempotency key; None without a key, or where an equal request has succeeded before.
-        stored_reference: the reference that an equal request has committed before.
+        stored: the reference that an equal request has committed before.
         status: the response's status, unless the route changes it.
     """
 
-    def __init__(self, reservation: Reservation | None, stored_reference: str | None, status: int) -> None:
-        self._stored_reference = stored_reference
+    def __init__(self, reservation: Reservation | None, stored: StoredReference | None, status: int) -> None:
+        self._stored = stored
         self._reservation = reservation
         self._status = status
         self._reference: str | None = None
@@ -48,7 +48,7 @@ class Idempotent:
 
     async def run_async(self, work: Callable[[], Awaitable[str]]) -> str:
         """The stored reference of an equal request, or else the result of `work`, awaited."""
-        return await work() if self._stored_reference is None else self._stored_reference
+        return await work() if self._stored is None else self._stored.reference
 
     def commit(self, session: Session, reference: str) -> str:
         """Store the reference of the request's result, in the transaction that makes it; returns it.
@@ -66,6 +66,8 @@ class Idempotent:
         if self._reservation is not None:
             idempotency.delete(session, self._reservation)
             self._reference = None
+        elif self._stored is not None:
+            idempotency.delete_stored(session, self._stored)
 
     def finish(self, context: RequestContext, status: int | None) -> None:
         """Free the key of a request without a result; store the status, where the route has changed it."""
@@ -101,7 +103,7 @@ async def _idempotent_request(
     found = await in_thread(partial(_reserve, context, key, fingerprint))
     if isinstance(found, StoredResponse):
         response.status_code = found.status
-        yield Idempotent(None, found.reference, found.status)
+        yield Idempotent(None, StoredReference(context.owner_id, key, found.reference), found.status)
         return
     idempotent = Idempotent(found, None, status)
     try:

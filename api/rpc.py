@@ -29,7 +29,8 @@ async def call(
         context: the request's.
         rpc_id: of an RPC that is committed.
         result: the class of its task's result.
-        idempotent: the request, where a success is to be replayed under its key.
+        idempotent: the request, whose key was completed with the submission: repeated after the death of this process,
+            it waits for the same RPC. The key of an RPC without a success is freed.
 
     Raises:
         WorkerUnavailableError: no worker has answered in time; the RPC was cancelled.
@@ -68,6 +69,6 @@ def delete_file(context: RequestContext, key: str) -> None:
 def _finish(context: RequestContext, rpc_id: str, idempotent: Idempotent | None) -> tuple[Job, bool]:
     with context.service.database.writing() as session:
         job, in_time = jobs.cancel_if_unfinished(session, rpc_id)
-        if idempotent is not None and job.status == "succeeded":
-            idempotent.commit(session, job.id)
+        if idempotent is not None and job.status != "succeeded":
+            idempotent.rollback(session)
         return job, in_time

@@ -1,7 +1,7 @@
 """Idempotency keys: the response to the first of several equal requests, stored for a day under the caller's key.
 
 A key is reserved before the work and completed in the transaction that does it, so that both are committed or neither.
-An incomplete reservation expires after a minute: another request may then take over, and the first one can no longer
+An incomplete reservation expires after LEASE: another request may then take over, and the first one can no longer
 complete. Requests and responses are opaque here.
 """
 
@@ -19,9 +19,10 @@ from service.database.tables import IdempotencyKey
 from service.errors import IdempotencyInFlightError, IdempotencyKeyReusedError
 
 RETENTION = timedelta(hours=24)
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=20)
+"""After the death of an API process, so long do repetitions of its requests get 409 with Retry-After."""
 
-_SLOWEST = timedelta(hours=1)
+_SLOWEST = timedelta(minutes=30)
 """The longest time to accept a request. One with many pictures may outlast its lease; it still completes if no other
 request has taken over."""
 
@@ -43,6 +44,15 @@ class StoredResponse:
     """The response to the first of several equal requests: its status, and the id of its result."""
 
     status: int
+    reference: str
+
+
+@dataclass(frozen=True)
+class StoredReference:
+    """The id of the result that is stored under a key."""
+
+    owner_id: str
+    key: str
     reference: str
 
 
@@ -94,6 +104,11 @@ def release(session: Session, reservation: Reservation) -> None:
 def delete(session: Session, reservation: Reservation) -> None:
     """Free a key although it has a result: the request failed after its commit."""
     session.execute(sqlalchemy.delete(IdempotencyKey).filter_by(**vars(reservation)))
+
+
+def delete_stored(session: Session, stored: StoredReference) -> None:
+    """Free a key whose result has come to nothing, unless another request has reserved it since."""
+    session.execute(sqlalchemy.delete(IdempotencyKey).filter_by(**vars(stored)))
 
 
 def delete_expired(session: Session) -> None:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, File, Query, Response
 
 from api import serializers
 from api.deps import ConceptReference, ReadAccess, RequestContext, TrainAccess, in_thread
-from api.idempotency import IdempotentRequest
+from api.idempotency import Idempotent, IdempotentRequest
 from api.rpc import call, delete_file, result_file
 from api.schemas import responses
 from api.schemas.requests import BlendRequest, NewImport
@@ -36,7 +36,7 @@ async def import_concept(
     context: TrainAccess, form: Annotated[NewImport, File()], idempotent: IdempotentRequest, response: Response
 ) -> responses.ImportedConcept:
     """Create a concept from an embedding file of this or another tool; it is ready at once."""
-    rpc_id = await idempotent.run(partial(_submit_import, context, form), context.upload_limiter)
+    rpc_id = await idempotent.run(partial(_submit_import, context, form, idempotent), context.upload_limiter)
     async with call(context, rpc_id, ImportResult, idempotent) as reply:
         concept = await in_thread(partial(_concept, context, reply.result.concept_id))
     response.headers["Location"] = f"/v1/concepts/{concept.id}"
@@ -48,7 +48,7 @@ async def blend_concepts(
     context: TrainAccess, request: BlendRequest, idempotent: IdempotentRequest, response: Response
 ) -> responses.Concept:
     """Create a concept as the weighted spherical mean of others; it is ready at once."""
-    rpc_id = await idempotent.run(partial(_submit_blend, context, request))
+    rpc_id = await idempotent.run(partial(_submit_blend, context, request, idempotent))
     async with call(context, rpc_id, BlendResult, idempotent) as reply:
         concept = await in_thread(partial(_concept, context, reply.result.concept_id))
     response.headers["Location"] = f"/v1/concepts/{concept.id}"
@@ -89,13 +89,13 @@ async def read_neighbours(
     return responses.Neighbours.model_validate({"embedding_sha256": version.sha256, "encoders": encoders})
 
 
-def _submit_import(context: RequestContext, form: NewImport) -> str:
+def _submit_import(context: RequestContext, form: NewImport, idempotent: Idempotent) -> str:
     with context.service.database.reading() as session:
         new = rpc.check_import(context.service, session, context.owner_id, form.params())
     key = _upload(context, form)
     try:
         with context.service.database.writing() as session:
-            return rpc.submit_import(context.service, session, new, key).id
+            return idempotent.commit(session, rpc.submit_import(context.service, session, new, key).id)
     except BaseException:
         delete_file(context, key)
         raise
@@ -112,9 +112,10 @@ def _upload(context: RequestContext, form: NewImport) -> str:
     return key
 
 
-def _submit_blend(context: RequestContext, request: BlendRequest) -> str:
+def _submit_blend(context: RequestContext, request: BlendRequest, idempotent: Idempotent) -> str:
     with context.service.database.writing() as session:
-        return rpc.submit_blend(context.service, session, context.owner_id, request.params()).id
+        job = rpc.submit_blend(context.service, session, context.owner_id, request.params())
+        return idempotent.commit(session, job.id)
 
 
 def _submit_about(

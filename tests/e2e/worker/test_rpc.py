@@ -256,6 +256,31 @@ def test_a_repeated_blend_or_import_with_its_key_is_answered_with_the_same_conce
     assert stored(client.service, "rpc") == []
 
 
+def test_a_blend_or_import_whose_api_process_died_is_repeated_under_its_key(http, trained, client, worker):
+    """The request ends before its RPC, as with its process; the worker makes the concept; the repetition returns it."""
+    parts = [{"concept": "dog-a", "weight": 1.0}]
+    data = client.embedding("dog-a").to_bytes()
+    for name, call in {
+        "mixed": lambda http: http.post(
+            "/concepts/blend", json={"name": "mixed", "parts": parts}, headers={"Idempotency-Key": "blend"}
+        ),
+        "mine": lambda http: post_import(http, data, headers={"Idempotency-Key": "import"}),
+    }.items():
+        with httpx.Client(base_url=http.base_url, timeout=1) as impatient, pytest.raises(httpx.ReadTimeout):
+            call(impatient)
+        worker.work()
+        until(lambda: stored(client.service, "rpc") == [])
+        again = call(http)
+        assert (again.status_code, again.json()["name"]) == (201, name)
+
+
+def test_the_key_of_a_failed_import_is_free_again(served):
+    headers = {"Idempotency-Key": "import"}
+    for _ in range(2):
+        response = post_import(served, b"no embedding", headers=headers)
+        assert (response.status_code, response.json()["code"]) == (422, "embedding_unreadable")
+
+
 def test_a_client_that_disconnects_before_the_answer_does_no_harm(http, trained, client, worker):
     data = client.embedding("dog-a").to_bytes()
     with httpx.Client(base_url=http.base_url, timeout=1) as impatient, pytest.raises(httpx.ReadTimeout):
