@@ -69,6 +69,7 @@ STATUSES: Mapping[type[service.ServiceError | dti.DTIError], HTTPStatus] = {
     service.RpcFailedError: HTTPStatus.INTERNAL_SERVER_ERROR,
     service.JobTimeoutError: HTTPStatus.SERVICE_UNAVAILABLE,
     service.LeaseLostError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    service.BucketForeignError: HTTPStatus.INTERNAL_SERVER_ERROR,
     service.SettingsError: HTTPStatus.INTERNAL_SERVER_ERROR,
     service.ObjectMissingError: HTTPStatus.NOT_FOUND,
     service.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,

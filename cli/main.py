@@ -88,17 +88,47 @@ app.add_typer(study.app, name="study")
 
 
 @app.command()
-def migrate() -> None:
+def migrate(
+    *,
+    adopt_bucket: Annotated[
+        bool, typer.Option("--adopt-bucket", help="Take over a bucket that belonged to another database.")
+    ] = False,
+) -> None:
     """Migrate the database to the present schema, and create a missing bucket."""
     from migrations import upgrade
-    from service.storage import ObjectStore
+    from service import bucket
+    from service.context import Service
 
     settings = _settings()
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     upgrade(settings.database_address)
-    object_store = ObjectStore(settings)
-    object_store.ensure_bucket()
-    object_store.close()
+    service = Service.open(settings)
+    try:
+        service.storage.ensure_bucket()
+        bucket.claim(service, adopt=adopt_bucket)
+    finally:
+        service.close()
+
+
+@app.command()
+def orphans(
+    *, delete: Annotated[bool, typer.Option("--delete", help="Delete them, however many they are.")] = False
+) -> None:
+    """Count the objects of the bucket to which no row refers, and that are older than an hour."""
+    from service import bucket
+    from service import orphans as service_orphans
+    from service.context import Service
+
+    service, count = Service.open(_settings()), 0
+    try:
+        bucket.claim(service)
+        for keys in service_orphans.pages(service):
+            count += len(keys)
+            if delete:
+                service.storage.delete(keys)
+    finally:
+        service.close()
+    typer.echo(f"{count} orphaned objects {'were deleted' if delete else 'are in the bucket'}.")
 
 
 @app.command()

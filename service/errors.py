@@ -46,6 +46,7 @@
     ├── RpcFailedError              a worker could not carry out an RPC
     ├── JobTimeoutError             a job has run for longer than the service allows
     ├── LeaseLostError              a write of an attempt that has lost its job
+    ├── BucketForeignError          the bucket belongs to another database
     ├── SettingsError               an environment variable or the model catalogue is invalid
     ├── ObjectMissingError          the object store has no object under a key
     └── UnavailableError            a dependency of the service is down
@@ -556,6 +557,19 @@ class LeaseLostError(ServiceError):
 
     def __init__(self, job_id: str, attempt: int) -> None:
         super().__init__(f"Attempt {attempt} of {job_id} is over; nothing more can be written for it.")
+
+
+class BucketForeignError(ServiceError):
+    """The bucket belongs to another database."""
+
+    code = "bucket_foreign"
+
+    def __init__(self, bucket: str, owner_id: str | None, database_id: str) -> None:
+        owner = f"to the database {owner_id}" if owner_id else "to an unknown database: it holds objects and no id"
+        super().__init__(
+            f"The bucket {bucket} belongs {owner}, and this is {database_id}. Set DTI_S3_BUCKET to another bucket; "
+            "or, if this database takes its place, restore it first and then run `dti migrate --adopt-bucket`."
+        )
 
 
 class SettingsError(ServiceError):

@@ -16,14 +16,14 @@ from sqlalchemy.orm import Session
 
 from service import workers
 from service.database.clock import now
-from service.database.tables import Job, Status
+from service.database.tables import Installation, Job, Status
 from service.kinds.jobs import KINDS
 
 
 def exposition(session: Session) -> bytes:
     """The metrics in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Readings((_jobs(session), _queue_age(session), *_workers(session))))
+    registry.register(_Readings((_jobs(session), _queue_age(session), *_workers(session), *_collection(session))))
     return generate_latest(registry)
 
 
@@ -71,3 +71,15 @@ def _workers(session: Session) -> tuple[Metric, ...]:
         seconds.add_metric((worker.worker_id, "training"), worker.training_s)
         seconds.add_metric((worker.worker_id, "picture"), worker.picture_s)
     return GaugeMetricFamily("dti_workers", "Active workers.", value=len(active)), steps, seconds, stalled
+
+
+def _collection(session: Session) -> tuple[Metric, ...]:
+    """An alert belongs on `dti_orphan_collection_stopped`: objects pile up, and somebody has to look."""
+    stopped = GaugeMetricFamily(
+        "dti_orphan_collection_stopped", "Whether no orphaned objects are deleted, by reason.", labels=("reason",)
+    )
+    row = session.scalars(select(Installation)).one_or_none()
+    for reason in ("foreign_bucket", "too_many_orphans"):
+        stopped.add_metric((reason,), float(row is not None and row.collection == reason))
+    kept = GaugeMetricFamily("dti_orphans", "Orphaned objects found and not deleted.", value=row.orphans if row else 0)
+    return stopped, kept

@@ -66,9 +66,14 @@ def thin_events(session: Session) -> int:
     return len(ids)
 
 
+def is_ours(key: str) -> bool:
+    """Whether a key is one that the service writes."""
+    return _OURS.fullmatch(key) is not None
+
+
 def orphans(session: Session, listed: Sequence[StoredObject]) -> list[str]:
     """The keys among the listed objects that are ours, old enough, and without a reference."""
-    old = [item.key for item in listed if item.stored_at < now(session) - GRACE and _OURS.fullmatch(item.key)]
+    old = [item.key for item in listed if item.stored_at < now(session) - GRACE and is_ours(item.key)]
     return unreferenced(session, old) if old else []
 
 

@@ -14,6 +14,7 @@ import pytest
 import redis
 
 from migrations import upgrade
+from service import bucket
 from service.context import Service
 from service.settings import Settings
 from stack import stores
@@ -136,5 +137,6 @@ def settings(environment):
 def service(settings):
     opened = Service.open(settings)
     opened.storage.ensure_bucket()
+    bucket.claim(opened)
     yield opened
     opened.close()

@@ -13,9 +13,11 @@ import logging
 import threading
 from datetime import datetime, timedelta
 
-from service import counters, heartbeats, idempotency, jobs, logs, retention
+from service import bucket, counters, heartbeats, idempotency, jobs, logs, retention
 from service.context import Service
 from service.database.clock import now
+from service.errors import BucketForeignError
+from service.orphans import OrphanScan
 from service.settings import Settings
 from service.webhooks import deliveries
 from worker import schedule, stop_signals
@@ -73,6 +75,7 @@ class Maintenance:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._last_key = ""
+        self._scan = OrphanScan()
         self._contact = DatabaseContact(max(MIN_GAP_S, service.settings.lease_s / GAPS_PER_LEASE))
 
     def expire_leases(self) -> None:
@@ -109,8 +112,10 @@ class Maintenance:
         """Delete checkpoints of ended jobs and expired rows with their objects; cancel RPCs of lost API processes.
 
         Raises:
+            BucketForeignError: the bucket belongs to another database.
             UnavailableError: the database or the object store does not answer.
         """
+        self._check_bucket()
         with self._service.database.writing() as session:
             keys = [
                 *jobs.take_old_checkpoints(session),
@@ -124,22 +129,48 @@ class Maintenance:
         self._service.storage.delete(keys)
 
     def collect_orphans(self, *, page_size: int = PAGE_SIZE) -> None:
-        """Delete orphans from the next part of the storage; the run after the last part starts over.
+        """Look for orphans in the next part of the storage; after the last part, delete them and start over.
 
         Raises:
+            BucketForeignError: the bucket belongs to another database.
             UnavailableError: the database or the object store does not answer.
         """
+        self._check_bucket()
         for _ in range(PAGES_PER_RUN):
             page = self._service.storage.list_after(self._last_key, page_size)
             if not page:
-                self._last_key = ""
+                self._finish_collection()
                 return
             with self._service.database.reading() as session:
-                keys = retention.orphans(session, page)
-            self._service.storage.delete(keys)
-            if keys:
-                log.info("Orphaned objects deleted: %d", len(keys))
+                self._scan.add(page, retention.orphans(session, page))
             self._last_key = page[-1].key
+
+    def _finish_collection(self) -> None:
+        scan, self._scan, self._last_key = self._scan, OrphanScan(), ""
+        with self._service.database.writing() as session:
+            bucket.record(
+                session, "too_many_orphans" if scan.suspicious else "ok", scan.count if scan.suspicious else 0
+            )
+            # Looked up again: an object may have got a reference meanwhile.
+            keys = [] if scan.suspicious else retention.orphans(session, scan.orphans)
+        if scan.suspicious:
+            log.error(
+                "%d of %d objects have no row, and none is deleted. If the database is the right one and complete, "
+                "run `dti orphans --delete`.",
+                scan.count,
+                scan.total,
+            )
+        self._service.storage.delete(keys)
+        if keys:
+            log.info("Orphaned objects deleted: %d", len(keys))
+
+    def _check_bucket(self) -> None:
+        try:
+            bucket.claim(self._service)
+        except BucketForeignError:
+            with self._service.database.writing() as session:
+                bucket.record(session, "foreign_bucket")
+            raise
 
 
 def run(settings: Settings) -> int:

@@ -10,7 +10,7 @@ import time
 from datetime import datetime
 from typing import Literal
 
-Prefix = Literal["job", "con", "img", "emb", "own", "key", "whk", "dlv", "aud"]
+Prefix = Literal["job", "con", "img", "emb", "own", "key", "whk", "dlv", "aud", "dbs"]
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _RANDOM_BITS = 80

@@ -561,3 +561,14 @@ class Delivery(Table):
     """The beginning of the response body."""
     error: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]
+
+
+class Installation(Table):
+    """The one row about this database: its id, which its bucket carries, and the state of the collection of orphans."""
+
+    __tablename__ = "installation"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    id: Mapped[str] = mapped_column(String(40))
+    collection: Mapped[str] = mapped_column(String(20))
+    orphans: Mapped[int]

@@ -1,5 +1,6 @@
 """Collection of orphaned objects in a real store."""
 
+from service import bucket
 from service.retention import GRACE
 from tests.support.worker_driver import later
 from worker.maintenance import Maintenance
@@ -8,7 +9,7 @@ LATER = 2 * GRACE
 
 
 def keys_of(service):
-    return {stored.key for stored in service.storage.list_after("", 1000)}
+    return {stored.key for stored in service.storage.list_after("", 1000)} - {bucket.IDENTITY_KEY}
 
 
 def test_orphans_are_collected_page_by_page_also_by_two_at_once(client, service, worker):
@@ -39,7 +40,8 @@ def test_a_collection_continues_after_the_last_page_and_starts_over_at_the_end(s
     for _ in range(3):
         maintenance.collect_orphans(page_size=2)
         remaining.append(len(keys_of(service)))
-    assert remaining == [1, 0, 0]
+    assert remaining == [3, 3, 0]
     service.storage.put(keys[0], b"orphan", "image/png")
-    maintenance.collect_orphans(page_size=2)
+    for _ in range(2):
+        maintenance.collect_orphans(page_size=2)
     assert keys_of(service) == set()
