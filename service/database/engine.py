@@ -7,6 +7,7 @@ it writes would lose updates, or fail at once, beside another process that does 
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -55,6 +56,9 @@ _IDLE_IN_TRANSACTION = "25P03"
 """PostgreSQL's code for a connection that it closed after IDLE_IN_TRANSACTION_TIMEOUT_S."""
 
 _AFTER_COMMIT = "dti_after_commit"
+_KEPT = "dti_kept"
+
+T = TypeVar("T")
 
 
 class Database:
@@ -69,6 +73,7 @@ class Database:
         self.url = address(url)
         self.clock = clock
         self.engine = _engine(self.url)
+        self._kept: dict[type, object] = {}
         self._reader = self.engine.execution_options(postgresql_readonly=True)
         self._writer = self.engine.execution_options(sqlite_begin="IMMEDIATE")
 
@@ -119,12 +124,21 @@ class Database:
     def _session(self, engine: Engine) -> Session:
         session = Session(engine, expire_on_commit=False)
         attach(session, self.clock)
+        session.info[_KEPT] = self._kept
         return session
 
 
 def after_commit(session: Session, action: Callable[[], object]) -> None:
     """Register an action to run after the commit; a rollback drops it."""
     session.info.setdefault(_AFTER_COMMIT, []).append(action)
+
+
+def kept(session: Session, kind: type[T]) -> T:
+    """The object of a class, such as a cache, that this process keeps beside the database; made at the first call."""
+    found = session.info[_KEPT].setdefault(kind, kind())
+    if not isinstance(found, kind):
+        raise TypeError(f"{found!r} is no {kind.__name__}.")
+    return found
 
 
 def address(url: str) -> URL:

@@ -5,13 +5,13 @@ Rates are averages over all models, at the batch sizes of the past. Later submis
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service import workers
-from service.database.tables import UNFINISHED, Job, Worker
+from service.database.tables import Job, Worker
+from service.jobs.queue_profile import QueueProfile, profile
 from service.kinds.jobs import PRIORITY_CLASSES, Engine
 
 TRAINING_SHARE = 0.25
@@ -40,29 +40,46 @@ def estimate(session: Session, jobs: Collection[Job]) -> dict[str, Estimate]:
     queued = [job for job in jobs if job.status == "queued"]
     if not queued:
         return {}
-    active, unfinished = workers.active(session), _unfinished(session)
+    classes = {number: profile(session, number) for number, engine in _ENGINES.items() if engine}
+    lines = {(job.model, job.priority_class) for job in queued}
+    models = {(model, number): profile(session, number, model) for model, number in lines}
+    work = _Work(classes, _running(session), workers.active(session))
     return {
-        row.id: Estimate(position=row.position, eta_s=_eta_s(row, unfinished, active))
-        for row in session.execute(_positions(queued))
+        job.id: Estimate(
+            position=models[job.model, job.priority_class].before(job.rank, job.id).jobs, eta_s=_eta_s(job, work)
+        )
+        for job in queued
     }
 
 
-def _eta_s(row: Row[Any], unfinished: Mapping[str, Mapping[int, int]], active: Sequence[Worker]) -> float | None:
+@dataclass(frozen=True)
+class _Work:
+    """The work of all jobs: the queues of the classes with an engine, the running steps by class, and the workers."""
+
+    queues: Mapping[int, QueueProfile]
+    running: Mapping[int, int]
+    active: Sequence[Worker]
+
+
+def _eta_s(job: Job, work: _Work) -> float | None:
     """Seconds to the end of a queued job."""
-    engine = _ENGINES[row.priority_class]
+    engine = _ENGINES[job.priority_class]
     if engine is None:
         return None
     other: Engine = "renderer" if engine == "trainer" else "trainer"
-    engine_rates = {"renderer": _picture_rates(active), "trainer": _training_rates(active)}
+    engine_rates = {"renderer": _picture_rates(work.active), "trainer": _training_rates(work.active)}
     rates = engine_rates[engine]
     share = TRAINING_SHARE if engine == "trainer" else 1.0 - TRAINING_SHARE
     # The running jobs of the class and the queued ones ahead are shared by all workers; then one worker does this job.
-    ahead_s = _together_s(unfinished["running"].get(row.priority_class, 0) + row.ahead, rates)
+    ahead = work.queues[job.priority_class].before(job.rank, job.id).steps
+    ahead_s = _together_s(work.running.get(job.priority_class, 0) + ahead, rates)
     others_steps = sum(
-        count for steps in unfinished.values() for number, count in steps.items() if _ENGINES.get(number) == other
+        work.running.get(number, 0) + queue.total.steps
+        for number, queue in work.queues.items()
+        if _ENGINES[number] == other
     )
     others_s = _together_s(others_steps, engine_rates[other])
-    return _beside_s(_sum(ahead_s, _alone_s(row.own, rates)), share, others_s)
+    return _beside_s(_sum(ahead_s, _alone_s(job.total - job.step, rates)), share, others_s)
 
 
 def _beside_s(own_s: float | None, share: float, others_s: float | None) -> float | None:
@@ -83,29 +100,11 @@ def _beside_s(own_s: float | None, share: float, others_s: float | None) -> floa
     return shared_s if others_s is None else min(shared_s, own_s + others_s)
 
 
-def _positions(queued: Collection[Job]) -> Select[Any]:
-    """Per queued job: the number of jobs of its model and class ahead of it, and its class's steps ahead."""
-    order, own = (Job.rank, Job.id), Job.total - Job.step
-    position = func.row_number().over(partition_by=(Job.model, Job.priority_class), order_by=order) - 1
-    ahead = func.sum(own).over(partition_by=Job.priority_class, order_by=order) - own
-    columns = (Job.id, Job.priority_class, own.label("own"), position.label("position"), ahead.label("ahead"))
-    until = max(job.rank for job in queued)
-    positions = select(*columns).where(Job.status == "queued", Job.rank <= until).subquery()
-    return select(positions).where(positions.c.id.in_([job.id for job in queued]))
-
-
-def _unfinished(session: Session) -> dict[str, dict[int, int]]:
-    """Remaining steps of unfinished jobs, by status and priority class."""
+def _running(session: Session) -> dict[int, int]:
+    """Remaining steps of running jobs, by priority class."""
     steps = func.sum(Job.total - Job.step)
-    query = (
-        select(Job.status, Job.priority_class, steps)
-        .where(Job.status.in_(UNFINISHED))
-        .group_by(Job.status, Job.priority_class)
-    )
-    found: dict[str, dict[int, int]] = {status: {} for status in UNFINISHED}
-    for status, priority_class, left in session.execute(query):
-        found[status][priority_class] = int(left)
-    return found
+    query = select(Job.priority_class, steps).where(Job.status == "running").group_by(Job.priority_class)
+    return {priority_class: int(left) for priority_class, left in session.execute(query)}
 
 
 def _picture_rates(active: Sequence[Worker]) -> list[float]:

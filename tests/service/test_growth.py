@@ -31,6 +31,12 @@ def claim(session):
     assert jobs.claim(session, worker_id="ada", models=["tiny"], slots=SLOTS, lease_s=15)
 
 
+def estimate(session):
+    """Of a job at the end of the queue; the profile of a long queue is kept after the first call."""
+    (job,) = jobs.page(session, LOCAL_OWNER_ID, jobs.Filters(status="queued"), None, 1).items
+    assert jobs.estimate(session, [job])[job.id].position > 0
+
+
 READS = {
     "the worker's look": lambda session: jobs.has_claimable(session, models=["tiny"], slots=SLOTS),
     "the look of a worker of another model": lambda session: jobs.has_claimable(session, models=["x"], slots=SLOTS),
@@ -42,6 +48,7 @@ READS = {
     "a list of interpolations": list_jobs(kind="interpolate"),
     "a list of a concept's jobs": list_jobs(concept="my-dog"),
     "a list of concepts": lambda session: listing.page(session, LOCAL_OWNER_ID, listing.Filters(), None, 5),
+    "a queued job with its estimate": estimate,
     "a concept by name": lambda session: concepts.get(session, LOCAL_OWNER_ID, "my-dog"),
     "the gallery": lambda session: gallery.page(session, LOCAL_OWNER_ID, gallery.Filters(), None, 5),
     "the device seconds of today": lambda session: usage.device_s_today(session, LOCAL_OWNER_ID),
@@ -85,6 +92,9 @@ def _counts(folder, template, valkey, s3, size):
 
 
 def _instructions(database, transaction, query):
+    with suppress(RolledBackError), transaction() as session:
+        query(session)
+        raise RolledBackError
     with counted_work(database) as work, suppress(RolledBackError), transaction() as session:
         query(session)
         raise RolledBackError

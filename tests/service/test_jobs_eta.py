@@ -3,6 +3,7 @@
 import pytest
 
 from service import jobs, workers
+from service.jobs import queue_profile
 from service.workers import Presence
 from tests.support.queue_driver import moment
 from worker.time_sharing import TimeSharing
@@ -117,3 +118,15 @@ def simulated(queue):
                 queue.write(jobs.succeed, claim)
                 ended[claim.job_id] = clock_s
                 del working[engine]
+
+
+def test_a_long_queue_is_read_once_for_many_estimates_and_counts_as_a_short_one_does(queue, monkeypatch):
+    owners = [queue.owner(f"own_{number}") for number in range(3)]
+    ids = [queue.submit("generate", steps=10, owner=owners[number % 3]) for number in range(7)]
+    ordered = sorted((queue.job(job_id) for job_id in ids), key=lambda job: (job.rank, job.id))
+    exact = queue.read(jobs.estimate, ordered)
+    monkeypatch.setattr(queue_profile, "SHORT", 3)
+    assert queue.read(jobs.estimate, ordered) == exact
+    assert [exact[job.id].position for job in ordered] == list(range(7))
+    queue.claim(pictures=2)
+    assert queue.read(jobs.estimate, [ordered[-1]])[ordered[-1].id].position == 6, "kept for a second"
