@@ -22,6 +22,7 @@ from fastapi import Depends, Header, Path, Query, Request, Response, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
 from api.authentication import identity_of
+from api.drain import Drain
 from api.job_events import EventPoller, JobRef
 from api.process_metrics import ProcessMetrics
 from api.schema_fields import Text
@@ -55,6 +56,7 @@ class Components:
     rate_limiter: RateLimiter
     streams: StreamLimit
     metrics: ProcessMetrics
+    drain: Drain
 
     @classmethod
     def create(cls, service: Service) -> "Components":
@@ -68,6 +70,7 @@ class Components:
             rate_limiter=RateLimiter(service.settings),
             streams=StreamLimit(service.settings.limits.streams),
             metrics=ProcessMetrics(),
+            drain=Drain(),
         )
 
     def close(self) -> None:

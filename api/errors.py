@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
 
 from api.validation_sentences import sentence
 from dti import errors as dti
@@ -121,12 +122,25 @@ _FIELD_ERRORS_LIMIT = 20
 _log = logging.getLogger(__name__)
 
 
+class ProblemResponse(JSONResponse):
+    """A problem; it leaves its code in the request's state, for the request's line and metrics."""
+
+    def __init__(self, body: object, status: int, headers: Mapping[str, str] | None, code: str) -> None:
+        super().__init__(body, status, headers, media_type=MEDIA_TYPE)
+        self._code = code
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response."""
+        scope.setdefault("state", {})["code"] = self._code
+        await super().__call__(scope, receive, send)
+
+
 def problem(
     status: int, code: str, detail: str, headers: Mapping[str, str] | None = None, **more: object
 ) -> JSONResponse:
     """A problem response; `more` are members that belong to the code, such as the names it is about."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "code": code, "detail": detail}
-    return JSONResponse(_printable({**body, **more}), status, headers, media_type=MEDIA_TYPE)
+    return ProblemResponse(_printable({**body, **more}), status, headers, code)
 
 
 def install(app: FastAPI) -> None:

@@ -186,7 +186,7 @@ def _encode(event: tables.Event, row: tables.Job, envelope: responses.Job) -> by
 def _data(event: tables.Event, row: tables.Job, envelope: responses.Job) -> str:
     match event.name:
         case "progress":
-            return json.dumps({**event.data, "queue_position": None})
+            return json.dumps({**event.data, "queue_position": None, "workers": None})
         case "preview":
             images = (image for image in envelope.output.images if image.id == event.data["image"])
             return next((image.model_dump_json() for image in images), "null")

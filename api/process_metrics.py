@@ -22,7 +22,7 @@ class ProcessMetrics:
         self._uploads = self._histogram("dti_upload_seconds", "Sanitizing and storing the pictures of a request.")
         self._rpcs = self._histogram("dti_rpc_wait_seconds", "Waits of requests for the result of an RPC.", "outcome")
         self._refusals = Counter(
-            "dti_refusals", "Requests refused by a quota or limit.", ["quota"], registry=self._registry
+            "dti_refusals", "Requests refused by a quota or limit.", ["code"], registry=self._registry
         )
         Info("dti_build", "The version of this process.", registry=self._registry).info({"version": dti.__version__})
 
@@ -39,9 +39,9 @@ class ProcessMetrics:
         """Count a wait for an RPC."""
         self._rpcs.labels(outcome).observe(duration_s)
 
-    def count_refusal(self, quota: str) -> None:
+    def count_refusal(self, code: str) -> None:
         """Count a request that a quota or limit refused."""
-        self._refusals.labels(quota).inc()
+        self._refusals.labels(code).inc()
 
     def exposition(self) -> bytes:
         """The metrics in Prometheus' text format."""

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.authentication import identity_of
 from api.process_metrics import ProcessMetrics
 from service import correlation
+from service.errors import QuotaError, ServiceError, StorageQuotaExceededError
 
 REQUEST_ID_HEADER = "X-Request-ID"
 
@@ -22,6 +23,10 @@ UNMATCHED = "unmatched"
 
 _QUIET_ROUTES = frozenset({"/health/live", "/health/ready", "/metrics", "/metrics/service"})
 """Probes and scrapes; a line of each, every few seconds, would hide the others."""
+
+_QUOTA_ERRORS: tuple[type[ServiceError], ...] = (*QuotaError.__subclasses__(), StorageQuotaExceededError)
+_QUOTA_CODES = frozenset(error.code for error in _QUOTA_ERRORS)
+"""The codes of requests that a quota or limit refuses."""
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +67,10 @@ class RequestLog:
 
     def _finish(self, scope: Scope, status: int, duration_s: float) -> None:
         route, method = _template(scope), scope["method"]
+        code: str = scope["state"].get("code", "")
         self._metrics.observe_request(method, route, status, duration_s)
+        if code in _QUOTA_CODES:
+            self._metrics.count_refusal(code)
         if route in _QUIET_ROUTES and status < HTTPStatus.BAD_REQUEST:
             return
         identity = identity_of(scope)
@@ -70,6 +78,7 @@ class RequestLog:
             "method": method,
             "route": route,
             "status": status,
+            "code": code or None,
             "ms": round(duration_s * 1000, 1),
             "owner": identity.owner_id if identity else None,
             "key": identity.key_id if identity else None,

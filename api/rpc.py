@@ -1,6 +1,7 @@
 """Remote procedure calls to workers: submitted as jobs, awaited by the request without a thread or a transaction."""
 
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -37,9 +38,10 @@ async def call(
         ConceptDeletedError: a concept in it was deleted meanwhile.
         RpcFailedError: it has failed.
     """
-    timeout_s = context.service.settings.rpc_timeout_s
+    timeout_s, start = context.service.settings.rpc_timeout_s, time.perf_counter()
     await context.event_poller.wait_until_done(JobRef(context.owner_id, rpc_id), timeout_s)
     job, in_time = await in_thread(partial(_finish, context, rpc_id, idempotent))
+    context.metrics.observe_rpc(job.status if in_time else "timeout", time.perf_counter() - start)
     try:
         yield rpc.result_of(job, result, in_time=in_time, waited_s=timeout_s)
     finally:

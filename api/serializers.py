@@ -75,6 +75,7 @@ def job_at(envelope: responses.Job, state: jobs.JobState, *, newest: bool) -> re
                 loss=state.loss,
                 eta_s=estimate.eta_s if estimate else state.eta_s,
                 queue_position=estimate.queue_position if estimate else None,
+                workers=estimate.workers if estimate else None,
             ),
         }
     )
@@ -173,6 +174,7 @@ def _job(service: Service, row: tables.Job, estimate: jobs.Estimate | None, *, w
             loss=row.loss,
             eta_s=estimate.eta_s if estimate else row.eta_s,
             queue_position=estimate.position if estimate else None,
+            workers=estimate.workers if estimate else None,
         ),
         error=_error(row),
         warnings=warnings(row),

@@ -2,13 +2,13 @@
 
 import ctypes
 import os
-from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
 
 from api.app import create_app
 from api.connections import LimitedProtocol, connection_limit
+from api.deps import Components
 from service import logs
 from service.context import Service
 from service.settings import Settings, secret_names
@@ -28,14 +28,18 @@ _TICKS_A_SECOND = 10
 class _Server(uvicorn.Server):
     """A server that limits its connections, and closes event streams at shutdown instead of waiting for the last."""
 
-    def __init__(self, config: uvicorn.Config, on_exit: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, components: Components) -> None:
         super().__init__(config)
-        self._on_exit = on_exit
+        self._components = components
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Handle SIGINT or SIGTERM."""
-        self._on_exit()
-        super().handle_exit(sig, frame)
+        """Handle SIGINT or SIGTERM: drain, then stop; a second signal stops at once."""
+
+        def stop() -> None:
+            self._components.event_poller.close()
+            super(_Server, self).handle_exit(sig, frame)
+
+        self._components.drain.start(self._components.service.settings.drain_s, stop)
 
     async def on_tick(self, counter: int) -> bool:
         """Close connections that are over a time limit, once a second."""
@@ -69,7 +73,7 @@ def server(service: Service) -> uvicorn.Server:
         log_config=None,
         server_header=False,
     )
-    return _Server(config, app.state.components.event_poller.close)
+    return _Server(config, app.state.components)
 
 
 def return_large_blocks() -> None:

@@ -1,6 +1,7 @@
 """Uploaded pictures on their way into the object store; they are deleted again where the request is refused."""
 
 import secrets
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -48,10 +49,11 @@ async def stored_pictures(
     """
     prefix = f"{_PREFIX}/{secrets.token_hex(16)}"
     stored: list[StoredPicture] = []
-    pictures = _sanitized(context, images, archive)
+    pictures, start = _sanitized(context, images, archive), time.perf_counter()
     try:
         while await _store_next(context, pictures, prefix, stored):
             pass
+        context.metrics.observe_upload(time.perf_counter() - start)
         yield stored
     except BaseException:
         # Shielded: a request that is cancelled deletes its pictures, too.

@@ -79,6 +79,8 @@ def _bar_title(job: "Job") -> str:
     position = job.progress.queue_position
     if job.status != "queued" or position is None:
         return job.kind
+    if job.progress.workers == 0:
+        return f"{job.kind} (no worker serves {job.model})"
     return f"{job.kind} (position {position + 1} in the queue)"
 
 

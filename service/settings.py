@@ -172,6 +172,10 @@ class Settings:
     )
     host: Annotated[str, Variable("DTI_HOST", "Address that the API listens on.")] = "127.0.0.1"
     port: Annotated[int, Variable("DTI_PORT", "Port that the API listens on.")] = 8000
+    drain_s: Annotated[
+        float,
+        Variable("DTI_DRAIN_S", "Seconds from a stop signal, at which readiness ends, until the port closes.", True),
+    ] = 0.0
     models: Annotated[Path | None, Variable("DTI_MODELS", "TOML file with the model catalogue, beside `tiny`.")] = None
     auth: Annotated[
         Auth, Variable("DTI_AUTH", "Whether requests need a key: `auto` is off on loopback and on elsewhere.")

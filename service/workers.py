@@ -1,9 +1,9 @@
 """The worker registry: heartbeats of workers, their loaded models and rates, and the cards of models."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
-from typing import TypedDict, cast
+from typing import Any, TypedDict, cast
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -39,6 +39,70 @@ class Card(TypedDict):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EngineLoad:
+    """The work of one engine since the start of its worker.
+
+    Args:
+        steps: one for each picture or training in a batch.
+        batches: steps of whole batches.
+        seconds: that they took.
+    """
+
+    steps: int = 0
+    batches: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelLoad:
+    """The work on one model since the start of its worker.
+
+    Args:
+        loads: how often the model was loaded.
+        rendering: denoising steps.
+        training: updates.
+    """
+
+    loads: int = 0
+    rendering: EngineLoad = field(default_factory=EngineLoad)
+    training: EngineLoad = field(default_factory=EngineLoad)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerLoad:
+    """The load of a worker, for metrics.
+
+    Args:
+        device_bytes: memory of the device that is in use; 0 on a CPU.
+        device_limit_bytes: memory of the device; 0 on a CPU.
+        models: the work by model.
+    """
+
+    device_bytes: int = 0
+    device_limit_bytes: int = 0
+    models: Mapping[str, ModelLoad] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, object]:
+        """As JSON values."""
+        return {**asdict(self), "models": {name: asdict(load) for name, load in self.models.items()}}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "WorkerLoad":
+        """The inverse of `to_json`; what a worker of another version did not report is 0."""
+        models = {
+            name: ModelLoad(
+                loads=load["loads"], rendering=EngineLoad(**load["rendering"]), training=EngineLoad(**load["training"])
+            )
+            for name, load in values.get("models", {}).items()
+        }
+        return cls(
+            device_bytes=values.get("device_bytes", 0),
+            device_limit_bytes=values.get("device_limit_bytes", 0),
+            models=models,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Presence:
     """The state of a worker in a heartbeat.
 
@@ -46,6 +110,8 @@ class Presence:
         worker_id: unique among all workers.
         device: "cpu" or the name of a GPU.
         models: the loaded ones.
+        served_models: those whose jobs it claims.
+        load: its work so far, for metrics.
         training_steps: updates since its start.
         training_s: seconds that they took.
         picture_steps: denoising steps since its start.
@@ -56,6 +122,8 @@ class Presence:
     worker_id: str
     device: str
     models: Sequence[str]
+    served_models: Sequence[str] = ()
+    load: WorkerLoad = field(default_factory=WorkerLoad)
     training_steps: int = 0
     training_s: float = 0.0
     picture_steps: int = 0
@@ -65,7 +133,9 @@ class Presence:
 
 def heartbeat(session: Session, presence: Presence) -> None:
     """Record a worker's heartbeat; rows of workers without one for a day are deleted."""
-    worker = Worker(**{**vars(presence), "models": list(presence.models)}, last_heartbeat_at=now(session))
+    values = {name: value for name, value in vars(presence).items() if name != "load"}
+    lists = {"models": list(presence.models), "served_models": list(presence.served_models)}
+    worker = Worker(**{**values, **lists}, gauges=presence.load.to_json(), last_heartbeat_at=now(session))
     session.merge(worker)
     session.execute(delete(Worker).where(Worker.last_heartbeat_at < now(session) - _FORGOTTEN))
 
@@ -88,6 +158,11 @@ def active(session: Session) -> Sequence[Worker]:
 def loaded_models(session: Session) -> set[str]:
     """The models that an active worker has loaded."""
     return {model for worker in active(session) for model in worker.models}
+
+
+def serves(worker: Worker, model: str) -> bool:
+    """Whether a worker claims jobs of a model."""
+    return model in worker.served_models
 
 
 def publish_card(session: Session, model: str, card: Mapping[str, object]) -> None:

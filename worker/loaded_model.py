@@ -29,11 +29,13 @@ class Throughput:
     """Steps of an engine, counted once for each picture or training in the batch, and the seconds they took."""
 
     steps: int = 0
+    batches: int = 0
     seconds: float = 0.0
 
     def add(self, steps: int, seconds: float) -> None:
         """Count the steps of one batch."""
         self.steps += steps
+        self.batches += 1
         self.seconds += seconds
 
 
@@ -43,6 +45,35 @@ class Throughputs:
 
     training: Throughput = field(default_factory=Throughput)
     rendering: Throughput = field(default_factory=Throughput)
+
+    def rendered(self, batch_size: int, seconds: float) -> None:
+        """Count one denoising step of a batch."""
+        self.rendering.add(batch_size, seconds)
+
+    def trained(self, batch_size: int, seconds: float) -> None:
+        """Count one update of a batch."""
+        self.training.add(batch_size, seconds)
+
+
+@dataclass(frozen=True)
+class ModelThroughputs(Throughputs):
+    """The measured speed of one model's engines, which counts for the whole worker as well.
+
+    Args:
+        worker: the speed of all models of the worker.
+    """
+
+    worker: Throughputs = field(default_factory=Throughputs)
+
+    def rendered(self, batch_size: int, seconds: float) -> None:
+        """Count one denoising step of a batch."""
+        super().rendered(batch_size, seconds)
+        self.worker.rendered(batch_size, seconds)
+
+    def trained(self, batch_size: int, seconds: float) -> None:
+        """Count one update of a batch."""
+        super().trained(batch_size, seconds)
+        self.worker.trained(batch_size, seconds)
 
 
 def release_memory() -> None:
@@ -123,12 +154,12 @@ class LoadedModel:
         self.renderer.advance()
         elapsed_s = time.monotonic() - start
         self._time_sharing.rendered(elapsed_s)
-        self._throughputs.rendering.add(batch_size, elapsed_s)
+        self._throughputs.rendered(batch_size, elapsed_s)
 
     def _train(self) -> Mapping[Run, Update]:
         batch_size, start = len(self.trainer.runs), time.monotonic()
         updates = self.trainer.advance()
         elapsed_s = time.monotonic() - start
         self._time_sharing.trained(elapsed_s)
-        self._throughputs.training.add(batch_size, elapsed_s)
+        self._throughputs.trained(batch_size, elapsed_s)
         return {update.run: update for update in updates}

@@ -5,7 +5,7 @@ It publishes the card of each loaded model and knows nothing of jobs.
 
 import logging
 import os
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Mapping
 
 import diffusers
@@ -18,7 +18,8 @@ from dti.families import Family
 from dti.families.base import choose_device
 from dti.models.tiny import CHECKPOINT
 from service.catalogue.models import Catalogue, ModelEntry
-from worker.loaded_model import MAX_PICTURES, MAX_TRAININGS, LoadedModel, Throughputs, release_memory
+from service.workers import EngineLoad, ModelLoad, WorkerLoad
+from worker.loaded_model import MAX_PICTURES, MAX_TRAININGS, LoadedModel, ModelThroughputs, Throughputs, release_memory
 from worker.outputs.safety import SafetyFilter
 
 LOADED_MODELS = 2
@@ -77,12 +78,28 @@ class ModelCache:
         self._loaded_models: OrderedDict[str, LoadedModel] = OrderedDict()
         self.device = str(choose_device("auto"))
         self.throughputs = Throughputs()
+        self._by_model: dict[str, ModelThroughputs] = {}
+        self._loads: Counter[str] = Counter()
         self.models: tuple[str, ...] = ()
 
     @property
     def loaded_models(self) -> Collection[LoadedModel]:
         """The loaded models, the most recently used one last."""
         return tuple(self._loaded_models.values())
+
+    @property
+    def load(self) -> WorkerLoad:
+        """The work so far and the memory of the device, for metrics."""
+        models = {
+            name: ModelLoad(
+                loads=self._loads[name],
+                rendering=EngineLoad(**vars(measured.rendering)),
+                training=EngineLoad(**vars(measured.training)),
+            )
+            for name, measured in dict(self._by_model).items()
+        }
+        free, total = torch.cuda.mem_get_info(self.device) if self.device.startswith("cuda") else (0, 0)
+        return WorkerLoad(device_bytes=total - free, device_limit_bytes=total, models=models)
 
     @property
     def max_pictures(self) -> int:
@@ -117,7 +134,10 @@ class ModelCache:
             self._evict(0)
             family = load(entry)
         self._publish_card(entry.name, family.card())
-        return LoadedModel(entry, family, self.throughputs, self._safety_filter)
+        self._loads[entry.name] += 1
+        # The counts of a model go on when it is loaded again.
+        measured = self._by_model.setdefault(entry.name, ModelThroughputs(worker=self.throughputs))
+        return LoadedModel(entry, family, measured, self._safety_filter)
 
     def _evict(self, keep: int) -> None:
         """Unload idle models, least recently used first, until at most `keep` models are left."""

@@ -148,6 +148,8 @@ class WorkerProcess:
             worker_id=self._worker_id,
             device=self._model_cache.device,
             models=self._model_cache.models,
+            served_models=tuple(self._service.catalogue),
+            load=self._model_cache.load,
             training_steps=training.steps,
             training_s=training.seconds,
             picture_steps=rendering.steps,

@@ -8,7 +8,7 @@ from api.deps import ReadAccess
 from api.schemas import responses
 from api.schemas.requests import TokenCountRequest
 from dti.spec.registry import METHODS, training_settings
-from service import workers
+from service import health, workers
 from service.catalogue.models import ModelEntry
 from service.concepts import generations
 from service.workers import Card
@@ -21,9 +21,10 @@ def list_models(context: ReadAccess) -> responses.ModelPage:
     """List all models of the catalogue."""
     with context.service.database.reading() as session:
         cards, loaded = workers.cards(session), workers.loaded_models(session)
+        serving = health.serving(session, context.service.catalogue)
     default = context.service.catalogue.default.name
     items = [
-        _model(entry, cards.get(name), is_default=name == default, is_loaded=name in loaded)
+        _model(entry, cards.get(name), is_default=name == default, is_loaded=name in loaded, workers=serving[name])
         for name, entry in context.service.catalogue.items()
     ]
     data = [responses.OpenAIModel(id=item.name, object="model", created=0, owned_by="dti") for item in items]
@@ -48,7 +49,7 @@ def _tokens(tokens: int, limit: int) -> responses.EncoderTokens:
     return responses.EncoderTokens(tokens=tokens, limit=limit)
 
 
-def _model(entry: ModelEntry, card: Card | None, *, is_default: bool, is_loaded: bool) -> responses.Model:
+def _model(entry: ModelEntry, card: Card | None, *, is_default: bool, is_loaded: bool, workers: int) -> responses.Model:
     encoders = _encoders(card)
     return responses.Model(
         name=entry.name,
@@ -69,6 +70,7 @@ def _model(entry: ModelEntry, card: Card | None, *, is_default: bool, is_loaded:
         encoders=encoders,
         token_limit=min(encoder.token_limit for encoder in encoders.values()) if encoders else None,
         loaded=is_loaded,
+        workers=workers,
     )
 
 

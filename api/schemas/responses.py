@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from dti.spec.settings import LearnableProperty
 from service.database.tables import EventName
+from service.health import MaintenanceState
 from service.kinds.jobs import LISTED
 from service.kinds.warnings import WarningCode
 
@@ -143,7 +144,10 @@ class Output(ResponseModel):
 
 
 class Progress(ResponseModel):
-    """Progress of a job: updates of a training, else denoising steps of all its images."""
+    """Progress of a job: updates of a training, else denoising steps of all its images.
+
+    `workers` is the number of active workers that serve the model of a queued job; with 0, it waits for one to start.
+    """
 
     step: int
     """Completed steps."""
@@ -155,6 +159,8 @@ class Progress(ResponseModel):
     """Estimated seconds to the end; null while unknown."""
     queue_position: int | None
     """Jobs before it in the queue; null for a job that is not queued."""
+    workers: int | None
+    """Active workers that serve its model; null for a job that is not queued."""
 
 
 class JobError(ResponseModel):
@@ -454,6 +460,8 @@ class Model(ResponseModel):
     """Most tokens of a prompt, over all encoders; null until a worker has loaded it."""
     loaded: bool
     """Whether a worker has it in memory now."""
+    workers: int
+    """Active workers that serve it; without any, its jobs wait."""
 
 
 class OpenAIModel(ResponseModel):
@@ -512,7 +520,7 @@ class Live(ResponseModel):
 
 
 class Ready(ResponseModel):
-    """The state of database and object store; without the broker, jobs only start later."""
+    """The state of the parts; `workers` counts the active ones by model. Without maintenance or workers jobs wait."""
 
     status: Literal["ok"]
     """Always `ok`; otherwise the answer is 503."""
@@ -520,6 +528,12 @@ class Ready(ResponseModel):
     """Always `up`."""
     storage: Literal["up"]
     """Always `up`."""
+    schema_revision: str
+    """The newest migration of the database."""
+    maintenance: MaintenanceState
+    """Whether maintenance was seen in the last half minute."""
+    workers: dict[str, int]
+    """The number of active workers by model."""
 
 
 class Problem(ResponseModel):

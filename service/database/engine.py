@@ -55,6 +55,11 @@ _LOCK_NOT_AVAILABLE = "55P03"
 _IDLE_IN_TRANSACTION = "25P03"
 """PostgreSQL's code for a connection that it closed after IDLE_IN_TRANSACTION_TIMEOUT_S."""
 
+_READ_ONLY = "25006"
+"""PostgreSQL's code for a write on a standby, as after a failover, or on a database that was set to read-only."""
+
+_UNAVAILABLE = frozenset({_IDLE_IN_TRANSACTION, _READ_ONLY})
+
 _AFTER_COMMIT = "dti_after_commit"
 _KEPT = "dti_kept"
 
@@ -193,8 +198,8 @@ def _translated() -> Iterator[None]:
     except (OperationalError, InterfaceError, PoolTimeoutError) as error:
         raise DatabaseUnavailableError(_reason(error)) from error
     except DBAPIError as error:
-        # Other errors are faults of a statement, except where the database has closed the connection.
-        if error.connection_invalidated or getattr(error.orig, "sqlstate", None) == _IDLE_IN_TRANSACTION:
+        # Other errors are faults of a statement, except where the database has closed the connection or cannot write.
+        if error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _UNAVAILABLE:
             raise DatabaseUnavailableError(_reason(error)) from error
         raise
 

@@ -29,10 +29,12 @@ class Estimate:
     Args:
         position: jobs of the same model and priority class that are claimed before it.
         eta_s: seconds to its end; None without an active worker that has measured its rate.
+        workers: active workers that serve its model; without any, it waits for one.
     """
 
     position: int
     eta_s: float | None
+    workers: int
 
 
 def estimate(session: Session, jobs: Collection[Job]) -> dict[str, Estimate]:
@@ -44,9 +46,12 @@ def estimate(session: Session, jobs: Collection[Job]) -> dict[str, Estimate]:
     lines = {(job.model, job.priority_class) for job in queued}
     models = {(model, number): profile(session, number, model) for model, number in lines}
     work = _Work(classes, _running(session), workers.active(session))
+    serving = {model: sum(workers.serves(worker, model) for worker in work.active) for model, _ in lines}
     return {
         job.id: Estimate(
-            position=models[job.model, job.priority_class].before(job.rank, job.id).jobs, eta_s=_eta_s(job, work)
+            position=models[job.model, job.priority_class].before(job.rank, job.id).jobs,
+            eta_s=_eta_s(job, work) if serving[job.model] else None,
+            workers=serving[job.model],
         )
         for job in queued
     }

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Select, Subquery, func, select
 from sqlalchemy.orm import Session
 
+from service import counters
 from service.database.clock import now
 from service.database.paging import Page, keyset
 from service.database.tables import Delivery, Webhook
@@ -113,6 +114,9 @@ def record(session: Session, claimed: ClaimedDelivery, outcome: Outcome) -> None
         webhook.failures, webhook.failing_since = 0, None
     else:
         _schedule_retry(delivery, outcome, now(session))
+        if delivery.status == "failed":
+            reason = "gone" if outcome.status == _GONE else "attempts"
+            counters.increment(session, "deliveries_failed", model="", kind="", code=reason)
         _note_failure(webhook, outcome, now(session))
 
 

@@ -39,7 +39,7 @@ def collect(service):
 
 def metric(service, reason):
     with service.database.reading() as session:
-        lines = metrics.exposition(session).decode().splitlines()
+        lines = metrics.exposition(session, ()).decode().splitlines()
     name = f'dti_orphan_collection_stopped{{reason="{reason}"}} '
     return next(float(line.removeprefix(name)) for line in lines if line.startswith(name))
 

@@ -19,7 +19,9 @@ def measured(queue):
     def say(worker="ada", pictures=True, trainings=True, slower=1.0):
         rendered = {"picture_steps": 100, "picture_s": 100 * PICTURE_STEP_S * slower} if pictures else {}
         trained = {"training_steps": 50, "training_s": 50 * TRAINING_STEP_S * slower} if trainings else {}
-        presence = Presence(worker_id=worker, device="cpu", models=["tiny"], **rendered, **trained)
+        presence = Presence(
+            worker_id=worker, device="cpu", models=["tiny"], served_models=["tiny"], **rendered, **trained
+        )
         queue.write(workers.heartbeat, presence)
 
     return say

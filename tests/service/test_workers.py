@@ -1,16 +1,12 @@
-"""Worker registry and Prometheus metrics."""
+"""Worker registry."""
 
 from datetime import timedelta
 
-from prometheus_client.parser import text_string_to_metric_families
-
-from service import jobs, metrics, workers
+from service import workers
 from service.database.tables import Worker
 from tests.support.queue_driver import moment
 
-ADA = workers.Presence(
-    worker_id="ada", device="cpu", models=["tiny"], training_steps=400, training_s=32.0, stalled_s=7.5
-)
+ADA = workers.Presence(worker_id="ada", device="cpu", models=["tiny"], served_models=["tiny", "sdxl"])
 
 
 def see(queue, presence, after_s=0.0):
@@ -42,30 +38,17 @@ def test_the_newest_card_of_a_model_is_kept(queue):
         assert workers.cards(session) == {"tiny": {"fingerprint": "b", "encoders": {}}}
 
 
-def samples(queue, after_s=0.0):
-    text = queue.read(metrics.exposition, at=moment(after_s)).decode()
-    return {
-        (sample.name, *sorted(sample.labels.values())): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
-
-
-def test_metrics_have_jobs_the_age_of_the_queue_and_the_steps_of_workers(queue):
-    queue.submit("train")
-    queue.submit()
-    queue.submit()
-    queue.write(jobs.succeed, queue.claim(pictures=1, trainings=0)[0])
+def test_a_worker_serves_the_models_that_it_reports_loaded_or_not(queue):
     see(queue, ADA)
-    read = samples(queue, after_s=10)
-    assert read["dti_jobs", "queued", "train"] == 1
-    assert read["dti_jobs", "generate", "queued"] == 1
-    assert read["dti_jobs", "generate", "succeeded"] == 1
-    assert read["dti_jobs", "failed", "interpolate"] == 0
-    assert read["dti_queue_age_seconds", "train"] == 10
-    assert read["dti_queue_age_seconds", "interpolate"] == 0
-    assert read["dti_workers",] == 1
-    assert read["dti_steps_total", "ada", "training"] == 400
-    assert read["dti_step_seconds_total", "ada", "training"] == 32.0
-    assert read["dti_worker_stalled_seconds", "ada"] == 7.5
-    assert samples(queue, after_s=60)["dti_workers",] == 0
+    with queue.database.reading() as session:
+        (ada,) = workers.active(session)
+    assert [workers.serves(ada, model) for model in ("tiny", "sdxl", "other")] == [True, True, False]
+
+
+def test_the_load_of_a_worker_is_the_same_after_a_round_trip_and_empty_for_older_workers():
+    engine = workers.EngineLoad(steps=4, batches=2, seconds=1.5)
+    load = workers.WorkerLoad(
+        device_bytes=1, device_limit_bytes=2, models={"tiny": workers.ModelLoad(loads=1, training=engine)}
+    )
+    assert workers.WorkerLoad.from_json(load.to_json()) == load
+    assert workers.WorkerLoad.from_json({}) == workers.WorkerLoad()

@@ -161,7 +161,14 @@ class WorkerDriver:
         self.cards = {}
         self.model_cache = ModelCache(service.catalogue, self.cards.__setitem__, SafetyFilter(service.settings.safety))
         self.heartbeat = Heartbeat(
-            service, lambda: Presence(worker_id=name, device="cpu", models=self.model_cache.models)
+            service,
+            lambda: Presence(
+                worker_id=name,
+                device="cpu",
+                models=self.model_cache.models,
+                served_models=tuple(service.catalogue),
+                load=self.model_cache.load,
+            ),
         )
         self.loop = WorkerLoop(service, name, self.model_cache, self.heartbeat, self.stopping)
 

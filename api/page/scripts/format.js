@@ -49,7 +49,8 @@ export const UNFINISHED = new Set(["queued", "running"]);
  * @param {Job} job
  */
 export function progressText(job) {
-  const { step, total, eta_s: eta, queue_position: ahead } = job.progress;
+  const { step, total, eta_s: eta, queue_position: ahead, workers } = job.progress;
+  if (job.status === "queued" && workers === 0) return `Queued, no worker serves ${job.model}`;
   if (job.status === "queued") return ahead ? `Queued, ${ahead} ahead` : "Queued";
   if (job.status !== "running") return STATUS_LABELS[job.status];
   const left = eta === null || eta === undefined ? "" : ` · ${formatDuration(eta)} left`;

@@ -330,9 +330,14 @@ def read_readiness() -> Call[models.Ready]:
     return _get("/health/ready", _json(models.Ready))
 
 
-def read_service_metrics() -> Call[str]:
-    """Read the metrics of the service in Prometheus' text format."""
+def read_process_metrics() -> Call[str]:
+    """Read the metrics of the API process that answers, in Prometheus' text format."""
     return _get("/metrics", lambda response: response.text)
+
+
+def read_service_metrics() -> Call[str]:
+    """Read the metrics of the whole service in Prometheus' text format."""
+    return _get("/metrics/service", lambda response: response.text)
 
 
 # --- keys

@@ -99,6 +99,7 @@ class Progress:
     loss: float | None
     eta_s: float | None
     queue_position: int | None
+    workers: int | None
 
 
 @dataclass(frozen=True)
@@ -309,6 +310,7 @@ class Model:
     encoders: dict[str, EncoderCard] | None
     token_limit: int | None
     loaded: bool
+    workers: int
 
 
 @dataclass(frozen=True)
@@ -368,11 +370,14 @@ class Live:
 
 @dataclass(frozen=True)
 class Ready:
-    """The state of database and object store."""
+    """The state of the parts; `workers` counts the active ones by model."""
 
     status: str
     database: str
     storage: str
+    schema_revision: str
+    maintenance: str
+    workers: dict[str, int]
 
 
 @dataclass(frozen=True)

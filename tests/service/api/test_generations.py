@@ -23,7 +23,7 @@ def test_a_generation_is_accepted_with_its_defaults(client, create_trained, work
         "seed", "format",
     }  # fmt: skip
     assert None not in job["input"].values()
-    assert job["progress"] == {"step": 0, "total": 40, "loss": None, "eta_s": None, "queue_position": 0}
+    assert job["progress"] == {"step": 0, "total": 40, "loss": None, "eta_s": None, "queue_position": 0, "workers": 0}
     worker.work()
     job = client.get(f"/v1/jobs/{job['id']}").json()
     assert (job["status"], job["error"]) == ("succeeded", None)

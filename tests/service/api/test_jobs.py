@@ -183,7 +183,14 @@ def test_a_stream_has_every_event_and_ends_with_the_job(client, post_concept, wo
         stream_events = list(events(stream.iter_lines()))
     assert [number for number, _, _ in stream_events] == list(range(1, len(stream_events) + 1))
     assert [name for _, name, _ in stream_events] == ["status", "status", "progress", "preview", "status", "done"]
-    assert stream_events[2][2] == {"step": 1, "total": 400, "loss": None, "eta_s": 1.5, "queue_position": None}
+    assert stream_events[2][2] == {
+        "step": 1,
+        "total": 400,
+        "loss": None,
+        "eta_s": 1.5,
+        "queue_position": None,
+        "workers": None,
+    }
     assert httpx.get(stream_events[3][2]["url"]).status_code == 200
     assert [data["status"] for _, name, data in stream_events if name in {"status", "done"}] == [
         "queued",

@@ -17,4 +17,5 @@ def test_a_toy_is_submitted_claimed_counted_and_listed(running, settings, servic
         assert [client.read_job(toy.id).status for toy in (job, later)] == ["succeeded", "succeeded"]
         assert {listed.id for listed in client.list_jobs(kind=kind).items} == {job.id, later.id}
         assert client.read_usage().jobs == 2
-        assert f'dti_jobs{{kind="{kind}",status="succeeded"}} 2.0' in client.read_service_metrics()
+        ended = f'dti_jobs_ended_total{{code="succeeded",kind="{kind}",model="{job.model}"}} 2.0'
+        assert ended in client.read_service_metrics()
