@@ -32,6 +32,7 @@ _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "too_long": lambda context: f"It has too many entries: at most {context['max_length']}.",
     "literal_error": lambda context: f"The value is not allowed. Choose one of: {context['expected']}.",
     "string_pattern_mismatch": lambda context: f"It does not match the pattern {context['pattern']}.",
+    "value_error": lambda context: str(context["error"]),
     "timezone_aware": lambda _: "The time needs a zone, such as Z at its end.",
     "json_invalid": lambda _: "It is not JSON. Send a JSON object.",
     "json_type": lambda _: "It is not JSON. Send a JSON object.",

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
@@ -9,7 +10,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, BeforeValidator
 
 from api import serializers
 from api.deps import CancelAccess, Cursor, ImageId, Limit, ReadAccess
@@ -29,6 +30,16 @@ _ZIP = {
 }
 
 
+def _dated(text: object) -> object:
+    """The text of a time; a bare number, which pydantic would take for seconds, is refused."""
+    if not isinstance(text, str) or not re.match(r"\d{4}-\d\d-\d\d[Tt ]", text):
+        raise ValueError("Send a time with its zone, such as 2026-01-31T12:00:00Z.")
+    return text
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_dated)]
+
+
 def _filters(
     *,
     q: Annotated[
@@ -39,7 +50,7 @@ def _filters(
     job: Annotated[Text | None, Query(description="A job's id.")] = None,
     kind: Annotated[responses.ListedKind | None, Query(description="The kind of the images' job.")] = None,
     favourite: Annotated[bool | None, Query(description="Only favourites, or only others.")] = None,
-    before: Annotated[AwareDatetime | None, Query(description="Only images made before this time (RFC 3339).")] = None,
+    before: Annotated[Moment | None, Query(description="Only images made before this time (RFC 3339).")] = None,
 ) -> gallery.Filters:
     return gallery.Filters(q=q, concept=concept, job=job, kind=kind, favourite=favourite, before=before)
 

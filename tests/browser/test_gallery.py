@@ -166,3 +166,45 @@ def test_gallery_and_picture_fit_without_serious_violations(visit, full_stack, s
     screenshot(page, f"image-{scheme}-{screen}")
     assert problems == []
     assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+
+
+# --- a thousand concepts
+
+
+def cards(page):
+    return page.get_by_role("list", name="Your concepts").get_by_role("listitem")
+
+
+def test_a_thousand_concepts_are_shown_and_searched_quickly(visit, full_stack):
+    page = visit(full_stack, "activity")
+    # Their embeddings have no objects, so that no neighbours can be told.
+    page.monitor.expect("404")
+
+    def open_concepts(_):
+        page.goto("about:blank")
+        page.goto(f"{full_stack.url}/#/")
+        cards(page).first.locator("img.loaded").wait_for()
+
+    assert quickest(open_concepts) <= FIRST_VIEW_S
+    names = ["owl-808", "mug-9", "lamp-10", "kite-999"]
+
+    def search_name(number):
+        page.get_by_label("Search concepts").fill(names[number])
+        page.locator(f".gallery li:first-child h2:has-text('<{names[number]}')").wait_for()
+
+    assert quickest(search_name) <= SEARCH_S
+    page.get_by_label("Search concepts").fill("")
+    page.get_by_label("Order").select_option("name")
+    expect(cards(page).first).to_contain_text("boat-107")
+    page.mouse.wheel(0, 20_000)
+    page.locator(".gallery li:nth-child(40)").wait_for(state="attached")
+
+
+def test_an_old_concept_is_completed_in_a_prompt_and_chosen_for_an_interpolation(visit, full_stack):
+    page = visit(full_stack, "create")
+    prompt = page.get_by_role("combobox", name="Prompt")
+    prompt.press_sequentially("a <mug-1")
+    expect(page.get_by_role("option").filter(has_text="<mug-1>")).to_be_visible()
+    page.goto(f"{full_stack.url}/#/morph")
+    page.get_by_label("From").fill("owl-8")
+    expect(page.locator("datalist option[value='owl-8']").first).to_be_attached()

@@ -125,7 +125,7 @@ async function deleteConcept(concept) {
     },
   });
   if (!deleted) return;
-  await refreshConcepts();
+  refreshConcepts();
   refreshQueue();
   toast(`${concept.name} was deleted.`);
   navigate("");

@@ -1,4 +1,4 @@
-// A concept's card in the gallery: training pictures, name, training status and nearest tokens.
+// A concept's card in the list: cover, name, tags, training status and nearest tokens.
 import { conceptWithImages, refreshConcepts } from "./concept-store.js";
 import { element, setChildren } from "./dom.js";
 import { progressFraction, progressText } from "./format.js";
@@ -8,49 +8,42 @@ import { onceVisible, pictureFrame } from "./picture.js";
 import { hueAttributes, trigger } from "./prompts.js";
 import { linkTo } from "./router.js";
 
-const MAX_PICTURES = 4;
-
 /**
  * @param {Concept} concept
  * @param {AbortSignal} signal
  */
 export function conceptCard(concept, signal) {
-  const mosaic = element(
-    "div",
-    { class: "mosaic", "data-count": Math.min(MAX_PICTURES, concept.images.length) },
-    concept.images.slice(0, MAX_PICTURES).map(() => element("div", { class: "frame waiting" })),
-  );
+  const { cover } = concept;
+  const picture = element("div", { class: "mosaic", "data-count": cover ? 1 : 0 });
+  if (cover) picture.append(coverFrame(concept));
   const status = element("div", { class: "status" });
   const card = element(
     "article",
     { class: "card", ...hueAttributes(concept.name) },
-    mosaic,
+    picture,
     element(
       "div",
       { class: "about" },
       element("h2", {}, element("a", { href: linkTo(`concepts/${concept.name}`) }, trigger(concept.name))),
       element("p", { class: "muted small" }, `${concept.class_word} · ${concept.model}`),
+      concept.tags.length > 0 && element("p", { class: "tags small" }, concept.tags.map(tagLink)),
       status,
     ),
   );
-  onceVisible(
-    card,
-    () => Promise.all([showPictures(concept, mosaic), showState(concept, status, signal)]).catch(() => {}),
-    signal,
-  );
+  onceVisible(card, () => showState(concept, status, signal).catch(() => {}), signal);
   return card;
 }
 
-/**
- * @param {Concept} concept
- * @param {HTMLElement} mosaic
- */
-async function showPictures(concept, mosaic) {
-  const { images } = await conceptWithImages(concept.id);
-  setChildren(
-    mosaic,
-    images.slice(0, MAX_PICTURES).map((image) => pictureFrame(image, "")),
-  );
+/** A tag, as a link to all concepts that have it. */
+export function tagLink(tag) {
+  return element("a", { class: "tag", href: linkTo("", { tag }) }, tag);
+}
+
+/** @param {Concept} concept */
+function coverFrame(concept) {
+  const frame = pictureFrame(concept.cover, "", async () => (await conceptWithImages(concept.id)).cover);
+  frame.querySelector("img").loading = "lazy";
+  return frame;
 }
 
 /**

@@ -1,39 +1,57 @@
-// The caller's concepts: cached requests, and listeners for changes.
+// The caller's concepts: pages of the list, and listeners for changes.
 import { apiPath, get } from "./api.js";
 
-const PAGE_SIZE = 100;
 /** Signed URLs expire after an hour; concepts with URLs are cached for less. */
 const CACHE_MS = 20 * 60 * 1000;
+const PAGE_SIZE = 100;
 
 const listeners = new Set();
 const cache = new Map();
-let pending = null;
+
+/** The query of a search; empty words are no search. */
+export function wordsQuery(words) {
+  return Object.fromEntries([["q", words || null]]);
+}
 
 /**
- * All concepts, newest first; concurrent calls share one request.
+ * A page of concepts with the URLs of their covers.
  *
+ * @param {Record<string, any>} query
+ * @returns {Promise<{ items: Concept[], next: ?string }>}
+ */
+export function conceptPage(query) {
+  return get("/v1/concepts", { cover_urls: true, ...query });
+}
+
+/**
+ * The newest ready concepts, and whether there are others.
+ *
+ * @returns {Promise<{ items: Concept[], next: ?string }>}
+ */
+export function readyConcepts() {
+  return get("/v1/concepts", { ready: true, limit: PAGE_SIZE });
+}
+
+/**
+ * Ready concepts whose names contain some letters.
+ *
+ * @param {string} letters
  * @returns {Promise<Concept[]>}
  */
-export function listConcepts() {
-  pending ??= fetchAll().finally(() => (pending = null));
-  return pending;
+export async function searchReady(letters) {
+  const { items } = await get("/v1/concepts", { ...wordsQuery(letters), ready: true, limit: PAGE_SIZE });
+  return items.filter((concept) => concept.name.includes(letters));
 }
 
-/** Fetch the concepts again and call the listeners; a failed request leaves the lists as they are. */
-export async function refreshConcepts() {
-  pending = null;
-  try {
-    const concepts = await listConcepts();
-    for (const listener of listeners) listener(concepts);
-  } catch {
-    // The connection banner reports a lost server.
-  }
+/** Call the listeners, because concepts have changed. */
+export function refreshConcepts() {
+  for (const listener of listeners) listener();
 }
 
 /**
- * Call `listener(concepts)` after every refresh, until the signal is aborted.
+ * Call `listener()` after every change, until the signal is aborted.
  *
- * @param {(concepts: Concept[]) => void} listener
+ * @param {() => void} listener
  * @param {AbortSignal} signal
  */
 export function onConceptsChange(listener, signal) {
@@ -63,15 +81,4 @@ export function conceptWithImages(reference) {
  */
 export function invalidateConcept(reference) {
   cache.delete(reference);
-}
-
-/** @returns {Promise<Concept[]>} */
-async function fetchAll() {
-  const items = [];
-  for (let cursor = null; ;) {
-    const page = await get("/v1/concepts", { limit: PAGE_SIZE, cursor });
-    items.push(...page.items);
-    cursor = page.next;
-    if (cursor === null) return items;
-  }
 }

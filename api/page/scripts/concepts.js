@@ -1,28 +1,123 @@
 // The concepts view: a gallery, or an introduction while there are no concepts.
-import { conceptCard } from "./concept-card.js";
-import { listConcepts, onConceptsChange } from "./concept-store.js";
+import { conceptCard, tagLink } from "./concept-card.js";
+import { conceptPage, onConceptsChange, wordsQuery } from "./concept-store.js";
 import { element, setChildren } from "./dom.js";
 import { exampleLink, EXAMPLES } from "./examples.js";
+import { setOptions } from "./fields.js";
 import { icon } from "./icons.js";
+import { replaceQuery } from "./router.js";
+import { debounced } from "./throttle.js";
 
-export async function conceptsView({ main, signal }) {
+const PAGE_SIZE = 24;
+const SEARCH_DELAY_MS = 200;
+const SORTS = [
+  ["newest", "Newest"],
+  ["oldest", "Oldest"],
+  ["name", "By name"],
+];
+
+/** The pages of the concepts under some filters. */
+class Pages {
+  constructor({ words, tag, sort }) {
+    this.query = { ...wordsQuery(words), tag: tag || null, sort, limit: PAGE_SIZE };
+    this.filtered = Boolean(words || tag);
+    this.cursor = null;
+    this.complete = false;
+    this.pending = false;
+  }
+
+  /** The concepts of the next page. */
+  async next() {
+    this.pending = true;
+    try {
+      const page = await conceptPage({ ...this.query, cursor: this.cursor });
+      this.cursor = page.next;
+      this.complete = page.next === null;
+      return page.items;
+    } finally {
+      this.pending = false;
+    }
+  }
+}
+
+export async function conceptsView({ main, query, signal }) {
   const gallery = element("ul", { class: "gallery", "aria-label": "Your concepts" });
+  const end = element("p", { class: "muted gallery-end", role: "status" });
+  const search = searchField(query.get("q") ?? "");
+  const sort = element("select", { class: "input", "aria-label": "Order" });
+  setOptions(sort, SORTS);
+  sort.value = query.get("sort") ?? "newest";
+  const tag = query.get("tag");
+  const tools = element(
+    "div",
+    { class: "gallery-tools", role: "search", "aria-label": "Search concepts" },
+    search,
+    sort,
+  );
+  const tagNote = tag && element("p", { class: "tag-note" }, "Tag ", tagLink(tag), " ", link("#/", "Show all"));
   const content = element("div", {}, skeletons());
   setChildren(main, content);
-  const show = (concepts) => {
-    if (concepts.length === 0) return setChildren(content, introduction());
-    setChildren(
-      gallery,
-      concepts.map((concept) => element("li", {}, conceptCard(concept, signal))),
-    );
-    if (!content.contains(gallery)) setChildren(content, heading(), gallery);
+
+  let pages = null;
+  const filters = () => ({ words: search.firstChild.value.trim(), tag: tag ?? "", sort: sort.value });
+  async function show() {
+    const mine = new Pages(filters());
+    pages = mine;
+    const first = await mine.next();
+    if (pages !== mine || signal.aborted) return;
+    setChildren(gallery, cards(first, signal));
+    if (first.length === 0 && !mine.filtered) return setChildren(content, introduction());
+    end.textContent = first.length === 0 ? "No concept matches." : "";
+    if (!content.contains(gallery)) setChildren(content, heading(), tools, tagNote, gallery, end);
+  }
+  async function more() {
+    const mine = pages;
+    if (!mine || mine.complete || mine.pending || !content.contains(gallery)) return;
+    const added = await mine.next();
+    if (pages === mine) gallery.append(...cards(added, signal));
+  }
+  const reload = () => {
+    const { words, ...others } = filters();
+    replaceQuery("", givenOnly({ ...wordsQuery(words), ...others }));
+    show().catch((error) => (end.textContent = error.message));
   };
-  const concepts = await listConcepts();
+  search.addEventListener("input", debounced(reload, SEARCH_DELAY_MS));
+  sort.addEventListener("change", reload);
+  const observer = new IntersectionObserver((entries) => entries[0].isIntersecting && more().catch(() => {}), {
+    rootMargin: "800px",
+  });
+  observer.observe(end);
+  signal.addEventListener("abort", () => observer.disconnect());
+
+  await show();
   if (signal.aborted) return "Concepts";
-  show(concepts);
-  onConceptsChange(show, signal);
-  if (concepts.length === 0) content.querySelector(".button.primary").focus();
+  onConceptsChange(() => show().catch(() => {}), signal);
+  if (!content.contains(gallery)) content.querySelector(".button.primary").focus();
   return "Concepts";
+}
+
+/** The query of an address without empty and default values. */
+function givenOnly(query) {
+  return Object.fromEntries(Object.entries(query).filter(([, value]) => value && value !== "newest"));
+}
+
+function cards(concepts, signal) {
+  return concepts.map((concept) => element("li", {}, conceptCard(concept, signal)));
+}
+
+function searchField(value) {
+  const input = element("input", {
+    class: "input",
+    type: "search",
+    value,
+    placeholder: "Search names, class words, tags",
+    "aria-label": "Search concepts",
+  });
+  return element("div", { class: "search" }, input);
+}
+
+function link(href, text) {
+  return element("a", { href }, text);
 }
 
 function heading() {

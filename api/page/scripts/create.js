@@ -1,6 +1,6 @@
 // The create view: prompt, settings, and the generations, newest first.
 import { apiPath, get, post } from "./api.js";
-import { listConcepts } from "./concept-store.js";
+import { readyConcepts } from "./concept-store.js";
 import { element, setChildren } from "./dom.js";
 import { clearFieldErrors, formValues, segmentedControl, showApiError } from "./fields.js";
 import { announceReuse, generation } from "./generation.js";
@@ -12,6 +12,7 @@ import { hueAttributes, trigger } from "./prompts.js";
 import { refreshQueue } from "./queue.js";
 
 const RECENT = 12;
+const PALETTE = 8;
 const COUNTS = [
   ["1", "1"],
   ["2", "2"],
@@ -91,7 +92,7 @@ export async function createView({ main, query, signal }) {
 
 /** One button for each ready concept, which inserts it into the prompt. */
 async function showPalette(palette, promptBox) {
-  const ready = (await listConcepts()).filter((concept) => concept.ready).slice(0, 8);
+  const ready = (await readyConcepts()).items.slice(0, PALETTE);
   setChildren(
     palette,
     ready.map((concept) =>

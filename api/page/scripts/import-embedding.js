@@ -53,7 +53,7 @@ export async function importEmbedding() {
     },
   });
   if (!imported) return;
-  await refreshConcepts();
+  refreshConcepts();
   toast(`${imported.name} was imported.`);
   navigate(`concepts/${imported.name}`);
 }

@@ -167,7 +167,7 @@ async function blendAtFrame(job, share) {
       }),
   });
   if (!blended) return;
-  await refreshConcepts();
+  refreshConcepts();
   toast(`${blended.name} was created.`);
   navigate(`concepts/${blended.name}`);
 }

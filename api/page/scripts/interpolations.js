@@ -1,7 +1,7 @@
 // The interpolations view: two concepts, a prompt, and the newest interpolations.
 import { get, post } from "./api.js";
-import { conceptWithImages, listConcepts } from "./concept-store.js";
-import { element, setChildren } from "./dom.js";
+import { conceptWithImages, readyConcepts, searchReady } from "./concept-store.js";
+import { element, setChildren, uniqueId } from "./dom.js";
 import { clearFieldErrors, field, formValues, numberField, selectField, showApiError } from "./fields.js";
 import { UNFINISHED } from "./format.js";
 import { icon } from "./icons.js";
@@ -9,8 +9,10 @@ import { interpolationCard } from "./interpolation.js";
 import { pictureFrame } from "./picture.js";
 import { hueAttributes } from "./prompts.js";
 import { refreshQueue } from "./queue.js";
+import { debounced } from "./throttle.js";
 
 const RECENT = 4;
+const SUGGEST_DELAY_MS = 150;
 
 export async function interpolationsView({ main, signal }) {
   const heading = element(
@@ -27,7 +29,7 @@ export async function interpolationsView({ main, signal }) {
       ),
     ),
   );
-  const ready = (await listConcepts()).filter((concept) => concept.ready);
+  const { items: ready, next } = await readyConcepts();
   if (signal.aborted) return "Morph";
   if (ready.length < 2) {
     setChildren(main, heading, tooFew(ready.length));
@@ -38,7 +40,7 @@ export async function interpolationsView({ main, signal }) {
   const form = element(
     "form",
     { class: "interpolation-form", noValidate: true },
-    endpoints(ready),
+    endpoints(ready, next === null),
     settings(),
     alert,
     element("div", { class: "actions" }, submit),
@@ -82,33 +84,57 @@ function tooFew(count) {
   );
 }
 
-function endpoints(ready) {
+function endpoints(ready, complete) {
+  const choose = complete ? (label, name) => conceptSelect(label, name, ready) : conceptInput;
   const arrow = element("span", { class: "arrow", "aria-hidden": "true" }, icon("arrow"));
   return element(
     "div",
     { class: "endpoints" },
-    endpoint("From", "from", ready, ready[1]),
+    endpoint("From", "from", ready[1], choose),
     arrow,
-    endpoint("To", "to", ready, ready[0]),
+    endpoint("To", "to", ready[0], choose),
   );
 }
 
-/** A select of the ready concepts, with a picture of the selected one. */
-function endpoint(label, name, ready, first) {
-  const select = selectField(
+/** A select of all ready concepts. */
+function conceptSelect(label, name, ready) {
+  return selectField(
     label,
     name,
     ready.map((concept) => [concept.name, concept.name]),
   );
-  const control = select.querySelector("select");
+}
+
+/** A text field that suggests ready concepts, for more of them than a select can show. */
+function conceptInput(label, name) {
+  const list = element("datalist", { id: uniqueId("concept-names") });
+  const input = element("input", { class: "input", name, list: list.id, autocomplete: "off", spellcheck: false });
+  const suggest = debounced(async () => {
+    const found = await searchReady(input.value.trim()).catch(() => []);
+    setChildren(
+      list,
+      found.map((concept) => element("option", { value: concept.name })),
+    );
+  }, SUGGEST_DELAY_MS);
+  input.addEventListener("input", suggest);
+  suggest();
+  const labelled = field(label, input);
+  labelled.append(list);
+  return labelled;
+}
+
+/** A choice of a concept, with its cover. */
+function endpoint(label, name, first, choose) {
+  const choice = choose(label, name);
+  const control = choice.querySelector("select, input");
   control.value = first.name;
   const frame = element("div", { class: "frame" });
-  const root = element("div", { class: "endpoint" }, frame, select);
+  const root = element("div", { class: "endpoint" }, frame, choice);
   const show = async () => {
     const { style } = hueAttributes(control.value);
     root.style.setProperty("--hue", style["--hue"]);
-    const [image] = (await conceptWithImages(control.value).catch(() => ({ images: [] }))).images;
-    setChildren(frame, image && pictureFrame(image, ""));
+    const { cover } = await conceptWithImages(control.value).catch(() => ({ cover: null }));
+    setChildren(frame, cover && pictureFrame(cover, ""));
   };
   root.dataset.hue = "";
   control.addEventListener("change", show);

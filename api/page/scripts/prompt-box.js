@@ -1,6 +1,6 @@
 // The prompt field: `<` opens suggestions of concepts (ARIA combobox), and triggers are highlighted.
 import { announce } from "./announce.js";
-import { listConcepts, onConceptsChange } from "./concept-store.js";
+import { onConceptsChange, readyConcepts, searchReady } from "./concept-store.js";
 import { element, setChildren, uniqueId } from "./dom.js";
 import { pluralize } from "./format.js";
 import { highlightPrompt, hueAttributes, trigger } from "./prompts.js";
@@ -12,7 +12,9 @@ const MAX_SUGGESTIONS = 6;
 export class PromptBox {
   #suggestions = [];
   #active = 0;
+  /** @type {Concept[]} */
   #concepts = [];
+  #complete = true;
 
   constructor({ name, label, placeholder, submit, signal }) {
     this.list = element("ul", {
@@ -79,17 +81,40 @@ export class PromptBox {
   }
 
   async #load(signal) {
-    onConceptsChange((concepts) => (this.#concepts = concepts), signal);
-    this.#concepts = await listConcepts().catch(() => []);
+    const load = async () => {
+      const { items, next } = await readyConcepts().catch(() => ({ items: [], next: null }));
+      this.#concepts = items;
+      this.#complete = next === null;
+    };
+    onConceptsChange(load, signal);
+    await load();
   }
 
   #onInput() {
     this.#updateHighlight();
+    const letters = this.#openLetters();
+    this.#suggest(letters === null ? [] : this.#concepts, letters);
+    // The newest concepts are known; older ones are asked for.
+    if (letters && !this.#complete) this.#searchOlder(letters);
+  }
+
+  /** The letters of an incomplete trigger before the caret; null if there is none. */
+  #openLetters() {
     const open = OPEN_TRIGGER.exec(this.value.slice(0, this.input.selectionStart));
-    const ready = this.#concepts.filter((concept) => concept.ready);
-    this.#suggestions = open
-      ? ready.filter((concept) => concept.name.includes(open.groups.prefix.toLowerCase())).slice(0, MAX_SUGGESTIONS)
-      : [];
+    return open ? open.groups.prefix.toLowerCase() : null;
+  }
+
+  async #searchOlder(letters) {
+    const found = await searchReady(letters).catch(() => []);
+    if (this.#openLetters() === letters) this.#suggest(found, letters);
+  }
+
+  /** Suggest the concepts whose names contain some letters, those that begin with them first. */
+  #suggest(concepts, letters) {
+    this.#suggestions = concepts
+      .filter((concept) => concept.name.includes(letters))
+      .toSorted((one, other) => Number(other.name.startsWith(letters)) - Number(one.name.startsWith(letters)))
+      .slice(0, MAX_SUGGESTIONS);
     this.#active = 0;
     if (this.#suggestions.length > 0) this.#open();
     else this.#close();

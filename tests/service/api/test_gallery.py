@@ -80,3 +80,13 @@ def test_tokens_of_a_prompt_are_counted_once_a_worker_has_told_the_tokenizers(cl
     response = client.post("/v1/tokens", json={"prompt": "a dog"})
     assert response.json() == {"model": "tiny", "concepts": [], "encoders": None, "fits": None}
     assert client.post("/v1/tokens", json={"prompt": "a <nobody>"}).json()["code"] == "unknown_concept"
+
+
+@pytest.mark.parametrize("before", ["0.5", "yesterday", "2026-01-01T12:00:00", "2026-01-01"])
+def test_a_time_without_a_zone_is_refused(client, before):
+    assert client.get("/v1/images", params={"before": before}).json()["code"] == "invalid_input"
+
+
+def test_images_before_a_time_are_listed(client, generated):
+    assert client.get("/v1/images", params={"before": "2100-01-01T00:00:00Z"}).json()["items"]
+    assert client.get("/v1/images", params={"before": "2001-01-01T00:00:00+02:00"}).json()["items"] == []
