@@ -12,6 +12,8 @@ declare global {
   type Concept = Answer<"read_concept">;
   /** Inputs differ by kind: their fields are not checked. */
   type Job = Omit<Answer<"read_job">, "input"> & { input: Record<string, any> };
+  type ConceptImage = Concept["images"][number];
+  type ConceptVersion = Answer<"list_versions">["items"][number];
   type GalleryImage = Answer<"read_image">;
   type JobImage = Job["output"]["images"][number];
   type Metrics = Answer<"read_metrics">;

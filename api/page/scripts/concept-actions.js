@@ -1,6 +1,7 @@
 // The actions on a concept: export, retrain, delete.
 import { toast } from "./announce.js";
 import { apiPath, post, request } from "./api.js";
+import { editConcept } from "./concept-edit.js";
 import { invalidateConcept, refreshConcepts } from "./concept-store.js";
 import { openDialog } from "./dialogs.js";
 import { element } from "./dom.js";
@@ -51,6 +52,7 @@ export function moreMenu(concept, onTrained) {
     "More",
     icon("more"),
     [
+      { label: "Edit …", hint: "Name, class word, tags", onSelect: () => editConcept(concept, onTrained) },
       { label: "Train again …", hint: "With the same pictures", onSelect: () => retrain(concept, onTrained) },
       {
         label: "Delete …",

@@ -39,7 +39,7 @@ export function readyConcepts() {
  * @returns {Promise<Concept[]>}
  */
 export async function searchReady(letters) {
-  const { items } = await get("/v1/concepts", { ...wordsQuery(letters), ready: true, limit: PAGE_SIZE });
+  const { items } = await get("/v1/concepts", { ...wordsQuery(letters), ready: true, sort: "name", limit: PAGE_SIZE });
   return items.filter((concept) => concept.name.includes(letters));
 }
 

@@ -2,15 +2,17 @@
 import { announce } from "./announce.js";
 import { apiPath, get } from "./api.js";
 import { exportMenu, moreMenu } from "./concept-actions.js";
+import { tagLink } from "./concept-card.js";
 import { conceptGallery } from "./concept-gallery.js";
 import { invalidateConcept, refreshConcepts } from "./concept-store.js";
+import { showVersions } from "./concept-versions.js";
 import { element, setChildren } from "./dom.js";
 import { icon } from "./icons.js";
 import { nearestTokens, neighbourList } from "./neighbours.js";
-import { pictureFrame } from "./picture.js";
 import { hueAttributes, trigger } from "./prompts.js";
 import { linkTo } from "./router.js";
 import { trainingPanel } from "./training-panel.js";
+import { showTrainingPictures } from "./training-pictures.js";
 
 const NEIGHBOURS = 8;
 const EXCLUSION_REASONS = {
@@ -27,6 +29,7 @@ export async function conceptView({ main, segments, signal }) {
   const neighbours = element("section", { class: "panel", "aria-label": "Nearest tokens", hidden: true });
   const training = element("div", {});
   const pictures = element("section", { "aria-label": "Training pictures" });
+  const versions = element("section", { class: "panel", "aria-label": "Versions", hidden: true });
   const generated = element("div", {});
   setChildren(
     main,
@@ -35,19 +38,18 @@ export async function conceptView({ main, segments, signal }) {
       { class: "concept", ...hueAttributes(concept.name) },
       heading,
       alert,
-      element("div", { class: "columns" }, training, element("div", { class: "side" }, pictures, neighbours)),
+      element("div", { class: "columns" }, training, element("div", { class: "side" }, pictures, neighbours, versions)),
       generated,
     ),
   );
 
   const onSelection = (selection) => showExclusions(pictures, selection);
-  if (concept.images.length > 0) {
-    setChildren(pictures, element("h2", {}, "Training pictures"), imageList(concept, load));
-  }
+  showTrainingPictures(pictures, concept, load);
 
   function show() {
     showHeading(heading, concept, alert, reload);
     if (concept.ready) showNeighbours(neighbours, concept);
+    showVersions(versions, concept, { onChanged: reload, signal }).catch(() => {});
   }
   async function reload() {
     concept = await load();
@@ -77,21 +79,6 @@ export async function conceptView({ main, segments, signal }) {
     .then((gallery) => setChildren(generated, gallery))
     .catch(() => {});
   return concept.name;
-}
-
-/**
- * The training pictures; `load()` fetches the concept again when a URL has expired.
- *
- * @param {Concept} concept
- * @param {() => Promise<Concept>} load
- */
-function imageList(concept, load) {
-  const reload = async (id) => (await load()).images.find((image) => image.id === id);
-  const items = concept.images.map((image, index) => {
-    const alt = `Picture ${index + 1} of ${concept.name}`;
-    return element("li", { "data-image": image.id }, pictureFrame(image, alt, reload));
-  });
-  return element("ul", { class: "training-pictures" }, items);
 }
 
 /**
@@ -135,6 +122,7 @@ function showHeading(heading, concept, alert, reload) {
       {},
       element("h1", {}, trigger(concept.name)),
       element("p", { class: "lead" }, about.filter(Boolean).join(" · ")),
+      concept.tags.length > 0 && element("p", { class: "tags small" }, concept.tags.map(tagLink)),
     ),
     element(
       "div",

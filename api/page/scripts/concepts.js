@@ -69,12 +69,16 @@ export async function conceptsView({ main, query, signal }) {
     if (first.length === 0 && !mine.filtered) return setChildren(content, introduction());
     end.textContent = first.length === 0 ? "No concept matches." : "";
     if (!content.contains(gallery)) setChildren(content, heading(), tools, tagNote, gallery, end);
+    if (isNearEnd(end)) await more();
   }
   async function more() {
     const mine = pages;
     if (!mine || mine.complete || mine.pending || !content.contains(gallery)) return;
     const added = await mine.next();
-    if (pages === mine) gallery.append(...cards(added, signal));
+    if (pages !== mine || signal.aborted) return;
+    gallery.append(...cards(added, signal));
+    // An observer tells changes only: an end that stays in view is not told again.
+    if (isNearEnd(end)) await more();
   }
   const reload = () => {
     const { words, ...others } = filters();
@@ -94,6 +98,10 @@ export async function conceptsView({ main, query, signal }) {
   onConceptsChange(() => show().catch(() => {}), signal);
   if (!content.contains(gallery)) content.querySelector(".button.primary").focus();
   return "Concepts";
+}
+
+function isNearEnd(end) {
+  return end.getBoundingClientRect().top < innerHeight + 400;
 }
 
 /** The query of an address without empty and default values. */

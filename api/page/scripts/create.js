@@ -2,6 +2,7 @@
 import { apiPath, get, post } from "./api.js";
 import { readyConcepts } from "./concept-store.js";
 import { element, setChildren } from "./dom.js";
+import { keepDraft, rememberPrompt } from "./drafts.js";
 import { clearFieldErrors, formValues, segmentedControl, showApiError } from "./fields.js";
 import { announceReuse, generation } from "./generation.js";
 import { dropKept } from "./gallery-list.js";
@@ -11,6 +12,7 @@ import { PromptBox } from "./prompt-box.js";
 import { hueAttributes, trigger } from "./prompts.js";
 import { refreshQueue } from "./queue.js";
 
+const DRAFT = "create";
 const RECENT = 12;
 const PALETTE = 8;
 const COUNTS = [
@@ -51,6 +53,7 @@ export async function createView({ main, query, signal }) {
     settings.querySelector("details").open = true;
     scrollTo({ top: 0, behavior: "smooth" });
     promptBox.focus();
+    form.dispatchEvent(new Event("change"));
     announceReuse();
   };
   const vary = (job) => send({ ...job.input, seed: null });
@@ -63,6 +66,7 @@ export async function createView({ main, query, signal }) {
     submit.ariaBusy = "true";
     try {
       add(await post("/v1/generations", withoutNulls(input)));
+      rememberPrompt(input.prompt);
       refreshQueue();
       dropKept();
     } catch (error) {
@@ -82,12 +86,19 @@ export async function createView({ main, query, signal }) {
   promptBox.value = query.get("prompt") ?? "";
   promptBox.focus();
   setChildren(settings, await pictureFields());
-  if (query.has("job")) {
-    const job = await get(apiPath("jobs", query.get("job")), { signal });
-    reuse(job, query.get("seed") || job.input.seed);
-  }
+  await fill(form, { promptBox, query, reuse, signal });
   await Promise.all([showPalette(palette, promptBox), showRecent(results, add, signal)]);
   return "Create";
+}
+
+/** Fill the form from the address, or else from its draft; keep it as a draft from now on. */
+async function fill(form, { promptBox, query, reuse, signal }) {
+  const addressed = query.has("prompt") || query.has("job");
+  keepDraft(DRAFT, form, signal, { restored: !addressed });
+  promptBox.value = promptBox.input.value;
+  if (!query.has("job")) return;
+  const job = await get(apiPath("jobs", query.get("job")), { signal });
+  reuse(job, query.get("seed") || job.input.seed);
 }
 
 /** One button for each ready concept, which inserts it into the prompt. */

@@ -4,7 +4,13 @@ import { element, setChildren, uniqueId } from "./dom.js";
 import { formatBytes, pluralize } from "./format.js";
 import { icon } from "./icons.js";
 
+const ARCHIVE = /\.zip$/iu;
 const ACCEPTED = "image/*,.heic,.heif,.avif,.tif,.tiff,.zip";
+
+/** The field of the form in which a file is sent. */
+export function fieldOf(file) {
+  return ARCHIVE.test(file.name) ? "archive" : "images";
+}
 
 /** `onChange()` is called after files were added or removed, `onAdd()` after files were added. */
 export class Dropzone {
@@ -58,6 +64,13 @@ export class Dropzone {
     this.#show();
     announce(`${pluralize(files.length, "picture")} added.`);
     this.onAdd();
+  }
+
+  /** Show files that were chosen before, without moving the focus. */
+  restore(files) {
+    if (files.length === 0 || this.#files.length > 0) return;
+    this.#files.push(...files);
+    this.#show();
   }
 
   /** Show an error, and mark the file that its message names. */

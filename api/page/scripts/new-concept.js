@@ -2,7 +2,8 @@
 import { request } from "./api.js";
 import { refreshConcepts } from "./concept-store.js";
 import { element, setChildren } from "./dom.js";
-import { Dropzone } from "./dropzone.js";
+import { dropDraft, keepDraft, keepFiles, keptFiles } from "./drafts.js";
+import { Dropzone, fieldOf } from "./dropzone.js";
 import { exampleFiles, exampleNamed } from "./examples.js";
 import { clearFieldErrors, field, formValues, segmentedControl, showApiError, showFieldError } from "./fields.js";
 import { importEmbedding } from "./import-embedding.js";
@@ -11,6 +12,7 @@ import { refreshQueue } from "./queue.js";
 import { navigate } from "./router.js";
 import { newTrainingFields, trainingSettings } from "./training-settings.js";
 
+const DRAFT = "new-concept";
 const PROPERTIES = [
   ["object", "Object"],
   ["style", "Style"],
@@ -34,7 +36,11 @@ export async function newConceptView({ main, query, signal }) {
     maxLength: 100,
     placeholder: "dog",
   });
-  const dropzone = new Dropzone({ signal, onAdd: () => name.value || name.focus() });
+  const dropzone = new Dropzone({
+    signal,
+    onAdd: () => name.value || name.focus(),
+    onChange: () => keepFiles(DRAFT, dropzone.files),
+  });
   const example = element("p", { class: "prompt-example muted", "aria-live": "polite" });
   const alert = element("p", { class: "alert", role: "alert" });
   const submit = element("button", { class: "button primary" }, "Start training");
@@ -68,8 +74,10 @@ export async function newConceptView({ main, query, signal }) {
     send({ form, dropzone, name, classWord, alert, submit });
   });
   setChildren(main, heading(), form);
+  keepDraft(DRAFT, form, signal);
   show();
   dropzone.button.focus();
+  if (!query.has("example")) dropzone.restore(await keptFiles(DRAFT));
   await loadExample(exampleNamed(query.get("example")), { dropzone, name, classWord, show });
   return "New concept";
 }
@@ -111,6 +119,8 @@ async function send({ form, dropzone, name, classWord, alert, submit }) {
   try {
     const response = await request("POST", "/v1/concepts", { form: requestBody(form, dropzone.files) });
     const { concept } = await response.json();
+    dropDraft(DRAFT);
+    keepFiles(DRAFT, []);
     refreshConcepts();
     refreshQueue();
     navigate(`concepts/${concept.name}`);
@@ -142,7 +152,7 @@ function requestBody(form, files) {
   for (const key of ["name", "class_word", "learnable_property", "model", "method"]) {
     if (values[key]) data.set(key, values[key]);
   }
-  for (const file of files) data.append(/\.zip$/iu.test(file.name) ? "archive" : "images", file, file.name);
+  for (const file of files) data.append(fieldOf(file), file, file.name);
   data.set("training", JSON.stringify(trainingSettings(form)));
   return data;
 }

@@ -2,6 +2,7 @@
 import { announce } from "./announce.js";
 import { onConceptsChange, readyConcepts, searchReady } from "./concept-store.js";
 import { element, setChildren, uniqueId } from "./dom.js";
+import { promptHistory } from "./drafts.js";
 import { pluralize } from "./format.js";
 import { highlightPrompt, hueAttributes, trigger } from "./prompts.js";
 
@@ -9,12 +10,20 @@ import { highlightPrompt, hueAttributes, trigger } from "./prompts.js";
 const OPEN_TRIGGER = /<(?<prefix>[a-z0-9-]{0,63})$/iu;
 const MAX_SUGGESTIONS = 6;
 
+/** How well a name fits some letters: it is them, begins with them, or contains them. */
+function rank(name, letters) {
+  if (name === letters) return 2;
+  return name.startsWith(letters) ? 1 : 0;
+}
+
 export class PromptBox {
   #suggestions = [];
   #active = 0;
   /** @type {Concept[]} */
   #concepts = [];
   #complete = true;
+  /** The position in the history of prompts, from 1 for the newest; 0 for the text of one's own. */
+  #recalled = 0;
 
   constructor({ name, label, placeholder, submit, signal }) {
     this.list = element("ul", {
@@ -91,6 +100,7 @@ export class PromptBox {
   }
 
   #onInput() {
+    this.#recalled = 0;
     this.#updateHighlight();
     const letters = this.#openLetters();
     this.#suggest(letters === null ? [] : this.#concepts, letters);
@@ -113,7 +123,7 @@ export class PromptBox {
   #suggest(concepts, letters) {
     this.#suggestions = concepts
       .filter((concept) => concept.name.includes(letters))
-      .toSorted((one, other) => Number(other.name.startsWith(letters)) - Number(one.name.startsWith(letters)))
+      .toSorted((one, other) => rank(other.name, letters) - rank(one.name, letters))
       .slice(0, MAX_SUGGESTIONS);
     this.#active = 0;
     if (this.#suggestions.length > 0) this.#open();
@@ -179,11 +189,27 @@ export class PromptBox {
   #onKeydown(event) {
     if (event.isComposing) return;
     if (this.#suggestions.length > 0) this.#onListKeydown(event);
+    else if (event.key === "ArrowUp" && this.#isRecalling()) this.#recall(event, 1);
+    else if (event.key === "ArrowDown" && this.#recalled > 0) this.#recall(event, -1);
     // Enter submits; line breaks can still be pasted or entered with Shift.
     else if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
       this.submit();
     }
+  }
+
+  /** Whether the arrow keys go through the prompts that were sent: the field is empty, or shows one of them. */
+  #isRecalling() {
+    return this.value === "" || (this.#recalled > 0 && this.value === promptHistory()[this.#recalled - 1]);
+  }
+
+  #recall(event, step) {
+    const prompts = promptHistory();
+    const position = Math.min(prompts.length, Math.max(0, this.#recalled + step));
+    event.preventDefault();
+    this.value = prompts[position - 1] ?? "";
+    this.#recalled = position;
+    this.input.dispatchEvent(new Event("change", { bubbles: true }));
   }
 
   #onListKeydown(event) {

@@ -1,4 +1,5 @@
 // Hash router: location.hash selects the view; a view ends when the next one is shown.
+import { whenReachable } from "./connection.js";
 import { element, setChildren } from "./dom.js";
 
 /**
@@ -26,6 +27,12 @@ export function startRouter(main, routes, onChange) {
         main,
         errorSection(error, () => show()),
       );
+      // A view that was opened while the server was away comes back by itself.
+      if (error.name === "NetworkError") {
+        await whenReachable();
+        if (!signal.aborted) await show();
+        return;
+      }
     }
     if (!first && !main.contains(document.activeElement)) focusHeading(main);
   };
