@@ -71,6 +71,7 @@ STATUSES: Mapping[type[service.ServiceError | dti.DTIError], HTTPStatus] = {
     service.JobTimeoutError: HTTPStatus.SERVICE_UNAVAILABLE,
     service.LeaseLostError: HTTPStatus.INTERNAL_SERVER_ERROR,
     service.BucketForeignError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    service.SchemaRevisionError: HTTPStatus.SERVICE_UNAVAILABLE,
     service.SettingsError: HTTPStatus.INTERNAL_SERVER_ERROR,
     service.ObjectMissingError: HTTPStatus.NOT_FOUND,
     service.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -92,6 +92,7 @@ def run(settings: Settings) -> None:
 
     Raises:
         SettingsError: a setting is invalid.
+        SchemaRevisionError: the database's schema is of another revision.
     """
     logs.configure()
     return_large_blocks()
@@ -99,4 +100,6 @@ def run(settings: Settings) -> None:
         # The settings have them; no child process needs to.
         os.environ.pop(name, None)
     decoders.start_server()
-    server(Service.open(settings)).run()
+    service = Service.open(settings)
+    service.check_schema()
+    server(service).run()

@@ -1,13 +1,18 @@
 """The open parts of one process: settings, catalogue, database, object store, broker. It has no rules."""
 
+import logging
 from dataclasses import dataclass
 
 from service.broker import Broker
 from service.catalogue.models import Catalogue
 from service.catalogue.token_limits import TokenLimits
+from service.database import schema
 from service.database.engine import Database
+from service.errors import DatabaseUnavailableError
 from service.settings import Settings
 from service.storage import ObjectStore
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,18 @@ class Service:
             broker=Broker(settings),
             token_limits=TokenLimits(),
         )
+
+    def check_schema(self) -> None:
+        """Refuse to start beside a schema that is too old; a database that does not answer is not judged.
+
+        Raises:
+            SchemaRevisionError: the schema is older than this version needs.
+        """
+        try:
+            with self.database.reading() as session:
+                schema.check(session)
+        except DatabaseUnavailableError as error:
+            _log.warning("The revision of the schema is not checked: %s", error)
 
     def close(self) -> None:
         """Close all parts."""

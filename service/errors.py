@@ -47,6 +47,7 @@
     ├── JobTimeoutError             a job has run for longer than the service allows
     ├── LeaseLostError              a write of an attempt that has lost its job
     ├── BucketForeignError          the bucket belongs to another database
+    ├── SchemaRevisionError         the database's schema is older than this version needs
     ├── SettingsError               an environment variable or the model catalogue is invalid
     ├── ObjectMissingError          the object store has no object under a key
     └── UnavailableError            a dependency of the service is down
@@ -570,6 +571,21 @@ class BucketForeignError(ServiceError):
             f"The bucket {bucket} belongs {owner}, and this is {database_id}. Set DTI_S3_BUCKET to another bucket; "
             "or, if this database takes its place, restore it first and then run `dti migrate --adopt-bucket`."
         )
+
+
+class SchemaRevisionError(ServiceError):
+    """The database's schema is older than this version needs.
+
+    Args:
+        found: the database's revision; None without tables.
+        needed: the one of this version.
+    """
+
+    code = "schema_revision"
+
+    def __init__(self, found: str | None, needed: str) -> None:
+        state = "has no tables" if found is None else f"is of revision {found}"
+        super().__init__(f"The database {state}; this version needs revision {needed}. Run `dti migrate`.")
 
 
 class SettingsError(ServiceError):

@@ -15,6 +15,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from service.catalogue.models import Catalogue
+from service.database import schema
+from service.database.clock import MAX_SKEW_S, skew_s
 from service.database.engine import Database
 from service.errors import ServiceError
 from service.settings import Settings
@@ -107,9 +109,19 @@ def _configured(about: str, address: str | None, check: Callable[[], object]) ->
 def _check_database(settings: Settings) -> None:
     database = Database(settings.database_address)
     try:
-        database.check()
+        with database.reading() as session:
+            schema.check(session)
+            _check_clock(skew_s(session))
     finally:
         database.close()
+
+
+def _check_clock(ahead_s: float) -> None:
+    if abs(ahead_s) > MAX_SKEW_S:
+        direction = "ahead of" if ahead_s > 0 else "behind"
+        raise ValueError(
+            f"This machine's clock is {abs(ahead_s):.0f} s {direction} the database's. Synchronise them, with NTP."
+        )
 
 
 def _check_broker(settings: Settings) -> None:

@@ -177,6 +177,7 @@ def run(settings: Settings) -> int:
     """Run the maintenance until a signal ends it; returns the exit code."""
     logs.configure()
     service = Service.open(settings)
+    service.check_schema()
     maintenance, sender = Maintenance(service), WebhookSender(service)
     tasks = (
         Task("expire_leases", EXPIRE_LEASES_EVERY_S, maintenance.expire_leases),

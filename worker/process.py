@@ -163,6 +163,7 @@ def run(settings: Settings) -> int:
     logs.configure()
     stopping = threading.Event()
     service = Service.open(settings)
+    service.check_schema()
     process = WorkerProcess(service, stopping)
     stop_signals.handle(stopping.set, process.interrupt, celery_app.stop)
     app = celery_app.make_celery(settings, [queue_name(model) for model in service.catalogue])

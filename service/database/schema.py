@@ -7,6 +7,8 @@ from pathlib import Path
 from sqlalchemy import inspect, text
 from sqlalchemy.orm import Session
 
+from service.errors import SchemaRevisionError
+
 _MIGRATIONS = "migrations"
 
 
@@ -33,3 +35,14 @@ def is_readable(revision: str | None) -> bool:
     "Upgrade").
     """
     return revision is not None and revision >= needed_revision()
+
+
+def check(session: Session) -> None:
+    """Check that this version of the service runs on a database.
+
+    Raises:
+        SchemaRevisionError: its schema is too old, or it was never migrated.
+    """
+    found = revision_of(session)
+    if not is_readable(found):
+        raise SchemaRevisionError(found, needed_revision())

@@ -65,3 +65,46 @@ def test_wake_ups_are_sent_again_once_the_broker_is_back(valkey_url):
 def test_a_broker_needs_an_address():
     with pytest.raises(SettingsError, match="DTI_BROKER_URL"):
         Broker(Settings())
+
+
+def test_a_broker_that_hangs_delays_one_caller_only(silent_broker):
+    broker = Broker(Settings(broker_url=silent_broker))
+    broker.notify("tiny")
+    started = time.monotonic()
+    for _ in range(100):
+        broker.notify("tiny")
+    assert time.monotonic() - started < 0.1
+    broker.close()
+
+
+def test_wake_ups_go_on_by_themselves_after_an_outage(valkey_url, monkeypatch):
+    monkeypatch.setattr("service.broker._RETRY_S", 0.05)
+    broker = Broker(Settings(broker_url=valkey_url))
+    broker._wait_for_recovery()
+    deadline = time.monotonic() + 10
+    with redis.Redis.from_url(valkey_url) as valkey:
+        while not valkey.llen(queue_name("tiny")):
+            assert time.monotonic() < deadline
+            broker.notify("tiny")
+    broker.close()
+
+
+def test_wake_ups_do_not_pile_up_while_no_worker_takes_them(valkey_url):
+    broker = Broker(Settings(broker_url=valkey_url))
+    for _ in range(20):
+        broker.notify("tiny")
+    with redis.Redis.from_url(valkey_url) as valkey:
+        assert valkey.llen(queue_name("tiny")) == 8
+    broker.close()
+
+
+def test_a_full_broker_raises_nothing(valkey_url, caplog):
+    broker = Broker(Settings(broker_url=valkey_url))
+    with redis.Redis.from_url(valkey_url) as valkey:
+        valkey.config_set("maxmemory", "1")
+        try:
+            broker.notify("tiny")
+        finally:
+            valkey.config_set("maxmemory", "0")
+    assert "look for work by themselves" in caplog.text
+    broker.close()

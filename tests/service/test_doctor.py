@@ -6,7 +6,9 @@ import socket
 from collections import namedtuple
 
 import pytest
+from sqlalchemy import text
 
+from service.database import schema
 from service.settings import Settings
 from stack.doctor import examine
 from stack.home import Home
@@ -84,3 +86,28 @@ def test_a_catalogue_that_cannot_be_read_is_named(alone, tmp_path):
     broken = tmp_path / "models.toml"
     broken.write_text("= nothing")
     assert "models.toml" in message(dataclasses.replace(alone, models=broken), "models")
+
+
+@pytest.fixture
+def old_schema(service):
+    """The database says that it is of an old revision; tests share it."""
+    write_revision(service, "0005")
+    yield
+    write_revision(service, schema.needed_revision())
+
+
+def write_revision(service, number):
+    with service.database.writing() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = :number"), {"number": number})
+
+
+@pytest.mark.usefixtures("old_schema")
+def test_a_schema_of_another_revision_is_an_error(settings):
+    assert "dti migrate" in message(settings, "database")
+    assert statuses(settings)["database"] == "error"
+
+
+@pytest.mark.usefixtures("service")
+def test_a_skewed_clock_is_an_error(settings, monkeypatch):
+    monkeypatch.setattr("stack.doctor.skew_s", lambda _session: -20.0)
+    assert "20 s behind the database's" in message(settings, "database")

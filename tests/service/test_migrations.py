@@ -1,8 +1,10 @@
 """The migrations make exactly the tables that the code speaks of."""
 
+import hashlib
 import multiprocessing
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from alembic import command
@@ -13,8 +15,10 @@ from sqlalchemy import MetaData, inspect, select, text
 
 import migrations
 from service import jobs
+from service.database import schema
 from service.database.engine import Database
 from service.database.tables import LOCAL_OWNER_ID, Concept, Job, Owner, Table
+from service.errors import SchemaRevisionError
 from service.kinds.jobs import KINDS, TrainInput, read_input
 from tests.support import stored_jobs
 
@@ -35,6 +39,16 @@ OLD_ROWS = (
         VALUES ('emb_1', 'con_1', 1, 'job_1', 'k', 's', '{{}}', 4, {NOON})""",
 )
 """Possible rows of the first version of the tables."""
+
+
+RELEASED = {
+    "0001_the_first_tables.py": "dc3d84230857fdf3e46c30f14d3aefc3b4ab02d08975bf6da7b1e3cf20123177",
+    "0002_errands.py": "2cbd5241e3ee119ccfe26d75cb515a76a6b874e081c58fa430d1a16b70671325",
+    "0003_keys_and_usage.py": "478b496f166db65aea5cd5633d8c66b847ff4278ff60ead9a849c205fbbf17ce",
+    "0004_requests_kept_and_webhooks.py": "ea27b5fd29e1d2fec27917a3c49304ceb5e79fc76e22cf72d6b3b35df0f04833",
+    "0005_safety.py": "40bb10dd5f47567bc6dafe6fb46d566b712d0545671bd2266daa670263311a00",
+    "0006_field_names.py": "761a57e3667c4564fdd5d852dd2bfd65cbe8a3fdf4eec2d89291ed93931a6ce1",
+}
 
 
 @pytest.fixture
@@ -98,6 +112,25 @@ def test_rows_survive_every_migration(empty, empty_database_url):
         assert (concept.job_id, job.kind, job.result) == (job.id, "train", None)
         assert (len(job.concepts), len(job.images), len(concept.embeddings)) == (1, 1, 1)
         assert concept.embedding.neighbours is None
+
+
+def test_an_old_schema_is_refused_with_the_remedy(empty, empty_database_url):
+    with empty.reading() as session, pytest.raises(SchemaRevisionError, match=r"no tables.*dti migrate"):
+        schema.check(session)
+    migrations.upgrade(empty_database_url)
+    with empty.reading() as session:
+        schema.check(session)
+    with empty.writing() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '0005'"))
+    with empty.reading() as session, pytest.raises(SchemaRevisionError, match=r"revision 0005.*dti migrate"):
+        schema.check(session)
+
+
+def test_released_revisions_are_never_edited():
+    """Databases have run them; a change belongs into a new revision."""
+    folder = Path(migrations.__file__).parent / "versions"
+    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("0*.py")}
+    assert {name: digests[name] for name in RELEASED} == RELEASED
 
 
 def test_the_history_has_one_head():
