@@ -68,11 +68,11 @@ def test_what_was_done_is_shown_as_code(visit, stack, concepts):
     code = dialog.locator("pre")
     expect(code).to_contain_text('"prompt": "a photo of <ball>"')
     assert serious_violations(page) == []
-    dialog.get_by_text("Python").click()
+    dialog.get_by_role("radio", name="Python").check()
     expect(code).to_contain_text("client.create_generation(")
     program = code.inner_text()
     compile(program, "shown", "exec")
-    dialog.get_by_text("TypeScript").click()
+    dialog.get_by_role("radio", name="TypeScript").check()
     expect(code).to_contain_text('client.POST("/v1/generations"')
     scope = {}
     exec(program, scope)

@@ -50,7 +50,7 @@ def blocks(recipe, language):
 
 
 def test_every_recipe_has_a_block_for_curl_and_one_for_python():
-    assert len(RECIPES) == 4
+    assert len(RECIPES) == 5
     for title, recipe in RECIPES:
         assert (len(blocks(recipe, "sh")), len(blocks(recipe, "python"))) == (1, 1), title
 

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, Unpack
 from urllib.parse import quote
 
 import httpx
 
 from dti_client import accounts, models
 from dti_client.decoding import decode
+from dti_client.fields import GenerationFields, ImagesFields, InterpolationFields
 
 T = TypeVar("T")
 
@@ -180,34 +181,20 @@ def blend_concepts(name: str, parts: Mapping[str, float]) -> Call[models.Concept
 
 
 def create_generation(
-    prompt: str,
-    *,
-    wait_s: int | None = None,
-    **fields: Any,  # noqa: ANN401 - JSON holds anything
+    prompt: str, *, wait_s: int | None = None, **fields: Unpack[GenerationFields]
 ) -> Call[models.Job]:
-    """Generate images of a prompt, which may contain concepts as <name>.
-
-    `fields`: negative_prompt, model, num_images, width, height, steps, guidance_scale, guidance_rescale,
-    scheduler, seed, prompt_syntax, clip_skip, format and webhook.
-    """
+    """Generate images of a prompt, which may contain concepts as <name>."""
     return _post("/v1/generations", _json(models.Job), {"prompt": prompt, **fields}, wait_s=wait_s)
 
 
 def create_interpolation(
-    start: str,
-    end: str,
-    *,
-    wait_s: int | None = None,
-    **fields: Any,  # noqa: ANN401 - see above
+    start: str, end: str, *, wait_s: int | None = None, **fields: Unpack[InterpolationFields]
 ) -> Call[models.Job]:
-    """Generate images between two concepts, all from the same noise.
-
-    `fields`: frames, shares, prompt, method, animation, contact_sheet, and those of a generation except num_images.
-    """
+    """Generate images between two concepts, all from the same noise."""
     return _post("/v1/interpolations", _json(models.Job), {"from": start, "to": end, **fields}, wait_s=wait_s)
 
 
-def create_images(prompt: str, **fields: Any) -> Call[models.ImagesAnswer]:  # noqa: ANN401 - see above
+def create_images(prompt: str, **fields: Unpack[ImagesFields]) -> Call[models.ImagesAnswer]:
     """Generate images as OpenAI's API does: the response waits for them."""
     return _post("/v1/images/generations", _json(models.ImagesAnswer), {"prompt": prompt, **fields})
 
@@ -428,6 +415,14 @@ def redeliver(webhook_id: str, delivery_id: str) -> Call[accounts.Delivery]:
     """Send a delivery again."""
     path = f"/v1/webhooks/{_segment(webhook_id)}/deliveries/{_segment(delivery_id)}/redeliver"
     return _post(path, _json(accounts.Delivery))
+
+
+# --- pages
+
+
+def next_page(call: Call[models.Page[T]], page: models.Page[T]) -> Call[models.Page[T]] | None:
+    """The call of the page after one; None after the last."""
+    return None if page.next is None else replace(call, query={**call.query, "cursor": page.next})
 
 
 # --- building blocks

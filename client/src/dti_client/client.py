@@ -18,7 +18,7 @@ from dti_client import calls, files, job_stream
 from dti_client.calls import Call
 from dti_client.errors import QuotaError, UnavailableError, from_response
 from dti_client.job_stream import JobStream
-from dti_client.models import Job, JobEvent
+from dti_client.models import Job, JobEvent, Page
 from dti_client.retry import RetriedCall
 
 P = ParamSpec("P")
@@ -57,6 +57,45 @@ class _Async(Generic[P, T]):
         @wraps(self._call)
         async def method(*arguments: P.args, **keywords: P.kwargs) -> T:
             return await client.send(self._call(*arguments, **keywords))
+
+        return method
+
+
+class _SyncItems(Generic[P, T]):
+    """A route of pages as a method that iterates over the items of all of them."""
+
+    def __init__(self, call: Callable[P, Call[Page[T]]]) -> None:
+        self._call = call
+        self.__doc__ = f"Iterate over all pages. {call.__doc__}"
+
+    def __get__(self, client: "Client", _: type["Client"]) -> Callable[P, Iterator[T]]:
+        @wraps(self._call)
+        def method(*arguments: P.args, **keywords: P.kwargs) -> Iterator[T]:
+            call: Call[Page[T]] | None = self._call(*arguments, **keywords)
+            while call is not None:
+                page = client.send(call)
+                yield from page.items
+                call = calls.next_page(call, page)
+
+        return method
+
+
+class _AsyncItems(Generic[P, T]):
+    """A route of pages as a method that iterates asynchronously over the items of all of them."""
+
+    def __init__(self, call: Callable[P, Call[Page[T]]]) -> None:
+        self._call = call
+        self.__doc__ = f"Iterate over all pages. {call.__doc__}"
+
+    def __get__(self, client: "AsyncClient", _: type["AsyncClient"]) -> Callable[P, AsyncIterator[T]]:
+        @wraps(self._call)
+        async def method(*arguments: P.args, **keywords: P.kwargs) -> AsyncIterator[T]:
+            call: Call[Page[T]] | None = self._call(*arguments, **keywords)
+            while call is not None:
+                page = await client.send(call)
+                for item in page.items:
+                    yield item
+                call = calls.next_page(call, page)
 
         return method
 
@@ -152,6 +191,12 @@ class Client:
     test_webhook = _Sync(calls.test_webhook)
     list_deliveries = _Sync(calls.list_deliveries)
     redeliver = _Sync(calls.redeliver)
+    iter_concepts = _SyncItems(calls.list_concepts)
+    iter_images = _SyncItems(calls.list_images)
+    iter_jobs = _SyncItems(calls.list_jobs)
+    iter_keys = _SyncItems(calls.list_keys)
+    iter_webhooks = _SyncItems(calls.list_webhooks)
+    iter_deliveries = _SyncItems(calls.list_deliveries)
 
     def follow_job(self, job: Job | str, *, last_event_id: str = "") -> Iterator[JobEvent]:
         """Stream past and future events of a job after an event, until it ends or the stream breaks."""
@@ -296,6 +341,12 @@ class AsyncClient:
     test_webhook = _Async(calls.test_webhook)
     list_deliveries = _Async(calls.list_deliveries)
     redeliver = _Async(calls.redeliver)
+    iter_concepts = _AsyncItems(calls.list_concepts)
+    iter_images = _AsyncItems(calls.list_images)
+    iter_jobs = _AsyncItems(calls.list_jobs)
+    iter_keys = _AsyncItems(calls.list_keys)
+    iter_webhooks = _AsyncItems(calls.list_webhooks)
+    iter_deliveries = _AsyncItems(calls.list_deliveries)
 
     async def follow_job(self, job: Job | str, *, last_event_id: str = "") -> AsyncIterator[JobEvent]:
         """Stream past and future events of a job after an event, until it ends or the stream breaks."""

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
+from dti_client import notebook
+
 T = TypeVar("T")
 
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
@@ -34,6 +36,9 @@ class Image:
     prompt: str | None
     share: float | None
     safety: Safety | None
+
+    def _repr_html_(self) -> str:
+        return notebook.image(self)
 
 
 @dataclass(frozen=True)
@@ -162,6 +167,9 @@ class Job:
         extras = (self.output.animation, self.output.contact_sheet)
         return [*self.output.images, *(image for image in extras if image is not None)]
 
+    def _repr_html_(self) -> str:
+        return notebook.job(self)
+
 
 @dataclass(frozen=True)
 class JobEvent:
@@ -219,6 +227,9 @@ class Concept:
     cover: Image | None
     created_at: datetime
     updated_at: datetime
+
+    def _repr_html_(self) -> str:
+        return notebook.concept(self)
 
 
 @dataclass(frozen=True)
