@@ -26,6 +26,9 @@ _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _PROTECTED_PREFIXES = ("/v1/", "/metrics")
 """Prefixes of the paths that need a key; the others are health, documentation, the page, and signed URLs."""
 
+_FORWARDED = {"forwarded", "via", "x-real-ip", "cf-connecting-ip", "true-client-ip"}
+"""Headers that proxies add, beside X-Forwarded-…; a proxy lets other machines in."""
+
 _ALLOWED_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Prefer", "X-Request-ID"]
 _EXPOSED_HEADERS = [
     "Content-Disposition",
@@ -119,7 +122,7 @@ class KeyAuthentication:
 
 
 class LoopbackOnly:
-    """Refuses requests for a host name that is not this machine's, or from a page of another origin."""
+    """Refuses requests through a proxy, for a foreign host name, or from a page of another origin."""
 
     def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
         self._app = app
@@ -135,6 +138,12 @@ class LoopbackOnly:
             await problem(HTTPStatus.FORBIDDEN, *refusal)(scope, receive, send)
 
     def _refusal(self, headers: Headers) -> tuple[str, str] | None:
+        forwarded = next((name for name in headers if name in _FORWARDED or name.startswith("x-forwarded-")), None)
+        if forwarded is not None:
+            return "forwarded", (
+                f"The request has a {forwarded} header: it comes through a proxy, and this server asks for no key. "
+                "Set DTI_AUTH to on."
+            )
         host = headers.get("host", "").lower()
         if _hostname(f"//{host}") not in self._hosts:
             return "foreign_host", "This server does not serve that host name. Use localhost, or set DTI_AUTH to on."

@@ -1,10 +1,10 @@
 """Dependencies of routes: the request's context with its identity and scope, pagination, and `Prefer: wait`.
 
 A route names its scope by the type of its first argument: `context: ReadAccess` (reads), `TrainAccess` (makes, changes
-or deletes concepts), `GenerateAccess` (makes images), `CancelAccess` (either of the two), `AdminAccess` (keys, and all
-owners). The scope admin includes all others. `AnyAccess` names none: it is for dependencies of such routes. A route
-without a key asks for `PublicAccess`, and none of those is under /v1. `context.owner_id` owns all data that the
-request sees; `context.service` has the key's own quotas in its settings.
+or deletes concepts), `GenerateAccess` (makes images), `CancelAccess` (either of the two), `MetricsAccess`,
+`AdminAccess` (keys, and all owners). The scope admin includes all others. `AnyAccess` names none: it is for
+dependencies of such routes. A route without a key asks for `PublicAccess`, and none of those is under /v1.
+`context.owner_id` owns all data that the request sees; `context.service` has the key's own quotas in its settings.
 
 A transaction is opened and committed inside the function that needs it, never around a response: a response is sent
 after its commit, and nothing is open while a request waits.
@@ -126,6 +126,7 @@ ReadAccess = Annotated[RequestContext, Security(_request_context, scopes=["read"
 TrainAccess = Annotated[RequestContext, Security(_request_context, scopes=["train"])]
 GenerateAccess = Annotated[RequestContext, Security(_request_context, scopes=["generate"])]
 CancelAccess = Annotated[RequestContext, Security(_request_context, scopes=["train", "generate"])]
+MetricsAccess = Annotated[RequestContext, Security(_request_context, scopes=["metrics"])]
 AdminAccess = Annotated[RequestContext, Security(_request_context, scopes=["admin"])]
 AnyAccess = Annotated[RequestContext, Depends(_request_context)]
 

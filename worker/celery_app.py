@@ -12,6 +12,7 @@ from celery.worker import state
 from kombu import Queue
 
 from service.settings import Settings
+from worker import transport
 
 CONNECT_TIMEOUT_S = 1.0
 
@@ -25,6 +26,7 @@ def make_celery(settings: Settings, queues: Iterable[str]) -> Celery:
     An unavailable broker ends nothing: a connection attempt times out after a second and is repeated without limit. The
     loop goes on without the broker, and polls the queue by itself.
     """
+    transport.install()
     app = Celery("dti", broker=settings.broker_url, set_as_current=False)
     app.conf.update(
         accept_content=["json"],

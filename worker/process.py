@@ -56,7 +56,9 @@ class WorkerProcess:
         self.exit_code = 0
         self._service = service
         self._stopping = stopping
-        self._worker_id = f"{socket.gethostname()[:60]}-{os.getpid()}-{secrets.token_hex(4)}"
+        # Shown to clients and in metrics: without the machine's name, which only the log has.
+        self._worker_id = f"worker-{secrets.token_hex(6)}"
+        log.info("This is %s, process %d on %s", self._worker_id, os.getpid(), socket.gethostname())
         self._activity = Activity()
         self._persistence = Persistence(service, stopping, self._activity)
         self._model_cache = ModelCache(service.catalogue, self._publish_card, SafetyFilter(service.settings.safety))

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from api.deps import PublicAccess, ReadAccess
+from api.deps import MetricsAccess, PublicAccess
 from api.errors import problem
 from api.schemas import responses
 from service import health, metrics
@@ -49,13 +49,13 @@ def read_readiness(components: PublicAccess) -> responses.Ready | JSONResponse:
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-def read_process_metrics(context: ReadAccess) -> Response:
+def read_process_metrics(context: MetricsAccess) -> Response:
     """Read the metrics of this API process in Prometheus' text format: requests, refusals, uploads, waits for RPCs."""
     return Response(context.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/metrics/service", response_class=PlainTextResponse)
-def read_service_metrics(context: ReadAccess) -> Response:
+def read_service_metrics(context: MetricsAccess) -> Response:
     """Read the metrics of the whole service in Prometheus' text format; they are the same in every API process."""
     with context.service.database.reading() as session:
         text = metrics.exposition(session, context.service.catalogue)

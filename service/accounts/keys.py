@@ -20,8 +20,8 @@ from service.database.tables import Key, Owner
 from service.errors import InvalidInputError, NotFoundError
 from service.safety import Policy
 
-Scope = Literal["read", "train", "generate", "admin"]
-"""Permission to read, to train concepts, to generate images, or, as admin, for all operations and owners."""
+Scope = Literal["read", "train", "generate", "metrics", "admin"]
+"""Permission to read, to train concepts, to generate images, to scrape metrics, or, as admin, for everything."""
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 

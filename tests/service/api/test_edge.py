@@ -1,5 +1,7 @@
 """The edge of the API: body limits, host names, origins, problems, health, documentation, signed URLs."""
 
+import base64
+import hashlib
 import re
 import socket
 import subprocess
@@ -197,6 +199,27 @@ def test_the_documentation_requests_no_foreign_host(client):
         assert client.get(link).status_code == 200
 
 
+def test_the_documentation_page_runs_no_script_but_its_own(read_only_client):
+    response = read_only_client.get("/docs")
+    policy = response.headers["Content-Security-Policy"]
+    script = re.search(r"<script>(.*?)</script>", response.text, re.DOTALL)[1]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'self' 'sha256-{digest}';" in policy
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    page = read_only_client.get("/").headers
+    for name in ("Referrer-Policy", "X-Content-Type-Options", "Cache-Control"):
+        assert response.headers[name] == page[name]
+
+
+def test_a_request_through_a_proxy_is_refused_without_authentication(read_only_client):
+    headers = ("X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "Via", "X-Real-IP", "CF-Connecting-IP")
+    for header in headers:
+        response = read_only_client.get("/v1/models", headers={header: "10.0.0.1"})
+        assert (response.status_code, response.json()["code"]) == (403, "forwarded"), header
+        assert header.lower() in response.json()["detail"]
+
+
 def test_the_document_describes_every_route_and_its_problems(client):
     document = client.get("/openapi.json").json()
     assert all(path.startswith(("/v1/", "/health/", "/metrics")) for path in document["paths"])
@@ -292,7 +315,7 @@ return_large_blocks()
 before = resident_mb()
 for mode in ("RGBA", "LA"):
     file = io.BytesIO()
-    Image.new(mode, (6000, 5000)).save(file, "PNG", compress_level=1)
+    Image.linear_gradient("L").resize((6000, 5000)).convert(mode).save(file, "PNG", compress_level=1)
     file.seek(0)
     read_pictures([Upload("a.png", file)], [], Limits())
 print(resident_mb() - before)

@@ -14,7 +14,7 @@ import pytest
 from tests.service.api.test_keys import ADMIN_KEY, KEYED, bearer
 from tests.support.upload_samples import png
 
-SCOPES = {"read", "train", "generate", "admin"}
+SCOPES = {"read", "train", "generate", "metrics", "admin"}
 REFERENCE = "A concept's id or name."
 """The description of fields and parameters that name a concept."""
 
