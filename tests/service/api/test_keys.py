@@ -57,7 +57,6 @@ def test_a_key_is_valid_until_it_is_revoked_and_names_its_owner(client, mint):
     key, headers = minted["key"], bearer(minted["secret"])
     assert client.get("/v1/jobs", headers=headers).status_code == 200
     assert client.get("/metrics", headers=headers).status_code == 403
-    assert client.get("/metrics", headers=bearer(mint("metrics")["secret"])).status_code == 200
     assert minted["secret"].startswith(key["prefix"])
     (listed, *_) = client.get("/v1/keys", params={"owner": "ada"}, headers=bearer(ADMIN_KEY)).json()["items"]
     assert listed["last_used_at"] is not None
@@ -67,6 +66,14 @@ def test_a_key_is_valid_until_it_is_revoked_and_names_its_owner(client, mint):
     response = client.get("/v1/jobs", headers=headers)
     assert (response.status_code, response.json()["code"]) == (401, "key_revoked")
     assert 'error="invalid_token"' in response.headers["WWW-Authenticate"]
+
+
+def test_metrics_are_read_with_a_scope_of_their_own(client, mint):
+    headers = bearer(mint("metrics")["secret"])
+    for path in ("/metrics", "/metrics/service"):
+        assert client.get(path, headers=headers).status_code == 200
+        assert client.get(path, headers=bearer(mint("read", "train", "generate")["secret"])).status_code == 403
+    assert client.get("/v1/jobs", headers=headers).status_code == 403
 
 
 def test_a_malformed_key_is_distinguished_from_an_unknown_one(client, mint):
