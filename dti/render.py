@@ -38,6 +38,7 @@ class PictureWork:
         seed: seed of the initial noise and of the samplers' fresh noise.
         prompt_syntax: of both prompts.
         clip_skip: layer of a CLIP text encoder, counted from the last (1).
+        strict: whether concepts of another checkpoint of the family are refused.
     """
 
     prompt: str
@@ -52,6 +53,7 @@ class PictureWork:
     seed: int
     prompt_syntax: PromptSyntax = "plain"
     clip_skip: int = 1
+    strict: bool = False
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -128,7 +130,7 @@ class Renderer:
         Raises:
             PromptTooLongError: a prompt does not fit an encoder.
             UnknownTriggerError: a prompt names a concept without an embedding.
-            EmbeddingMismatchError: an embedding belongs to another model.
+            EmbeddingMismatchError: an embedding belongs to another family, or, if strict, to another checkpoint.
             UnknownSchedulerError: the family has no such sampler.
             InvalidSettingError: the model does not support the size.
         """
@@ -165,7 +167,14 @@ class Renderer:
 
     def _spliced(self, work: PictureWork, prompt: str, *, negative: bool = False) -> SplicedPrompt:
         """One of a picture's prompts."""
-        spliced = spliced_prompt(prompt, work.concepts, self._family, negative=negative, syntax=work.prompt_syntax)
+        spliced = spliced_prompt(
+            prompt,
+            work.concepts,
+            self._family,
+            negative=negative,
+            syntax=work.prompt_syntax,
+            strict=work.strict,
+        )
         return replace(spliced, clip_skip=work.clip_skip)
 
     def _rebatch(self, slots: list[Slot]) -> None:
@@ -275,7 +284,7 @@ def _finish(done: Sequence[Slot], family: Family) -> Sequence[Slot]:
     return done
 
 
-_CONDITIONING_FIELDS = ("prompt", "negative_prompt", "prompt_syntax", "clip_skip", "width", "height")
+_CONDITIONING_FIELDS = ("prompt", "negative_prompt", "prompt_syntax", "clip_skip", "strict", "width", "height")
 
 
 def _same_conditioning(work: PictureWork, other: PictureWork) -> bool:
@@ -294,10 +303,11 @@ def spliced_prompt(
     *,
     negative: bool = False,
     syntax: PromptSyntax = "plain",
+    strict: bool = True,
 ) -> SplicedPrompt:
-    """The prompt, tokenized and spliced with its concepts' rows."""
+    """The prompt, tokenized and spliced with its concepts' rows; `strict` as in `Family.check_fits`."""
     for embedding in concepts.values():
-        family.check_fits(embedding)
+        family.check_fits(embedding, strict=strict)
     vectors = {
         name: {encoder: rows.vectors for encoder, rows in embedding.rows.items()}
         for name, embedding in concepts.items()

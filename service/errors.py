@@ -213,7 +213,7 @@ class ModelMismatchError(ConflictError):
     def __init__(self, name: str, concept_model: str, wanted_model: str) -> None:
         super().__init__(
             f"<{name}> was learned for the model {concept_model!r} and cannot be used with {wanted_model!r}. "
-            "Use one model's concepts in a request, or train the concept for this model."
+            "Use a model of the same family without strict, or train the concept for this model."
         )
         self.names = (name,)
 

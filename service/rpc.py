@@ -18,7 +18,13 @@ from service.concepts import concepts, lookup, trainings
 from service.concepts.concepts import CheckedConcept
 from service.context import Service
 from service.database.tables import Concept, EmbeddingVersion, Job
-from service.errors import ConceptDeletedError, RpcFailedError, UnknownModelError, WorkerUnavailableError
+from service.errors import (
+    ConceptDeletedError,
+    ModelMismatchError,
+    RpcFailedError,
+    UnknownModelError,
+    WorkerUnavailableError,
+)
 from service.jobs import Claim, NewJob, RpcResult, StoredEmbedding
 from service.kinds.rpc import (
     BlendInput,
@@ -118,6 +124,9 @@ def submit_blend(service: Service, session: Session, owner_id: str, params: Blen
     concepts.check_name_free(session, owner_id, name)
     parts = lookup.find(session, owner_id, [part.concept for part in params.parts])
     model = lookup.model_for(service.catalogue, None, parts).name
+    for part in parts:
+        if part.model != model:
+            raise ModelMismatchError(part.name, part.model, model)
     vectors = lookup.vectors_of(parts)
     for other in parts[1:]:
         lookup.check_same_vectors(parts[0].name, other.name, vectors)

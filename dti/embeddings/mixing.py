@@ -35,7 +35,7 @@ def interpolate(a: Embedding, b: Embedding, share: float, method: Mixing) -> Emb
     """
     if not 0 <= share <= 1:
         raise InvalidSettingError("share", f"{share} lies outside 0 … 1.")
-    _check_compatible([a, b])
+    _check_same_space([a, b])
     if share in {0, 1}:
         rows = (b if share else a).rows
     else:
@@ -59,7 +59,7 @@ def blend(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
     if not parts:
         raise InvalidSettingError("parts", "there is nothing to blend. Name at least one concept.")
     embeddings = [embedding for embedding, _ in parts]
-    _check_compatible(embeddings)
+    _check_same_space(embeddings, ("checkpoint fingerprints", [embedding.fingerprint for embedding in embeddings]))
     first = embeddings[0]
     weights = torch.tensor([weight for _, weight in parts], dtype=torch.float64)
     rows = {name: _average([embedding.rows[name] for embedding in embeddings], weights) for name in first.rows}
@@ -67,14 +67,17 @@ def blend(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
     return _mixed(first, rows, "blend", recipe)
 
 
-def _check_compatible(embeddings: Sequence[Embedding]) -> None:
+def _check_same_space(embeddings: Sequence[Embedding], *further: tuple[str, Sequence[object]]) -> None:
+    """Check that embeddings have rows to mix, and that further values of theirs are equal."""
+    subjects: Sequence[tuple[str, Sequence[object]]] = (
+        ("model families", [embedding.family for embedding in embeddings]),
+        *further,
+        ("vectors and row widths", [_shapes(embedding) for embedding in embeddings]),
+    )
     first = embeddings[0]
-    for other in embeddings[1:]:
-        for subject, value, others in (
-            ("model families", first.family, other.family),
-            ("checkpoint fingerprints", first.fingerprint, other.fingerprint),
-            ("vectors and row widths", _shapes(first), _shapes(other)),
-        ):
+    for number, other in enumerate(embeddings[1:], start=1):
+        for subject, values in subjects:
+            value, others = values[0], values[number]
             if value != others:
                 raise EmbeddingMismatchError(
                     f"<{first.trigger}> and <{other.trigger}> cannot be mixed: "

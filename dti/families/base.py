@@ -193,14 +193,19 @@ class Family(ABC):
                 multiple = self.size_multiple_px
                 raise InvalidSettingError(side, f"{size_px} is no multiple of {multiple}, as this model needs.")
 
-    def check_fits(self, embedding: Embedding) -> None:
+    def check_fits(self, embedding: Embedding, *, strict: bool = True) -> None:
         """Refuse rows that were learned on another model.
 
+        Args:
+            embedding: the rows.
+            strict: whether rows of another checkpoint of the family are refused, too.
+
         Raises:
-            EmbeddingMismatchError: family, encoders, widths or fingerprint differ.
+            EmbeddingMismatchError: family, encoders or widths differ; if strict, the fingerprint.
         """
         widths = {name: encoder.width for name, encoder in self.encoders.items()}
-        embedding.check_fits(family=self.name, fingerprint=self.fingerprint, widths=widths)
+        fingerprint = self.fingerprint if strict else embedding.fingerprint
+        embedding.check_fits(family=self.name, fingerprint=fingerprint, widths=widths)
 
     def card(self) -> dict[str, object]:
         """Model facts for checking prompts and rows without the model, as JSON values.

@@ -18,12 +18,13 @@ from transformers import Qwen2Tokenizer, Qwen3Model
 
 from dti.families.autoencoder import Autoencoder
 from dti.families.base import Conditioning, Family, LatentDistribution, best_dtype
+from dti.families.fingerprint import fingerprint
 from dti.families.flow import NoiseLevels, flow_loss
 from dti.families.framing import chat, frame, read_tokenizer
 from dti.families.language_model import LanguageModel
 from dti.families.layout import LayoutCheck, check_layout
 from dti.families.offload import OffloadedModule, Placement
-from dti.families.sources import find, fingerprint, load_part, read_json
+from dti.families.sources import find, load_part, read_json
 from dti.samplers import DenoisingSchedule, flow_schedule, size_shift
 
 _PARTS = ("tokenizer", "text_encoder", "transformer", "vae", "scheduler")
@@ -99,10 +100,11 @@ class QwenFamily(Family):
         dtype = dtype or best_dtype(device)
         placement = Placement(device, offload)
         transformer = load_part(cls.denoiser, folder, "transformer", torch_dtype=dtype)
+        text_encoder = _text_encoder(folder, placement, dtype, thinking=cls.thinking)
         parts = QwenParts(
             configs=configs,
-            fingerprint=fingerprint(folder, ("text_encoder", "transformer")),
-            text_encoder=_text_encoder(folder, placement, dtype, thinking=cls.thinking),
+            fingerprint=fingerprint([text_encoder.network, transformer]),
+            text_encoder=text_encoder,
             transformer=OffloadedModule(transformer, Placement(device)).model,
             autoencoder=cls.autoencoder.load(folder, placement=placement, kinds={cls.coder.__name__: cls.coder}),
         )

@@ -20,12 +20,13 @@ from transformers import Gemma2Model, GemmaTokenizer
 from dti.errors import ModelUnavailableError
 from dti.families.autoencoder import Autoencoder
 from dti.families.base import Conditioning, Family, LatentDistribution, best_dtype
+from dti.families.fingerprint import fingerprint
 from dti.families.flow import NoiseLevels, flow_loss
 from dti.families.framing import frame, read_tokenizer
 from dti.families.language_model import LanguageModel
 from dti.families.layout import LayoutCheck, check_layout
 from dti.families.offload import OffloadedModule, Placement
-from dti.families.sources import find, fingerprint, load_part, read_json
+from dti.families.sources import find, load_part, read_json
 from dti.pictures import View
 from dti.samplers import DenoisingSchedule, flow_schedule, flow_shift
 from dti.tokens import SplicedPrompt
@@ -98,12 +99,12 @@ class Sana(Family):
         check_layout(source, "SANA", _checks(folder))
         dtype = dtype or best_dtype(device)
         placement = Placement(device, offload)
+        transformer = load_part(SanaTransformer2DModel, folder, "transformer", torch_dtype=dtype)
+        text_encoder = _text_encoder(folder, placement, dtype)
         parts = _Parts(
-            fingerprint=fingerprint(folder, ("text_encoder", "transformer")),
-            text_encoder=_text_encoder(folder, placement, dtype),
-            transformer=OffloadedModule(
-                load_part(SanaTransformer2DModel, folder, "transformer", torch_dtype=dtype), Placement(device)
-            ).model,
+            fingerprint=fingerprint([text_encoder.network, transformer]),
+            text_encoder=text_encoder,
+            transformer=OffloadedModule(transformer, Placement(device)).model,
             autoencoder=Autoencoder.load(folder, placement=placement, kinds={"AutoencoderDC": AutoencoderDC}),
             scheduler=_read_scheduler(folder),
         )

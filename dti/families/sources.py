@@ -1,10 +1,9 @@
-"""Checkpoints in the diffusers layout: download, configurations, weights and fingerprint.
+"""Checkpoints in the diffusers layout: download, configurations and weights.
 
 A source is a folder or a Hugging Face Hub id. Only safetensors weights are read, so no file of a checkpoint can
 execute code.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ from typing import Any, Protocol
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import GatedRepoError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from dti.errors import ModelUnavailableError
 
@@ -35,9 +34,6 @@ _PLAIN = ("*model.safetensors", "*model-?????-of-?????.safetensors")
 
 _NO_MEMORY = "can't allocate memory"
 """Part of torch's RuntimeError for exhausted host memory, which has no class of its own."""
-
-_SAMPLE = 64
-"""Values of every tensor that enter the fingerprint: enough to tell two trainings apart, in constant time."""
 
 
 def find(source: str | Path, parts: Sequence[str]) -> Path:
@@ -185,36 +181,3 @@ def _loading(path: Path) -> Iterator[None]:
         if _NO_MEMORY in str(error):
             raise MemoryError(str(error)) from error
         raise ModelUnavailableError(f"{path} cannot be loaded: {error}") from error
-
-
-def fingerprint(folder: Path, parts: Sequence[str]) -> str:
-    """Fingerprint of these parts' weights.
-
-    Hashes the names, shapes and first values of every tensor, rounded to float16: float32 and float16 files of one
-    model have the same fingerprint, a bfloat16 file has another, because its values were rounded further.
-
-    Returns:
-        Sixteen hexadecimal digits.
-
-    Raises:
-        ModelUnavailableError: weights are missing or damaged.
-    """
-    digest = hashlib.sha256()
-    for part in parts:
-        files = weights(folder, part)
-        with _loading(folder / part):
-            heads = sorted(_heads(files), key=lambda entry: entry[0])
-        for name, shape, head in heads:
-            digest.update(f"{part}/{name}{shape}".encode())
-            digest.update(head.contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
-def _heads(files: Sequence[Path]) -> Iterator[tuple[str, list[int], torch.Tensor]]:
-    for file in files:
-        with safe_open(file, framework="pt") as tensors:
-            for name in tensors.keys():  # noqa: SIM118 - the reader is no mapping
-                part = tensors.get_slice(name)
-                shape = part.get_shape()
-                head = part[:1] if shape else tensors.get_tensor(name)
-                yield name, shape, head.flatten()[:_SAMPLE].half()

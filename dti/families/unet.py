@@ -18,10 +18,11 @@ from torch.nn import functional
 from dti.families.autoencoder import AUTOENCODERS, Autoencoder
 from dti.families.base import Conditioning, Family, LatentDistribution, best_dtype
 from dti.families.clip import ClipTextEncoder
+from dti.families.fingerprint import fingerprint
 from dti.families.layout import LayoutCheck, check_layout
 from dti.families.noise import NoiseSchedule
 from dti.families.offload import OffloadedModule, Placement
-from dti.families.sources import find, fingerprint, load_part, read_json
+from dti.families.sources import find, load_part, read_json
 from dti.samplers import DenoisingSchedule
 
 
@@ -92,15 +93,16 @@ class UNetFamily(Family):
         dtype = dtype or best_dtype(device)
         placement = Placement(device, offload)
         unet = load_part(UNet2DConditionModel, folder, "unet", torch_dtype=dtype)
+        encoders = [
+            ClipTextEncoder.load(
+                folder, name=name, tokenizer=part.tokenizer, kind=part.kind, placement=placement, dtype=dtype
+            )
+            for name, part in cls.encoder_parts.items()
+        ]
         parts = UNetParts(
             index=read_json(folder, "model_index.json"),
-            fingerprint=fingerprint(folder, (*cls.encoder_parts, "unet")),
-            encoders=[
-                ClipTextEncoder.load(
-                    folder, name=name, tokenizer=part.tokenizer, kind=part.kind, placement=placement, dtype=dtype
-                )
-                for name, part in cls.encoder_parts.items()
-            ],
+            fingerprint=fingerprint([*(encoder.network for encoder in encoders), unet]),
+            encoders=encoders,
             unet=OffloadedModule(unet, Placement(device)).model,
             autoencoder=Autoencoder.load(folder, placement=placement),
             noise=NoiseSchedule.load(folder, **cls.scheduler_overrides),

@@ -221,6 +221,12 @@ class Rendering:
             12,
         ),
     ] = 1
+    strict: Annotated[
+        bool,
+        SettingSpec(
+            "Refuse concepts that were trained on another checkpoint of the model's family, instead of a warning."
+        ),
+    ] = False
     format: Annotated[PictureFormat, SettingSpec("File format of the images.")] = "png"
 
 

@@ -17,7 +17,7 @@ from dti.spec.settings import SEED_LIMIT, CompleteRendering, Interpolation, Prom
 from service import jobs
 from service.catalogue.models import ModelEntry
 from service.catalogue.token_limits import Vectors
-from service.concepts import lookup, unused
+from service.concepts import compatibility, lookup, unused
 from service.concepts.trainings import pinned
 from service.context import Service
 from service.database.tables import Concept, Job
@@ -79,7 +79,7 @@ def submit_generation(service: Service, session: Session, owner_id: str, params:
     Raises:
         UnknownConceptError: the prompt names concepts that do not exist.
         ConceptNotReadyError: a concept has no embedding yet.
-        ModelMismatchError: a concept belongs to another model.
+        ModelMismatchError: a concept belongs to another family, or, if strict, to another model.
         UnknownModelError: the catalogue has no such model.
         UnknownSchedulerError: the model has no such scheduler.
         PromptTooLongError: the prompt does not fit the model's text encoders.
@@ -109,6 +109,7 @@ def submit_generation(service: Service, session: Session, owner_id: str, params:
             ),
             *unused.in_plain_names(lookup.existing(session, owner_id, unused.plain_names(params.prompt))),
             *unused.in_rendering(entry.family, rendering, params.negative_prompt),
+            *compatibility.check(session, service.catalogue, entry, concepts, strict=rendering.strict),
         ),
     )
     return jobs.submit(service, session, new)
@@ -155,6 +156,7 @@ def submit_interpolation(service: Service, session: Session, owner_id: str, para
                 syntax=rendering.prompt_syntax,
             ),
             *unused.in_rendering(entry.family, rendering, params.negative_prompt),
+            *compatibility.check(session, service.catalogue, entry, concepts, strict=rendering.strict),
             *unused.in_interpolation(params.interpolation, params.shares, first.name, last.name),
         ),
     )
@@ -167,7 +169,6 @@ def count_tokens(service: Service, session: Session, owner_id: str, prompt: str,
     Raises:
         UnknownConceptError: the prompt names concepts that do not exist.
         ConceptNotReadyError: a concept has no embedding yet.
-        ModelMismatchError: a concept belongs to another model.
         UnknownModelError: the catalogue has no such model.
         InvalidInputError: the prompt is empty or too long.
     """

@@ -9,7 +9,7 @@ from dti.spec.prompts import nearest
 from service.catalogue.models import Catalogue, ModelEntry
 from service.catalogue.token_limits import Vectors
 from service.database.tables import Concept
-from service.errors import ConceptNotReadyError, EmbeddingsDifferError, ModelMismatchError, UnknownConceptError
+from service.errors import ConceptNotReadyError, EmbeddingsDifferError, UnknownConceptError
 
 _NAMES_LIMIT = 1000
 """Most names that are compared for a suggestion."""
@@ -38,19 +38,14 @@ def find(session: Session, owner_id: str, references: Collection[str], *, locked
 
 
 def model_for(catalogue: Catalogue, wanted: str | None, concepts: Sequence[Concept]) -> ModelEntry:
-    """The model of a request: the given one, else that of its concepts, else the catalogue's default.
+    """The model of a request: the given one, else that of its first concept, else the catalogue's default.
 
     Raises:
         UnknownModelError: the catalogue has no such model.
-        ModelMismatchError: a concept belongs to another model.
     """
     if wanted is None:
         wanted = next((concept.model for concept in concepts), catalogue.default.name)
-    entry = catalogue[wanted]
-    for concept in concepts:
-        if concept.model != entry.name:
-            raise ModelMismatchError(concept.name, concept.model, entry.name)
-    return entry
+    return catalogue[wanted]
 
 
 def vectors_of(concepts: Sequence[Concept]) -> dict[str, Vectors]:

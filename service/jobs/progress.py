@@ -54,6 +54,17 @@ def progress(
     append(session, job, "progress", {"step": step, "total": total, "loss": job.loss, "eta_s": job.eta_s})
 
 
+def add_warning(session: Session, claim: Attempt, warning: JobWarning) -> None:
+    """Add a warning that a job does not have yet.
+
+    Raises:
+        LeaseLostError: the attempt is over.
+    """
+    job, new = fenced(session, claim), warning.to_json()
+    if new not in job.warnings:
+        job.warnings = [*job.warnings, new]
+
+
 def set_result(session: Session, claim: Attempt, result: Versioned) -> None:
     """Store a job's result beside its pictures and metrics.
 

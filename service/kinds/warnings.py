@@ -11,6 +11,7 @@ WarningCode = Literal[
     "caption_unused",
     "concept_unused",
     "checkpoint_unusable",
+    "concept_of_another_model",
 ]
 """The stable codes: clients may compare them."""
 

@@ -133,14 +133,52 @@ def test_the_model_is_taken_from_the_concepts(two_models):
     assert two_models.generate("a dog").model == "tiny"
 
 
-def test_a_concept_of_another_model_is_refused_and_named(two_models):
+def publish_weights(driver, fingerprints, widths):
+    """Cards of loaded models."""
+    for model, fingerprint in fingerprints.items():
+        encoder = {"width": widths[model], "tokenizer": None}
+        card = {"fingerprint": fingerprint, "encoders": {"text_encoder": encoder}}
+        driver.write(workers.publish_card, model, card)
+
+
+def test_a_concept_renders_on_another_model_of_its_family_with_a_warning(two_models):
     two_models.concept("my-dog", model="big")
     two_models.concept("my-cat", model="tiny")
-    for fields in ({"prompt": "<my-dog>", "model": "tiny"}, {"prompt": "<my-cat> <my-dog>"}):
-        with pytest.raises(ModelMismatchError, match="<my-dog>"):
-            two_models.generate(**fields)
+    publish_weights(two_models, {"big": "a", "tiny": "b"}, {"big": 128, "tiny": 128})
+    for job in (
+        two_models.generate("<my-dog>", model="tiny"),
+        two_models.generate("<my-cat> <my-dog>"),
+        two_models.interpolate("my-cat", "my-dog"),
+    ):
+        (warning,) = job.warnings
+        assert (job.model, warning["code"], warning["subjects"]) == ("tiny", "concept_of_another_model", ["my-dog"])
+    assert two_models.generate("<my-cat>").warnings == []
+
+
+def test_the_same_weights_under_another_name_are_the_same_model(two_models):
+    two_models.concept("my-dog", model="big")
+    publish_weights(two_models, {"big": "a", "tiny": "a"}, {"big": 128, "tiny": 128})
+    assert two_models.generate("<my-dog>", model="tiny", strict=True).warnings == []
+
+
+def test_strict_refuses_a_concept_of_other_weights(two_models):
+    two_models.concept("my-dog", model="big")
+    publish_weights(two_models, {"big": "a", "tiny": "b"}, {"big": 128, "tiny": 128})
+    assert two_models.generate("<my-dog>", model="tiny").warnings
     with pytest.raises(ModelMismatchError, match="<my-dog>"):
-        two_models.interpolate("my-cat", "my-dog")
+        two_models.generate("<my-dog>", model="tiny", strict=True)
+
+
+def test_a_concept_of_another_family_or_width_is_refused_and_named(two_models, tmp_path):
+    two_models.concept("my-dog", model="big")
+    publish_weights(two_models, {"tiny": "b"}, {"tiny": 64})
+    with pytest.raises(ModelMismatchError, match="<my-dog>"):
+        two_models.generate("<my-dog>", model="tiny")
+    path = tmp_path / "families.toml"
+    path.write_text('[big]\nfamily = "sd"\nsource = "/weights"\nwidth = 512\nheight = 512\n[xl]\npreset = "sdxl"\n')
+    object.__setattr__(two_models.service, "catalogue", Catalogue.load(path))
+    with pytest.raises(ModelMismatchError, match="<my-dog>"):
+        two_models.generate("<my-dog>", model="xl")
 
 
 def test_unknown_models_and_schedulers_are_refused(driver):

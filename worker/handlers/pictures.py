@@ -8,6 +8,7 @@ from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from operator import itemgetter
 from typing import TypeVar
 
@@ -18,6 +19,7 @@ from dti.embeddings.embedding import Embedding
 from dti.render import Slot
 from dti.training.trainer import Run, Update
 from service import jobs
+from service.concepts import compatibility
 from service.errors import ObjectMissingError, OutputRefusedError
 from service.jobs import Claim, NewImage
 from service.kinds.jobs import PicturesInput
@@ -72,6 +74,7 @@ class PicturesHandler(Handler[PicturesInputT]):
     def start(self) -> None:
         """Fetch the concepts and fill the free slots of the renderer with pictures that are not finished yet."""
         self._plans = self.plans()
+        self._warn_of_other_weights()
         self._take_finished()
         self._waiting.extend(position for position in range(len(self._plans)) if not self._has(position))
         self._progress = ProgressMeter(self._steps_done(), self.claim.total)
@@ -118,6 +121,14 @@ class PicturesHandler(Handler[PicturesInputT]):
     def _has(self, position: int) -> bool:
         """Whether a picture is finished, or withheld by the safety policy."""
         return position in self._pictures or position in self._finished_before
+
+    def _warn_of_other_weights(self) -> None:
+        """Warn of concepts that were trained on another checkpoint; only here are their fingerprints known for sure."""
+        own, model = self.loaded_model.family.fingerprint, self.claim.model
+        for name, embedding in self._embeddings().items():
+            if embedding.fingerprint != own:
+                warning = compatibility.warning(name, model)
+                self._persistence.write(partial(jobs.add_warning, claim=self.claim, warning=warning))
 
     def _fill_slots(self) -> None:
         renderer = self.loaded_model.renderer

@@ -119,5 +119,6 @@ def _work(task: PicturesInput, prompt: str, concepts: Mapping[str, Embedding], s
         scheduler=rendering.scheduler,
         prompt_syntax=rendering.prompt_syntax,
         clip_skip=rendering.clip_skip,
+        strict=rendering.strict,
         seed=seed,
     )

@@ -100,7 +100,6 @@ def test_a_share_outside_0_to_1_is_refused(share):
     ("other", "complaint"),
     [
         (random_embedding(widths=TWO, family="sdxl"), "families"),
-        (random_embedding(widths=TWO, fingerprint="e"), "fingerprints"),
         (random_embedding(widths=TWO, count=2), "vectors"),
         (random_embedding(widths=TWO[:1]), "vectors"),
         (random_embedding(widths=(TWO[0], ("text_encoder_2", 12))), "widths"),
@@ -147,3 +146,10 @@ def test_a_weight_that_is_not_positive_is_refused(weight):
 def test_an_empty_blend_is_refused():
     with pytest.raises(InvalidSettingError, match="parts"):
         blend([])
+
+
+def test_concepts_of_two_checkpoints_of_a_family_are_interpolated_but_not_blended():
+    here, there = random_embedding(widths=TWO), random_embedding(widths=TWO, fingerprint="e")
+    assert interpolate(here, there, 0.5, "slerp").fingerprint == here.fingerprint
+    with pytest.raises(EmbeddingMismatchError, match="fingerprints"):
+        blend([(here, 1.0), (there, 1.0)])

@@ -159,8 +159,16 @@ def test_invalid_work_is_refused_at_admission(family, wish, error):
     assert renderer.slots == []
 
 
-def test_a_concept_of_another_model_is_refused(family):
+def test_a_concept_of_another_checkpoint_renders_unless_strict(family):
     foreign = replace(concept(family), fingerprint="0" * 16)
+    work = picture_work(family, concepts={"my-dog": foreign})
+    assert difference(*rendered(family, work), *rendered(family, picture_work(family))) == 0
+    with pytest.raises(EmbeddingMismatchError, match="<my-dog>"):
+        Renderer(family).admit(replace(work, strict=True))
+
+
+def test_a_concept_of_another_family_is_refused(family):
+    foreign = replace(concept(family), family="another")
     with pytest.raises(EmbeddingMismatchError, match="<my-dog>"):
         Renderer(family).admit(picture_work(family, concepts={"my-dog": foreign}))
 

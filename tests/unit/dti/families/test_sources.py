@@ -20,13 +20,39 @@ def edit(file, **changes):
 
 
 def test_the_fingerprint_identifies_weights_not_precision(plain, broken, tmp_path):
-    for part in ("unet", "text_encoder"):
-        file = next((broken / part).glob("*.safetensors"))
-        save_file({name: weight.half() for name, weight in load_file(file).items()}, file, metadata={"format": "pt"})
     other = stable_diffusion(tmp_path / "other", seed=1)
-    same, halved, different = (load("sd", source).fingerprint for source in (plain, broken, other))
-    assert same == halved
+    same, different = (load("sd", source).fingerprint for source in (plain, other))
     assert same != different
+    for dtype in (torch.float16, torch.bfloat16):
+        for part in ("unet", "text_encoder"):
+            file = next((broken / part).glob("*.safetensors"))
+            rounded = {name: weight.to(dtype) for name, weight in load_file(file).items()}
+            save_file(rounded, file, metadata={"format": "pt"})
+        assert load("sd", broken).fingerprint == same
+    for dtype in (torch.float16, torch.bfloat16):
+        family = FAMILIES["sd"].load().load(plain, device=torch.device("cpu"), dtype=dtype)
+        assert family.fingerprint == same
+
+
+def test_the_fingerprint_does_not_depend_on_the_names_of_weights_in_files(plain, broken):
+    """Transformers before version 5 wrote every weight of CLIP's text model behind a prefix."""
+    file = next((broken / "text_encoder").glob("*.safetensors"))
+    prefixed = {f"text_model.{name.removeprefix('text_model.')}": weight for name, weight in load_file(file).items()}
+    save_file(prefixed, file, metadata={"format": "pt"})
+    assert load("sd", broken).fingerprint == load("sd", plain).fingerprint
+
+
+def test_a_little_further_training_changes_the_fingerprint(plain, broken):
+    file = next((broken / "unet").glob("*.safetensors"))
+    generator = torch.Generator().manual_seed(0)
+    trained = {
+        name: weight + 1e-4 * weight.std() * torch.randn(weight.shape, generator=generator)
+        if weight.dim() > 1
+        else weight
+        for name, weight in load_file(file).items()
+    }
+    save_file(trained, file, metadata={"format": "pt"})
+    assert load("sd", broken).fingerprint != load("sd", plain).fingerprint
 
 
 def test_a_checkpoint_loads_in_the_requested_dtype_and_decodes_in_float32(plain):
