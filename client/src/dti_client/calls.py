@@ -183,15 +183,7 @@ def blend_concepts(name: str, parts: Mapping[str, float]) -> Call[models.Concept
 def create_generation(
     prompt: str, *, wait_s: int | None = None, **fields: Unpack[GenerationFields]
 ) -> Call[models.Job]:
-<<<<<<< HEAD
     """Generate images of a prompt, which may contain concepts as <name>."""
-=======
-    """Generate images of a prompt, which may contain concepts as <name>.
-
-    `fields`: negative_prompt, model, num_images, width, height, steps, guidance_scale, guidance_rescale,
-    scheduler, seed, prompt_syntax, clip_skip, strict, format and webhook.
-    """
->>>>>>> f86a60a (Concepts on every checkpoint of their family, with a warning or refused by strict; the fingerprint is of weights)
     return _post("/v1/generations", _json(models.Job), {"prompt": prompt, **fields}, wait_s=wait_s)
 
 

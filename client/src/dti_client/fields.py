@@ -21,6 +21,7 @@ class RenderingFields(TypedDict, total=False):
     seed: int
     prompt_syntax: Literal["plain", "a1111"]
     clip_skip: int
+    strict: bool
     format: Literal["png", "webp", "jpeg"]
     webhook: Mapping[str, Any]
 
