@@ -6,14 +6,16 @@ Heavy modules are imported inside the commands that need them: `dti serve` and `
 import importlib.util
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli import embeddings, keys, offline_commands, remote, study, training
+from dti import __version__
 from dti.errors import DTIError
 from service.errors import ServiceError
-from service.settings import Settings
+from service.settings import Settings, unknown_variables
 from stack.processes import StartError
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 _COMMAND_PREFIX = (sys.executable, "-P", "-m", "cli")
 """Command prefix of child processes; -P keeps folders of the working directory off the import path."""
+
+WORKER_PACKAGES = frozenset({"torch", "transformers", "diffusers", "accelerate", "safetensors", "numpy", "av", "tqdm"})
+"""Packages of the extra `worker`, which commands with a model need."""
 
 # By default OpenMP threads spin while they wait for each other. On two busy cores an update of `tiny` then took 11.8 s
 # instead of 0.09 s.
@@ -30,7 +35,6 @@ app = typer.Typer(
     help="Train concepts of text-to-image models from a few pictures.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 
 
@@ -41,12 +45,39 @@ def _settings() -> Settings:
     return Settings.from_environment(embedded_environment(os.environ))
 
 
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Train concepts of text-to-image models from a few pictures."""
+    del version
+    for name, near in unknown_variables(os.environ).items():
+        hint = f" Did you mean {near}?" if near else ""
+        typer.echo(f"Warning: there is no setting {name}; it has no effect.{hint}", err=True)
+
+
 @app.command()
-def serve() -> None:
+def serve(
+    *,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; overrides DTI_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port; overrides DTI_PORT.")] = None,
+    home: Annotated[Path | None, typer.Option(help="Folder of all data; overrides DTI_HOME.")] = None,
+) -> None:
     """Run the whole service on this machine until Ctrl-C."""
     from stack import serve
 
-    serve.serve(os.environ, _COMMAND_PREFIX, typer.echo)
+    given = {"DTI_HOST": host, "DTI_PORT": port, "DTI_HOME": home}
+    options = {name: str(value) for name, value in given.items() if value is not None}
+    serve.serve({**os.environ, **options}, _COMMAND_PREFIX, typer.echo)
 
 
 @app.command()
@@ -169,4 +200,13 @@ def main() -> None:
         app()
     except (ServiceError, StartError, DTIError) as error:
         typer.echo(str(error), err=True)
+        raise SystemExit(1) from error
+    except ModuleNotFoundError as error:
+        if error.name not in WORKER_PACKAGES:
+            raise
+        typer.echo(
+            f"This command needs {error.name}, which is not installed. Install the worker's packages: "
+            "pip install 'dti-service[worker]'.",
+            err=True,
+        )
         raise SystemExit(1) from error

@@ -33,7 +33,18 @@ def load_model(name: str, family: str, settings: Settings) -> "OfflineModel":
     with console.status(f"Loading {name} …"):
         from cli.offline import open_model
 
+        _quieten()
         return open_model(name, family, settings)
+
+
+def _quieten() -> None:
+    """Keep the messages and bars of the libraries out of a command's output; their errors stay."""
+    import diffusers
+    import transformers
+
+    for library in (diffusers, transformers):
+        library.utils.logging.set_verbosity_error()
+        library.utils.logging.disable_progress_bar()
 
 
 def print_warnings(warnings: Iterable[JobWarning]) -> None:

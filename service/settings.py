@@ -3,6 +3,7 @@
 It reads an environment and opens nothing.
 """
 
+import difflib
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -340,6 +341,17 @@ def _hints(kind: type[Any]) -> dict[str, tuple[Any, Variable]]:
     """Per field of a dataclass: its type and its variable; fields without a variable are left out."""
     annotated = get_type_hints(kind, include_extras=True)
     return {name: get_args(hint)[:2] for name, hint in annotated.items() if hasattr(hint, "__metadata__")}
+
+
+_OTHER_PROGRAMS = frozenset({"DTI_URL", "DTI_API_KEY", "DTI_STUDY_DINOV2", "DTI_STUDY_SIGLIP", "DTI_STUDY_CLIP"})
+"""Variables of the client and of `dti study`."""
+
+
+def unknown_variables(environ: Mapping[str, str]) -> dict[str, str | None]:
+    """Variables that begin with DTI_ and are no setting, each with the nearest setting, or None if none is near."""
+    known = {variable.name for variable in variables()} | secret_names() | _OTHER_PROGRAMS
+    found = sorted(name for name in environ if name.startswith("DTI_") and name not in known)
+    return {name: next(iter(difflib.get_close_matches(name, known, 1)), None) for name in found}
 
 
 # `Any`: arguments of a dataclass, each of its own type.

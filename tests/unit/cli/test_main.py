@@ -8,6 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from cli import main
+from dti import __version__
+from service.settings import unknown_variables
+from stack import serve
 from stack.home import Home
 from stack.processes import free_port
 from tests.support.stack import CLI, ROOT
@@ -78,3 +81,33 @@ def test_the_doctor_exits_with_1_on_an_error(tmp_path, monkeypatch, broker, code
     assert result.exit_code == code, result.output
     assert line in result.output
     assert "Workers run on" in result.output
+
+
+def test_the_version_is_printed():
+    assert CliRunner().invoke(main.app, ["--version"]).stdout == f"{__version__}\n"
+
+
+def test_a_misspelt_variable_is_told_with_the_nearest_setting():
+    known = {"DTI_PORT": "1", "DTI_S3_SECRET_KEY_FILE": "x", "DTI_URL": "u", "PATH": "p"}
+    assert unknown_variables({**known, "DTI_PROT": "1", "DTI_XYZZY": ""}) == {"DTI_PROT": "DTI_PORT", "DTI_XYZZY": None}
+    told = CliRunner().invoke(main.app, ["keys", "--help"], env={"DTI_HOEM": "x"}).stderr
+    assert "DTI_HOEM" in told
+    assert "Did you mean DTI_HOME?" in told
+
+
+def test_a_command_with_a_model_names_the_packages_that_it_lacks(monkeypatch, capsys):
+    def lacking():
+        raise ModuleNotFoundError(name="torch")
+
+    monkeypatch.setattr(main, "app", lacking)
+    with pytest.raises(SystemExit):
+        main.main()
+    assert "dti-service[worker]" in capsys.readouterr().err
+
+
+def test_options_of_serve_override_the_environment(monkeypatch):
+    seen = []
+    monkeypatch.setattr(serve, "serve", lambda environ, *_: seen.append(environ))
+    CliRunner().invoke(main.app, ["serve", "--port", "8123", "--home", "h"], env={"DTI_PORT": "1", "DTI_HOST": "::1"})
+    (environ,) = seen
+    assert [environ[name] for name in ("DTI_PORT", "DTI_HOME", "DTI_HOST")] == ["8123", "h", "::1"]
