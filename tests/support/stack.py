@@ -25,14 +25,14 @@ ENDED = {"succeeded", "failed", "cancelled"}
 class Stack:
     """`dti serve` on a home folder; a killed one can be started again on the same folder and port."""
 
-    def __init__(self, home, **environment):
+    def __init__(self, home, *, command=CLI, **environment):
         self.port = free_port()
         self.home = home
         self.url = f"http://{LOOPBACK}:{self.port}"
         self.client = ApiClient(self.url)
         program = Program(
             name="serve",
-            argv=[*CLI, "serve"],
+            argv=[*command, "serve"],
             # One thread a process: repeatable to the bit, and two workers do not fight for two cores.
             environment={
                 "OMP_NUM_THREADS": "1",
