@@ -24,7 +24,7 @@ from dti.pictures import data_address
 from dti.render import PictureWork, Renderer
 from dti.spec.prompts import NAME_PATTERN
 from dti.spec.registry import FAMILIES, METHODS, training_settings
-from dti.spec.settings import SEED_LIMIT, LearnableProperty, Mixing
+from dti.spec.settings import SEED_LIMIT, LearnableProperty, Mixing, Training
 from dti.training.trainer import Run, Trainer, TrainingWork, Update
 
 STEPS, GUIDANCE_SCALE = 25, 5.0
@@ -169,11 +169,8 @@ def train(
         NoPicturesError: there are no pictures.
         TrainingDivergedError: a loss was not finite.
     """
-    if not re.fullmatch(NAME_PATTERN, name):
-        raise InvalidSettingError("name", f"{name!r} cannot be a name: use a-z, 0-9 and -, such as my-dog.")
-    if method not in METHODS:
-        raise InvalidSettingError("method", f"{method!r} is unknown. Choose one of: {', '.join(METHODS)}.")
-    complete = training_settings(method, settings, {})
+    _check_words(name, method)
+    complete = _complete(model, training_settings(method, settings, {}))
     opened = _open_pictures(pictures)
     work = TrainingWork(
         pictures=opened,
@@ -182,16 +179,25 @@ def train(
         trigger=name,
         method=method,
         learnable_property=learnable_property,
-        settings=replace(
-            complete,
-            seed=secrets.randbelow(SEED_LIMIT + 1) if complete.seed is None else complete.seed,
-            resolution=complete.resolution or min(model.width, model.height),
-        ),
+        settings=complete,
     )
     trainer = Trainer(model.family)
     run = trainer.admit(work)
     curve = _advance(trainer, run, progress=progress, on_update=on_update)
     return Concept(run.embedding(), model, curve)
+
+
+def _check_words(name: str, method: str) -> None:
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise InvalidSettingError("name", f"{name!r} cannot be a name: use a-z, 0-9 and -, such as my-dog.")
+    if method not in METHODS:
+        raise InvalidSettingError("method", f"{method!r} is unknown. Choose one of: {', '.join(METHODS)}.")
+
+
+def _complete(model: Model, settings: Training) -> Training:
+    """Settings with a seed and a resolution."""
+    seed = secrets.randbelow(SEED_LIMIT + 1) if settings.seed is None else settings.seed
+    return replace(settings, seed=seed, resolution=settings.resolution or min(model.width, model.height))
 
 
 def _advance(trainer: Trainer, run: Run, *, progress: bool, on_update: Callback | None) -> tuple[CurvePoint, ...]:
@@ -264,31 +270,27 @@ def render(
         negative_prompt: to steer away from.
         seed: of the first latents; random if None.
         steps: denoising steps.
-        guidance_scale: the model's default if None.
-        scheduler: sampler; the family's recommended one if None.
-        width: in pixels; the model's default if None.
-        height: in pixels; the model's default if None.
+        guidance_scale: as for the others below, the model's default if None.
+        scheduler: sampler.
+        width: in pixels.
+        height: in pixels.
 
     Raises:
         DTIError: as for `dti.render.Renderer.admit`.
     """
     first = secrets.randbelow(SEED_LIMIT + 1 - num_images) if seed is None else seed
-    named = {concept.name: concept.embedding for concept in concepts}
-    works = [
-        PictureWork(
-            prompt=prompt,
-            negative_prompt=negative_prompt,
-            concepts=named,
-            width=width or model.width,
-            height=height or model.height,
-            steps=steps,
-            guidance_scale=model.guidance_scale if guidance_scale is None else guidance_scale,
-            scheduler=scheduler or model.family.schedulers[0],
-            seed=first + number,
-        )
-        for number in range(num_images)
-    ]
-    return _render(model, works)
+    work = PictureWork(
+        prompt=prompt,
+        negative_prompt=negative_prompt,
+        concepts={concept.name: concept.embedding for concept in concepts},
+        width=width or model.width,
+        height=height or model.height,
+        steps=steps,
+        guidance_scale=model.guidance_scale if guidance_scale is None else guidance_scale,
+        scheduler=scheduler or model.family.schedulers[0],
+        seed=first,
+    )
+    return _render(model, [replace(work, seed=first + number) for number in range(num_images)])
 
 
 def _render(model: Model, works: Sequence[PictureWork]) -> Pictures:
