@@ -80,6 +80,17 @@ def test_the_gpu_and_the_cpu_worker_differ_in_nothing_but_the_device(services):
     assert {name for name in gpu if gpu.get(name) != cpu.get(name)} == {"profiles", "deploy"}
 
 
+def test_every_service_of_ours_reads_the_catalogue_and_workers_keep_their_downloads(services):
+    for name in OWN:
+        assert services[name]["environment"]["DTI_MODELS"] == "/catalogue/models.toml"
+        assert "./catalogue:/catalogue:ro" in services[name]["volumes"]
+    assert (ROOT / "catalogue" / "models.toml").exists()
+    for name in ("worker", "worker-cpu"):
+        assert "HF_TOKEN" in services[name]["environment"]
+        assert "models:/data" in services[name]["volumes"]
+    assert "ENV HF_HOME=/data/huggingface" in (ROOT / "Dockerfile").read_text()
+
+
 class Composed:
     """The services of the file as processes of this machine."""
 
@@ -96,6 +107,7 @@ class Composed:
             "0.0.0.0": LOOPBACK,
             "8000": str(self.api_port),
             "/data": str(folder),
+            "/catalogue": str(ROOT / "catalogue"),
         }
 
     def program(self, service, argv=None, name=None, **more):
