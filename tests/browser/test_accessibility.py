@@ -13,6 +13,7 @@ VIEWS = {
     "concept": "concepts/ball",
     "create": "create?prompt=a photo of <ball> and <cube>",
     "gallery": "images",
+    "grid": "grid",
     "morph": "morph",
     "activity": "activity",
 }

@@ -20,6 +20,7 @@ const COUNTS = [
   ["2", "2"],
   ["4", "4"],
   ["8", "8"],
+  ["16", "16"],
 ];
 
 export async function createView({ main, query, signal }) {
@@ -40,7 +41,7 @@ export async function createView({ main, query, signal }) {
     { class: "composer", noValidate: true },
     promptBox.element,
     palette,
-    element("div", { class: "row" }, count, submit),
+    element("div", { class: "row" }, count, actions(submit)),
     settings,
     alert,
   );
@@ -89,6 +90,10 @@ export async function createView({ main, query, signal }) {
   await fill(form, { promptBox, query, reuse, signal });
   await Promise.all([showPalette(palette, promptBox), showRecent(results, add, signal)]);
   return "Create";
+}
+
+function actions(submit) {
+  return element("div", { class: "actions" }, element("a", { class: "button quiet", href: "#/grid" }, "Grid"), submit);
 }
 
 /** Fill the form from the address, or else from its draft; keep it as a draft from now on. */

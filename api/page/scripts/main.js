@@ -8,6 +8,7 @@ import { onConnection } from "./connection.js";
 import { createView } from "./create.js";
 import { element, setChildren } from "./dom.js";
 import { galleryView } from "./gallery.js";
+import { gridView } from "./grid.js";
 import { icon } from "./icons.js";
 import { imageView } from "./image.js";
 import { interpolationsView } from "./interpolations.js";
@@ -25,11 +26,15 @@ const TABS = [
   ["activity", "activity", "Activity"],
 ];
 
+/** By the first part of an address: the tab that it belongs to, where that is another one. */
+const PARENTS = { concepts: "", grid: "create" };
+
 const ROUTES = [
   { path: "", view: conceptsView },
   { path: "concepts/new", view: newConceptView },
   { path: "concepts/*", view: conceptView },
   { path: "create", view: createView },
+  { path: "grid", view: gridView },
   { path: "images", view: galleryView },
   { path: "images/*", view: imageView },
   { path: "morph", view: interpolationsView },
@@ -97,7 +102,7 @@ onQueueChange((jobs) => {
 });
 
 startRouter(document.querySelector("main"), ROUTES, (segment) => {
-  const route = segment === "concepts" ? "" : segment;
+  const route = PARENTS[segment] ?? segment;
   for (const link of links) {
     if (link.dataset.route === route) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
