@@ -23,6 +23,25 @@ export async function changeConcept(concept, changes) {
   return response.json();
 }
 
+/**
+ * Render a cover for a concept without training pictures; one that cannot be rendered now stays without.
+ *
+ * @param {Concept} concept
+ */
+export async function renderCover(concept) {
+  try {
+    const prompt = `a photo of <${concept.name}>`;
+    const response = await request("POST", "/v1/generations", {
+      json: { prompt, num_images: 1, seed: 1 },
+      headers: { Prefer: "wait=60" },
+    });
+    const [image] = (await response.json()).output.images;
+    if (image) await changeConcept(concept, { cover: image.id });
+  } catch {
+    // A cover is decoration: its absence is no error of the import.
+  }
+}
+
 function input(name, value) {
   return element("input", { class: "input", name, value, autocomplete: "off" });
 }

@@ -7,6 +7,7 @@ import { clearFieldErrors, formValues, segmentedControl, showApiError } from "./
 import { announceReuse, generation } from "./generation.js";
 import { dropKept } from "./gallery-list.js";
 import { icon } from "./icons.js";
+import { demonstrationNote } from "./models.js";
 import { pictureFields, restoreSettings } from "./picture-settings.js";
 import { PromptBox } from "./prompt-box.js";
 import { hueAttributes, trigger } from "./prompts.js";
@@ -86,7 +87,7 @@ export async function createView({ main, query, signal }) {
 
   promptBox.value = query.get("prompt") ?? "";
   promptBox.focus();
-  setChildren(settings, await pictureFields());
+  setChildren(settings, await pictureFields(), await demonstrationNote());
   await fill(form, { promptBox, query, reuse, signal });
   await Promise.all([showPalette(palette, promptBox), showRecent(results, add, signal)]);
   return "Create";

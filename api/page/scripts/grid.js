@@ -16,7 +16,7 @@ import { linkTo } from "./router.js";
 
 const DRAFT = "grid";
 
-export async function gridView({ main, signal }) {
+export function gridView({ main, signal }) {
   const alert = element("p", { class: "alert", role: "alert" });
   const submit = element("button", { class: "button primary" }, icon("gallery"), "Generate");
   const prompt = element("input", { class: "input", name: "prompt", placeholder: "a photo of {} in the snow" });

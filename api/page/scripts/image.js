@@ -1,6 +1,7 @@
 // The view of one picture: large, with its prompt, seed and settings, and a way to the next ones.
 import { announce, toast } from "./announce.js";
 import { apiPath, get, request } from "./api.js";
+import { invalidateConcept } from "./concept-store.js";
 import { openDialog } from "./dialogs.js";
 import { element, setChildren } from "./dom.js";
 import { downloadLink, fileExtension } from "./downloads.js";
@@ -94,6 +95,7 @@ function layout(image, { filters, facts, heart, newer, older }) {
         heart,
         downloadButton(image),
         deleteButton(image, filters),
+        image.concepts.length === 1 && coverButton(image),
       ),
       facts,
       element("a", { class: "small", href: linkTo("images", { job: image.job }) }, "All pictures of this job"),
@@ -155,6 +157,22 @@ function favouriteButton(image) {
       announce(favourite ? "Favourite." : "No favourite any more.");
     } catch (error) {
       button.ariaPressed = String(!favourite);
+      toast(error.message);
+    }
+  });
+  return button;
+}
+
+/** @param {GalleryImage} image */
+function coverButton(image) {
+  const [name] = image.concepts;
+  const button = element("button", { type: "button", class: "button quiet" }, "Use as cover");
+  button.addEventListener("click", async () => {
+    try {
+      await request("PATCH", apiPath("concepts", name), { json: { cover: image.id } });
+      invalidateConcept(name);
+      toast(`It is the cover of ${name} now.`);
+    } catch (error) {
       toast(error.message);
     }
   });

@@ -1,6 +1,7 @@
 // The import dialog: creates a concept from an embedding file of this or another tool.
 import { toast } from "./announce.js";
 import { request } from "./api.js";
+import { renderCover } from "./concept-edit.js";
 import { refreshConcepts } from "./concept-store.js";
 import { openDialog } from "./dialogs.js";
 import { element } from "./dom.js";
@@ -54,6 +55,7 @@ export async function importEmbedding() {
   });
   if (!imported) return;
   refreshConcepts();
+  renderCover(imported);
   toast(`${imported.name} was imported.`);
   navigate(`concepts/${imported.name}`);
 }

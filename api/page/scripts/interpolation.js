@@ -2,6 +2,7 @@
 import { announce, toast } from "./announce.js";
 import { post } from "./api.js";
 import { cancelButton } from "./cancel-button.js";
+import { renderCover } from "./concept-edit.js";
 import { refreshConcepts } from "./concept-store.js";
 import { openDialog } from "./dialogs.js";
 import { element, setChildren } from "./dom.js";
@@ -168,6 +169,7 @@ async function blendAtFrame(job, share) {
   });
   if (!blended) return;
   refreshConcepts();
+  renderCover(blended);
   toast(`${blended.name} was created.`);
   navigate(`concepts/${blended.name}`);
 }

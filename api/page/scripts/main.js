@@ -17,6 +17,7 @@ import { newConceptView } from "./new-concept.js";
 import { onQueueChange, pollQueue } from "./queue.js";
 import { startRouter } from "./router.js";
 import { themeButton } from "./theme.js";
+import { watchWorkers } from "./worker-notice.js";
 
 const TABS = [
   ["", "concepts", "Concepts"],
@@ -100,6 +101,8 @@ onQueueChange((jobs) => {
   counter.hidden = jobs.length === 0;
   setChildren(counter, String(jobs.length), element("span", { class: "visually-hidden" }, " unfinished"));
 });
+
+watchWorkers(document.querySelector(".notice"));
 
 startRouter(document.querySelector("main"), ROUTES, (segment) => {
   const route = PARENTS[segment] ?? segment;

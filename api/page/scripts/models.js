@@ -1,5 +1,6 @@
 // The models of the service, fetched once.
 import { get } from "./api.js";
+import { element } from "./dom.js";
 
 let pending = null;
 
@@ -28,4 +29,16 @@ export function models() {
 export async function modelNamed(name) {
   const available = await models();
   return available.find((model) => (name ? model.name === name : model.default)) ?? available[0];
+}
+
+/** A line about the bundled model, where it is the default; null elsewhere. */
+export async function demonstrationNote() {
+  const { name } = await modelNamed(null);
+  if (name !== "tiny") return null;
+  return element(
+    "p",
+    { class: "muted small" },
+    "tiny is a demonstration of 64 × 64 px that knows some hundred simple words, such as owl, mug, snow or beach. ",
+    "For a real model, name one in the catalogue (DTI_MODELS) and start a worker for it.",
+  );
 }

@@ -7,6 +7,7 @@ import { element } from "./dom.js";
 import { progressFraction, progressText, UNFINISHED } from "./format.js";
 import { watchJob } from "./job-stream.js";
 import { LossChart } from "./loss-chart.js";
+import { notify, notifyButton } from "./notifications.js";
 import { imageReloader, pictureFrame } from "./picture.js";
 import { oncePerFrame, throttled } from "./throttle.js";
 
@@ -33,11 +34,12 @@ export function trainingPanel(concept, { onEnd, onSelection, signal }) {
     element("i"),
   );
   const cancel = cancelButton(concept.job, alert);
+  const announcement = element("div", { hidden: true }, notifyButton());
   const previews = element("ol", { class: "previews", "aria-label": "Previews" });
   const root = element(
     "section",
     { class: "panel training", "aria-label": "Training" },
-    element("header", {}, element("div", {}, element("h2", {}, "Training"), state), cancel),
+    element("header", {}, element("div", {}, element("h2", {}, "Training"), state), announcement, cancel),
     meter,
     alert,
     element("div", { class: "charts" }, chart.element, gauge.element),
@@ -58,6 +60,7 @@ export function trainingPanel(concept, { onEnd, onSelection, signal }) {
     meter.setAttribute("aria-valuenow", Math.round(100 * fraction));
     meter.firstChild.style.setProperty("--done", fraction);
     cancel.hidden = !UNFINISHED.has(job.status);
+    announcement.hidden = cancel.hidden;
     cancel.disabled = job.cancel_requested;
     alert.textContent = job.error?.message ?? "";
     showPreviews(previews, job);
@@ -75,7 +78,11 @@ export function trainingPanel(concept, { onEnd, onSelection, signal }) {
     const job = await watchJob(concept.job, onUpdate, signal);
     if (signal.aborted) return;
     await metrics.flush(job).catch(() => {});
-    if (wasUnfinished) await onEnd(job);
+    if (!wasUnfinished) return;
+    notify(
+      job.status === "succeeded" ? `${concept.name} is trained.` : `The training of ${concept.name} ${job.status}.`,
+    );
+    await onEnd(job);
   };
   watch().catch((error) => (alert.textContent = error.message));
   return root;
