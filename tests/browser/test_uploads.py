@@ -52,3 +52,21 @@ def test_a_setting_out_of_range_is_reported_at_its_field(form, pictures):
     send(form, pictures)
     expect(steps).to_be_focused()
     expect(steps).to_have_attribute("aria-invalid", "true")
+
+
+FOLDER = """async () => {
+  const { filesOf } = await import("/page/scripts/dropped-files.js");
+  const file = (name) => ({ name, isDirectory: false, file: (resolve) => resolve(new File([], name)) });
+  const folder = (name, ...children) => ({
+    name,
+    isDirectory: true,
+    createReader: () => ({ readEntries: (resolve) => resolve(children.splice(0, 2)) }),
+  });
+  const dropped = folder("pictures", file("b.JPG"), file("a.png"), file("notes.txt"), file(".hidden.png"),
+    folder("more", file("c.webp")), folder(".cache", file("d.png")));
+  return (await filesOf(dropped, { inFolder: false })).map((found) => found.name);
+}"""
+
+
+def test_a_dropped_folder_gives_its_pictures_and_nothing_hidden(form):
+    assert form.evaluate(FOLDER) == ["a.png", "b.JPG", "c.webp"]

@@ -1,6 +1,7 @@
 // A dropzone: pictures are dropped, pasted or chosen; each is shown with a button that removes it.
 import { announce } from "./announce.js";
 import { element, setChildren, uniqueId } from "./dom.js";
+import { droppedFiles } from "./dropped-files.js";
 import { formatBytes, pluralize } from "./format.js";
 import { icon } from "./icons.js";
 
@@ -32,7 +33,7 @@ export class Dropzone {
     const hint = element(
       "p",
       { class: "hint", id: uniqueId("drop") },
-      "Drop, paste or choose three to six pictures of the same subject, or a zip archive.",
+      "Drop, paste or choose three to six pictures of the same subject, a folder of them, or a zip archive.",
     );
     this.button = element(
       "button",
@@ -89,7 +90,7 @@ export class Dropzone {
       zone.classList.toggle("over", event.type === "dragover");
     };
     for (const name of ["dragover", "dragleave", "drop"]) zone.addEventListener(name, onDrag);
-    zone.addEventListener("drop", (event) => this.add(event.dataTransfer.files));
+    zone.addEventListener("drop", async (event) => this.#addDropped(await droppedFiles(event.dataTransfer)));
     document.addEventListener(
       "paste",
       (event) => event.clipboardData.files.length > 0 && this.add(event.clipboardData.files),
@@ -98,6 +99,11 @@ export class Dropzone {
     // Without this a file dropped beside the zone would replace the page.
     for (const name of ["dragover", "drop"]) addEventListener(name, (event) => event.preventDefault(), { signal });
     signal.addEventListener("abort", () => this.#revokeUrls());
+  }
+
+  #addDropped(files) {
+    if (files.length > 0) this.add(files);
+    else this.error.textContent = "No picture was found in what was dropped.";
   }
 
   #remove(index) {
