@@ -92,6 +92,7 @@ STATUSES: Mapping[type[service.ServiceError | dti.DTIError], HTTPStatus] = {
     dti.ModelUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     dti.ModelTooLargeError: HTTPStatus.SERVICE_UNAVAILABLE,
     dti.UnknownSchedulerError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    dti.StudyError: HTTPStatus.UNPROCESSABLE_ENTITY,
     dti.TrainingDivergedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     dti.RenderingDivergedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     dti.CheckpointError: HTTPStatus.UNPROCESSABLE_ENTITY,
