@@ -87,6 +87,11 @@ def job_list(service: Service, session: Session, rows: Sequence[tables.Job], *, 
     return [_job(service, row, estimates.get(row.id), with_urls=with_urls) for row in rows]
 
 
+def skipped(row: tables.Job) -> list[str]:
+    """The uploaded files that a training does not use."""
+    return [name for warning in row.warnings if warning["code"] == "files_skipped" for name in warning["subjects"]]
+
+
 def warnings(row: tables.Job) -> list[responses.Warning]:
     """The warnings of a job."""
     return [responses.Warning(**warning) for warning in row.warnings]

@@ -4,6 +4,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 
 from anyio import CancelScope
@@ -12,11 +13,13 @@ from fastapi import Request, UploadFile
 from api.deps import RequestContext, in_thread
 from service.database.references import unreferenced
 from service.errors import InvalidInputError
+from service.kinds.warnings import JobWarning
 from service.storage import key_for
 from service.uploads.budget import PixelBudget
 from service.uploads.files import Upload
-from service.uploads.reading import iter_pictures
+from service.uploads.reading import iter_pictures, select_uploads
 from service.uploads.records import SanitizedPicture, StoredPicture
+from service.uploads.training_files import TrainingFiles
 
 _PREFIX = "pictures"
 _REPEATABLE = "images"
@@ -34,10 +37,26 @@ async def reject_repeated_fields(request: Request) -> None:
             raise InvalidInputError(field, "The field is sent more than once. Send it once.")
 
 
+def selected_files(context: RequestContext, images: Sequence[UploadFile], archive: UploadFile | None) -> TrainingFiles:
+    """The pictures among the files of a request, undecoded, with captions and masks.
+
+    Raises:
+        ServiceError: a file cannot be used, or there are no pictures.
+    """
+    archives = [archive] if archive is not None else []
+    return select_uploads(_uploads(images), _uploads(archives), context.service.settings.limits)
+
+
+@dataclass(frozen=True)
+class StoredUpload:
+    """The pictures of a request in the object store, and the warnings of its files."""
+
+    pictures: list[StoredPicture]
+    warnings: list[JobWarning]
+
+
 @asynccontextmanager
-async def stored_pictures(
-    context: RequestContext, images: Sequence[UploadFile], archive: UploadFile | None
-) -> AsyncIterator[Sequence[StoredPicture]]:
+async def stored_pictures(context: RequestContext, files: TrainingFiles) -> AsyncIterator[StoredUpload]:
     """The pictures of a request, sanitized and in the object store; deleted again where one of them or the block fails.
 
     Only one picture of a request is in memory. Each request has a prefix of its own, so that no other one can refer to
@@ -48,45 +67,40 @@ async def stored_pictures(
         StorageUnavailableError: the object store does not answer.
     """
     prefix = f"{_PREFIX}/{secrets.token_hex(16)}"
-    stored: list[StoredPicture] = []
-    pictures, start = _sanitized(context, images, archive), time.perf_counter()
+    upload = StoredUpload([], list(files.warnings))
+    limits = context.service.settings.limits
+    pictures = iter_pictures(files.pictures, limits, context.decoders.sanitize, PixelBudget(limits.request_pixels))
+    start = time.perf_counter()
     try:
-        while await _store_next(context, pictures, prefix, stored):
+        while await _store_next(context, pictures, prefix, upload):
             pass
         context.metrics.observe_upload(time.perf_counter() - start)
-        yield stored
+        yield upload
     except BaseException:
         # Shielded: a request that is cancelled deletes its pictures, too.
         with CancelScope(shield=True):
-            await in_thread(partial(_delete_unreferenced, context, stored))
+            await in_thread(partial(_delete_unreferenced, context, upload.pictures))
         raise
 
 
-def _sanitized(
-    context: RequestContext, images: Sequence[UploadFile], archive: UploadFile | None
-) -> Iterator[SanitizedPicture]:
-    limits, archives = context.service.settings.limits, [archive] if archive is not None else []
-    sanitize, budget = context.decoders.sanitize, PixelBudget(limits.request_pixels)
-    return iter_pictures(_uploads(images), _uploads(archives), limits, sanitize, budget)
-
-
 async def _store_next(
-    context: RequestContext, pictures: Iterator[SanitizedPicture], prefix: str, stored: list[StoredPicture]
+    context: RequestContext, pictures: Iterator[SanitizedPicture], prefix: str, upload: StoredUpload
 ) -> bool:
     """Sanitize and store the next picture; False at their end."""
     async with context.upload_queue.place(context.owner_id):
-        return await in_thread(partial(_put_next, context, pictures, prefix, stored))
+        return await in_thread(partial(_put_next, context, pictures, prefix, upload))
 
 
-def _put_next(
-    context: RequestContext, pictures: Iterator[SanitizedPicture], prefix: str, stored: list[StoredPicture]
-) -> bool:
+def _put_next(context: RequestContext, pictures: Iterator[SanitizedPicture], prefix: str, upload: StoredUpload) -> bool:
     picture = next(pictures, None)
     if picture is None:
         return False
     target = picture.stored_at(key_for(context.owner_id, prefix, picture.data, picture.extension))
     # Listed first: an object that is stored without a response is deleted, too.
-    stored.append(target)
+    upload.pictures.append(target)
+    if picture.uniform:
+        message = f"{picture.filename} has one colour only: there is little to learn from it."
+        upload.warnings.append(JobWarning(code="picture_uniform", message=message, subjects=(picture.filename,)))
     context.service.storage.put(target.key, picture.data, picture.content_type)
     return True
 

@@ -16,10 +16,11 @@ from PIL import Image
 from torch import Generator
 
 from cli.offline import OfflineModel, open_model, read_folder
-from dti.pictures import contact_sheet, training_prompt
+from dti.pictures import contact_sheet
 from dti.render import PictureWork, Renderer
 from dti.spec.prompts import parse_prompt
 from dti.spec.registry import METHODS
+from dti.spec.templates import OBJECT_TEMPLATES
 from dti.tokens import Placeholder, tokenize
 from dti.training.run import Run, TrainingWork
 from dti.training.trainer import Trainer
@@ -61,7 +62,7 @@ def loss(run: Run) -> float:
     losses = []
     for number, generator in enumerate(generators):
         crops = run.training_set.crops[number % len(run.training_set.crops)]
-        prompt = training_prompt("object", None, generator).replace("{}", "<it>")
+        prompt = OBJECT_TEMPLATES[int(torch.randint(len(OBJECT_TEMPLATES), (), generator=generator))].format("<it>")
         spliced = tokenize(parse_prompt(prompt), family.encoders, placeholder).splice(vectors)
         latents = crops.latents[:1].sample(generator)
         read = family.condition([spliced], crops.views[:1])

@@ -7,7 +7,7 @@ import hashlib
 import io
 import re
 import secrets
-import zipfile
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 from dti.embeddings.embedding import Embedding
-from dti.errors import InvalidSettingError, NoPicturesError
+from dti.errors import InvalidSettingError
 from dti.families import Family
 from dti.render import Renderer
 from dti.spec.prompts import NAME_PATTERN
@@ -25,16 +25,16 @@ from dti.training.trainer import Run, Trainer, TrainingWork
 from service.catalogue.models import Catalogue, ModelEntry, preset
 from service.catalogue.presets import PRESETS
 from service.settings import Settings
-from service.uploads.files import Upload
-from service.uploads.reading import read_pictures
+from service.uploads.budget import PixelBudget
+from service.uploads.entries import of_folder
+from service.uploads.pictures import sanitize
+from service.uploads.reading import iter_pictures
 from service.uploads.records import SanitizedPicture
+from service.uploads.training_files import TrainingFiles, select
 from worker.loaded_model import MAX_PICTURES
 from worker.model_cache import load
 from worker.outputs.plans import PicturePlan
 from worker.outputs.provenance import Provenance
-
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".heic", ".heif", ".avif", ".tif", ".tiff", ".txt"})
-"""Suffixes of pictures and captions; other files of a folder are ignored."""
 
 
 @dataclass(frozen=True)
@@ -79,25 +79,27 @@ def _entry(name: str, settings: Settings) -> ModelEntry | None:
     return preset(name) if name in PRESETS else None
 
 
-def read_folder(folder: Path, settings: Settings) -> list[SanitizedPicture]:
-    """The sanitized pictures of a folder; `NAME.txt` beside a picture is its caption.
+def folder_files(folder: Path, settings: Settings) -> TrainingFiles:
+    """The pictures of a folder with their captions and masks, undecoded, and warnings of the files passed over.
 
     Raises:
-        NoPicturesError: the folder has no pictures.
+        ServiceError: there are no pictures, or a file cannot be used; the message names it.
+    """
+    return select(of_folder(folder), settings.limits)
+
+
+def read_files(files: TrainingFiles, settings: Settings) -> list[SanitizedPicture]:
+    """The sanitized pictures.
+
+    Raises:
         ServiceError: one of them cannot be used; the message names it.
     """
-    files = sorted(
-        path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
-    )
-    if not files:
-        raise NoPicturesError(f"There are no pictures in {folder}.")
-    archive = io.BytesIO()
-    # A file without a date counts as from 1970, which the ZIP format cannot store.
-    with zipfile.ZipFile(archive, "w", strict_timestamps=False) as zip_file:
-        for path in files:
-            zip_file.write(path, path.name)
-    archive.seek(0)
-    return read_pictures([], [Upload(f"{folder.name}.zip", archive)], settings.limits)
+    return list(iter_pictures(files.pictures, settings.limits, sanitize, PixelBudget(sys.maxsize)))
+
+
+def read_folder(folder: Path, settings: Settings) -> list[SanitizedPicture]:
+    """The sanitized pictures of a folder; raises as `folder_files` and `read_files` do."""
+    return read_files(folder_files(folder, settings), settings)
 
 
 def check_training(model: str, settings: Settings, *, name: str, method: str, given: Mapping[str, object]) -> None:

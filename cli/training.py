@@ -60,7 +60,9 @@ def train(
     given = {**saved.settings, **settings} if saved else settings
     environment = Settings.from_environment(os.environ)
     offline.check_training(model, environment, name=name, method=method, given=given)
-    pictures = offline.read_folder(folder, environment)
+    files = offline.folder_files(folder, environment)
+    print_warnings(files.warnings)
+    pictures = offline.read_files(files, environment)
     trainer, run = offline.start_training(
         load_model(model, family, environment),
         pictures,

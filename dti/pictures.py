@@ -1,4 +1,4 @@
-"""Picture preparation and assembly: training crops and prompts, contact sheets and animations."""
+"""Picture preparation and assembly: training crops, contact sheets and animations."""
 
 import base64
 import io
@@ -11,64 +11,7 @@ from PIL import ExifTags, Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 
 from dti.errors import NoPicturesError, PictureError
-from dti.spec.prompts import triggers
-from dti.spec.settings import AnimationFormat, LearnableProperty
-
-OBJECT_TEMPLATES = (
-    "a photo of a {}",
-    "a rendering of a {}",
-    "a cropped photo of the {}",
-    "the photo of a {}",
-    "a photo of a clean {}",
-    "a photo of a dirty {}",
-    "a dark photo of the {}",
-    "a photo of my {}",
-    "a photo of the cool {}",
-    "a close-up photo of a {}",
-    "a bright photo of the {}",
-    "a cropped photo of a {}",
-    "a photo of the {}",
-    "a good photo of the {}",
-    "a photo of one {}",
-    "a close-up photo of the {}",
-    "a rendition of the {}",
-    "a photo of the clean {}",
-    "a rendition of a {}",
-    "a photo of a nice {}",
-    "a good photo of a {}",
-    "a photo of the nice {}",
-    "a photo of the small {}",
-    "a photo of the weird {}",
-    "a photo of the large {}",
-    "a photo of a cool {}",
-    "a photo of a small {}",
-)
-"""Training prompts of an object. Source: Gal et al., "An Image is Worth One Word", arXiv 2208.01618."""
-
-STYLE_TEMPLATES = (
-    "a painting in the style of {}",
-    "a rendering in the style of {}",
-    "a cropped painting in the style of {}",
-    "the painting in the style of {}",
-    "a clean painting in the style of {}",
-    "a dirty painting in the style of {}",
-    "a dark painting in the style of {}",
-    "a picture in the style of {}",
-    "a cool painting in the style of {}",
-    "a close-up painting in the style of {}",
-    "a bright painting in the style of {}",
-    "a cropped painting in the style of {}",
-    "a good painting in the style of {}",
-    "a close-up painting in the style of {}",
-    "a rendition in the style of {}",
-    "a nice painting in the style of {}",
-    "a small painting in the style of {}",
-    "a weird painting in the style of {}",
-    "a large painting in the style of {}",
-)
-"""Training prompts of a style; two are duplicated, as published. Source: Gal et al., arXiv 2208.01618."""
-
-_TEMPLATES = {"object": OBJECT_TEMPLATES, "style": STYLE_TEMPLATES}
+from dti.spec.settings import AnimationFormat
 
 _GAP_PX = 4
 _LABEL_PX = 14
@@ -117,33 +60,6 @@ class Crop:
     pixels: Tensor
     view: View
     subject: Tensor
-
-
-def training_prompts(learnable_property: LearnableProperty, caption: str | None) -> tuple[str, ...]:
-    """Possible training prompts of a picture, with `{}` for the concept.
-
-    Args:
-        learnable_property: selects the templates.
-        caption: the picture's caption. Used verbatim if it contains the concept, as `{}` or `<name>`; otherwise
-            appended to the templates, because a prompt without the concept trains nothing.
-    """
-    if caption is None:
-        return _TEMPLATES[learnable_property]
-    if "{}" in caption or triggers(caption):
-        return (caption,)
-    return tuple(f"{template}, {caption}" for template in _TEMPLATES[learnable_property])
-
-
-def training_prompt(learnable_property: LearnableProperty, caption: str | None, generator: torch.Generator) -> str:
-    """A random one of `training_prompts`.
-
-    Args:
-        learnable_property: selects the templates.
-        caption: the picture's caption.
-        generator: CPU generator; used only if there are several prompts.
-    """
-    choices = training_prompts(learnable_property, caption)
-    return choices[int(torch.randint(len(choices), (), generator=generator))] if len(choices) > 1 else choices[0]
 
 
 def prepare(

@@ -393,11 +393,13 @@ class PromptTooLongError(UnprocessableError):
     code = "prompt_too_long"
     detail_names = ("names", "tokens", "limit")
 
-    def __init__(self, names: Sequence[str], encoder: str, tokens: int, limit: int) -> None:
+    def __init__(
+        self, names: Sequence[str], encoder: str, tokens: int, limit: int, subject: str = "The prompt"
+    ) -> None:
         concerning = f" with {_triggers(names)}" if names else ""
         super().__init__(
-            f"The prompt{concerning} has {tokens} tokens for {encoder}, which takes {limit}. "
-            "Shorten the prompt, or use concepts with fewer vectors."
+            f"{subject}{concerning} has {tokens} tokens for {encoder}, which takes {limit}. "
+            "Shorten it, or use concepts with fewer vectors."
         )
         self.names = tuple(names)
         self.tokens = tokens

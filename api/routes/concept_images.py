@@ -9,17 +9,18 @@ from fastapi import APIRouter, Depends, File
 
 from api import serializers
 from api.deps import ConceptReference, ImageId, RequestContext, TrainAccess, in_thread
+from api.forms import FormRoute
 from api.idempotency import Idempotent, IdempotentRequest
 from api.routes.concepts import PARTS
 from api.schemas import responses
 from api.schemas.requests import ConceptImageChangeRequest, NewConceptImages
 from api.upload_safety import check_pictures
-from api.uploads import reject_repeated_fields, stored_pictures
+from api.uploads import reject_repeated_fields, selected_files, stored_pictures
 from service.concepts import concepts, editing
 from service.database.tables import Concept
 from service.uploads.records import StoredPicture
 
-router = APIRouter(tags=["concepts"])
+router = APIRouter(tags=["concepts"], route_class=FormRoute)
 
 
 @router.post(
@@ -63,8 +64,9 @@ def remove_concept_image(context: TrainAccess, reference: ConceptReference, imag
 
 async def _add(context: RequestContext, reference: str, form: NewConceptImages, idempotent: Idempotent) -> str:
     concept = await in_thread(partial(_changeable, context, reference))
-    async with stored_pictures(context, form.images, form.archive) as stored:
-        checked = await check_pictures(context, concept.model, stored)
+    files = await in_thread(partial(selected_files, context, form.images, form.archive))
+    async with stored_pictures(context, files) as stored:
+        checked = await check_pictures(context, concept.model, stored.pictures)
         return await in_thread(partial(_commit, context, concept.id, checked, idempotent))
 
 

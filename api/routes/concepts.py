@@ -19,20 +19,23 @@ from api.deps import (
     Waiting,
     in_thread,
 )
+from api.forms import FormRoute
 from api.idempotency import Idempotent, IdempotentRequest
 from api.job_events import JobRef
 from api.schema_fields import Text
 from api.schemas import responses
 from api.schemas.requests import ConceptChangeRequest, NewConcept, RetrainRequest
 from api.upload_safety import check_pictures
-from api.uploads import reject_repeated_fields, stored_pictures
+from api.uploads import reject_repeated_fields, selected_files, stored_pictures
 from service import jobs
 from service.concepts import concepts, editing, listing
 from service.concepts.concepts import ConceptParams
 from service.concepts.listing import Sort
+from service.kinds.warnings import JobWarning
 from service.uploads.records import StoredPicture
+from service.uploads.training_files import TrainingFiles
 
-router = APIRouter(tags=["concepts"])
+router = APIRouter(tags=["concepts"], route_class=FormRoute)
 
 _PICTURES = "image/jpeg, image/png, image/webp, image/gif, image/heic, image/avif, image/tiff"
 PARTS = {"images": {"contentType": _PICTURES}, "archive": {"contentType": "application/zip"}}
@@ -139,14 +142,22 @@ async def train_concept(
 async def _create(context: RequestContext, form: NewConcept, idempotent: Idempotent) -> str:
     params = form.params()
     new = await in_thread(partial(_check_new, context, params))
-    async with stored_pictures(context, form.images, form.archive) as stored:
-        checked = await check_pictures(context, new.model, stored)
-        return await in_thread(partial(_create_and_train, context, new, checked, params, idempotent))
+    files = await in_thread(partial(selected_files, context, form.images, form.archive))
+    await in_thread(partial(_check_captions, context, new, files))
+    async with stored_pictures(context, files) as stored:
+        checked = await check_pictures(context, new.model, stored.pictures)
+        commit = partial(_create_and_train, context, new, checked, params, idempotent, warnings=stored.warnings)
+        return await in_thread(commit)
 
 
 def _check_new(context: RequestContext, params: ConceptParams) -> concepts.CheckedConcept:
     with context.service.database.reading() as session:
         return concepts.check_new(context.service, session, context.owner_id, params)
+
+
+def _check_captions(context: RequestContext, new: concepts.CheckedConcept, files: TrainingFiles) -> None:
+    with context.service.database.reading() as session:
+        concepts.check_captions(context.service, session, new, files.captions)
 
 
 def _create_and_train(
@@ -155,9 +166,11 @@ def _create_and_train(
     pictures: Sequence[StoredPicture],
     params: ConceptParams,
     idempotent: Idempotent,
+    *,
+    warnings: Sequence[JobWarning],
 ) -> str:
     with context.service.database.writing() as session:
-        _, job = concepts.create(context.service, session, new, pictures, webhook=params.webhook)
+        _, job = concepts.create(context.service, session, new, pictures, webhook=params.webhook, warnings=warnings)
         return idempotent.commit(session, job.id)
 
 
@@ -179,4 +192,5 @@ def _concept_and_job(context: RequestContext, job_id: str) -> responses.ConceptA
         return responses.ConceptAndJob(
             concept=serializers.concept(context.service, session, concept, with_urls=True),
             job=serializers.job(context.service, session, job, with_urls=True),
+            skipped=serializers.skipped(job),
         )

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, File, Query, Response
 
 from api import serializers
 from api.deps import ConceptReference, ReadAccess, RequestContext, TrainAccess, in_thread
+from api.forms import FormRoute
 from api.idempotency import Idempotent, IdempotentRequest
 from api.rpc import call, delete_file, result_file
 from api.schemas import responses
@@ -22,7 +23,7 @@ from service.database.tables import Concept, EmbeddingVersion, Job
 from service.errors import BodyTooLargeError, ConceptNotReadyError
 from service.kinds.rpc import BlendResult, ExportResult, ImportResult, NeighboursByEncoder, NeighboursResult
 
-router = APIRouter(tags=["concepts"])
+router = APIRouter(tags=["concepts"], route_class=FormRoute)
 
 _ANY_FILE = "application/octet-stream"
 _FILE = {

@@ -405,6 +405,8 @@ class ConceptAndJob(ResponseModel):
     """The concept."""
     job: Job
     """Its training."""
+    skipped: list[str]
+    """Uploaded files that are not used: neither pictures nor their captions or masks."""
 
 
 class EncoderCard(ResponseModel):

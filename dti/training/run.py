@@ -19,7 +19,7 @@ from dti.errors import InvalidSettingError, NoPicturesError, TrainingDivergedErr
 from dti.families.base import Family
 from dti.methods import Method, create
 from dti.optim import rate
-from dti.pictures import View, training_prompt
+from dti.pictures import View
 from dti.spec.settings import LearnableProperty, Training
 from dti.tokens import Placeholder, SplicedPrompt
 from dti.training import dataset
@@ -170,8 +170,7 @@ class Run:
             weights.append(crops.weights[crop : crop + 1])
             views.append(crops.views[crop])
             caption = self.training_set.captions[picture] if self.work.settings.captions else None
-            prompt = training_prompt(self.work.learnable_property, caption, generator)
-            prompts.append(self.prompts.tokenized(prompt).splice({self.work.trigger: leaves}))
+            prompts.append(self.prompts.draw(caption, generator).splice({self.work.trigger: leaves}))
         return Draw(torch.cat(latents), torch.cat(weights), prompts, views, vectors, leaves)
 
     def _deal(self) -> int:
@@ -243,9 +242,9 @@ def start(work: TrainingWork, family: Family, checkpoint: bytes | None = None, m
     state = _initial_state(work, family, method)
     packed = None if checkpoint is None else unpack(checkpoint, digest)
     counts = {name: len(method.vectors(learned)) for name, learned in state.learned.items()}
-    prompts = PromptCache(work.trigger, Placeholder(work.class_word, counts), family.encoders)
+    prompts = PromptCache(work.trigger, Placeholder(work.class_word, counts), family.encoders, work.learnable_property)
     # Checked before the pictures, because encoding and assessing these takes as long as many updates.
-    prompts.check(work.learnable_property, work.captions if work.settings.captions else [None])
+    prompts.check(work.captions if work.settings.captions else [None])
     at_once = min(micro_batch, work.settings.batch_size) if micro_batch else None
     training_set = _training_set(work, family, state.generator, packed.counts if packed else None, at_once)
     # Restored after the training set is built: its crops are drawn from the initial generator, on resumption too.

@@ -13,13 +13,22 @@ from tokenizers import Tokenizer
 
 from dti.spec.chunks import Unit, chunked
 from dti.spec.prompts import Break, Text, parse_prompt, triggers, with_lead
-from dti.spec.settings import PromptSyntax
+from dti.spec.settings import LearnableProperty, PromptSyntax
+from dti.spec.templates import training_prompts
 from service.database.tables import ModelCard
 from service.errors import InvalidInputError, PromptTooLongError
 from service.workers import EncoderCard
 
 Vectors = Mapping[str, int]
 """Numbers of vectors of a concept, by encoder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """The caption of a picture, and the name of the file that has it."""
+
+    text: str
+    file: str
 
 
 @dataclass(frozen=True)
@@ -72,12 +81,19 @@ class EncoderTokenizer:
         ids = self._ids(f" {words.strip()}")
         return bool(ids) and self.unknown.isdisjoint(ids)
 
-    def check(self, prompt: str, concepts: Mapping[str, Vectors], syntax: PromptSyntax = "plain") -> None:
-        """Refuse a prompt with too many tokens."""
+    def check(
+        self,
+        prompt: str,
+        concepts: Mapping[str, Vectors],
+        syntax: PromptSyntax = "plain",
+        *,
+        subject: str = "The prompt",
+    ) -> None:
+        """Refuse a prompt with too many tokens; `subject` is its name in the message."""
         tokens = self.tokens(prompt, concepts, syntax)
         if tokens > self.limit:
             names = [name for name in triggers(prompt) if name in concepts]
-            raise PromptTooLongError(names, self.encoder, tokens, self.limit)
+            raise PromptTooLongError(names, self.encoder, tokens, self.limit, subject)
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
@@ -153,6 +169,50 @@ class TokenLimits:
         for ruler in self._of(session, model):
             rows = vectors or ruler.count(f" {class_word.strip()}")
             ruler.check(prompt, {name: {ruler.encoder: rows}})
+
+    def check_training(
+        self,
+        session: Session,
+        model: str,
+        caption: Caption | None,
+        *,
+        learnable_property: LearnableProperty,
+        name: str,
+        class_word: str,
+        vectors: int | None,
+    ) -> None:
+        """Refuse a caption that leaves no training prompt which fits, or a number of vectors that leaves none.
+
+        Args:
+            session: reads the model's card.
+            model: trains on the prompts.
+            caption: of a picture; None for the templates alone.
+            learnable_property: selects the templates.
+            name: the concept's.
+            class_word: as for `check_unlearned`.
+            vectors: as for `check_unlearned`.
+
+        Raises:
+            PromptTooLongError: the caption is too long; the message names its file.
+            InvalidInputError: the vectors are too many.
+        """
+        rulers = self._of(session, model)
+        counts = {name: {ruler.encoder: vectors or ruler.count(f" {class_word.strip()}") for ruler in rulers}}
+
+        def fits(prompt: str) -> bool:
+            spelled = prompt.replace("{}", f"<{name}>")
+            return all(ruler.tokens(spelled, counts) <= ruler.limit for ruler in rulers)
+
+        prompts = training_prompts(learnable_property, caption.text if caption else None, fits)
+        if fits(prompts[0]):
+            return
+        if caption is None:
+            limit = min(ruler.limit - ruler.frame for ruler in rulers)
+            raise InvalidInputError(
+                "training.num_vectors", f"{vectors} vectors leave no room in a prompt: {model} takes {limit} tokens."
+            )
+        for ruler in rulers:
+            ruler.check(prompts[0].replace("{}", f"<{name}>"), counts, subject=f"The caption of {caption.file}")
 
     def _of(self, session: Session, model: str) -> Sequence[EncoderTokenizer]:
         published_at = session.scalars(select(ModelCard.published_at).where(ModelCard.name == model)).one_or_none()

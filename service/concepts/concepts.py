@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, selectinload
 from dti.spec.prompts import NAME_PATTERN
 from dti.spec.settings import LearnableProperty, Training
 from service import jobs
+from service.catalogue.token_limits import Caption
 from service.concepts import trainings
 from service.context import Service
 from service.database.clock import now
@@ -31,6 +32,7 @@ from service.errors import (
     NotFoundError,
 )
 from service.kinds.jobs import Start, TrainInput, kind_of
+from service.kinds.warnings import JobWarning
 from service.uploads.records import StoredPicture
 from service.webhooks import endpoints
 from service.webhooks.endpoints import WebhookParams
@@ -117,7 +119,7 @@ def check_new(service: Service, session: Session, owner_id: str, params: Concept
         training=training,
     )
     check_name_free(session, owner_id, name)
-    _check_words(service, session, new, settings=training)
+    _check_words(service, session, new, training)
     return new
 
 
@@ -128,8 +130,9 @@ def create(
     pictures: Sequence[StoredPicture],
     *,
     webhook: WebhookParams | None = None,
+    warnings: Sequence[JobWarning] = (),
 ) -> tuple[Concept, Job]:
-    """Create a concept and queue its first training, with a checked webhook for that job.
+    """Create a concept and queue its first training, with a checked webhook and the warnings of that job.
 
     Raises:
         NameTakenError: another request has taken the name meanwhile.
@@ -150,6 +153,7 @@ def create(
         settings=new.training,
         start="class_word",
         webhook=webhook,
+        warnings=warnings,
         adding_bytes=sum(picture.bytes for picture in pictures),
     )
     concept.job_id = job.id
@@ -234,7 +238,8 @@ def retrain(service: Service, session: Session, owner_id: str, reference: str, p
     settings = trainings.complete_settings(
         service.catalogue[concept.model], method, params.training, service.settings.limits, before
     )
-    _check_words(service, session, concept, settings=settings)
+    captions = [Caption(picture.caption, picture.filename) for picture in concept.pictures if picture.caption]
+    _check_words(service, session, concept, settings, captions)
     endpoints.check(service.settings, params.webhook)
     job = trainings.submit(
         service, session, concept, method=method, settings=settings, start=start, webhook=params.webhook
@@ -267,7 +272,24 @@ def delete(session: Session, owner_id: str, reference: str) -> list[str]:
     return unreferenced(session, keys)
 
 
-def _check_words(service: Service, session: Session, concept: CheckedConcept | Concept, settings: Training) -> None:
+def check_captions(service: Service, session: Session, new: CheckedConcept, captions: Sequence[Caption]) -> None:
+    """Check the captions of a new concept's pictures, before any of these is decoded.
+
+    Raises:
+        InvalidInputError: one names another concept.
+        PromptTooLongError: one does not fit the model's text encoders.
+    """
+    if new.training is not None:
+        _check_words(service, session, new, new.training, captions)
+
+
+def _check_words(
+    service: Service,
+    session: Session,
+    concept: CheckedConcept | Concept,
+    settings: Training,
+    captions: Sequence[Caption] = (),
+) -> None:
     trainings.check_words(
         service,
         session,
@@ -276,6 +298,7 @@ def _check_words(service: Service, session: Session, concept: CheckedConcept | C
         class_word=concept.class_word,
         learnable_property=concept.learnable_property,
         settings=settings,
+        captions=captions,
     )
 
 

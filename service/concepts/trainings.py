@@ -12,6 +12,7 @@ from dti.spec.registry import METHODS, training_settings
 from dti.spec.settings import SEED_LIMIT, LearnableProperty, Training
 from service import jobs
 from service.catalogue.models import ModelEntry
+from service.catalogue.token_limits import Caption
 from service.concepts import unused
 from service.context import Service
 from service.database.tables import Concept, Job
@@ -73,12 +74,14 @@ def check_words(
     class_word: str,
     learnable_property: LearnableProperty,
     settings: Training,
+    captions: Sequence[Caption] = (),
 ) -> None:
-    """Check class word and preview prompt of a training, which would otherwise fail in the worker.
+    """Check class word, captions, vectors and preview prompt of a training, which would otherwise fail in the worker.
 
     Raises:
-        InvalidInputError: the model does not know the class word, or the preview prompt names another concept.
-        PromptTooLongError: the preview prompt does not fit the model's text encoders.
+        InvalidInputError: the model does not know the class word, a caption or the preview prompt names another
+            concept, or the vectors are too many.
+        PromptTooLongError: a caption or the preview prompt does not fit the model's text encoders.
     """
     service.token_limits.check_class_word(session, model, class_word)
     prompt = (settings.preview_prompt or PLAIN_PROMPTS[learnable_property]).replace("{}", f"<{name}>")
@@ -88,7 +91,30 @@ def check_words(
             "training.preview_prompt", f"It names <{others[0]}>. Only the trained concept is allowed in it."
         )
     vectors = settings.num_vectors
+    given: tuple[Caption | None, ...] = (None, *captions) if settings.captions else (None,)
+    for caption in given:
+        if caption is not None:
+            _check_names(caption, name)
+        service.token_limits.check_training(
+            session,
+            model,
+            caption,
+            learnable_property=learnable_property,
+            name=name,
+            class_word=class_word,
+            vectors=vectors,
+        )
     service.token_limits.check_unlearned(session, model, prompt, name=name, class_word=class_word, vectors=vectors)
+
+
+def _check_names(caption: Caption, name: str) -> None:
+    others = [other for other in triggers(caption.text) if other != name]
+    if others:
+        raise InvalidInputError(
+            "captions",
+            f"The caption of {caption.file} names <{others[0]}>. Only the trained concept is allowed in it, as {{}} or "
+            f"<{name}>.",
+        )
 
 
 def submit(

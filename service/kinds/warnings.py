@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 WarningCode = Literal[
     "files_skipped",
+    "picture_uniform",
     "foreign_syntax",
     "setting_unused",
     "caption_unused",

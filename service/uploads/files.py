@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from service.errors import ImageTooLargeError, ImageUnreadableError
-from service.settings import Limits
-
 _NAME_LIMIT = 255
 _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode categories of control and format characters, surrogates and line separators."""
@@ -35,31 +32,6 @@ class File:
     caption: str | None
     mask: bytes | None = None
     """A picture of the same shape, white on the subject."""
-
-
-def contents(upload: Upload, limits: Limits) -> bytes:
-    """The bytes of a picture, within the limit.
-
-    Raises:
-        ImageTooLargeError: there are more.
-        ImageUnreadableError: there are none.
-    """
-    data = upload.stream.read(limits.picture_bytes + 1)
-    check_size(upload.display_name, len(data), limits)
-    return data
-
-
-def check_size(name: str, size: int, limits: Limits) -> None:
-    """Check the number of bytes of a picture.
-
-    Raises:
-        ImageTooLargeError: there are too many.
-        ImageUnreadableError: there are none.
-    """
-    if size > limits.picture_bytes:
-        raise ImageTooLargeError(f"{name} has more than {limits.picture_bytes} bytes. Send it smaller.")
-    if size == 0:
-        raise ImageUnreadableError(f"{name} is empty. Send it again.")
 
 
 def display_name(filename: str) -> str:

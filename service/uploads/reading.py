@@ -1,16 +1,17 @@
 """The pictures of one request, from its files and archives. It knows no web framework, table or object store."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
-from service.errors import InvalidInputError
 from service.settings import Limits
-from service.uploads.archives import unpacked
+from service.uploads.archives import members_of
 from service.uploads.budget import PixelBudget
-from service.uploads.files import File, Upload, contents
+from service.uploads.entries import Entry, of_upload
+from service.uploads.files import File, Upload
 from service.uploads.pictures import sanitize
 from service.uploads.records import SanitizedPicture
+from service.uploads.training_files import PictureFile, TrainingFiles, select
 
 Sanitize: TypeAlias = Callable[[File, Limits, PixelBudget], SanitizedPicture]
 
@@ -19,41 +20,38 @@ def read_pictures(images: Sequence[Upload], archives: Sequence[Upload], limits: 
     """The sanitized pictures of trusted files, decoded in this process, those of archives last.
 
     Raises:
-        ServiceError: as by `iter_pictures`.
+        ServiceError: as by `select_uploads` and `decode`.
     """
-    return list(iter_pictures(images, archives, limits, sanitize, PixelBudget(sys.maxsize)))
+    files = select_uploads(images, archives, limits)
+    return list(iter_pictures(files.pictures, limits, sanitize, PixelBudget(sys.maxsize)))
+
+
+def select_uploads(images: Sequence[Upload], archives: Sequence[Upload], limits: Limits) -> TrainingFiles:
+    """The pictures among uploaded files, with captions and masks; nothing is decoded. See `training_files.select`.
+
+    The uploads stay open: pictures are read from them one by one.
+    """
+    return select(_entries(images, archives), limits)
 
 
 def iter_pictures(
-    images: Sequence[Upload], archives: Sequence[Upload], limits: Limits, sanitize: Sanitize, budget: PixelBudget
+    pictures: Iterable[PictureFile], limits: Limits, sanitize: Sanitize, budget: PixelBudget
 ) -> Iterator[SanitizedPicture]:
-    """The sanitized pictures of a request one by one, so that only one has to be in memory; those of archives last.
+    """Sanitized pictures one by one, so that only one has to be in memory.
 
     Raises:
-        ImageUnsupportedError: a file is not a kind of picture or archive that is read.
-        ImageUnreadableError: a file is damaged.
-        ImageTooLargeError: a picture has too many bytes or pixels, an archive too many entries, or the request too many
-            pixels in all.
-        ImageTooSmallError: a picture's shorter side is too small.
-        InvalidInputError: there are no pictures or too many, or a caption cannot be used.
+        ImageUnsupportedError: a picture's format or colours are not read.
+        ImageUnreadableError: it is damaged, or shows nothing.
+        ImageTooLargeError: it has too many bytes or pixels, or the request too many pixels in all.
+        ImageTooSmallError: its shorter side is too small.
+        InvalidInputError: its mask cannot be used.
     """
-    _check_count(len(images), limits)
-    count = 0
-    for file in _files(images, archives, limits):
-        count += 1
-        _check_count(count, limits)
-        yield sanitize(file, limits, budget)
-    if not count:
-        raise InvalidInputError("images", "There are no pictures. Send at least one in `images` or in `archive`.")
+    for picture in pictures:
+        yield sanitize(picture.file(limits), limits, budget)
 
 
-def _check_count(count: int, limits: Limits) -> None:
-    if count > limits.pictures:
-        raise InvalidInputError("images", f"There are more than {limits.pictures} pictures. Send fewer.")
-
-
-def _files(images: Sequence[Upload], archives: Sequence[Upload], limits: Limits) -> Iterator[File]:
+def _entries(images: Sequence[Upload], archives: Sequence[Upload]) -> Iterator[Entry]:
     for image in images:
-        yield File(image.display_name, contents(image, limits), caption=None)
+        yield of_upload(image)
     for archive in archives:
-        yield from unpacked(archive, limits)
+        yield from members_of(archive)

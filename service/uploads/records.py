@@ -48,7 +48,7 @@ class SanitizedPicture(PictureInfo):
         uniform: whether it has one colour only.
     """
 
-    uniform: bool
+    uniform: bool = False
     data: bytes = field(repr=False)
 
     @property

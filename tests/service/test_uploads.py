@@ -295,7 +295,7 @@ BAD_ARCHIVES = {
     "a bomb that lies": (upload_samples.lying_archive(), ImageUnreadableError, "pictures.zip"),
     "a directory without end": (upload_samples.crowded_archive(), ImageTooLargeError, "pictures.zip"),
     "an archive in it": (archive({"inner.zip": archive({"a.png": png()})}), ImageUnsupportedError, "inner.zip"),
-    "a document in it": (archive({"a.png": png(), "readme.pdf": b"%PDF-1.7 ..."}), ImageUnsupportedError, "readme.pdf"),
+    "only a document in it": (archive({"readme.pdf": b"%PDF-1.7 ..."}), ImageUnsupportedError, "readme.pdf"),
     "a damaged picture in it": (archive({"a.png": png()[:60]}), ImageUnreadableError, "a.png"),
     "an empty picture in it": (archive({"a.png": b""}), ImageUnreadableError, "a.png"),
     "a caption that fits no picture": (archive({"a.png": png(), "b.txt": "b"}), InvalidInputError, "b.txt"),

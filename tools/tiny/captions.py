@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dti.pictures import STYLE_TEMPLATES
+from dti.spec.templates import STYLE_TEMPLATES
 from tools.tiny.artwork import OBJECTS
 from tools.tiny.styles import COLOURS
 from tools.tiny.world import Scene

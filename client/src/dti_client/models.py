@@ -263,10 +263,11 @@ class ConceptVersion:
 
 @dataclass(frozen=True)
 class ConceptAndJob:
-    """A concept and its queued training."""
+    """A concept and its queued training; `skipped` names the uploaded files that are not used."""
 
     concept: Concept
     job: Job
+    skipped: list[str]
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageSequence
 
 from dti.errors import NoPicturesError, PictureError
-from dti.pictures import (
-    OBJECT_TEMPLATES,
-    STYLE_TEMPLATES,
-    contact_sheet,
-    flatten,
-    prepare,
-    to_animation,
-    training_prompt,
-)
+from dti.pictures import contact_sheet, flatten, prepare, to_animation
+from dti.spec.templates import OBJECT_TEMPLATES, STYLE_TEMPLATES, training_prompts
 from tests.unit.dti.laws import law, seeds
 
 
@@ -155,32 +148,33 @@ def test_the_templates_are_the_published_ones():
 @pytest.mark.parametrize(
     ("learnable_property", "templates"), [("object", OBJECT_TEMPLATES), ("style", STYLE_TEMPLATES)]
 )
-def test_every_template_of_a_property_is_drawn_and_no_other(learnable_property, templates):
-    generator = seeded()
-    drawn = {training_prompt(learnable_property, None, generator) for _ in range(400)}
-    assert drawn == set(templates)
+def test_a_picture_without_a_caption_has_every_template_of_the_property(learnable_property, templates):
+    assert training_prompts(learnable_property, None, lambda _: True) == templates
 
 
 @law
-@given(seeds, st.text(max_size=30))
-def test_a_training_prompt_always_contains_the_concept_and_the_caption(seed, caption):
-    prompt = training_prompt("object", caption, seeded(seed))
-    assert caption in prompt
-    assert "{}" in prompt or "<" in prompt
+@given(st.text(max_size=30), st.booleans())
+def test_a_training_prompt_always_contains_the_concept_and_the_caption(caption, fits):
+    for prompt in training_prompts("object", caption, lambda _: fits):
+        assert caption in prompt
+        assert "{}" in prompt or "<" in prompt
 
 
-def test_a_caption_with_the_concept_is_used_verbatim_without_a_random_draw():
-    generator = seeded()
-    before = generator.get_state()
-    for caption in ("{} on a sofa", "<my-dog> on a sofa"):
-        assert training_prompt("object", caption, generator) == caption
-    assert torch.equal(generator.get_state(), before)
+@pytest.mark.parametrize("caption", ["{} on a sofa", "<my-dog> on a sofa", "＜My Dog＞ on a sofa"])
+def test_a_caption_with_the_concept_is_used_verbatim(caption):
+    assert training_prompts("object", caption, lambda _: True) == (caption,)
 
 
-def test_a_caption_without_the_concept_follows_a_template():
-    template, _, caption = training_prompt("style", "boats, at dusk", seeded()).partition(", ")
-    assert template in STYLE_TEMPLATES
-    assert caption == "boats, at dusk"
+def test_a_caption_without_the_concept_follows_the_templates_that_leave_room_for_it():
+    every = training_prompts("style", "boats, at dusk", lambda _: True)
+    assert every == tuple(f"{template}, boats, at dusk" for template in STYLE_TEMPLATES)
+    short = training_prompts("style", "boats, at dusk", lambda prompt: len(prompt) < 50)
+    assert set(short) == {prompt for prompt in every if len(prompt) < 50}
+    assert 0 < len(short) < len(every)
+
+
+def test_a_caption_that_no_template_leaves_room_for_follows_the_bare_concept():
+    assert training_prompts("object", "boats", lambda _: False) == ("{}, boats",)
 
 
 def colours(count, size=(12, 8)):

@@ -1,0 +1,160 @@
+"""Files as clients send them: names in every encoding, files beside pictures, captions checked at the POST."""
+
+import io
+import json
+
+import pytest
+from PIL import Image
+
+from service import workers
+from service.database.tables import Picture
+from tests.service import test_generations
+from tests.service.test_training_files import EXPECTED, FOLDER
+from tests.support.pictures_as_found import case
+from tests.support.upload_samples import archive, encoded, jpeg, png
+
+
+def part(disposition, data):
+    return b"--xyz\r\nContent-Disposition: form-data; " + disposition + b"\r\n\r\n" + data + b"\r\n"
+
+
+@pytest.fixture
+def post_parts(client):
+    """Posts a form of raw parts."""
+
+    def post(*parts):
+        fields = [part(b'name="name"', b"my-dog"), part(b'name="class_word"', b"dog")]
+        body = b"".join([*fields, *(part(*pair) for pair in parts)]) + b"--xyz--\r\n"
+        headers = {"Content-Type": "multipart/form-data; boundary=xyz"}
+        return client.post("/v1/concepts", content=body, headers=headers)
+
+    return post
+
+
+@pytest.fixture
+def stored_names(service):
+    """Names and captions of the newest concept's training pictures."""
+
+    def read():
+        with service.database.reading() as session:
+            return [(row.filename, row.caption) for row in session.query(Picture).order_by(Picture.position)]
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        (b"name=\"images\"; filename*=UTF-8''f%C3%BCchse.png", "füchse.png"),
+        (b"name=images; filename*=iso-8859-1'en'%A3.png", "£.png"),
+        (b'name="images"; filename="plain.png"; filename*=UTF-8\'\'f%C3%BCchse.png', "füchse.png"),
+        (b'name="images"; filename="=?UTF-8?B?ZsO8Y2hzZS5wbmc=?="', "füchse.png"),
+        (b'name="images"; filename="=?utf-8?q?f=C3=BCchse.png?="', "füchse.png"),
+        (b'name="images"; filename*0="long"; filename*1="name.png"', "longname.png"),
+        ('name="images"; filename="füchse.png"'.encode(), "füchse.png"),
+        (b'name="images"; filename="a\\"b.png"', 'a"b.png'),
+        (b'name="images"; filename="C:\\\\pictures\\\\a.png"', "a.png"),
+        (b'name="images"; filename="folder/a.png"', "a.png"),
+        (b'name="images"; filename=""', "(unnamed)"),
+    ],
+)
+def test_file_names_are_read_in_every_encoding(post_parts, stored_names, disposition, name):
+    response = post_parts((disposition, png()))
+    assert response.status_code == 202, response.text
+    assert stored_names() == [(name, None)]
+
+
+def test_the_same_files_by_form_and_archive_are_the_same_training_set_and_words(client, post_concept, stored_names):
+    pictures, skipped = EXPECTED
+    wanted = sorted((name, caption) for name, caption, _ in pictures)
+    files = [("images", item) for item in FOLDER.items()]
+    response = client.post("/v1/concepts", data={"name": "by-form", "class_word": "dog"}, files=files)
+    assert response.status_code == 202, response.text
+    assert sorted(response.json()["skipped"]) == skipped
+    assert sorted(stored_names()) == wanted
+    by_form = {image["sha256"] for image in response.json()["concept"]["images"]}
+    response = post_concept("by-archive", images=[], archive=archive(FOLDER))
+    assert sorted(response.json()["skipped"]) == skipped
+    assert {image["sha256"] for image in response.json()["concept"]["images"]} == by_form
+
+
+def test_files_passed_over_are_warnings_of_the_job_too(client, post_concept):
+    response = post_concept(images=[], archive=case("jupyter-hidden.zip")).json()
+    (warning,) = client.get(f"/v1/jobs/{response['job']['id']}").json()["warnings"]
+    assert warning["code"] == "files_skipped"
+    assert (
+        warning["subjects"]
+        == response["skipped"]
+        == [
+            ".ipynb_checkpoints/1-checkpoint.png",
+            ".Trash-1000/files/old.png",
+        ]
+    )
+
+
+def test_a_picture_of_one_colour_is_a_warning(post_concept):
+    plain = encoded(Image.new("RGB", (64, 64), (200, 60, 60)), "PNG")
+    (warning,) = post_concept(images=[plain, png()]).json()["job"]["warnings"]
+    assert (warning["code"], warning["subjects"]) == ("picture_uniform", ["0.png"])
+
+
+# --- captions
+
+
+@pytest.fixture
+def published(service):
+    """The tokenizer of a model that takes ten tokens."""
+    with service.database.writing() as session:
+        workers.publish_card(session, "tiny", test_generations.card.__wrapped__())
+
+
+def test_a_caption_that_does_not_fit_is_refused_by_the_name_of_its_file(published, post_concept):
+    files = archive({"a.png": png(), "a.txt": b"one two three four five six seven eight nine"})
+    response = post_concept(images=[], archive=files)
+    assert (response.status_code, response.json()["code"]) == (422, "prompt_too_long")
+    assert "The caption of a.txt" in response.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "caption", ["one two three four", "one two three four five six", "a {} on grass", "a <my-dog> on grass", "<My Dog>"]
+)
+def test_a_caption_that_fits_is_accepted_though_templates_do_not(published, post_concept, caption):
+    response = post_concept(images=[], archive=archive({"a.png": png(), "a.txt": caption.encode()}))
+    assert response.status_code == 202, response.text
+
+
+@pytest.mark.parametrize("caption", ["a dog and <my-cat>", "{} with <lora:x:1>", "＜my-cat＞"])
+def test_a_caption_with_another_name_is_refused_by_the_name_of_its_file(post_concept, caption):
+    response = post_concept(images=[], archive=archive({"a.png": png(), "a.txt": caption.encode()}))
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_input")
+    assert "The caption of a.txt names <" in response.json()["detail"]
+
+
+def test_vectors_that_leave_no_room_are_refused(published, post_concept):
+    response = post_concept(training={"num_vectors": 9})
+    assert response.status_code == 422, response.text
+    assert "num_vectors" in json.dumps(response.json())
+
+
+def test_captions_are_checked_again_for_another_training(published, client, create_trained):
+    files = archive({"a.png": png(), "a.txt": b"a {} one two three four five"})
+    create_trained(images=[], archive=files)
+    assert client.post("/v1/concepts/my-dog/train", json={"training": {"steps": 1}}).status_code == 202
+    response = client.post("/v1/concepts/my-dog/train", json={"training": {"num_vectors": 4}})
+    assert (response.status_code, "The caption of a.png" in response.text) == (422, True)
+
+
+def test_pictures_added_later_follow_the_same_rule(client, create_trained):
+    create_trained()
+    files = [("images", item) for item in {"a.png": png((70, 50)), "a.txt": b"{}", ".DS_Store": b"x"}.items()]
+    response = client.post("/v1/concepts/my-dog/images", files=files)
+    assert response.status_code == 201, response.text
+    assert len(response.json()["images"]) == 2
+
+
+def test_transparent_and_raw_files_are_refused_by_name(client, post_concept):
+    for name, code in (("transparent.png", "image_unreadable"), ("raw-96px-thumb-160x120.dng", "image_unsupported")):
+        files = [("images", (name, io.BytesIO(case(name)))), ("images", ("b.jpg", jpeg()))]
+        response = client.post("/v1/concepts", data={"name": "x", "class_word": "dog"}, files=files)
+        assert response.json()["code"] == code
+        assert name in response.json()["detail"]
