@@ -31,6 +31,10 @@ check: $(READY) ## everything that needs no service: lint, format, types, import
 	$(BIN)/lint-imports
 	$(BIN)/oxlint --deny-warnings --report-unused-disable-directives api/page/scripts
 	$(BIN)/oxfmt --check api/page/scripts api/page/styles
+	$(BIN)/zensical build --config-file zensical.toml
+
+docs: $(READY) ## the documentation site in site/, its links checked
+	$(BIN)/zensical build --config-file zensical.toml --clean
 
 chromium: ## find the browser that the page's tests drive, or install Debian's
 	@sh tools/chromium.sh
@@ -55,4 +59,4 @@ study: $(READY) ## compare methods on the bundled model: 20 minutes, report in s
 bench: $(READY) ## measure this machine and print the figures as a table
 	$(BIN)/python -m bench
 
-.PHONY: help demo serve check chromium node test test-fast study bench
+.PHONY: help demo serve check docs chromium node test test-fast study bench

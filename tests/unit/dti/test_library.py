@@ -1,5 +1,6 @@
 """The library for scripts and notebooks."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,13 @@ def test_names_and_pictures_are_checked(model, tmp_path):
 def test_an_unknown_name_of_the_package_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'lora'"):
         _ = dti.lora
+
+
+def test_the_notebook_of_examples_runs(monkeypatch):
+    cells = json.loads((EXAMPLES / "notebook.ipynb").read_text("utf-8"))["cells"]
+    source = "\n\n".join(cell["source"] for cell in cells if cell["cell_type"] == "code")
+    assert source.count("steps=60") == 2
+    monkeypatch.chdir(EXAMPLES)
+    names = {}
+    exec(compile(source.replace("steps=60", "steps=2"), "notebook.ipynb", "exec"), names)
+    assert names["owl"].embedding.steps == 2
