@@ -8,6 +8,7 @@ import json
 from typing import Literal
 
 from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from service.context import Service
@@ -28,9 +29,11 @@ def installation(session: Session) -> Installation:
     """The row of this database, created where it is missing; its id is drawn once."""
     row = session.scalars(select(Installation)).one_or_none()
     if row is None:
-        row = Installation(number=1, id=new_id("dbs"), collection="ok", orphans=0)
-        session.add(row)
-        session.flush()
+        # Two tasks of maintenance may create it at once.
+        insert = (postgresql if session.get_bind().dialect.name == "postgresql" else sqlite).insert
+        values = {"number": 1, "id": new_id("dbs"), "collection": "ok", "orphans": 0}
+        session.execute(insert(Installation).values(values).on_conflict_do_nothing())
+        row = session.scalars(select(Installation)).one()
     return row
 
 
