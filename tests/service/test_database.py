@@ -1,10 +1,14 @@
 """Transactions: committed or undone as a whole, with what follows a commit, and a database that is not there."""
 
+import time
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.database.engine import Database, after_commit
+from service.database import clock
+from service.database.engine import IDLE_IN_TRANSACTION_TIMEOUT_S, LOCK_TIMEOUT_S, Database, after_commit
 from service.database.tables import Owner, Worker
 from service.errors import DatabaseUnavailableError
 from stack.processes import LOOPBACK, free_port
@@ -97,3 +101,59 @@ def test_every_form_of_a_postgresql_url_is_accepted(scheme):
     database = Database(f"{scheme}://user:secret@host/dti")
     assert database.url.drivername == "postgresql+psycopg"
     database.close()
+
+
+def test_the_time_of_a_transaction_is_the_databases_however_wrong_the_machines_clock_is(database_url, monkeypatch):
+    database = Database(database_url)
+    monkeypatch.setattr(clock, "utc_now", lambda: datetime.now(UTC) + timedelta(hours=1))
+    with database.writing() as session:
+        moment = clock.now(session)
+        assert abs((moment - datetime.now(UTC)).total_seconds()) < 60
+        assert clock.now(session) == moment
+        assert clock.skew_s(session) == pytest.approx(3600, abs=60)
+    database.close()
+
+
+def test_asking_for_the_time_flushes_no_incomplete_row(database_url):
+    database = Database(database_url)
+    with database.writing() as session:
+        row = Owner(id="own_a", name="own_a")
+        session.add(row)
+        row.created_at = clock.now(session)
+    assert "own_a" in names(database)
+    database.close()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_caller_that_waits_for_a_locked_row_is_told_within_seconds(database):
+    with database.writing() as session:
+        session.add(owner("own_a"))
+    locked = select(Owner).where(Owner.id == "own_a").with_for_update()
+    with database.writing() as first:
+        first.scalars(locked).one()
+        started = time.monotonic()
+        with pytest.raises(DatabaseUnavailableError, match="lock"), database.writing() as second:
+            second.scalars(locked).one()
+        assert time.monotonic() - started < LOCK_TIMEOUT_S + 2
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_transaction_that_stands_still_is_ended_and_frees_its_rows(database):
+    with database.writing() as session:
+        session.add(owner("own_a"))
+        limit = session.scalars(text("SHOW idle_in_transaction_session_timeout")).one()
+        assert limit == f"{IDLE_IN_TRANSACTION_TIMEOUT_S}s"
+    with pytest.raises(DatabaseUnavailableError):
+        stand_still_within_a_transaction(database)
+
+
+def stand_still_within_a_transaction(database):
+    """Lock a row, stand still for longer than the limit, see another writer go on, and want to go on as well."""
+    locked = select(Owner).where(Owner.id == "own_a").with_for_update()
+    with database.writing() as frozen:
+        frozen.execute(text("SET idle_in_transaction_session_timeout = '200ms'"))
+        frozen.scalars(locked).one()
+        time.sleep(0.5)
+        with database.writing() as other:
+            other.scalars(locked).one()
+        frozen.scalars(locked).one()
