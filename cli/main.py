@@ -163,8 +163,22 @@ def orphans(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    *,
+    models: Annotated[
+        bool, typer.Option("--models", help="Print how every model and preset trains and renders on this device.")
+    ] = False,
+    memory: Annotated[
+        str | None, typer.Option(help="With --models: a GPU of this size instead of this device, such as 12GB.")
+    ] = None,
+) -> None:
     """Check this machine and its settings; exits with 1 on an error."""
+    if models:
+        from cli import memory_plans
+
+        for line in memory_plans.lines(_settings(), memory):
+            typer.echo(line)
+        return
     from stack.doctor import examine
     from stack.home import Home
 

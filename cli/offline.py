@@ -17,6 +17,7 @@ from PIL import Image
 from dti.embeddings.embedding import Embedding
 from dti.errors import InvalidSettingError
 from dti.families import Family
+from dti.planning.plans import MAX_PICTURES
 from dti.render import Renderer
 from dti.spec.prompts import NAME_PATTERN
 from dti.spec.registry import FAMILIES, METHODS, check_rendering, training_settings
@@ -31,7 +32,6 @@ from service.uploads.pictures import sanitize
 from service.uploads.reading import iter_pictures
 from service.uploads.records import SanitizedPicture
 from service.uploads.training_files import TrainingFiles, select
-from worker.loaded_model import MAX_PICTURES
 from worker.model_cache import load
 from worker.outputs.plans import PicturePlan
 from worker.outputs.provenance import Provenance

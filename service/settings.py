@@ -16,6 +16,7 @@ from service.safety import Checker, Policy
 
 Auth = Literal["auto", "on", "off"]
 PrivateNetworks = Literal["off", "on"]
+Switch = Literal["off", "on"]
 
 _LAST_PORT = 65535
 
@@ -209,6 +210,17 @@ class Settings:
     job_limit_s: Annotated[
         float, Variable("DTI_JOB_LIMIT_S", "Seconds that an attempt of a job may run; 0 is unlimited.", True)
     ] = 0.0
+    max_trainings: Annotated[
+        int,
+        Variable("DTI_MAX_TRAININGS", "Trainings of a worker at once; 0 for two, or one if an update is slow.", True),
+    ] = 0
+    tf32: Annotated[
+        Switch, Variable("DTI_TF32", "Whether a GPU rounds factors of float32 products to TF32: `off` or `on`.")
+    ] = "off"
+    deterministic: Annotated[
+        Switch,
+        Variable("DTI_DETERMINISTIC", "Whether a GPU uses deterministic kernels where there are any: `off` or `on`."),
+    ] = "off"
     renotify_s: Annotated[
         float, Variable("DTI_RENOTIFY_S", "Seconds in the queue after which workers are notified of a job again.")
     ] = 5.0

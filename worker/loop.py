@@ -106,8 +106,6 @@ class WorkerLoop:
             for claim in self._claims():
                 self._drop(claim)
             self._quarantined.clear()
-            for model in self._model_cache.loaded_models:
-                model.reset_limits()
             self._activity.rests()
 
     def _release_untracked(self) -> None:
@@ -273,10 +271,10 @@ class WorkerLoop:
         """Empty the engines of a model after an error in a step, and decide about the jobs that were in the batch.
 
         The error does not tell which job caused it. So each is retried alone: a job that fails alone is the cause, the
-        others succeed. A job that was alone has failed, unless the device ran out of memory and the model can still
-        halve its limits: then it is retried with smaller batches, down to one picture.
+        others succeed. A job that was alone has failed, unless the device ran out of memory, and an idle model could go
+        or settings that need less memory are left: then it is retried.
         """
-        smaller = isinstance(error, OUT_OF_MEMORY) and model.halve_limits()
+        smaller = isinstance(error, OUT_OF_MEMORY) and (self._model_cache.evict_idle() | model.save_memory())
         # The engines' state may be half advanced; the jobs return to them from their checkpoints.
         model.clear()
         for handler in handlers:

@@ -17,9 +17,11 @@ from dti.errors import ModelTooLargeError
 from dti.families import Family
 from dti.families.base import choose_device
 from dti.models.tiny import CHECKPOINT
+from dti.planning.plans import MAX_PICTURES
 from service.catalogue.models import Catalogue, ModelEntry
 from service.workers import EngineLoad, ModelLoad, WorkerLoad
-from worker.loaded_model import MAX_PICTURES, MAX_TRAININGS, LoadedModel, ModelThroughputs, Throughputs, release_memory
+from worker.loaded_model import MAX_TRAININGS, LoadedModel, ModelThroughputs, Throughputs, release_memory
+from worker.memory import plan_for
 from worker.outputs.safety import SafetyFilter
 
 LOADED_MODELS = 2
@@ -30,8 +32,12 @@ _BUNDLED = {"bundled:tiny": CHECKPOINT}
 log = logging.getLogger(__name__)
 
 
-def load(entry: ModelEntry) -> Family:
+def load(entry: ModelEntry, *, offload: bool = False) -> Family:
     """Load a model of the catalogue onto this machine's device, without its libraries' progress bars and warnings.
+
+    Args:
+        entry: the model.
+        offload: whether to offload it even if the entry does not say so.
 
     Raises:
         ModelUnavailableError: it cannot be loaded.
@@ -39,7 +45,8 @@ def load(entry: ModelEntry) -> Family:
     transformers.logging.disable_progress_bar()
     diffusers.logging.set_verbosity_error()
     _leave_a_core()
-    return families.load(entry.family, _BUNDLED.get(entry.source, entry.source), offload=entry.offload)
+    source = _BUNDLED.get(entry.source, entry.source)
+    return families.load(entry.family, source, offload=entry.offload or offload, dtype=entry.dtype)
 
 
 def _leave_a_core() -> None:
@@ -64,6 +71,7 @@ class ModelCache:
         catalogue: the models that can be loaded.
         publish_card: called with the name and the card of each model that was loaded.
         safety_filter: checks finished pictures.
+        max_trainings: trainings that run at once on a model; 0 to decide by their pace.
     """
 
     def __init__(
@@ -71,8 +79,10 @@ class ModelCache:
         catalogue: Catalogue,
         publish_card: Callable[[str, Mapping[str, object]], None],
         safety_filter: SafetyFilter,
+        max_trainings: int = 0,
     ) -> None:
         self._catalogue = catalogue
+        self._max_trainings = max_trainings
         self._safety_filter = safety_filter
         self._publish_card = publish_card
         self._loaded_models: OrderedDict[str, LoadedModel] = OrderedDict()
@@ -109,7 +119,7 @@ class ModelCache:
     @property
     def max_trainings(self) -> int:
         """Trainings that can run at once."""
-        return min((model.max_trainings for model in self.loaded_models), default=MAX_TRAININGS)
+        return min((model.max_trainings for model in self.loaded_models), default=self._max_trainings or MAX_TRAININGS)
 
     def get(self, name: str) -> LoadedModel:
         """A model of the catalogue, loaded if it is not yet.
@@ -127,17 +137,30 @@ class ModelCache:
     def _load(self, entry: ModelEntry) -> LoadedModel:
         self._evict(LOADED_MODELS - 1)
         log.info("Loading %s", entry.name)
+        plan = plan_for(entry)
+        offload = plan is not None and plan.offload
         try:
-            family = load(entry)
+            family = load(entry, offload=offload)
         except ModelTooLargeError:
             # It may fit without the idle models that are usually kept for the next job.
-            self._evict(0)
-            family = load(entry)
+            self.evict_idle()
+            family = load(entry, offload=offload)
         self._publish_card(entry.name, family.card())
         self._loads[entry.name] += 1
         # The counts of a model go on when it is loaded again.
         measured = self._by_model.setdefault(entry.name, ModelThroughputs(worker=self.throughputs))
-        return LoadedModel(entry, family, measured, self._safety_filter)
+        return LoadedModel(entry, family, measured, self._safety_filter, plan=plan, max_trainings=self._max_trainings)
+
+    def evict_idle(self) -> bool:
+        """Unload all idle models, because memory is short.
+
+        Returns:
+            Whether there was one.
+        """
+        before = len(self._loaded_models)
+        self._evict(0)
+        self.models = tuple(self._loaded_models)
+        return len(self._loaded_models) < before
 
     def _evict(self, keep: int) -> None:
         """Unload idle models, least recently used first, until at most `keep` models are left."""

@@ -22,7 +22,7 @@ from service.context import Service
 from service.errors import LeaseLostError, UnavailableError
 from service.settings import Settings
 from service.workers import Presence
-from worker import celery_app, stop_signals
+from worker import celery_app, precision, stop_signals
 from worker.activity import Activity
 from worker.heartbeat import Heartbeat
 from worker.loop import WorkerLoop
@@ -61,7 +61,9 @@ class WorkerProcess:
         log.info("This is %s, process %d on %s", self._worker_id, os.getpid(), socket.gethostname())
         self._activity = Activity()
         self._persistence = Persistence(service, stopping, self._activity)
-        self._model_cache = ModelCache(service.catalogue, self._publish_card, SafetyFilter(service.settings.safety))
+        self._model_cache = ModelCache(
+            service.catalogue, self._publish_card, SafetyFilter(service.settings.safety), service.settings.max_trainings
+        )
         self.heartbeat = Heartbeat(service, self._presence)
         self.watchdog = Watchdog(self._activity, service.settings.step_limit_s, self._lose_all)
         self._loop = WorkerLoop(
@@ -164,6 +166,7 @@ def run(settings: Settings) -> int:
     """Work until a signal or a lost device ends the process; returns the exit code."""
     logs.configure()
     stopping = threading.Event()
+    precision.apply(settings)
     service = Service.open(settings)
     service.check_schema()
     process = WorkerProcess(service, stopping)

@@ -16,8 +16,9 @@ from dti.families.sources import load_part, read_json
 AUTOENCODERS: Mapping[str, Any] = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
 """Classes of most checkpoints: with a posterior, or with point codes. A family may pass others."""
 
-_CHUNK_PIXELS = 1024 * 1024
-"""Pixels per forward pass: an autoencoder needs gigabytes per megapixel, far more than the denoiser."""
+_CHUNK_PIXELS = 512 * 512
+"""Pixels per forward pass: an autoencoder needs gigabytes per megapixel, far more than the denoiser, and is busy with
+few."""
 
 
 class Autoencoder:

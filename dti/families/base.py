@@ -16,8 +16,9 @@ from torch import Generator, Tensor, nn
 
 from dti.embeddings.embedding import Embedding
 from dti.encoders import TextEncoder, vocabulary_norm
-from dti.errors import InvalidSettingError
+from dti.errors import InvalidSettingError, ModelUnavailableError
 from dti.families.checkpointing import set_checkpointing
+from dti.families.tiling import set_tiling
 from dti.pictures import View
 from dti.samplers import DenoisingSchedule
 from dti.spec.registry import FAMILIES
@@ -29,6 +30,13 @@ LOSS_SCALE = 2.0**12
 
 In float16 small gradients would underflow to zero. For wider types the factor changes no bit, because it is a power of
 two; so it is applied always, and results do not depend on the device's dtype policy."""
+
+DTYPES: Mapping[str, torch.dtype] = {
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "float32": torch.float32,
+}
+"""Dtypes of denoisers and text encoders by name."""
 
 _PORTABLE_TOKENS = 2**16
 """Largest vocabulary of a tokenizer that is published in the model card; CLIP's has 49,408 tokens."""
@@ -182,6 +190,10 @@ class Family(ABC):
         """Switch activation checkpointing of denoiser and text encoders; see `dti.families.checkpointing`."""
         set_checkpointing(self.networks, enabled=enabled)
 
+    def set_tiling(self, *, enabled: bool) -> None:
+        """Switch tiled encoding and decoding of pictures on or off; see `dti.families.tiling`."""
+        set_tiling(self.networks[-1], enabled=enabled)
+
     def check_size(self, *, width: int, height: int) -> None:
         """Refuse a picture size that latents cannot represent.
 
@@ -252,6 +264,29 @@ def choose_device(wanted: str) -> torch.device:
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(wanted)
+
+
+def choose_dtype(family: str, device: torch.device, wanted: str = "auto") -> torch.dtype:
+    """Dtype of a model's denoiser and text encoders on a device.
+
+    Args:
+        family: a name of `FAMILIES`.
+        device: device of the denoiser.
+        wanted: "auto", "bfloat16", "float16" or "float32". "auto" is the device's best, or float32 where that is
+            float16 and the family does not stand it.
+
+    Raises:
+        ModelUnavailableError: float16 is wanted, and the family does not stand it.
+    """
+    reason = FAMILIES[family].no_float16
+    if wanted == "float16" and reason is not None:
+        raise ModelUnavailableError(
+            f"Models of the family {family!r} cannot run in float16: {reason}. Use bfloat16, or float32."
+        )
+    if wanted != "auto":
+        return DTYPES[wanted]
+    best = best_dtype(device)
+    return torch.float32 if best is torch.float16 and reason is not None else best
 
 
 def best_dtype(device: torch.device) -> torch.dtype:

@@ -33,6 +33,8 @@ class OffloadedModule:
     def __init__(self, model: Any, placement: Placement) -> None:  # noqa: ANN401 - modules of two libraries
         self.model = model if placement.offload else model.to(placement.device)
         self.placement = placement
+        if placement.offload and placement.device.type == "cuda":
+            _pin(model)
         self._host_tensors = {name: tensor.data for name, tensor in _tensors(model)} if placement.offload else {}
 
     @contextmanager
@@ -60,13 +62,20 @@ class OffloadedModule:
             # Only tensors that still point to host memory are copied: a module left on the device by a training
             # update is used as it is. Replacing `.data` keeps the Parameter objects, and so the hooks on them.
             if host is not None and tensor.data_ptr() == host.data_ptr():
-                tensor.data = host.to(self.placement.device, copy=True)
+                # The weights never change, so nothing can overtake a copy from pinned memory.
+                tensor.data = host.to(self.placement.device, copy=True, non_blocking=True)
 
     def _release(self) -> None:
         """Drop the device copies; frozen weights need no copy back."""
         for name, tensor in _tensors(self.model):
             if name in self._host_tensors:
                 tensor.data = self._host_tensors[name]
+
+
+def _pin(model: Any) -> None:  # noqa: ANN401 - see OffloadedModule
+    """Move host weights into pinned memory, from which copies are twice as fast and keep the host free."""
+    for _name, tensor in _tensors(model):
+        tensor.data = tensor.data.pin_memory()
 
 
 def _tensors(model: Any) -> Iterator[tuple[str, Tensor]]:  # noqa: ANN401 - see OffloadedModule

@@ -62,7 +62,7 @@ Source: SANA's configuration "chi_prompt", and the default of diffusers' pipelin
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Parts:
+class SanaParts:
     """Loaded parts of a checkpoint; the fingerprint covers text encoder and transformer."""
 
     fingerprint: str
@@ -77,7 +77,7 @@ class Sana(Family):
 
     name = "sana"
 
-    def __init__(self, parts: _Parts) -> None:
+    def __init__(self, parts: SanaParts) -> None:
         self.fingerprint = parts.fingerprint
         self.encoders = {parts.text_encoder.name: parts.text_encoder}
         self.device = parts.transformer.device
@@ -101,7 +101,7 @@ class Sana(Family):
         placement = Placement(device, offload)
         transformer = load_part(SanaTransformer2DModel, folder, "transformer", torch_dtype=dtype)
         text_encoder = _text_encoder(folder, placement, dtype)
-        parts = _Parts(
+        parts = SanaParts(
             fingerprint=fingerprint([text_encoder.network, transformer]),
             text_encoder=text_encoder,
             transformer=OffloadedModule(transformer, Placement(device)).model,

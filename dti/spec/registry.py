@@ -53,12 +53,16 @@ class FamilyEntry(_LazyClass):
         schedulers: its samplers, the recommended one first (names of `dti.samplers.SAMPLERS`).
         unguided: first and last of the guidance scales without guidance, where a negative prompt has no effect.
         options: settings of a rendering that not every family has.
+        no_float16: reason against float16; None where it is known to work.
     """
 
     schedulers: tuple[str, ...]
     unguided: tuple[float, float] = (0.0, 1.0)
     options: frozenset[str] = frozenset()
+    no_float16: str | None = None
 
+
+_LANGUAGE_MODEL = "its language model was trained in bfloat16, and its activations can exceed the range of float16"
 
 METHODS: Mapping[str, MethodEntry] = {
     "dti": MethodEntry("dti.methods.directional:DirectionalInversion", DirectionalTraining),
@@ -91,9 +95,14 @@ FAMILIES: Mapping[str, FamilyEntry] = {
         ("euler", "euler_a", *_DPMPP, "lcm", "ddim"),
         options=frozenset({"guidance_rescale", "prompt_syntax"}),
     ),
-    "sana": FamilyEntry("dti.families.sana:Sana", ("flow_dpmpp_2m", "flow_euler")),
-    "flux2": FamilyEntry("dti.families.flux2:Flux2", ("flow_euler", "flow_dpmpp_2m")),
-    "zimage": FamilyEntry("dti.families.zimage:ZImage", ("flow_euler", "flow_dpmpp_2m"), unguided=(0.0, 0.0)),
+    "sana": FamilyEntry("dti.families.sana:Sana", ("flow_dpmpp_2m", "flow_euler"), no_float16=_LANGUAGE_MODEL),
+    "flux2": FamilyEntry("dti.families.flux2:Flux2", ("flow_euler", "flow_dpmpp_2m"), no_float16=_LANGUAGE_MODEL),
+    "zimage": FamilyEntry(
+        "dti.families.zimage:ZImage",
+        ("flow_euler", "flow_dpmpp_2m"),
+        unguided=(0.0, 0.0),
+        no_float16="its denoiser returns NaN in float16",
+    ),
 }
 """Model families by name. A line here makes a family loadable and subject to the test suite's laws."""
 

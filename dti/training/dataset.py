@@ -13,7 +13,7 @@ from dti.pictures import Crop, View, prepare
 from dti.spec.settings import LearnableProperty, Training
 from dti.training.selection import Candidate, PictureAssessment, assess, sharpness
 
-_CROPS = 4
+CROPS = 4
 """Crops per picture, encoded once: most of the benefit of random crops, at no cost per update."""
 
 
@@ -80,7 +80,7 @@ def build(
     candidates: list[Candidate] = []
     sizes = [None] * len(pictures) if original_sizes is None else original_sizes
     for picture, size in zip(pictures, sizes, strict=True):
-        cut = prepare(picture, resolution, _CROPS, generator, size)
+        cut = prepare(picture, resolution, CROPS, generator, size)
         crops.append(_encode(cut, family, settings.background_weight))
         candidates.append(_candidate(picture, cut, crops[-1]))
     if not settings.selection:

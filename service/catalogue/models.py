@@ -33,6 +33,8 @@ from dti.spec.settings import complete, setting_specs
 from service.catalogue.presets import PRESETS, Toml
 from service.errors import SettingsError, UnknownModelError
 
+DTYPE_NAMES = ("auto", "bfloat16", "float16", "float32")
+
 _NOTHING: Toml = MappingProxyType({})
 
 
@@ -47,6 +49,7 @@ class ModelEntry:
         scheduler: the default one.
         schedulers: the allowed ones.
         offload: whether text encoders and autoencoder are on a GPU only while in use.
+        dtype: dtype of denoiser and text encoders; "auto" for the device's best that the family stands.
         training: defaults of a training; see `training_by`.
     """
 
@@ -62,6 +65,7 @@ class ModelEntry:
     steps: int = 30
     guidance_scale: float = 7.5
     offload: bool = False
+    dtype: str = "auto"
     training: Toml = field(default_factory=lambda: _NOTHING)
 
     def training_by(self, method: str) -> Toml:
@@ -198,6 +202,8 @@ def _check_types(entry: ModelEntry) -> None:
             raise TypeError(f"{setting.name} is {value!r}")
     if unknown := [name for name in entry.schedulers if name not in _schedulers(entry.family)]:
         raise ValueError(f"the family {entry.family!r} has no scheduler {unknown[0]!r}")
+    if entry.dtype not in DTYPE_NAMES:
+        raise ValueError(f"dtype is {entry.dtype!r}, not one of {', '.join(DTYPE_NAMES)}")
     if entry.scheduler not in entry.schedulers:
         raise ValueError(f"scheduler {entry.scheduler!r} is not among its schedulers {entry.schedulers}")
 

@@ -132,7 +132,7 @@ class PicturesHandler(Handler[PicturesInputT]):
 
     def _fill_slots(self) -> None:
         renderer = self.loaded_model.renderer
-        while self._waiting and len(renderer.slots) < self.loaded_model.max_pictures:
+        while self._waiting and self.loaded_model.accepts(self._plans[self._waiting[0]].work):
             position = self._waiting[0]
             self._slots[position] = renderer.admit(self._plans[position].work)
             self._waiting.popleft()

@@ -2,7 +2,7 @@
 
 from itertools import count
 
-from worker.loaded_model import MAX_PICTURES
+from dti.planning.plans import MAX_PICTURES
 
 
 def break_denoiser_at(worker, *forwards, above_rows):

@@ -1,0 +1,1 @@
+"""Memory plans: what a model needs for training and rendering, and the settings that fit a device."""
