@@ -2,6 +2,7 @@
 import { toast } from "./announce.js";
 import { openDialog } from "./dialogs.js";
 import { element } from "./dom.js";
+import { icon } from "./icons.js";
 
 /** How a kind of job is asked for: path, method of the Python client, and what its first arguments are. */
 const CALLS = {
@@ -15,11 +16,25 @@ const LANGUAGES = {
 };
 
 /**
+ * A button that shows the code of a job.
+ *
+ * @param {Job} job
+ */
+export function codeButton(job) {
+  return element(
+    "button",
+    { type: "button", class: "button plain compact", onclick: () => showCode(job) },
+    icon("code"),
+    "As code",
+  );
+}
+
+/**
  * Show the code of a job.
  *
  * @param {Job} job
  */
-export async function showCode(job) {
+async function showCode(job) {
   const code = element("code", {});
   const show = (language) => (code.textContent = codeOf(job, language));
   const choice = element(

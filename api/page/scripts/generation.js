@@ -1,6 +1,6 @@
 // One generation among the results: prompt, pictures as they arrive, and actions.
 import { announce, toast } from "./announce.js";
-import { showCode } from "./as-code.js";
+import { codeButton } from "./as-code.js";
 import { cancelButton } from "./cancel-button.js";
 import { element, setChildren } from "./dom.js";
 import { downloadLink, fileExtension } from "./downloads.js";
@@ -98,16 +98,6 @@ function reuseButton(job, reuse) {
     { type: "button", class: "button plain compact", onclick: () => reuse(job, job.input.seed) },
     icon("reuse"),
     "Reuse settings",
-  );
-}
-
-/** @param {Job} job */
-export function codeButton(job) {
-  return element(
-    "button",
-    { type: "button", class: "button plain compact", onclick: () => showCode(job) },
-    icon("code"),
-    "As code",
   );
 }
 

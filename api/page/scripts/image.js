@@ -1,6 +1,7 @@
 // The view of one picture: large, with its prompt, seed and settings, and a way to the next ones.
 import { announce, toast } from "./announce.js";
 import { apiPath, get, request } from "./api.js";
+import { codeButton } from "./as-code.js";
 import { invalidateConcept } from "./concept-store.js";
 import { openDialog } from "./dialogs.js";
 import { element, setChildren } from "./dom.js";
@@ -54,6 +55,7 @@ export async function imageView({ main, segments, query, signal }) {
     neighbour("newest").then((page) => show(older, page)),
   ]);
   setChildren(facts, factRows(image, job));
+  if (image.kind !== "train") facts.after(element("div", { class: "actions" }, codeButton(job)));
   return image.prompt ?? "Picture";
 }
 

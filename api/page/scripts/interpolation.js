@@ -1,6 +1,7 @@
 // One interpolation between two concepts: progress, then player, export and blending.
 import { announce, toast } from "./announce.js";
 import { post } from "./api.js";
+import { codeButton } from "./as-code.js";
 import { cancelButton } from "./cancel-button.js";
 import { renderCover } from "./concept-edit.js";
 import { refreshConcepts } from "./concept-store.js";
@@ -87,7 +88,7 @@ function showResult(job, { placeholder, state, actions, alert, signal }) {
     { type: "button", class: "button plain", onclick: () => blendAtFrame(job, currentImage.share) },
     "Blend at this frame …",
   );
-  setChildren(actions, exportMenu(job, alert, signal), blend);
+  setChildren(actions, exportMenu(job, alert, signal), blend, codeButton(job));
 }
 
 /**
