@@ -59,7 +59,8 @@ def test_an_earlier_version_is_used_again(visit, stack, concepts, screenshot):
     stack.client.delete("/v1/concepts/twice")
 
 
-def test_what_was_done_is_shown_as_code(visit, stack, concepts):
+def test_what_was_done_is_shown_as_code(visit, stack, concepts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     page = visit(stack, "create?prompt=a photo of <ball>")
     page.get_by_role("radio", name="1", exact=True).check()
     page.get_by_role("button", name="Generate").click()
@@ -77,3 +78,4 @@ def test_what_was_done_is_shown_as_code(visit, stack, concepts):
     scope = {}
     exec(program, scope)
     assert scope["job"].input["prompt"] == "a photo of <ball>"
+    assert len(list(tmp_path.glob("*.png"))) == 1
