@@ -117,6 +117,7 @@ def test_arrow_keys_go_through_what_was_found(gallery, screenshot):
 
 def test_a_pictures_settings_are_used_again(gallery):
     tiles(gallery).first.get_by_role("link").click()
+    expect(gallery.get_by_role("link", name="Use this")).to_be_visible()
     prompt = gallery.get_by_role("heading", level=1).inner_text()
     gallery.get_by_role("link", name="Use this").click()
     expect(gallery.get_by_role("combobox", name="Prompt")).to_have_value(prompt)
