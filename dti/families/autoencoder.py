@@ -42,19 +42,27 @@ class Autoencoder:
         self._shift: float = getattr(config, "shift_factor", None) or 0.0
 
     @classmethod
-    def load(cls, folder: Path, *, placement: Placement, kinds: Mapping[str, Any] = AUTOENCODERS) -> Self:
+    def load(
+        cls,
+        folder: Path,
+        *,
+        placement: Placement,
+        kinds: Mapping[str, Any] = AUTOENCODERS,
+        file: Path | None = None,
+    ) -> Self:
         """Load a checkpoint's autoencoder, in float32: bfloat16's mantissa shows as banding, and float16 overflows.
 
         Args:
             folder: the checkpoint.
             placement: where it computes.
             kinds: supported classes by name.
+            file: a one-file checkpoint with the weights.
 
         Raises:
             ModelUnavailableError: files are missing or damaged.
         """
         kind = kinds[read_json(folder, "vae/config.json")["_class_name"]]
-        return cls(OffloadedModule(load_part(kind, folder, "vae", torch_dtype=torch.float32), placement))
+        return cls(OffloadedModule(load_part(kind, folder, "vae", file=file, torch_dtype=torch.float32), placement))
 
     @torch.no_grad()
     def encode(self, pixels: Tensor) -> LatentDistribution:

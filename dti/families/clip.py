@@ -14,7 +14,8 @@ from dti.encoders import PromptFrame
 from dti.errors import InvalidSettingError, ModelUnavailableError
 from dti.families.chunks import chunk_mask, emphasized, join_chunks, split_chunks
 from dti.families.offload import OffloadedModule, Placement
-from dti.families.sources import load_part
+from dti.families.single_files import FOLDER, clip_tokenizer
+from dti.families.sources import load_part, read_json
 from dti.tokens import SplicedInput, spliced
 from dti.transfers import upload
 
@@ -64,7 +65,15 @@ class ClipTextEncoder:
 
     @classmethod
     def load(
-        cls, folder: Path, name: str, tokenizer: str, *, kind: str, placement: Placement, dtype: torch.dtype
+        cls,
+        folder: Path,
+        name: str,
+        tokenizer: str,
+        *,
+        kind: str,
+        placement: Placement,
+        dtype: torch.dtype,
+        file: Path | None = None,
     ) -> "ClipTextEncoder":
         """Load an encoder of a checkpoint.
 
@@ -75,11 +84,12 @@ class ClipTextEncoder:
             kind: a name of `TEXT_MODELS`.
             placement: where it computes.
             dtype: dtype of its weights.
+            file: a one-file checkpoint with the weights.
 
         Raises:
             ModelUnavailableError: files are missing or damaged, or tokenizer and encoder differ in their vocabularies.
         """
-        model = load_part(TEXT_MODELS[kind], folder, name, dtype=dtype)
+        model = load_part(TEXT_MODELS[kind], folder, name, file=file, dtype=dtype)
         words, frame = _read_tokenizer(folder / tokenizer, model.config.max_position_embeddings)
         if len(model.get_input_embeddings().weight) <= max(*frame.begin, *frame.end, frame.padding):
             raise ModelUnavailableError(f"{folder}: {tokenizer} and {name} do not belong together.")
@@ -146,7 +156,7 @@ class ClipTextEncoder:
 def _read_tokenizer(folder: Path, positions: int) -> tuple[Tokenizer, PromptFrame]:
     """A copy of the library's tokenizer without padding and truncation, and the prompt frame."""
     try:
-        vendor = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+        vendor = _vendor_tokenizer(folder)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ModelUnavailableError(f"{folder} holds no CLIP tokenizer that can be read: {error}") from error
     tokenizer = Tokenizer.from_str(vendor.backend_tokenizer.to_str())
@@ -161,6 +171,14 @@ def _read_tokenizer(folder: Path, positions: int) -> tuple[Tokenizer, PromptFram
         chunks=_MAX_CHUNKS,
         comma=tokenizer.token_to_id(",</w>"),
     )
+
+
+def _vendor_tokenizer(folder: Path) -> CLIPTokenizer:
+    """The tokenizer of a checkpoint; one-file checkpoints share a bundled vocabulary."""
+    if FOLDER not in folder.parents:
+        return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+    settings = read_json(folder, "tokenizer_config.json")
+    return clip_tokenizer(settings["pad_token"], settings["model_max_length"])
 
 
 def _selected(output: Any, model: nn.Module, clip_skips: Sequence[int]) -> Tensor:  # noqa: ANN401 - transformers' output

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from diffusers.loaders.single_file_utils import create_diffusers_clip_model_from_ldm
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import GatedRepoError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
+from transformers import PreTrainedModel
 
 from dti.errors import ModelUnavailableError
 
@@ -42,6 +44,10 @@ def find(source: str | Path, parts: Sequence[str]) -> Path:
     Raises:
         ModelUnavailableError: the source does not exist, cannot be downloaded, or is not in the diffusers layout.
     """
+    if Path(source).is_file():
+        raise ModelUnavailableError(
+            f"{source} is a file. One-file checkpoints are read for the families sd and sdxl only."
+        )
     folder = Path(source) if Path(source).is_dir() else _fetch(str(source), parts)
     for part in ("model_index.json", *parts):
         if not (folder / part).exists():
@@ -112,13 +118,21 @@ class _Loadable(Protocol):
         """Load a model from a folder."""
 
 
-def load_part(kind: _Loadable, folder: Path, part: str, **options: Any) -> Any:  # noqa: ANN401 - see _Loadable
+def load_part(
+    kind: _Loadable,
+    folder: Path,
+    part: str,
+    *,
+    file: Path | None = None,
+    **options: Any,  # noqa: ANN401 - see _Loadable
+) -> Any:  # noqa: ANN401 - see _Loadable
     """Load a frozen model from a folder of the checkpoint, without a second copy of its weights in memory.
 
     Args:
         kind: class of the model.
         folder: the checkpoint.
         part: folder of the model in it.
+        file: a one-file checkpoint with the weights; `folder` then holds the configurations only.
         options: keyword arguments of `from_pretrained`.
 
     Raises:
@@ -126,6 +140,8 @@ def load_part(kind: _Loadable, folder: Path, part: str, **options: Any) -> Any: 
         MemoryError: host memory is exhausted.
         torch.OutOfMemoryError: device memory is exhausted.
     """
+    if file is not None:
+        return load_from_file(kind, file, folder, part, options.get("dtype", options.get("torch_dtype")))
     variant = _variant(weights(folder, part)[0])
     with _loading(folder / part):
         model, info = kind.from_pretrained(
@@ -181,3 +197,52 @@ def _loading(path: Path) -> Iterator[None]:
         if _NO_MEMORY in str(error):
             raise MemoryError(str(error)) from error
         raise ModelUnavailableError(f"{path} cannot be loaded: {error}") from error
+
+
+_NO_DATA = "meta tensor"
+"""Part of torch's error for a weight that no file has filled."""
+
+_ENCODERS = ("cond_stage_model.", "conditioner.")
+"""First parts of the names of text encoders' weights in one-file checkpoints."""
+
+
+def _convert(kind: Any, file: Path, folder: Path, part: str, dtype: torch.dtype) -> Any:  # noqa: ANN401 - see _Loadable
+    options = {"config": str(folder), "subfolder": part, "torch_dtype": dtype, "local_files_only": True}
+    try:
+        return kind.from_single_file(str(file), **options)
+    except NotImplementedError as error:
+        if _NO_DATA not in str(error):
+            raise
+        raise ModelUnavailableError(
+            f"{file} lacks weights of its {part}: the checkpoint is incomplete. Fetch it again."
+        ) from error
+
+
+def load_from_file(kind: Any, file: Path, folder: Path, part: str, dtype: torch.dtype) -> Any:  # noqa: ANN401 - see _Loadable
+    """Load a frozen model from a one-file checkpoint, by diffusers' conversion.
+
+    Args:
+        kind: class of the model.
+        file: the checkpoint.
+        folder: its configurations.
+        part: folder of the model's configuration.
+        dtype: of the weights.
+
+    Raises:
+        ModelUnavailableError: weights are missing, damaged or of other shapes.
+    """
+    with _loading(file):
+        if issubclass(kind, PreTrainedModel):
+            with safe_open(file, framework="pt") as stored:
+                names = [name for name in stored.keys() if name.startswith(_ENCODERS)]  # noqa: SIM118 - no mapping
+                found = {name: stored.get_tensor(name) for name in names}
+            convert: Any = create_diffusers_clip_model_from_ldm
+            model = convert(kind, found, subfolder=part, config=str(folder), torch_dtype=dtype, local_files_only=True)
+        else:
+            model = _convert(kind, file, folder, part, dtype)
+    missing = [name for name, weight in model.named_parameters() if weight.is_meta]
+    if missing:
+        raise ModelUnavailableError(
+            f"{file} lacks {len(missing)} weights of its {part}, {missing[0]} among them: the checkpoint is incomplete."
+        )
+    return model.requires_grad_(requires_grad=False).eval()

@@ -22,6 +22,7 @@ from dti.families.fingerprint import fingerprint
 from dti.families.layout import LayoutCheck, check_layout
 from dti.families.noise import NoiseSchedule
 from dti.families.offload import OffloadedModule, Placement
+from dti.families.one_file import open_file
 from dti.families.sources import find, load_part, read_json
 from dti.samplers import DenoisingSchedule
 
@@ -88,14 +89,16 @@ class UNetFamily(Family):
     ) -> Self:
         """Load a checkpoint; see `Family.load`."""
         tokenizers = [part.tokenizer for part in cls.encoder_parts.values()]
-        folder = find(source, (*tokenizers, *cls.encoder_parts, "unet", "vae", "scheduler"))
+        one = open_file(Path(source)) if Path(source).is_file() else None
+        file = one.path if one else None
+        folder = one.folder if one else find(source, (*tokenizers, *cls.encoder_parts, "unet", "vae", "scheduler"))
         check_layout(source, cls.layout, _checks(folder, cls.encoder_parts, cls.addition))
         dtype = dtype or best_dtype(device)
         placement = Placement(device, offload)
-        unet = load_part(UNet2DConditionModel, folder, "unet", torch_dtype=dtype)
+        unet = load_part(UNet2DConditionModel, folder, "unet", file=file, torch_dtype=dtype)
         encoders = [
             ClipTextEncoder.load(
-                folder, name=name, tokenizer=part.tokenizer, kind=part.kind, placement=placement, dtype=dtype
+                folder, name, part.tokenizer, kind=part.kind, placement=placement, dtype=dtype, file=file
             )
             for name, part in cls.encoder_parts.items()
         ]
@@ -104,8 +107,8 @@ class UNetFamily(Family):
             fingerprint=fingerprint([*(encoder.network for encoder in encoders), unet]),
             encoders=encoders,
             unet=OffloadedModule(unet, Placement(device)).model,
-            autoencoder=Autoencoder.load(folder, placement=placement),
-            noise=NoiseSchedule.load(folder, **cls.scheduler_overrides),
+            autoencoder=Autoencoder.load(folder, placement=placement, file=file),
+            noise=NoiseSchedule.load(folder, **cls.scheduler_overrides, **(one.scheduler if one else {})),
         )
         return cls(parts)
 
