@@ -141,7 +141,9 @@ def load_part(
         torch.OutOfMemoryError: device memory is exhausted.
     """
     if file is not None:
-        return load_from_file(kind, file, folder, part, options.get("dtype", options.get("torch_dtype")))
+        return load_from_file(
+            kind, file, folder, part, options["dtype"] if "dtype" in options else options["torch_dtype"]
+        )
     variant = _variant(weights(folder, part)[0])
     with _loading(folder / part):
         model, info = kind.from_pretrained(
