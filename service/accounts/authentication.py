@@ -112,7 +112,9 @@ class Authenticator:
             raise KeyMalformedError
         with self._database.reading() as session:
             key = _valid(session, secret)
-        if key.last_used_at is None or now(session) - key.last_used_at >= LAST_USED_PRECISION:
+            # Within the transaction: the clock of a closed session would take a second connection.
+            stale = key.last_used_at is None or now(session) - key.last_used_at >= LAST_USED_PRECISION
+        if stale:
             # A busy database is no reason to refuse a valid key; the next request records the use.
             with suppress(DatabaseUnavailableError), self._database.writing() as session:
                 _note_use(session, key.id)

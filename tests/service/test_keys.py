@@ -4,7 +4,7 @@ import threading
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from service.accounts import keys
 from service.accounts.authentication import LOCAL, Authenticator
@@ -198,3 +198,14 @@ def test_an_invalid_key_is_refused_and_not_stored(queue, database, field, wrong)
     assert caught.value.field == field
     with database.reading() as session:
         assert session.scalars(select(Owner).where(Owner.name == "nobody-yet")).one_or_none() is None
+
+
+def test_a_request_takes_one_connection_at_a_time(database, mint):
+    _, secret = mint()
+    pool, most = database.engine.pool, []
+    event.listen(pool, "checkout", lambda *_: most.append(pool.checkedout()))
+    # By the database's own clock, which has to be asked for.
+    Authenticator(database.with_clock(None), Settings()).identify(secret)
+    assert most
+    assert max(most) == 1
+    assert pool.checkedout() == 0

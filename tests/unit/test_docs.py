@@ -34,3 +34,15 @@ def test_every_relative_link_leads_to_a_file():
     pages = [*DOCS.rglob("*.md"), *DOCS.parent.glob("*.md")]
     links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#\s:]+)[^):]*\)", page.read_text("utf-8"))]
     assert [(page.name, link) for page, link in links if not (page.parent / link).exists()] == []
+
+
+def test_every_line_of_the_threat_model_names_an_existing_test():
+    page = (DOCS / "security.md").read_text(encoding="utf-8")
+    lines = [line for line in page.splitlines() if line.startswith("| ") and not line.startswith("| threat")]
+    named = [re.search(r"`(tests/[\w/]+\.py)(?:::(\w+))?` \|$", line) for line in lines]
+    assert len(lines) > 20
+    assert [line for line, found in zip(lines, named, strict=True) if found is None] == []
+    for found in filter(None, named):
+        path, test = found.groups()
+        assert (DOCS.parent / path).exists(), path
+        assert test is None or f"def {test}(" in (DOCS.parent / path).read_text(encoding="utf-8"), test
