@@ -1,7 +1,8 @@
 """An embedding: learned rows per text encoder with their provenance, and the `dti` file format.
 
-A `dti` file is safetensors with, per encoder, `NAME.direction` (n, d) and `NAME.magnitude` (n, 1) in float32, and
-metadata about checkpoint, method and settings. Equal embeddings give equal bytes.
+A `dti` file is safetensors with, per encoder, `NAME.direction` (n, d) and `NAME.magnitude` (n, 1) in float32, their
+product under ComfyUI's name of the encoder, and metadata about checkpoint, method and settings. Equal embeddings give
+equal bytes.
 """
 
 import re
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from dti.embeddings import file as embedding_file
+from dti.embeddings.names import COMFYUI_NAMES
 from dti.errors import EmbeddingFormatError, EmbeddingMismatchError
 from dti.spec.prompts import NAME_PATTERN
 
@@ -78,7 +80,7 @@ class Embedding:
         _check_metadata(metadata)
         tensors = dict(_named(self.rows))
         _check_tensors(tensors)
-        return embedding_file.write(tensors, metadata)
+        return embedding_file.write({**dict(_products(self.rows, self.family)), **tensors}, metadata)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -87,12 +89,16 @@ class Embedding:
         Raises:
             EmbeddingFormatError: the file is damaged or invalid.
         """
-        tensors, facts = embedding_file.read(data)
+        every, facts = embedding_file.read(data)
         _check_metadata(facts)
+        products = {name: tensor for name, tensor in every.items() if "." not in name}
+        tensors = {name: tensor for name, tensor in every.items() if name not in products}
         _check_tensors(tensors)
         encoders = sorted({name.rpartition(".")[0] for name in tensors})
+        rows = {name: Rows(tensors[f"{name}.direction"], tensors[f"{name}.magnitude"]) for name in encoders}
+        _check_products(products, dict(_products(rows, facts["family"])))
         return cls(
-            rows={name: Rows(tensors[f"{name}.direction"], tensors[f"{name}.magnitude"]) for name in encoders},
+            rows=rows,
             trigger=facts["trigger"],
             class_word=facts["class_word"],
             family=facts["family"],
@@ -140,6 +146,25 @@ def _named(rows: Mapping[str, Rows]) -> Iterator[tuple[str, Tensor]]:
     for name in sorted(rows):
         yield f"{name}.direction", rows[name].direction
         yield f"{name}.magnitude", rows[name].magnitude
+
+
+def _products(rows: Mapping[str, Rows], family: str) -> Iterator[tuple[str, Tensor]]:
+    """The rows under ComfyUI's names, which sort before the others.
+
+    ComfyUI takes the tensor of its encoder's name, or else the first one in a file; without these it would take
+    directions for rows, and say nothing.
+    """
+    for name in sorted(rows):
+        yield COMFYUI_NAMES.get((family, name), f"rows_{name}"), rows[name].vectors
+
+
+def _check_products(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    """Check that rows for other tools, which old files lack, are magnitude times direction."""
+    for name, tensor in found.items():
+        if name not in wanted:
+            raise EmbeddingFormatError(f"{name!r} is no part of an embedding: NAME.direction and NAME.magnitude are.")
+        if not torch.equal(tensor, wanted[name]):
+            raise EmbeddingFormatError(f"{name} holds other rows than its directions and magnitudes.")
 
 
 def _metadata(embedding: Embedding) -> dict[str, str]:

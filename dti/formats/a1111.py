@@ -7,6 +7,8 @@ Source: AUTOMATIC1111/stable-diffusion-webui, modules/textual_inversion/textual_
 """
 
 import io
+import re
+import zipfile
 from collections.abc import Mapping
 
 import torch
@@ -19,6 +21,9 @@ from dti.formats.external import Content, ExternalEmbedding, rows_of, trigger_of
 
 _PLACEHOLDER = "*"
 """Key of the concept in the file; the web UI uses `name` or the file's name."""
+
+_ALLOWED = re.compile(r"[^/]+/(data/\d+|version|data\.pkl)")
+_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 _TOKEN = 265
 """Id of the placeholder in CLIP's vocabulary, part of the format and unused by readers."""
@@ -51,7 +56,20 @@ def write(embedding: Embedding) -> tuple[bytes, str]:
         },
         sink,
     )
-    return sink.getvalue(), ".pt"
+    return _within_the_rule(sink.getvalue()), ".pt"
+
+
+def _within_the_rule(data: bytes) -> bytes:
+    """The same pickle in an archive of the files that the web UI allows; it refuses the others as malicious.
+
+    Source: AUTOMATIC1111/stable-diffusion-webui, modules/safe.py, `allowed_zip_names_re`.
+    """
+    sink = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as written, zipfile.ZipFile(sink, "w") as allowed:
+        for name in written.namelist():
+            if _ALLOWED.fullmatch(name):
+                allowed.writestr(zipfile.ZipInfo(name, _EPOCH), written.read(name))
+    return sink.getvalue()
 
 
 def _read_pickled(entries: Mapping[str, object]) -> ExternalEmbedding:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dti.embeddings import file as embedding_file
 from dti.embeddings.embedding import Embedding
+from dti.embeddings.names import COMFYUI_NAMES
 from dti.errors import EmbeddingFormatError
 from dti.formats.external import Content, ExternalEmbedding, rows_of
 
@@ -24,16 +25,6 @@ _READ: Mapping[str, str] = {
     "t5xxl": "t5xxl",
 }
 """Names in diffusers of ComfyUI's encoders; an encoder that no supported family has keeps its name."""
-
-_WRITTEN: Mapping[tuple[str, str], str] = {
-    ("sd", "text_encoder"): "clip_l",
-    ("sdxl", "text_encoder"): "clip_l",
-    ("sdxl", "text_encoder_2"): "clip_g",
-    ("sana", "text_encoder"): "gemma2_2b",
-    ("zimage", "text_encoder"): "qwen3_4b",
-    ("flux2", "text_encoder"): "qwen3_4b",
-}
-"""ComfyUI's encoder names by family and encoder; others keep their own name, which ComfyUI accepts."""
 
 
 def read(content: Content) -> ExternalEmbedding | None:
@@ -53,6 +44,6 @@ def read(content: Content) -> ExternalEmbedding | None:
 def write(embedding: Embedding) -> tuple[bytes, str]:
     """Write one file for all encoders."""
     tensors = {
-        _WRITTEN.get((embedding.family, name), name): rows.vectors for name, rows in sorted(embedding.rows.items())
+        COMFYUI_NAMES.get((embedding.family, name), name): rows.vectors for name, rows in sorted(embedding.rows.items())
     }
     return embedding_file.write(tensors, {"format": "pt"}), ".safetensors"

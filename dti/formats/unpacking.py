@@ -12,6 +12,7 @@ from dti.embeddings import file as embedding_file
 from dti.errors import EmbeddingFormatError
 from dti.formats.external import Content, shown
 from dti.formats.pickles import is_pickle, read_pickle
+from dti.spec.clutter import is_clutter
 
 LIMIT_BYTES = 16 << 20
 """Maximum size, far above the largest embedding (75 rows of 4,096 components for three encoders take 4 MiB)."""
@@ -38,8 +39,28 @@ def unpack(data: bytes) -> Content:
     """
     check_size(len(data))
     if data.startswith(_ZIP):
-        return Content(data, _unpack_zip(data), {})
+        single = _single_member(data)
+        if single is None or single.startswith(_ZIP):
+            return Content(data, _unpack_zip(data) if single is None else _unpack_member("the file in it", single), {})
+        return _unpack_one(single)
     return _unpack_one(data)
+
+
+def _single_member(data: bytes) -> bytes | None:
+    """The only embedding in an archive, where its name says nothing about an encoder."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            _check_unpacked_size(archive.infolist())
+            names = [] if is_pickle(archive) else _readable(archive)
+            is_single = len(names) == 1 and "learned_embeds" not in names[0]
+            return archive.read(names[0]) if is_single else None
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, NotImplementedError, RuntimeError) as error:
+        raise EmbeddingFormatError(f"The archive cannot be read: {error}.") from error
+
+
+def _readable(archive: zipfile.ZipFile) -> list[str]:
+    """Names of the embeddings in an archive, without what operating systems add."""
+    return [name for name in archive.namelist() if name.endswith(_MEMBERS) and not is_clutter(name)]
 
 
 def _unpack_one(data: bytes) -> Content:
@@ -72,8 +93,7 @@ def _unpack_zip(data: bytes) -> Mapping[str, object]:
             _check_unpacked_size(archive.infolist())
             if is_pickle(archive):
                 return read_pickle(data)
-            read = [name for name in archive.namelist() if name.endswith(_MEMBERS)]
-            return {name: _unpack_member(name, archive.read(name)) for name in read}
+            return {name: _unpack_member(name, archive.read(name)) for name in _readable(archive)}
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, NotImplementedError, RuntimeError) as error:
         raise EmbeddingFormatError(f"The archive cannot be read: {error}.") from error
 

@@ -126,7 +126,10 @@ BAD_FILES = {
     "old pickle cut off": (pickled({"<dog>": ROWS}, _use_new_zipfile_serialization=False)[:-20], "cannot be read"),
     "archive that is none": (b"PK\x03\x04" + bytes(60), "cannot be read"),
     "archive without embeddings": (archived({"README.md": b"words"}), "holds nothing"),
-    "archive with other names": (archived({"dog.safetensors": st_file({"<dog>": ROWS})}), "none of the formats"),
+    "archive with other names": (
+        archived({f"{name}.safetensors": st_file({f"<{name}>": ROWS}) for name in ("dog", "cat")}),
+        "none of the formats",
+    ),
     "archive inside an archive": (archived({"a.bin": archived({"b.bin": b""})}), "archive inside an archive"),
     "archive with two steps": (
         archived({f"learned_embeds-steps-{step}.bin": pickled({"<dog>": ROWS}) for step in (1, 2)}),
