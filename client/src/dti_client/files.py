@@ -9,27 +9,29 @@ from urllib.parse import urlsplit
 from dti_client.errors import SettingsError
 from dti_client.models import Image, Job
 
-_PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".heic", ".heif", ".avif", ".tif", ".tiff"})
-_CAPTION = ".txt"
+_WHOLE_BYTES = 32_000_000
+"""Larger files are no pictures that the service takes: their first bytes are enough for it to name them."""
+
+_FIRST_BYTES = 4096
 
 
 def zip_folder(folder: Path) -> bytes:
-    """A ZIP of a folder's pictures, with their captions (`NAME.txt`) and masks (`NAME.mask.png`).
+    """A ZIP of a folder's files and of those in its subfolders: the service finds the pictures, captions and masks.
 
     Raises:
-        SettingsError: the folder has no pictures.
+        SettingsError: the folder has no files.
     """
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in {*_PICTURES, _CAPTION})
-    files = [path for path in files if not path.name.startswith(".")]
-    pictures = {path.stem for path in files if path.suffix.lower() in _PICTURES}
-    if not pictures:
-        raise SettingsError(f"{folder} has no pictures. Supported: {', '.join(sorted(_PICTURES))}.")
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    if not files:
+        raise SettingsError(f"{folder} has no pictures.")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for path in files:
-            # A text without a picture of the same name is not a caption.
-            if path.suffix.lower() in _PICTURES or path.stem in pictures:
-                archive.write(path, path.name)
+            size = path.stat().st_size
+            with path.open("rb") as file:
+                content = file.read(size if size <= _WHOLE_BYTES else _FIRST_BYTES)
+            # Without the file's date: some lie before 1980, which the format cannot store.
+            archive.writestr(zipfile.ZipInfo(path.relative_to(folder).as_posix()), content)
     return buffer.getvalue()
 
 

@@ -8,11 +8,13 @@ from dti_client.errors import SettingsError
 from dti_client.files import zip_folder
 
 
-def test_the_zip_contains_pictures_with_captions_and_masks_and_nothing_else(tmp_path):
-    for name in ("a.png", "a.txt", "b.JPG", "b.mask.png", "notes.txt", ".hidden.png", "raw.cr2"):
+def test_the_zip_contains_every_file_since_the_service_finds_the_pictures(tmp_path):
+    names = ["5", "a.png", "a.txt", "b.JPG", "b.mask.png", "notes.md", "sub/c.jfif"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(name.encode())
     with zipfile.ZipFile(io.BytesIO(zip_folder(tmp_path))) as archive:
-        assert archive.namelist() == ["a.png", "a.txt", "b.JPG", "b.mask.png"]
+        assert archive.namelist() == names
         assert archive.read("a.txt") == b"a.txt"
 
 
