@@ -7,7 +7,7 @@ from types import FrameType
 import uvicorn
 
 from api.app import create_app
-from api.connections import LimitedProtocol, connection_limit
+from api.connections import MAX_CONNECTIONS, LimitedProtocol, connection_limit
 from api.deps import Components
 from service import logs
 from service.context import Service
@@ -63,6 +63,8 @@ def server(service: Service) -> uvicorn.Server:
         port=service.settings.port,
         http=LimitedProtocol,
         ws="none",
+        # A full queue drops connections, which clients try again only after seconds.
+        backlog=MAX_CONNECTIONS,
         limit_concurrency=connection_limit(),
         timeout_graceful_shutdown=_GRACEFUL_SHUTDOWN_S,
         # Reverse proxies are not trusted about addresses: nothing here depends on them.
