@@ -21,7 +21,7 @@ REQUESTS: Mapping[str, JsonObject] = {
     "ImageChangeRequest": {"favourite": True},
     "ImagesRequest": {"prompt": "a photo of <my-dog> on the beach", "n": 1},
     "InterpolationRequest": {"from": "my-dog", "to": "my-cat", "frames": 3},
-    "NewConcept": {"name": "my-bird", "class_word": "bird"},
+    "NewConcept": {"name": "my-penguin", "class_word": "penguin", "model": "tiny"},
     "NewConceptImages": {},
     "NewImport": {"name": "my-import", "class_word": "dog", "model": "tiny"},
     "NewKeyRequest": {"owner": "ada", "name": "laptop", "scopes": ["read", "train", "generate"]},
@@ -118,8 +118,11 @@ def add_examples(document: JsonObject) -> None:
     schemas = document["components"]["schemas"]
     for by_method in document["paths"].values():
         for operation in by_method.values():
-            for content in operation.get("requestBody", {}).get("content", {}).values():
-                content["example"] = request_example(schemas, _name(content["schema"]))
+            for kind, content in operation.get("requestBody", {}).get("content", {}).items():
+                name = _name(content["schema"])
+                content["example"] = request_example(schemas, name)
+                if kind == "multipart/form-data":
+                    _add_to_fields(schemas[name]["properties"], content["example"])
             for status, response in operation["responses"].items():
                 content = response.get("content", {}).get("application/json")
                 if content and status.startswith("2"):
@@ -133,6 +136,12 @@ def request_example(schemas: JsonObject, name: str) -> JsonObject:
     schema = schemas[name]
     fields = schema.get("properties", {})
     return {field: _example(schemas, fields[field], name, field) for field in schema.get("required", ())}
+
+
+def _add_to_fields(fields: JsonObject, example: JsonObject) -> None:
+    """Add the values of an example to the fields of a form, which tools fill in one by one."""
+    for field, value in example.items():
+        fields[field]["example"] = value
 
 
 def _name(schema: JsonObject) -> str:
