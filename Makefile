@@ -39,14 +39,17 @@ docs: $(READY) ## the documentation site in site/, its links checked
 chromium: ## find the browser that the page's tests drive, or install Debian's
 	@sh tools/chromium.sh
 
+promtool: $(READY) ## find promtool, which tests the alert rules, or take Debian's
+	@sh tools/promtool.sh $(BIN)
+
 node: ## find node, or install Debian's, and what the TypeScript client is made with
 	@sh tools/node.sh
 
-test: check chromium node ## everything: the checks, and all tests against real stores
+test: check chromium node promtool ## everything: the checks, and all tests against real stores
 	$(BIN)/python -m pytest -p tests.support.coverage $(ON_ALL_CORES) $(FAST_TESTS) tests/e2e/worker
 	$(BIN)/pytest $(FILES_ON_ALL_CORES) --ignore tests/e2e/worker tests/e2e tests/browser
 
-test-fast: $(READY) ## the tests of an edit loop: no whole stacks, no browser, nothing slow, no coverage
+test-fast: $(READY) promtool ## the tests of an edit loop: no whole stacks, no browser, nothing slow, no coverage
 	$(BIN)/pytest $(ON_ALL_CORES) -m "not slow" $(FAST_TESTS)
 
 STUDY := study-output
@@ -59,4 +62,4 @@ study: $(READY) ## compare methods on the bundled model: 20 minutes, report in s
 bench: $(READY) ## measure this machine and print the figures as a table
 	$(BIN)/python -m bench
 
-.PHONY: help demo serve check docs chromium node test test-fast study bench
+.PHONY: help demo serve check docs chromium node promtool test test-fast study bench

@@ -3,9 +3,16 @@
 Each process counts its own, so that the sum over all replicas is the total.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Info, generate_latest
+from importlib.metadata import version
 
-import dti
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    Info,
+    disable_created_metrics,
+    generate_latest,
+)
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 """Other methods share one label, since clients choose them."""
@@ -17,6 +24,8 @@ class ProcessMetrics:
     """The metrics of one process; thread-safe."""
 
     def __init__(self) -> None:
+        # Times of creation would double the number of series.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the package has no type for it
         self._registry = CollectorRegistry()
         self._requests = self._histogram("dti_http_request_seconds", "Requests.", "method", "route", "status")
         self._uploads = self._histogram("dti_upload_seconds", "Sanitizing and storing the pictures of a request.")
@@ -24,7 +33,9 @@ class ProcessMetrics:
         self._refusals = Counter(
             "dti_refusals", "Requests refused by a quota or limit.", ["code"], registry=self._registry
         )
-        Info("dti_build", "The version of this process.", registry=self._registry).info({"version": dti.__version__})
+        Info("dti_build", "The version of this process.", registry=self._registry).info(
+            {"version": version("dti-service")}
+        )
 
     def observe_request(self, method: str, route: str, status: int, duration_s: float) -> None:
         """Count an answered request."""

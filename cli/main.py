@@ -6,8 +6,9 @@ Heavy modules are imported inside the commands that need them: `dti serve` and `
 import importlib.util
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -71,13 +72,16 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; overrides DTI_HOST.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port; overrides DTI_PORT.")] = None,
     home: Annotated[Path | None, typer.Option(help="Folder of all data; overrides DTI_HOME.")] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Workers; with several cards, one for each: cuda:0, cuda:1, …")
+    ] = 1,
 ) -> None:
     """Run the whole service on this machine until Ctrl-C."""
     from stack import serve
 
     given = {"DTI_HOST": host, "DTI_PORT": port, "DTI_HOME": home}
     options = {name: str(value) for name, value in given.items() if value is not None}
-    serve.serve({**os.environ, **options}, _COMMAND_PREFIX, typer.echo)
+    serve.serve({**os.environ, **options}, _COMMAND_PREFIX, typer.echo, workers=workers)
 
 
 @app.command()
@@ -94,13 +98,25 @@ def worker(
     maintenance: Annotated[
         bool, typer.Option("--maintenance", help="Run only the maintenance of the queue, without a device.")
     ] = False,
+    device: Annotated[str | None, typer.Option(help="Device, such as cuda:1; overrides DTI_DEVICE.")] = None,
 ) -> None:
     """Run a worker: train concepts and render images on this machine's device."""
     if maintenance:
         from worker.maintenance import run
     else:
         from worker.process import run
-    raise typer.Exit(run(_settings()))
+    settings = _settings()
+    raise typer.Exit(run(settings if device is None else replace(settings, device=device)))
+
+
+@app.command()
+def health(role: Annotated[Literal["worker", "maintenance"], typer.Argument(help="The process to look for.")]) -> None:
+    """Exit with 0 if such a process of this machine has moved in the last minute, else with 1; for probes."""
+    from service.liveness import MAX_AGE_S, alive
+
+    if not alive(role):
+        typer.echo(f"No {role} of this machine has moved in the last {MAX_AGE_S:g} seconds.", err=True)
+        raise typer.Exit(1)
 
 
 for command in (
@@ -124,8 +140,14 @@ def migrate(
     adopt_bucket: Annotated[
         bool, typer.Option("--adopt-bucket", help="Take over a bucket that belonged to another database.")
     ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit with 1 if this version needs a migration.")
+    ] = False,
 ) -> None:
     """Migrate the database to the present schema, and create a missing bucket."""
+    if check:
+        _check_schema()
+        return
     from migrations import upgrade
     from service import bucket
     from service.context import Service
@@ -139,6 +161,26 @@ def migrate(
         bucket.claim(service, adopt=adopt_bucket)
     finally:
         service.close()
+
+
+def _check_schema() -> None:
+    """Check the schema of the database.
+
+    Raises:
+        SchemaRevisionError: it is too old for this version.
+    """
+    from service.database import schema
+    from service.database.engine import Database
+
+    database = Database(_settings().database_address)
+    try:
+        with database.reading() as session:
+            schema.check(session)
+            typer.echo(
+                f"The schema is of revision {schema.revision_of(session)}; {schema.needed_revision()} is needed."
+            )
+    finally:
+        database.close()
 
 
 @app.command()

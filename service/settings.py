@@ -179,6 +179,19 @@ class Settings:
         Variable("DTI_DRAIN_S", "Seconds from a stop signal, at which readiness ends, until the port closes.", True),
     ] = 0.0
     models: Annotated[Path | None, Variable("DTI_MODELS", "TOML file with the model catalogue, beside `tiny`.")] = None
+    worker_models: Annotated[
+        str | None,
+        Variable("DTI_WORKER_MODELS", "Models that a worker serves, separated by commas; unset, the whole catalogue."),
+    ] = None
+    device: Annotated[str, Variable("DTI_DEVICE", "Device of a worker: `auto`, `cpu`, `cuda` or `cuda:1`.")] = "auto"
+    load_after_s: Annotated[
+        float,
+        Variable(
+            "DTI_LOAD_AFTER_S",
+            "Seconds that jobs wait for a worker with their model before another one loads it.",
+            True,
+        ),
+    ] = 10.0
     auth: Annotated[
         Auth, Variable("DTI_AUTH", "Whether requests need a key: `auto` is off on loopback and on elsewhere.")
     ] = "auto"

@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from types import FrameType
 
 from service.child_environment import api_environment, maintenance_environment, worker_environment
@@ -17,6 +18,10 @@ from stack.processes import Program, StartError, port_is_free, responds
 from stack.supervisor import Supervisor
 
 _WILDCARD_HOSTS = {"0.0.0.0", "::"}  # noqa: S104  (compared with, not bound to)
+
+
+_CARDS = Path("/proc/driver/nvidia/gpus")
+"""A folder for each card; it is read without loading torch."""
 
 
 class PortTakenError(StartError):
@@ -39,13 +44,16 @@ def embedded_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {**environ, **(_store_environment(environ, home, config) if config else {})}
 
 
-def serve(environ: Mapping[str, str], command: Sequence[str], report: Callable[[str], None]) -> None:
+def serve(
+    environ: Mapping[str, str], command: Sequence[str], report: Callable[[str], None], *, workers: int = 1
+) -> None:
     """Run everything until SIGINT, SIGTERM or SIGHUP, then stop the API, the workers and the stores, in this order.
 
     Args:
         environ: the environment with the settings.
         command: the prefix of this program's own commands, such as `[python, "-m", "cli"]`.
         report: called with a message for each event.
+        workers: processes with a device; on a machine with several cards, one for each.
 
     Raises:
         SettingsError: a setting is invalid.
@@ -65,7 +73,7 @@ def serve(environ: Mapping[str, str], command: Sequence[str], report: Callable[[
         cleanup.callback(_stop, supervisor, report)
         _interrupt_on_signals()
         try:
-            _start(supervisor, environ, settings, home, command)
+            _start(supervisor, environ, settings, home, command, workers=workers)
             report(f"DTI listens at {origin(settings)} and keeps its data in {home.folder}. Ctrl-C stops it.")
             if keyed:
                 report("Requests need a key. `dti keys mint --scopes admin` makes the first one.")
@@ -81,7 +89,13 @@ def origin(settings: Settings) -> str:
 
 
 def _start(
-    supervisor: Supervisor, environ: Mapping[str, str], settings: Settings, home: Home, command: Sequence[str]
+    supervisor: Supervisor,
+    environ: Mapping[str, str],
+    settings: Settings,
+    home: Home,
+    command: Sequence[str],
+    *,
+    workers: int,
 ) -> None:
     config = home.ensure_config()
     environment = {**environ, **_store_environment(environ, home, config)}
@@ -92,11 +106,23 @@ def _start(
     supervisor.run(Program(name="migrate", argv=[*command, "migrate"], environment=migration, start_timeout_s=120))
     supervisor.start(
         [
-            _own_program(command, "worker", worker_environment(environment)),
+            *_workers(command, worker_environment(environment), count=workers),
             _own_program(command, "maintenance", maintenance_environment(environment), "worker", "--maintenance"),
         ]
     )
     supervisor.start([_api(command, api_environment(environment), settings)])
+
+
+def _workers(command: Sequence[str], environment: Mapping[str, str], *, count: int) -> list[Program]:
+    """The workers: one takes the machine's device, several share its cards in turns."""
+    if count == 1:
+        return [_own_program(command, "worker", environment)]
+    cards = len(list(_CARDS.glob("*")))
+    devices = [["--device", f"cuda:{number % cards}"] if cards else [] for number in range(count)]
+    return [
+        _own_program(command, f"worker-{number + 1}", environment, "worker", *device)
+        for number, device in enumerate(devices)
+    ]
 
 
 def _stores(settings: Settings, home: Home, config: StackConfig) -> list[Program]:

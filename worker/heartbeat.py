@@ -15,6 +15,7 @@ from service.context import Service
 from service.database.clock import MAX_SKEW_S, skew_s
 from service.errors import UnavailableError
 from service.jobs import Claim
+from service.liveness import LivenessFile
 from service.workers import Presence
 
 BEATS_PER_LEASE = 3
@@ -38,6 +39,7 @@ class Heartbeat:
         self._database = service.database
         self._lease_s = service.settings.lease_s
         self._presence = presence
+        self._alive = LivenessFile("worker")
         self._claims: dict[str, Claim] = {}
         self._lost: set[str] = set()
         self._skewed = False
@@ -97,11 +99,13 @@ class Heartbeat:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
+        self._alive.remove()
         self._thread.join()
 
     def _run(self) -> None:
         while True:
             interval_s = self._lease_s / BEATS_PER_LEASE
+            self._alive.touch()
             try:
                 self.beat()
             except UnavailableError as error:

@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from functools import partial
@@ -73,6 +73,7 @@ class WorkerLoop:
     ) -> None:
         self._service = service
         self._worker_id = worker_id
+        self._served = service.catalogue.subset(service.settings.worker_models)
         self._model_cache = model_cache
         self._heartbeat = heartbeat
         self._stopping = stopping
@@ -159,7 +160,7 @@ class WorkerLoop:
     def _read_queue(self, session: Session) -> tuple[list[str], bool]:
         """The running jobs with a requested cancellation, and whether a claim could find a job."""
         cancelled = select(Job.id).where(Job.id.in_(self._handlers), Job.cancel_requested)
-        claimable = jobs.has_claimable(session, models=self._service.catalogue, slots=self._capacity())
+        claimable = jobs.has_claimable(session, models=self._claimable_models(session), slots=self._capacity())
         return list(session.scalars(cancelled)), claimable
 
     def _capacity(self) -> Mapping[str, int]:
@@ -190,9 +191,18 @@ class WorkerLoop:
         return jobs.claim(
             session,
             worker_id=self._worker_id,
-            models=self._service.catalogue,
+            models=self._claimable_models(session),
             slots=self._capacity(),
             lease_s=self._service.settings.lease_s,
+        )
+
+    def _claimable_models(self, session: Session) -> Collection[str]:
+        return jobs.claimable_models(
+            session,
+            served=self._served,
+            loaded=self._model_cache.models,
+            load_after_s=self._service.settings.load_after_s,
+            since_load_s=time.monotonic() - self._model_cache.last_load_at,
         )
 
     def _start(self, claim: Claim) -> None:

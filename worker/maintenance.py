@@ -17,6 +17,7 @@ from service import bucket, counters, heartbeats, idempotency, jobs, logs, reten
 from service.context import Service
 from service.database.clock import now
 from service.errors import BucketForeignError
+from service.liveness import LivenessFile
 from service.orphans import OrphanScan
 from service.settings import Settings
 from service.webhooks import deliveries
@@ -75,6 +76,7 @@ class Maintenance:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._last_key = ""
+        self._alive = LivenessFile("maintenance")
         self._scan = OrphanScan()
         self._contact = DatabaseContact(max(MIN_GAP_S, service.settings.lease_s / GAPS_PER_LEASE))
 
@@ -88,6 +90,7 @@ class Maintenance:
             DatabaseUnavailableError: the database does not answer.
         """
         settings, models = self._service.settings, set[str]()
+        self._alive.touch()
         with self._service.database.writing() as session:
             if self._contact.lasted_s(now(session)) >= settings.lease_s:
                 models = jobs.expire_leases(session, max_attempts=settings.max_attempts, lease_s=settings.lease_s)

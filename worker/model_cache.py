@@ -4,7 +4,9 @@ It publishes the card of each loaded model and knows nothing of jobs.
 """
 
 import logging
+import math
 import os
+import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Mapping
 
@@ -32,11 +34,12 @@ _BUNDLED = {"bundled:tiny": CHECKPOINT}
 log = logging.getLogger(__name__)
 
 
-def load(entry: ModelEntry, *, offload: bool = False) -> Family:
+def load(entry: ModelEntry, device: str = "auto", *, offload: bool = False) -> Family:
     """Load a model of the catalogue onto this machine's device, without its libraries' progress bars and warnings.
 
     Args:
         entry: the model.
+        device: a torch device name.
         offload: whether to offload it even if the entry does not say so.
 
     Raises:
@@ -46,7 +49,7 @@ def load(entry: ModelEntry, *, offload: bool = False) -> Family:
     diffusers.logging.set_verbosity_error()
     _leave_a_core()
     source = _BUNDLED.get(entry.source, entry.source)
-    return families.load(entry.family, source, offload=entry.offload or offload, dtype=entry.dtype)
+    return families.load(entry.family, source, device, offload=entry.offload or offload, dtype=entry.dtype)
 
 
 def _leave_a_core() -> None:
@@ -66,12 +69,14 @@ class ModelCache:
         device: where the models are.
         models: names of the loaded models.
         throughputs: measured speed of the engines of all models.
+        last_load_at: when a model was loaded last, on the monotonic clock.
 
     Args:
         catalogue: the models that can be loaded.
         publish_card: called with the name and the card of each model that was loaded.
         safety_filter: checks finished pictures.
         max_trainings: trainings that run at once on a model; 0 to decide by their pace.
+        device: a torch device name; "auto" selects the GPU if present.
     """
 
     def __init__(
@@ -80,16 +85,19 @@ class ModelCache:
         publish_card: Callable[[str, Mapping[str, object]], None],
         safety_filter: SafetyFilter,
         max_trainings: int = 0,
+        *,
+        device: str = "auto",
     ) -> None:
         self._catalogue = catalogue
         self._max_trainings = max_trainings
         self._safety_filter = safety_filter
         self._publish_card = publish_card
         self._loaded_models: OrderedDict[str, LoadedModel] = OrderedDict()
-        self.device = str(choose_device("auto"))
+        self.device = str(choose_device(device))
         self.throughputs = Throughputs()
         self._by_model: dict[str, ModelThroughputs] = {}
         self._loads: Counter[str] = Counter()
+        self.last_load_at = -math.inf
         self.models: tuple[str, ...] = ()
 
     @property
@@ -140,13 +148,14 @@ class ModelCache:
         plan = plan_for(entry)
         offload = plan is not None and plan.offload
         try:
-            family = load(entry, offload=offload)
+            family = load(entry, self.device, offload=offload)
         except ModelTooLargeError:
             # It may fit without the idle models that are usually kept for the next job.
             self.evict_idle()
-            family = load(entry, offload=offload)
+            family = load(entry, self.device, offload=offload)
         self._publish_card(entry.name, family.card())
         self._loads[entry.name] += 1
+        self.last_load_at = time.monotonic()
         # The counts of a model go on when it is loaded again.
         measured = self._by_model.setdefault(entry.name, ModelThroughputs(worker=self.throughputs))
         return LoadedModel(entry, family, measured, self._safety_filter, plan=plan, max_trainings=self._max_trainings)

@@ -61,8 +61,13 @@ class WorkerProcess:
         log.info("This is %s, process %d on %s", self._worker_id, os.getpid(), socket.gethostname())
         self._activity = Activity()
         self._persistence = Persistence(service, stopping, self._activity)
+        self._served = service.catalogue.subset(service.settings.worker_models)
         self._model_cache = ModelCache(
-            service.catalogue, self._publish_card, SafetyFilter(service.settings.safety), service.settings.max_trainings
+            service.catalogue,
+            self._publish_card,
+            SafetyFilter(service.settings.safety),
+            service.settings.max_trainings,
+            device=service.settings.device,
         )
         self.heartbeat = Heartbeat(service, self._presence)
         self.watchdog = Watchdog(self._activity, service.settings.step_limit_s, self._lose_all)
@@ -103,7 +108,8 @@ class WorkerProcess:
     def _load_default(self) -> None:
         self._activity.moved()
         try:
-            self._model_cache.get(self._service.catalogue.default.name)
+            default = self._service.catalogue.default.name
+            self._model_cache.get(default if default in self._served else self._served[0])
             self.heartbeat.beat()
         except (DTIError, UnavailableError) as error:
             log.warning("The default model was not loaded: %s", error)
@@ -152,7 +158,7 @@ class WorkerProcess:
             worker_id=self._worker_id,
             device=self._model_cache.device,
             models=self._model_cache.models,
-            served_models=tuple(self._service.catalogue),
+            served_models=self._served,
             load=self._model_cache.load,
             training_steps=training.steps,
             training_s=training.seconds,
@@ -171,7 +177,9 @@ def run(settings: Settings) -> int:
     service.check_schema()
     process = WorkerProcess(service, stopping)
     stop_signals.handle(stopping.set, process.interrupt, celery_app.stop)
-    app = celery_app.make_celery(settings, [queue_name(model) for model in service.catalogue])
+    app = celery_app.make_celery(
+        settings, [queue_name(model) for model in service.catalogue.subset(settings.worker_models)]
+    )
 
     @app.task(name=TASK)  # type: ignore[untyped-decorator]
     def wake(model: str) -> None:  # noqa: ARG001 - the model chose the queue; the loop claims jobs of all models

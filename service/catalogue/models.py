@@ -116,6 +116,22 @@ class Catalogue(Mapping[str, ModelEntry]):
             raise SettingsError(f"{path}: the default model {default!r} is not in the catalogue.")
         return cls(entries, default)
 
+    def subset(self, names: str | None) -> tuple[str, ...]:
+        """The models of a list with commas, in its order; all of them for None.
+
+        Raises:
+            SettingsError: the catalogue has no such model.
+        """
+        if names is None:
+            return tuple(self._entries)
+        chosen = tuple(name.strip() for name in names.split(",") if name.strip())
+        if unknown := [name for name in chosen if name not in self._entries]:
+            known = ", ".join(self._entries)
+            raise SettingsError(
+                f"DTI_WORKER_MODELS names {unknown[0]!r}, which is not in the catalogue. Known: {known}."
+            )
+        return chosen
+
     def __getitem__(self, name: str) -> ModelEntry:
         if name not in self._entries:
             raise UnknownModelError(name, tuple(self._entries))

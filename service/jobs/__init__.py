@@ -22,6 +22,7 @@ from service.jobs.maintenance import (
     models_with_stale_jobs,
     take_old_checkpoints,
 )
+from service.jobs.placement import claimable_models
 from service.jobs.progress import (
     NewImage,
     add_image,
@@ -71,6 +72,7 @@ __all__ = [
     "cancel_if_unfinished",
     "cancel_orphaned_rpcs",
     "claim",
+    "claimable_models",
     "claimed_by",
     "confirm_cancel",
     "delete",

@@ -107,7 +107,7 @@ def test_a_command_with_a_model_names_the_packages_that_it_lacks(monkeypatch, ca
 
 def test_options_of_serve_override_the_environment(monkeypatch):
     seen = []
-    monkeypatch.setattr(serve, "serve", lambda environ, *_: seen.append(environ))
+    monkeypatch.setattr(serve, "serve", lambda environ, *_, **__: seen.append(environ))
     CliRunner().invoke(main.app, ["serve", "--port", "8123", "--home", "h"], env={"DTI_PORT": "1", "DTI_HOST": "::1"})
     (environ,) = seen
     assert [environ[name] for name in ("DTI_PORT", "DTI_HOME", "DTI_HOST")] == ["8123", "h", "::1"]
