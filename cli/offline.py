@@ -32,6 +32,8 @@ from service.uploads.pictures import sanitize
 from service.uploads.reading import iter_pictures
 from service.uploads.records import SanitizedPicture
 from service.uploads.training_files import TrainingFiles, select
+from worker.loaded_model import MemorySettings
+from worker.memory import plan_for
 from worker.model_cache import load
 from worker.outputs.plans import PicturePlan
 from worker.outputs.provenance import Provenance
@@ -39,10 +41,26 @@ from worker.outputs.provenance import Provenance
 
 @dataclass(frozen=True)
 class OfflineModel:
-    """A model on this machine's device, with its defaults."""
+    """A model on this machine's device, with its defaults and the settings that fit into the memory."""
 
     entry: ModelEntry
     family: Family
+    memory: MemorySettings
+
+    @classmethod
+    def load(cls, entry: ModelEntry) -> "OfflineModel":
+        """A model, loaded by its plan."""
+        plan = plan_for(entry)
+        family = load(entry, offload=plan is not None and plan.offload)
+        memory = MemorySettings.of(plan, entry)
+        family.set_checkpointing(enabled=memory.checkpointing)
+        family.set_tiling(enabled=memory.tiled)
+        return cls(entry, family, memory)
+
+    @property
+    def max_pictures(self) -> int:
+        """Pictures of the default size that are rendered at once."""
+        return max(1, min(MAX_PICTURES, self.memory.max_pixels // (self.entry.width * self.entry.height)))
 
 
 def open_model(name: str, family: str, settings: Settings) -> OfflineModel:
@@ -59,7 +77,7 @@ def open_model(name: str, family: str, settings: Settings) -> OfflineModel:
     """
     known = _entry(name, settings)
     if known is not None:
-        return OfflineModel(known, load(known))
+        return OfflineModel.load(known)
     if family not in FAMILIES:
         raise InvalidSettingError("family", f"{family!r} is unknown. Choose one of: {', '.join(FAMILIES)}.")
     schedulers = FAMILIES[family].schedulers
@@ -67,8 +85,8 @@ def open_model(name: str, family: str, settings: Settings) -> OfflineModel:
         name=name, family=family, source=name, width=0, height=0, scheduler=schedulers[0], schedulers=schedulers
     )
     loaded = load(entry)
-    side = loaded.default_size_px
-    return OfflineModel(replace(entry, width=side, height=side), loaded)
+    entry = replace(entry, width=loaded.default_size_px, height=loaded.default_size_px)
+    return OfflineModel(entry, loaded, MemorySettings.of(None, entry))
 
 
 def _entry(name: str, settings: Settings) -> ModelEntry | None:
@@ -150,7 +168,7 @@ def start_training(
         DTIError: as for `Trainer.admit`.
     """
     settings = training_settings(method, given, model.entry.training_by(method))
-    trainer = Trainer(model.family)
+    trainer = Trainer(model.family, model.memory.micro_batch)
     work = TrainingWork(
         pictures=[Image.open(io.BytesIO(picture.data)) for picture in pictures],
         captions=[picture.caption for picture in pictures],
@@ -196,8 +214,8 @@ def render(model: OfflineModel, plans: Sequence[PicturePlan], on_steps: Callable
         DTIError: as for `Renderer.admit`, or the error of a picture.
     """
     renderer = Renderer(model.family)
-    for start in range(0, len(plans), MAX_PICTURES):
-        slots = [renderer.admit(plan.work) for plan in plans[start : start + MAX_PICTURES]]
+    for start in range(0, len(plans), model.max_pictures):
+        slots = [renderer.admit(plan.work) for plan in plans[start : start + model.max_pictures]]
         while renderer.slots:
             batch_size = len(renderer.slots)
             renderer.advance()
