@@ -222,11 +222,18 @@ class WorkerLoop:
             self._handle_error(claim, error)
 
     def _advance(self) -> None:
+        active = [handler for handler in self._handlers.values() if handler.active]
         # The models of the jobs, not those of the cache, which may have evicted a model that looked idle.
-        for model in dict.fromkeys(handler.loaded_model for handler in self._handlers.values()):
-            handlers = [handler for handler in self._handlers.values() if handler.loaded_model is model]
+        for model in dict.fromkeys(handler.loaded_model for handler in active):
+            handlers = [
+                handler for handler in self._handlers.values() if handler.active and handler.loaded_model is model
+            ]
             if handlers:
                 self._advance_model(model, handlers)
+        for handler in [handler for handler in self._handlers.values() if handler not in active]:
+            self._collect(handler, {})
+        if self._handlers and not active:
+            self._persistence.wait_delivered(POLL_INTERVAL_S)
 
     def _advance_model(self, model: LoadedModel, handlers: Sequence[Handler]) -> None:
         try:

@@ -12,6 +12,7 @@ Several processes may run it at once.
 import logging
 import threading
 from datetime import datetime, timedelta
+from functools import partial
 
 from service import bucket, counters, heartbeats, idempotency, jobs, logs, retention
 from service.context import Service
@@ -119,17 +120,24 @@ class Maintenance:
             UnavailableError: the database or the object store does not answer.
         """
         self._check_bucket()
-        with self._service.database.writing() as session:
-            keys = [
-                *jobs.take_old_checkpoints(session),
-                *jobs.delete_old_rpcs(session),
-                *retention.delete_expired(session, self._service.settings.retention),
-            ]
-            retention.thin_events(session)
-            jobs.cancel_orphaned_rpcs(session, after_s=2 * self._service.settings.rpc_timeout_s)
-            idempotency.delete_expired(session)
-            deliveries.delete_expired(session)
-        self._service.storage.delete(keys)
+        settings = self._service.settings
+        # Each in a transaction of its own: on SQLite, all other writers wait for it.
+        for sweep in (
+            jobs.take_old_checkpoints,
+            jobs.delete_old_rpcs,
+            partial(retention.delete_expired, retention=settings.retention),
+        ):
+            with self._service.database.writing() as session:
+                keys = sweep(session)
+            self._service.storage.delete(keys)
+        for delete in (
+            retention.thin_events,
+            partial(jobs.cancel_orphaned_rpcs, after_s=2 * settings.rpc_timeout_s),
+            idempotency.delete_expired,
+            deliveries.delete_expired,
+        ):
+            with self._service.database.writing() as session:
+                delete(session)
 
     def collect_orphans(self, *, page_size: int = PAGE_SIZE) -> None:
         """Look for orphans in the next part of the storage; after the last part, delete them and start over.

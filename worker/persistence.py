@@ -4,11 +4,14 @@ A restart of the database or the store must not cost the hours of training that 
 and no kind of job.
 """
 
+import contextvars
+import copy
 import hashlib
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import TypeVar
 
@@ -36,6 +39,9 @@ STOPPING_DEADLINE_S = 8.0
 
 LOG_EVERY_S = 10.0
 
+DELIVERY_THREADS = 2
+"""Encode pictures, store them and write results. Deliveries of one job never overlap; two jobs' may."""
+
 _CACHED_EMBEDDINGS = 256
 
 T = TypeVar("T")
@@ -57,8 +63,28 @@ class Persistence:
         self._stopping = stopping
         self._activity = activity or Activity()
         self._stop_by: float | None = None
+        self._threads = ThreadPoolExecutor(DELIVERY_THREADS, "delivery")
+        self._delivered = threading.Event()
         # Keys contain the digest of their object, so a cached embedding can never be stale.
         self.embedding = lru_cache(_CACHED_EMBEDDINGS)(self._read_embedding)
+
+    @property
+    def delivering(self) -> "Persistence":
+        """The same for the threads of `deliver`: their retries are no movement of the loop, which has a watchdog."""
+        other = copy.copy(self)
+        other._activity = Activity()  # noqa: SLF001 - of the same class
+        return other
+
+    def deliver(self, action: Callable[[], T]) -> "Future[T]":
+        """Run an action in a thread of its own kind, while the device goes on with its work."""
+        future = self._threads.submit(contextvars.copy_context().run, action)
+        future.add_done_callback(lambda _: self._delivered.set())
+        return future
+
+    def wait_delivered(self, timeout_s: float) -> None:
+        """Wait until a delivery has ended since the last call, or for a time."""
+        self._delivered.wait(timeout_s)
+        self._delivered.clear()
 
     def write(self, action: Callable[[Session], T]) -> T:
         """Run an action in one transaction and return its result.

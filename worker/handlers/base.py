@@ -82,6 +82,11 @@ class Handler(ABC, Generic[InputT]):
         self.claim = replace(self.claim, device_s=self.claim.device_s + seconds)
 
     @property
+    def active(self) -> bool:
+        """Whether the job has work for the engines; otherwise only its last writes are under way."""
+        return True
+
+    @property
     def active_pictures(self) -> int:
         """Pictures of the job in the renderer's last step."""
         return 0

@@ -45,6 +45,6 @@ class InterpolateHandler(PicturesHandler[InterpolateInput]):
             yield self._composite("contact_sheet", encode(sheet, "png", provenance))
 
     def _composite(self, role: Role, file: PictureFile) -> NewImage:
-        return self._persistence.store_image(
+        return self._persistence.delivering.store_image(
             self.claim, role, 0, file, seed=self.claim.input.rendering.seed, prompt=self.claim.input.prompt
         )

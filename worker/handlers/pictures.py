@@ -10,13 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from operator import itemgetter
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from PIL import Image
 from sqlalchemy.orm import Session
 
 from dti.embeddings.embedding import Embedding
-from dti.render import Slot
 from dti.training.trainer import Run, Update
 from service import jobs
 from service.concepts import compatibility
@@ -29,6 +28,11 @@ from worker.outputs.encoding import encode
 from worker.outputs.plans import PicturePlan
 from worker.outputs.provenance import Provenance
 from worker.persistence import Persistence
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from dti.render import Slot
 
 PicturesInputT = TypeVar("PicturesInputT", bound=PicturesInput)
 
@@ -46,6 +50,9 @@ class PicturesHandler(Handler[PicturesInputT]):
         self._slots: dict[int, Slot] = {}
         self._pictures: dict[int, Image.Image | None] = {}
         self._finished_before: set[int] = set()
+        self._rendered: dict[int, Image.Image] = {}
+        self._rendered_count = 0
+        self._delivery: Future[bool] | None = None
         self._progress = ProgressMeter(0, claim.total)
 
     @abstractmethod
@@ -67,6 +74,11 @@ class PicturesHandler(Handler[PicturesInputT]):
         return len(self._waiting) + len(self._slots)
 
     @property
+    def active(self) -> bool:
+        """Whether a picture is not rendered yet."""
+        return bool(self._waiting or self._slots)
+
+    @property
     def active_pictures(self) -> int:
         """Pictures in the renderer."""
         return len(self._slots)
@@ -81,16 +93,20 @@ class PicturesHandler(Handler[PicturesInputT]):
         self._fill_slots()
 
     def collect(self, updates: Mapping[Run, Update]) -> bool:  # noqa: ARG002 - the common interface
-        """Store finished pictures; the last ones end the job."""
-        finished = {position: slot for position, slot in self._slots.items() if slot.finished}
-        images = [image for position, slot in finished.items() if (image := self._store(position, slot)) is not None]
+        """Have finished pictures stored while the device goes on; the last ones end the job."""
+        self._take_rendered()
         self._fill_slots()
-        if all(map(self._has, range(len(self._plans)))):
-            self._finish(images)
-            return True
-        self._progress.step = self._steps_done()
-        if images or self._progress.due():
-            self._persistence.write(lambda session: self._report(session, images))
+        if self._delivery is not None:
+            if not self._delivery.done():
+                return False
+            if self._delivery.result():
+                return True
+            self._delivery = None
+        last = not self.active
+        if last or self._rendered or self._progress.due():
+            rendered, self._rendered = self._rendered, {}
+            self._progress.step = self._steps_done()
+            self._delivery = self._persistence.deliver(partial(self._deliver, rendered, last=last))
         return False
 
     def abort(self) -> None:
@@ -100,7 +116,12 @@ class PicturesHandler(Handler[PicturesInputT]):
         self._slots.clear()
 
     def checkpoint(self) -> None:
-        """Nothing to store: finished pictures are stored already, and the others are rendered again in seconds."""
+        """Store the finished pictures; the others are rendered again in seconds."""
+        if self._delivery is not None and self._delivery.result():
+            return
+        rendered, self._rendered = self._rendered, {}
+        if rendered:
+            self._deliver(rendered, last=False)
 
     def _embeddings(self) -> dict[str, Embedding]:
         """The job's concepts by name, in the version that was pinned at submission."""
@@ -117,6 +138,7 @@ class PicturesHandler(Handler[PicturesInputT]):
                 with suppress(ObjectMissingError):
                     data = self._persistence.fetch(picture.key)
                     self._pictures[picture.position] = Image.open(io.BytesIO(data)).convert("RGB")
+                    self._rendered_count += 1
 
     def _has(self, position: int) -> bool:
         """Whether a picture is finished, or withheld by the safety policy."""
@@ -137,18 +159,34 @@ class PicturesHandler(Handler[PicturesInputT]):
             self._slots[position] = renderer.admit(self._plans[position].work)
             self._waiting.popleft()
 
-    def _store(self, position: int, slot: Slot) -> NewImage | None:
-        """Store a finished slot's picture; None when the safety policy withholds it. Raises the slot's error."""
-        del self._slots[position]
-        if slot.picture is None:
-            raise slot.error or AssertionError("A finished slot has a picture or an error.")
-        picture, verdict = self.loaded_model.safety_filter.apply(slot.picture, self.claim.safety)
+    def _take_rendered(self) -> None:
+        """Take finished pictures from the renderer. Raises the error of a slot that failed."""
+        for position in [position for position, slot in self._slots.items() if slot.finished]:
+            slot = self._slots.pop(position)
+            if slot.picture is None:
+                raise slot.error or AssertionError("A finished slot has a picture or an error.")
+            self._rendered[position] = slot.picture
+            self._rendered_count += 1
+
+    def _deliver(self, rendered: Mapping[int, Image.Image], *, last: bool) -> bool:
+        """Store pictures and write them down with the progress, in a thread; returns whether the job has ended."""
+        stored = (self._store(position, picture) for position, picture in rendered.items())
+        images = [image for image in stored if image is not None]
+        if last:
+            self._finish(images)
+        else:
+            self._persistence.delivering.write(lambda session: self._report(session, images))
+        return last
+
+    def _store(self, position: int, rendered: Image.Image) -> NewImage | None:
+        """Store a picture; None when the safety policy withholds it."""
+        picture, verdict = self.loaded_model.safety_filter.apply(rendered, self.claim.safety)
         self._pictures[position] = picture
         if picture is None:
             return None
         plan, prompt = self._plans[position], self.claim.input.prompt
         file = encode(picture, self.claim.input.rendering.format, self._provenance(plan))
-        return self._persistence.store_image(
+        return self._persistence.delivering.store_image(
             self.claim,
             "image",
             position,
@@ -168,7 +206,7 @@ class PicturesHandler(Handler[PicturesInputT]):
         )
 
     def _steps_done(self) -> int:
-        finished = self.claim.input.rendering.calls * (len(self._pictures) + len(self._finished_before))
+        finished = self.claim.input.rendering.calls * (self._rendered_count + len(self._finished_before))
         return finished + sum(slot.step for slot in self._slots.values())
 
     def _report(self, session: Session, images: Sequence[NewImage]) -> None:
@@ -196,4 +234,4 @@ class PicturesHandler(Handler[PicturesInputT]):
                 jobs.add_image(session, self.claim, image)
             jobs.succeed(session, self.claim)
 
-        self._persistence.write(write)
+        self._persistence.delivering.write(write)

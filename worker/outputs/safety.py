@@ -3,6 +3,7 @@
 The model is loaded for the first picture. It knows no job and no object store; the caller passes the policy.
 """
 
+import threading
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import NamedTuple, Protocol
@@ -93,6 +94,7 @@ class SafetyFilter:
 
     def __init__(self, safety: Safety) -> None:
         self._safety = safety
+        self._loading = threading.Lock()
 
     def apply(self, picture: Image.Image, policy: Policy) -> Filtered:
         """Apply a policy to a generated picture: show, blur or withhold it.
@@ -110,7 +112,9 @@ class SafetyFilter:
 
     def assess(self, picture: Image.Image) -> SafetyVerdict:
         """The verdict on a picture; raises as `apply` does."""
-        score = min(1.0, max(0.0, self._model.score(picture)))
+        with self._loading:
+            model = self._model
+        score = min(1.0, max(0.0, model.score(picture)))
         return SafetyVerdict(
             checker=self._safety.checker, score=round(score, 4), flagged=score >= self._safety.threshold
         )
