@@ -39,7 +39,9 @@ def new(
     *,
     family: Annotated[str, typer.Option(help="Family of a checkpoint that is not in the catalogue.")] = "sd",
     size: Annotated[str, typer.Option("--plan", help="small or full.")] = "small",
-    judge: Annotated[list[str] | None, typer.Option(help="dinov2, siglip, clip or module:Class; repeatable.")] = None,
+    judge: Annotated[
+        list[str] | None, typer.Option(help="dinov2, siglip, clip, dinov2=FOLDER or module:Class; repeatable.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Updates per training; default: the model's.")] = None,
     denoising_steps: Annotated[
         int | None, typer.Option(min=1, help="Denoising steps per picture; default: the model's.")

@@ -368,8 +368,8 @@ def _hints(kind: type[Any]) -> dict[str, tuple[Any, Variable]]:
     return {name: get_args(hint)[:2] for name, hint in annotated.items() if hasattr(hint, "__metadata__")}
 
 
-_OTHER_PROGRAMS = frozenset({"DTI_URL", "DTI_API_KEY", "DTI_STUDY_DINOV2", "DTI_STUDY_SIGLIP", "DTI_STUDY_CLIP"})
-"""Variables of the client and of `dti study`."""
+_OTHER_PROGRAMS = frozenset({"DTI_URL", "DTI_API_KEY"})
+"""Variables of the client."""
 
 
 def unknown_variables(environ: Mapping[str, str]) -> dict[str, str | None]:

@@ -1,11 +1,10 @@
 """Judges: likeness to the references and obedience to the prompt, as numbers per picture.
 
-A judge is named in the manifest by a name of `JUDGES` or by its import path "module:Class". DINOv2, SigLIP and CLIP are
-loaded by transformers from a folder or the Hub.
+A judge is named in the manifest by a name of `SOURCES` or by its import path "module:Class". DINOv2, SigLIP and CLIP
+are loaded by transformers from a folder or the Hub.
 """
 
 import importlib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -154,35 +153,34 @@ class TextImage(ImageFeatures):
         return normalize(features, dim=-1).float().cpu()
 
 
-def _dinov2(device: str) -> Judge:
-    return ImageFeatures(os.environ.get("DTI_STUDY_DINOV2", "facebook/dinov2-base"), "dinov2", device)
-
-
-def _siglip(device: str) -> Judge:
-    source = os.environ.get("DTI_STUDY_SIGLIP", "google/siglip-so400m-patch14-384")
-    return TextImage(source, "siglip", device, sigmoid=True)
-
-
-def _clip(device: str) -> Judge:
-    return TextImage(os.environ.get("DTI_STUDY_CLIP", "openai/clip-vit-base-patch32"), "clip", device, sigmoid=False)
-
-
-JUDGES = {"dinov2": _dinov2, "siglip": _siglip, "clip": _clip}
-"""Judges of real pictures by name."""
+SOURCES = {
+    "dinov2": "facebook/dinov2-base",
+    "siglip": "google/siglip-so400m-patch14-384",
+    "clip": "openai/clip-vit-base-patch32",
+}
+"""Judges of real pictures by name, with their Hub ids."""
 
 
 def open_judge(name: str, device: str = "cpu") -> Judge:
-    """A judge by a name of `JUDGES` or its import path "module:Class".
+    """A judge of `SOURCES`, or an import path "module:Class".
+
+    Args:
+        name: such as "dinov2", or "dinov2=/models/dinov2" for other weights of the same kind.
+        device: torch device.
 
     Raises:
         StudyError: there is no such judge.
     """
-    if name in JUDGES:
-        return JUDGES[name](device)
+    kind, _, source = name.partition("=")
+    if kind in SOURCES:
+        chosen = source or SOURCES[kind]
+        if kind == "dinov2":
+            return ImageFeatures(chosen, kind, device)
+        return TextImage(chosen, kind, device, sigmoid=kind == "siglip")
     module, separator, attribute = name.partition(":")
     if not separator:
         raise StudyError(
-            f"There is no judge {name!r}. Choose one of {', '.join(JUDGES)}, or name a class as module:Class."
+            f"There is no judge {name!r}. Choose one of {', '.join(SOURCES)}, or name a class as module:Class."
         )
     try:
         judge: Judge = getattr(importlib.import_module(module), attribute)()

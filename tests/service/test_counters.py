@@ -35,7 +35,7 @@ def test_every_claim_and_every_end_of_a_job_is_counted_once_with_its_code(driver
     driver.submit()
     lost, failed = driver.claim()
     driver.write(jobs.fail, failed, "model_unavailable", "It cannot be loaded.")
-    for attempt in range(1, 4):
+    for attempt in range(1, 8):
         driver.expire(after_s=attempt * 100)
         driver.claim(after_s=attempt * 100 + 1)
     found = {(item.name, item.code): item.count for item in driver.read(counters.read)}

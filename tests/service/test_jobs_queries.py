@@ -69,6 +69,8 @@ def test_events_are_read_after_a_given_number(queue):
         "total": 20,
         "loss": 0.25,
         "eta_s": None,
+        "device_s": 0.0,
+        "request_id": None,
         "error_code": None,
         "error_message": None,
         "started_at": NOON.isoformat(),

@@ -107,6 +107,7 @@ def test_the_payload_is_the_end_of_a_job_and_little_more(driver):
             "job": job_id,
             "kind": "generate",
             "status": "succeeded",
+            "request_id": None,
             "links": {
                 "self": f"/v1/jobs/{job_id}",
                 "events": f"/v1/jobs/{job_id}/events",
