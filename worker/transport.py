@@ -7,7 +7,7 @@ one that cannot be read is dropped.
 import logging
 from queue import Empty
 
-from kombu.transport import TRANSPORT_ALIASES, redis
+from kombu.transport import TRANSPORT_ALIASES, _transport_cache, redis
 
 _log = logging.getLogger(__name__)
 
@@ -41,3 +41,4 @@ def install() -> None:
     """Use this transport for every Valkey or Redis address of this process."""
     for scheme in ("redis", "rediss"):
         TRANSPORT_ALIASES[scheme] = f"{__name__}:Transport"
+        _transport_cache.pop(scheme, None)  # an earlier connection of this process has stored the plain one

@@ -2,7 +2,7 @@
 
 import csv
 import io
-import os
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +12,7 @@ Row = Mapping[str, str | int | float | None]
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file at once, so that an interruption leaves no half file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     temporary.write_bytes(data)
     temporary.replace(path)
 

@@ -2,7 +2,7 @@ import pytest
 
 JOB = {
     "id", "kind", "status", "model", "concepts", "input", "output", "progress", "error", "attempt",
-    "cancel_requested", "created_at", "started_at", "finished_at", "links",
+    "cancel_requested", "created_at", "started_at", "finished_at", "links", "request_id", "device_s", "warnings",
 }  # fmt: skip
 
 both_databases = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
@@ -20,7 +20,7 @@ def test_a_generation_is_accepted_with_its_defaults(client, create_trained, work
     assert job["concepts"][0]["embedding_sha256"]
     assert set(job["input"]) == {
         "prompt", "negative_prompt", "model", "num_images", "width", "height", "steps", "guidance_scale", "scheduler",
-        "seed", "format",
+        "seed", "format", "guidance_rescale", "prompt_syntax", "clip_skip", "strict",
     }  # fmt: skip
     assert None not in job["input"].values()
     assert job["progress"] == {"step": 0, "total": 40, "loss": None, "eta_s": None, "queue_position": 0, "workers": 0}
