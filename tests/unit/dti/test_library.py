@@ -126,7 +126,7 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error():
 
 def test_the_notebook_of_examples_runs(monkeypatch):
     cells = json.loads((EXAMPLES / "notebook.ipynb").read_text("utf-8"))["cells"]
-    source = "\n\n".join(cell["source"] for cell in cells if cell["cell_type"] == "code")
+    source = "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
     assert source.count("steps=60") == 2
     monkeypatch.chdir(EXAMPLES)
     names = {}
