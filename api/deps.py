@@ -131,6 +131,7 @@ AdminAccess = Annotated[RequestContext, Security(_request_context, scopes=["admi
 AnyAccess = Annotated[RequestContext, Depends(_request_context)]
 
 ConceptReference = Annotated[Text, Path(description="A concept's id or name.")]
+ModelName = Annotated[Text, Path(description="A model's name in the catalogue.")]
 JobId = Annotated[Text, Path(description="A job's id.")]
 ImageId = Annotated[Text, Path(description="An image's id.")]
 KeyId = Annotated[Text, Path(description="A key's id.")]

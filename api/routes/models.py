@@ -4,13 +4,14 @@ from dataclasses import asdict
 
 from fastapi import APIRouter
 
-from api.deps import ReadAccess
+from api.deps import ModelName, ReadAccess
 from api.schemas import responses
 from api.schemas.requests import TokenCountRequest
 from dti.spec.registry import METHODS, training_settings
 from service import health, workers
 from service.catalogue.models import ModelEntry
 from service.concepts import generations
+from service.errors import NotFoundError
 from service.workers import Card
 
 router = APIRouter(tags=["models"])
@@ -29,6 +30,23 @@ def list_models(context: ReadAccess) -> responses.ModelPage:
     ]
     data = [responses.OpenAIModel(id=item.name, object="model", created=0, owned_by="dti") for item in items]
     return responses.ModelPage(items=items, next=None, object="list", data=data)
+
+
+@router.get("/models/{model_name}")
+def read_model(context: ReadAccess, model_name: ModelName) -> responses.ModelDetails:
+    """Read a model of the catalogue, with the words that it knows if they are few."""
+    catalogue = context.service.catalogue
+    if model_name not in catalogue:
+        raise NotFoundError("model", model_name)
+    with context.service.database.reading() as session:
+        card, loaded = workers.cards(session).get(model_name), workers.loaded_models(session)
+        serving = health.serving(session, catalogue)
+        words = context.service.token_limits.words(session, model_name)
+    is_default = model_name == catalogue.default.name
+    model = _model(
+        catalogue[model_name], card, is_default=is_default, is_loaded=model_name in loaded, workers=serving[model_name]
+    )
+    return responses.ModelDetails(**dict(model), words=words)
 
 
 @router.post("/tokens")

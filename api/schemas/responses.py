@@ -466,6 +466,13 @@ class Model(ResponseModel):
     """Active workers that serve it; without any, its jobs wait."""
 
 
+class ModelDetails(Model):
+    """A text-to-image model with its words."""
+
+    words: list[str] | None
+    """The words that it knows; null for a large vocabulary, and until a worker has loaded it."""
+
+
 class OpenAIModel(ResponseModel):
     """A model as OpenAI's clients list it."""
 

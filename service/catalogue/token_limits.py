@@ -3,6 +3,7 @@
 A tokenizer that is too large to be published is checked by the worker, at the start of the job.
 """
 
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,12 @@ from dti.spec.templates import training_prompts
 from service.database.tables import ModelCard
 from service.errors import InvalidInputError, PromptTooLongError
 from service.workers import EncoderCard
+
+_WORD_END = "</w>"
+"""End of a token that ends a word, in CLIP's vocabularies."""
+
+_LISTED_WORDS = 2_000
+"""A larger vocabulary is that of a whole language: a list of it tells nothing."""
 
 Vectors = Mapping[str, int]
 """Numbers of vectors of a concept, by encoder."""
@@ -80,6 +87,15 @@ class EncoderTokenizer:
         """Whether every token of some words has a direction to learn from."""
         ids = self._ids(f" {words.strip()}")
         return bool(ids) and self.unknown.isdisjoint(ids)
+
+    def words(self) -> list[str]:
+        """The whole words with a direction, sorted; none for an encoder with a large vocabulary."""
+        found = {
+            token.removesuffix(_WORD_END)
+            for token, number in self.tokenizer.get_vocab().items()
+            if token.endswith(_WORD_END) and number not in self.unknown
+        }
+        return sorted(word for word in found if word.isalpha()) if len(found) <= _LISTED_WORDS else []
 
     def check(
         self,
@@ -146,9 +162,18 @@ class TokenLimits:
         """
         for ruler in self._of(session, model):
             if not ruler.knows(class_word):
+                near = difflib.get_close_matches(class_word.strip().lower(), ruler.words(), 3, cutoff=0.5)
+                remedy = f"Words near it: {', '.join(near)}." if near else "Use another word."
                 raise InvalidInputError(
-                    "class_word", f"{model} ({ruler.encoder}) does not know {class_word!r}. Use another word."
+                    "class_word",
+                    f"{model} ({ruler.encoder}) does not know {class_word!r}. {remedy} "
+                    f"GET /v1/models/{model} lists the words of a small vocabulary.",
                 )
+
+    def words(self, session: Session, model: str) -> list[str] | None:
+        """The words that a model knows; None for a large vocabulary, or without a published card."""
+        rulers = self._of(session, model)
+        return (rulers[0].words() or None) if len(rulers) == 1 else None
 
     def check_unlearned(
         self, session: Session, model: str, prompt: str, *, name: str, class_word: str, vectors: int | None

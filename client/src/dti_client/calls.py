@@ -296,6 +296,11 @@ def list_models() -> Call[models.Page[models.Model]]:
     return _get("/v1/models", _json(models.Page[models.Model]))
 
 
+def read_model(name: str) -> Call[models.ModelDetails]:
+    """Read a model of the catalogue, with the words that it knows if they are few."""
+    return _get(f"/v1/models/{_segment(name)}", _json(models.ModelDetails))
+
+
 def count_tokens(prompt: str, *, model: str | None = None) -> Call[models.TokenCount]:
     """Count the tokens of a prompt for each text encoder of its model."""
     call = _post("/v1/tokens", _json(models.TokenCount), {"prompt": prompt, **_given(model=model)})

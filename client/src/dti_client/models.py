@@ -326,6 +326,13 @@ class Model:
 
 
 @dataclass(frozen=True)
+class ModelDetails(Model):
+    """A text-to-image model with the words that it knows; None for a large vocabulary, or before it was loaded."""
+
+    words: list[str] | None
+
+
+@dataclass(frozen=True)
 class OpenAIModel:
     """A model as OpenAI's clients list it."""
 
