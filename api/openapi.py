@@ -33,6 +33,7 @@ _HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
 _IDS: Mapping[str, Mapping[str, str]] = {
     "Job": {"job_id": "/id"},
     "Concept": {"reference": "/id"},
+    "ConceptWithWarnings": {"reference": "/id"},
     "ImportedConcept": {"reference": "/id"},
     "ConceptAndJob": {"reference": "/concept/id", "job_id": "/job/id"},
     "MintedKey": {"key_id": "/key/id"},

@@ -91,6 +91,7 @@ _VALUES: Mapping[str, object] = {
 _OF_SCHEMA: Mapping[str, Mapping[str, object]] = {
     "Concept": {"id": _CONCEPT, "training": {"steps": 400, "learning_rate": 0.04}},
     "ConceptVersion": {"training": {"steps": 400, "learning_rate": 0.04}},
+    "ConceptWithWarnings": {"id": _CONCEPT, "training": {"steps": 400, "learning_rate": 0.04}},
     "Curve": {"loss": [0.21, 0.19]},
     "Delivery": {"type": "job.succeeded", "url": "https://hooks.example.com/jobs"},
     "GalleryImage": {"id": _IMAGE, "concepts": ["my-dog"]},

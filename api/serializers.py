@@ -12,6 +12,7 @@ from service.context import Service
 from service.database import tables
 from service.kinds.jobs import TrainInput, TrainResult
 from service.kinds.versioned import without_version
+from service.kinds.warnings import JobWarning
 
 
 def image(service: Service, row: tables.Image | tables.Picture, *, with_url: bool) -> responses.Image:
@@ -89,7 +90,11 @@ def job_list(service: Service, session: Session, rows: Sequence[tables.Job], *, 
 
 def skipped(row: tables.Job) -> list[str]:
     """The uploaded files that a training does not use."""
-    return [name for warning in row.warnings if warning["code"] == "files_skipped" for name in warning["subjects"]]
+    return _skipped([JobWarning.from_json(warning) for warning in row.warnings])
+
+
+def _skipped(found: Sequence[JobWarning]) -> list[str]:
+    return [name for warning in found if warning.code == "files_skipped" for name in warning.subjects]
 
 
 def warnings(row: tables.Job) -> list[responses.Warning]:
@@ -107,6 +112,18 @@ def concept(service: Service, session: Session, row: tables.Concept, *, with_url
     """A concept with its training pictures and its cover."""
     (item,) = concept_list(service, session, [row], with_urls=with_urls, with_cover_urls=with_urls)
     return item
+
+
+def concept_with_warnings(
+    service: Service, session: Session, row: tables.Concept, found: Sequence[JobWarning]
+) -> responses.ConceptWithWarnings:
+    """A concept whose training pictures have changed, with the warnings of the change."""
+    changed = concept(service, session, row, with_urls=True)
+    return responses.ConceptWithWarnings(
+        **vars(changed),
+        skipped=_skipped(found),
+        warnings=[responses.Warning(**warning.to_json()) for warning in found],
+    )
 
 
 def concept_list(

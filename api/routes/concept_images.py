@@ -18,7 +18,9 @@ from api.upload_safety import check_pictures
 from api.uploads import reject_repeated_fields, selected_files, stored_pictures
 from service.concepts import concepts, editing
 from service.database.tables import Concept
+from service.kinds.warnings import JobWarning
 from service.uploads.records import StoredPicture
+from service.uploads.training_files import TrainingFiles
 
 router = APIRouter(tags=["concepts"], route_class=FormRoute)
 
@@ -34,22 +36,24 @@ async def add_concept_images(
     reference: ConceptReference,
     form: Annotated[NewConceptImages, File()],
     idempotent: IdempotentRequest,
-) -> responses.Concept:
+) -> responses.ConceptWithWarnings:
     """Add training pictures to a concept; its next training uses them."""
-    concept_id = await idempotent.run_async(partial(_add, context, reference, form, idempotent))
-    return await in_thread(partial(_concept, context, concept_id))
+    uniform: list[JobWarning] = []
+    concept_id = await idempotent.run_async(partial(_add, context, reference, form, idempotent, uniform))
+    return await in_thread(partial(_response, context, concept_id, form, uniform))
 
 
 @router.patch("/concepts/{reference}/images/{image_id}")
 def change_concept_image(
     context: TrainAccess, reference: ConceptReference, image_id: ImageId, request: ConceptImageChangeRequest
-) -> responses.Concept:
+) -> responses.ConceptWithWarnings:
     """Change the caption of a training picture, for later trainings."""
     with context.service.database.writing() as session:
         row = editing.set_caption(
             context.service, session, context.owner_id, reference, image_id, caption=request.caption
         )
-        return serializers.concept(context.service, session, row, with_urls=True)
+        warnings = editing.caption_warnings(context.service, row, [request.caption or None])
+        return serializers.concept_with_warnings(context.service, session, row, warnings)
 
 
 @router.delete("/concepts/{reference}/images/{image_id}", status_code=HTTPStatus.NO_CONTENT)
@@ -62,12 +66,17 @@ def remove_concept_image(context: TrainAccess, reference: ConceptReference, imag
     context.service.storage.delete(keys)
 
 
-async def _add(context: RequestContext, reference: str, form: NewConceptImages, idempotent: Idempotent) -> str:
+async def _add(
+    context: RequestContext, reference: str, form: NewConceptImages, idempotent: Idempotent, uniform: list[JobWarning]
+) -> str:
     concept = await in_thread(partial(_changeable, context, reference))
     files = await in_thread(partial(selected_files, context, form.images, form.archive))
+    await in_thread(partial(_check_captions, context, concept, files))
     async with stored_pictures(context, files) as stored:
         checked = await check_pictures(context, concept.model, stored.pictures)
-        return await in_thread(partial(_commit, context, concept.id, checked, idempotent))
+        concept_id = await in_thread(partial(_commit, context, concept.id, checked, idempotent))
+    uniform += stored.warnings[len(files.warnings) :]
+    return concept_id
 
 
 def _changeable(context: RequestContext, reference: str) -> Concept:
@@ -78,13 +87,24 @@ def _changeable(context: RequestContext, reference: str) -> Concept:
         return concept
 
 
+def _check_captions(context: RequestContext, concept: Concept, files: TrainingFiles) -> None:
+    with context.service.database.reading() as session:
+        editing.check_captions(context.service, session, concept, files.captions)
+
+
 def _commit(context: RequestContext, concept_id: str, pictures: Sequence[StoredPicture], idempotent: Idempotent) -> str:
     with context.service.database.writing() as session:
         concept = editing.add_pictures(context.service, session, context.owner_id, concept_id, pictures)
         return idempotent.commit(session, concept.id)
 
 
-def _concept(context: RequestContext, concept_id: str) -> responses.Concept:
+def _response(
+    context: RequestContext, concept_id: str, form: NewConceptImages, uniform: Sequence[JobWarning]
+) -> responses.ConceptWithWarnings:
+    """The concept, with the warnings of the request's files; a repeated request has the same ones."""
+    files = selected_files(context, form.images, form.archive)
+    captions = [picture.caption for picture in files.pictures]
     with context.service.database.reading() as session:
         row = concepts.get(session, context.owner_id, concept_id)
-        return serializers.concept(context.service, session, row, with_urls=True)
+        warnings = [*files.warnings, *uniform, *editing.caption_warnings(context.service, row, captions)]
+        return serializers.concept_with_warnings(context.service, session, row, warnings)

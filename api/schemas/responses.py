@@ -325,6 +325,15 @@ class Concept(ResponseModel):
     """When it was last changed or trained."""
 
 
+class ConceptWithWarnings(Concept):
+    """A concept whose training pictures have changed."""
+
+    skipped: list[str]
+    """Uploaded files that are not used: neither pictures nor their captions or masks."""
+    warnings: list[Warning]
+    """The parts of the request that have no effect."""
+
+
 class Norms(ResponseModel):
     """The norms of an encoder's rows, in the file and after the import."""
 

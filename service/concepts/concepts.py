@@ -47,7 +47,7 @@ class ConceptParams:
     name: str
     class_word: str
     model: str | None = None
-    method: str = "dti"
+    method: str = trainings.DEFAULT_METHOD
     learnable_property: str = "object"
     training: Mapping[str, object] = field(default_factory=dict)
     webhook: WebhookParams | None = None

@@ -8,7 +8,10 @@ from typing import Final
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from dti.spec.settings import Training
 from service.accounts import owners, usage
+from service.catalogue.token_limits import Caption
+from service.concepts import trainings, unused
 from service.concepts.concepts import (
     check_class_word,
     check_name,
@@ -22,6 +25,7 @@ from service.database.clock import now
 from service.database.references import unreferenced
 from service.database.tables import Concept, Image, Picture
 from service.errors import ConceptInTrainingError, InvalidInputError, NameTakenError, NotFoundError
+from service.kinds.warnings import JobWarning
 from service.uploads.records import StoredPicture
 
 TAGS_LIMIT = 32
@@ -131,16 +135,48 @@ def set_caption(
     Raises:
         NotFoundError: there is no such concept, or it has no such picture.
         ConceptInTrainingError: a training may be reading its captions.
-        InvalidInputError: it is too long.
+        InvalidInputError: it is too long, or names another concept.
+        PromptTooLongError: it does not fit the model's text encoders.
     """
     concept = _changeable(session, owner_id, reference)
     limit = service.settings.limits.prompt_characters
     text = (caption or "").strip()
     if len(text) > limit:
         raise InvalidInputError("caption", f"{len(text)} characters are too many: at most {limit}.")
-    _picture(concept, picture_id).caption = text or None
+    picture = _picture(concept, picture_id)
+    if text:
+        check_captions(service, session, concept, [Caption(text, picture.filename)])
+    picture.caption = text or None
     concept.updated_at = now(session)
     return concept
+
+
+def check_captions(service: Service, session: Session, concept: Concept, captions: Sequence[Caption]) -> None:
+    """Check captions for a concept's next training.
+
+    Raises:
+        InvalidInputError: one names another concept.
+        PromptTooLongError: one does not fit the model's text encoders.
+    """
+    trainings.check_captions(
+        service,
+        session,
+        concept.model,
+        captions,
+        name=concept.name,
+        class_word=concept.class_word,
+        learnable_property=concept.learnable_property,
+        settings=_next_settings(service, concept),
+    )
+
+
+def caption_warnings(service: Service, concept: Concept, captions: Sequence[str | None]) -> list[JobWarning]:
+    """The parts of captions without effect in a concept's next training."""
+    return list(unused.in_captions(_next_settings(service, concept), captions))
+
+
+def _next_settings(service: Service, concept: Concept) -> Training:
+    return trainings.settings_of_next(service.catalogue[concept.model], concept, service.settings.limits)
 
 
 def check_not_in_training(session: Session, concept: Concept) -> None:

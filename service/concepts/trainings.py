@@ -22,6 +22,8 @@ from service.kinds.warnings import JobWarning
 from service.settings import Limits
 from service.webhooks.endpoints import WebhookParams
 
+DEFAULT_METHOD = "dti"
+
 
 def check_method(method: str) -> str:
     """Check the name of a method; returns it.
@@ -91,10 +93,47 @@ def check_words(
             "training.preview_prompt", f"It names <{others[0]}>. Only the trained concept is allowed in it."
         )
     vectors = settings.num_vectors
-    given: tuple[Caption | None, ...] = (None, *captions) if settings.captions else (None,)
-    for caption in given:
-        if caption is not None:
-            _check_names(caption, name)
+    service.token_limits.check_training(
+        session,
+        model,
+        None,
+        learnable_property=learnable_property,
+        name=name,
+        class_word=class_word,
+        vectors=vectors,
+    )
+    check_captions(
+        service,
+        session,
+        model,
+        captions,
+        name=name,
+        class_word=class_word,
+        learnable_property=learnable_property,
+        settings=settings,
+    )
+    service.token_limits.check_unlearned(session, model, prompt, name=name, class_word=class_word, vectors=vectors)
+
+
+def check_captions(
+    service: Service,
+    session: Session,
+    model: str,
+    captions: Sequence[Caption],
+    *,
+    name: str,
+    class_word: str,
+    learnable_property: LearnableProperty,
+    settings: Training,
+) -> None:
+    """Check the captions of a training, where its settings use them.
+
+    Raises:
+        InvalidInputError: one names another concept.
+        PromptTooLongError: one does not fit the model's text encoders.
+    """
+    for caption in captions if settings.captions else ():
+        _check_names(caption, name)
         service.token_limits.check_training(
             session,
             model,
@@ -102,9 +141,19 @@ def check_words(
             learnable_property=learnable_property,
             name=name,
             class_word=class_word,
-            vectors=vectors,
+            vectors=settings.num_vectors,
         )
-    service.token_limits.check_unlearned(session, model, prompt, name=name, class_word=class_word, vectors=vectors)
+
+
+def settings_of_next(entry: ModelEntry, concept: Concept, limits: Limits) -> Training:
+    """The settings of a concept's next training if the request gives none.
+
+    An imported or blended concept has had no training: its next one is by the default method.
+    """
+    trained = concept.method in METHODS
+    return complete_settings(
+        entry, concept.method if trained else DEFAULT_METHOD, {}, limits, concept.training if trained else None
+    )
 
 
 def _check_names(caption: Caption, name: str) -> None:

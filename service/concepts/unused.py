@@ -81,14 +81,19 @@ def in_interpolation(
 def in_training(settings: Training, captions: Sequence[str | None]) -> Iterator[JobWarning]:
     """A prompt for previews that are not made; captions that are not used, or with syntax of other tools."""
     yield from in_prompts({"training.preview_prompt": settings.preview_prompt}, placeholder=True)
-    for caption in dict.fromkeys(captions):
-        yield from in_prompts({"caption": caption}, placeholder=True)
+    yield from in_captions(settings, captions)
     if settings.preview_prompt is not None and not settings.preview_every:
         yield _unused(
             "training.preview_prompt",
             "training.preview_prompt has no effect: training.preview_every is 0, so there are no previews. "
             "Set training.preview_every.",
         )
+
+
+def in_captions(settings: Training, captions: Sequence[str | None]) -> Iterator[JobWarning]:
+    """Captions that are not used, or with syntax of other tools."""
+    for caption in dict.fromkeys(captions):
+        yield from in_prompts({"caption": caption}, placeholder=True)
     captioned = sum(caption is not None for caption in captions)
     if captioned and not settings.captions:
         yield JobWarning(

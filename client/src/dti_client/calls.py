@@ -116,16 +116,16 @@ def list_versions(reference: str) -> Call[models.Page[models.ConceptVersion]]:
 
 def add_concept_images(
     reference: str, images: Iterable[Picture] = (), *, archive: Picture | None = None
-) -> Call[models.Concept]:
+) -> Call[models.ConceptWithWarnings]:
     """Add training pictures to a concept; its next training uses them."""
-    call = _post(f"/v1/concepts/{_segment(reference)}/images", _json(models.Concept))
+    call = _post(f"/v1/concepts/{_segment(reference)}/images", _json(models.ConceptWithWarnings))
     return replace(call, files=_pictures(images, archive))
 
 
-def change_concept_image(reference: str, image_id: str, *, caption: str | None) -> Call[models.Concept]:
+def change_concept_image(reference: str, image_id: str, *, caption: str | None) -> Call[models.ConceptWithWarnings]:
     """Change the caption of a training picture, for later trainings; None removes it."""
     path = f"/v1/concepts/{_segment(reference)}/images/{_segment(image_id)}"
-    return Call("PATCH", path, _json(models.Concept), body={"caption": caption})
+    return Call("PATCH", path, _json(models.ConceptWithWarnings), body={"caption": caption})
 
 
 def remove_concept_image(reference: str, image_id: str) -> Call[None]:

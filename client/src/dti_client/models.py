@@ -233,6 +233,14 @@ class Concept:
 
 
 @dataclass(frozen=True)
+class ConceptWithWarnings(Concept):
+    """A concept whose training pictures have changed; `skipped` names the uploaded files that are not used."""
+
+    skipped: list[str]
+    warnings: list[Warning]
+
+
+@dataclass(frozen=True)
 class Norms:
     """The norms of an encoder's rows, in the file and after the import."""
 

@@ -144,12 +144,58 @@ def test_captions_are_checked_again_for_another_training(published, client, crea
     assert (response.status_code, "The caption of a.png" in response.text) == (422, True)
 
 
-def test_pictures_added_later_follow_the_same_rule(client, create_trained):
-    create_trained()
-    files = [("images", item) for item in {"a.png": png((70, 50)), "a.txt": b"{}", ".DS_Store": b"x"}.items()]
-    response = client.post("/v1/concepts/my-dog/images", files=files)
+@pytest.fixture
+def add_images(client, create_trained):
+    """Adds files to a trained concept; returns the response."""
+    concept_id = create_trained()
+
+    def add(files, **headers):
+        parts = [("images", item) for item in files.items()]
+        return client.post(f"/v1/concepts/{concept_id}/images", files=parts, headers=headers)
+
+    return add
+
+
+def test_pictures_added_later_follow_the_same_rule(client, add_images):
+    plain = encoded(Image.new("RGB", (64, 64), (200, 60, 60)), "PNG")
+    files = {"a.png": png((70, 50)), "a.txt": b"{} [cat|dog]", "b.png": plain, ".DS_Store": b"x", "film.mp4": b"x" * 99}
+    response = add_images(files)
     assert response.status_code == 201, response.text
-    assert len(response.json()["images"]) == 2
+    added = response.json()
+    assert [image["caption"] for image in added["images"]] == [None, "{} [cat|dog]", None]
+    assert added["skipped"] == [".DS_Store", "film.mp4"]
+    codes = [warning["code"] for warning in added["warnings"]]
+    assert codes == ["files_skipped", "files_skipped", "picture_uniform", "foreign_syntax"]
+
+
+def test_pictures_sent_again_under_one_key_are_answered_with_the_same_skipped_files(add_images):
+    key = {"Idempotency-Key": "one"}
+    first, again = (add_images({"a.png": png((70, 50)), ".DS_Store": b"x"}, **key).json() for _ in range(2))
+    assert first["skipped"] == again["skipped"] == [".DS_Store"]
+    assert len(again["images"]) == len(first["images"])
+
+
+@pytest.mark.parametrize(
+    ("caption", "code"),
+    [("a dog and <my-cat>", "invalid_input"), ("one two three four five six seven eight nine", "prompt_too_long")],
+)
+def test_captions_of_later_pictures_are_checked_at_once(published, client, add_images, caption, code):
+    response = add_images({"a.png": png(), "a.txt": caption.encode()})
+    assert (response.status_code, response.json()["code"]) == (422, code)
+    assert "The caption of a.txt" in response.json()["detail"]
+    image = client.get("/v1/concepts/my-dog").json()["images"][0]
+    response = client.patch(f"/v1/concepts/my-dog/images/{image['id']}", json={"caption": caption})
+    assert (response.status_code, response.json()["code"]) == (422, code)
+    assert f"The caption of {image['filename']}" in response.json()["detail"]
+    assert client.get("/v1/concepts/my-dog").json()["images"][0]["caption"] is None
+
+
+def test_a_changed_caption_with_syntax_of_other_tools_is_a_warning(client, create_trained):
+    image = client.get(f"/v1/concepts/{create_trained()}").json()["images"][0]
+    path = f"/v1/concepts/my-dog/images/{image['id']}"
+    warnings = client.patch(path, json={"caption": "a ({}:1.3) on grass"}).json()["warnings"]
+    assert [warning["code"] for warning in warnings] == ["foreign_syntax"]
+    assert client.patch(path, json={"caption": "a {} on grass"}).json()["warnings"] == []
 
 
 def test_transparent_and_raw_files_are_refused_by_name(client, post_concept):
