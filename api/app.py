@@ -12,6 +12,7 @@ from api.deps import Components
 from api.openai_errors import OpenAIErrors
 from api.request_log import RequestLog
 from api.routes import (
+    audit,
     concept_images,
     concepts,
     docs,
@@ -40,6 +41,7 @@ and members of enumerations are added, and nothing is removed or renamed: ignore
 to go is marked `deprecated` here and answered with a `Deprecation` header (RFC 9745) and a `Sunset` header (RFC 8594)
 for at least six months before a new version does without it."""
 _RESOURCES = (
+    audit,
     concepts,
     concept_images,
     embeddings,

@@ -30,6 +30,7 @@ from api.stream_limits import StreamLimit
 from api.upload_queue import UploadQueue
 from service.accounts.authentication import Identity
 from service.accounts.rate_limits import RateLimiter
+from service.audit import Actor
 from service.context import Service
 from service.errors import KeyMissingError
 from service.uploads import decoders
@@ -91,6 +92,11 @@ class RequestContext(Components):
     def owner_id(self) -> str:
         """The owner of all data that the request sees."""
         return self.identity.owner_id
+
+    @property
+    def actor(self) -> Actor:
+        """The caller in the audit log."""
+        return Actor(owner_id=self.identity.owner_id, key_id=self.identity.key_id)
 
 
 _bearer = HTTPBearer(

@@ -89,6 +89,14 @@ _VALUES: Mapping[str, object] = {
 """By name of a field."""
 
 _OF_SCHEMA: Mapping[str, Mapping[str, object]] = {
+    "AuditEntry": {
+        "id": "aud_01m8j9f7cn1v9k2w3x4y5z6a7b",
+        "action": "concept.deleted",
+        "subject": _CONCEPT,
+        "details": {"name": "my-dog"},
+        "key": "key_01m8j9f7cn1v9k2w3x4y5z6a7b",
+        "request_id": "req_5f2c9a7e1b3d4f6a8c0e2d4b",
+    },
     "Concept": {"id": _CONCEPT, "training": {"steps": 400, "learning_rate": 0.04}},
     "ConceptVersion": {"training": {"steps": 400, "learning_rate": 0.04}},
     "ConceptWithWarnings": {"id": _CONCEPT, "training": {"steps": 400, "learning_rate": 0.04}},

@@ -9,8 +9,10 @@ from typing import Annotated, cast
 import typer
 from sqlalchemy import inspect
 
+from service import audit
 from service.accounts import keys
 from service.accounts.keys import NewKey, Scope
+from service.audit import Actor
 from service.database.clock import now
 from service.database.engine import Database
 from service.database.tables import Key
@@ -53,6 +55,7 @@ def mint(
             safety=safety,
         )
         key, secret = keys.mint(session, new)
+        audit.record(session, Actor(), "key.minted", key.id, keys.audit_details(key))
     typer.echo(f"{key.id} of {key.owner.name}: {', '.join(key.scopes)}. Its secret is shown only once:", err=True)
     typer.echo(secret)
 
@@ -76,6 +79,8 @@ def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, key_….")]
     """Revoke a key for good."""
     with _database() as database, database.writing() as session:
         key = keys.revoke(session, key_id)
+        if session.is_modified(key):
+            audit.record(session, Actor(), "key.revoked", key.id, keys.audit_details(key))
     typer.echo(f"{key.id} of {key.owner.name} is revoked.")
 
 

@@ -14,7 +14,7 @@ import threading
 from datetime import datetime, timedelta
 from functools import partial
 
-from service import bucket, counters, heartbeats, idempotency, jobs, logs, retention
+from service import audit, bucket, counters, heartbeats, idempotency, jobs, logs, retention
 from service.context import Service
 from service.database.clock import now
 from service.errors import BucketForeignError
@@ -79,6 +79,7 @@ class Maintenance:
         self._last_key = ""
         self._alive = LivenessFile("maintenance")
         self._scan = OrphanScan()
+        self._retention_recorded = False
         self._contact = DatabaseContact(max(MIN_GAP_S, service.settings.lease_s / GAPS_PER_LEASE))
 
     def expire_leases(self) -> None:
@@ -121,6 +122,10 @@ class Maintenance:
         """
         self._check_bucket()
         settings = self._service.settings
+        if not self._retention_recorded:
+            with self._service.database.writing() as session:
+                audit.record_retention(session, settings.retention)
+            self._retention_recorded = True
         # Each in a transaction of its own: on SQLite, all other writers wait for it.
         for sweep in (
             jobs.take_old_checkpoints,

@@ -16,6 +16,7 @@ from api.schemas import responses
 from api.schemas.requests import ConceptImageChangeRequest, NewConceptImages
 from api.upload_safety import check_pictures
 from api.uploads import reject_repeated_fields, selected_files, stored_pictures
+from service import audit
 from service.concepts import concepts, editing
 from service.database.tables import Concept
 from service.kinds.warnings import JobWarning
@@ -62,7 +63,9 @@ def remove_concept_image(context: TrainAccess, reference: ConceptReference, imag
     # Checked first, so that nothing is deleted while the object store is down.
     context.service.storage.check()
     with context.service.database.writing() as session:
-        keys = editing.remove_picture(session, context.owner_id, reference, image_id)
+        concept = concepts.get_locked(session, context.owner_id, reference)
+        keys = editing.remove_picture(session, context.owner_id, concept.id, image_id)
+        audit.record(session, context.actor, "concept.picture_removed", image_id, {"concept": concept.id})
     context.service.storage.delete(keys)
 
 

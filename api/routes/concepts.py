@@ -27,7 +27,7 @@ from api.schemas import responses
 from api.schemas.requests import ConceptChangeRequest, NewConcept, RetrainRequest
 from api.upload_safety import check_pictures
 from api.uploads import reject_repeated_fields, selected_files, stored_pictures
-from service import jobs
+from service import audit, jobs
 from service.concepts import concepts, editing, listing
 from service.concepts.concepts import ConceptParams
 from service.concepts.listing import Sort
@@ -120,7 +120,9 @@ def delete_concept(context: TrainAccess, reference: ConceptReference) -> None:
     # Checked first, so that nothing is deleted while the object store is down.
     context.service.storage.check()
     with context.service.database.writing() as session:
-        keys = concepts.delete(session, context.owner_id, reference)
+        concept = concepts.get_locked(session, context.owner_id, reference)
+        audit.record(session, context.actor, "concept.deleted", concept.id, {"name": concept.name})
+        keys = concepts.delete(session, context.owner_id, concept.id)
     context.service.storage.delete(keys)
 
 

@@ -17,7 +17,7 @@ from api.deps import CancelAccess, Cursor, ImageId, Limit, ReadAccess
 from api.schema_fields import Text
 from api.schemas import responses
 from api.schemas.requests import ImageChangeRequest
-from service import gallery
+from service import audit, gallery
 from service.database.tables import Image
 from service.errors import ObjectMissingError
 from service.storage import ObjectStore
@@ -113,6 +113,7 @@ def delete_image(context: CancelAccess, image_id: ImageId) -> None:
     context.service.storage.check()
     with context.service.database.writing() as session:
         keys = gallery.delete(session, context.owner_id, image_id)
+        audit.record(session, context.actor, "image.deleted", image_id)
     context.service.storage.delete(keys)
 
 

@@ -13,7 +13,7 @@ from api.idempotency import Idempotent, IdempotentRequest
 from api.job_events import JobRef
 from api.schema_fields import Text
 from api.schemas import responses
-from service import jobs
+from service import audit, jobs
 from service.database.tables import Status
 
 router = APIRouter(tags=["jobs"])
@@ -75,6 +75,7 @@ def delete_job(context: CancelAccess, job_id: JobId) -> None:
     context.service.storage.check()
     with context.service.database.writing() as session:
         keys = jobs.delete(session, context.owner_id, job_id)
+        audit.record(session, context.actor, "job.deleted", job_id)
     context.service.storage.delete(keys)
 
 

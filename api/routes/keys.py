@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 from api.deps import AdminAccess, Cursor, KeyId, Limit
 from api.schema_fields import Text
 from api.schemas import keys as schemas
-from service import safety
+from service import audit, safety
 from service.accounts import keys
 from service.accounts.keys import NewKey
 from service.database import tables
@@ -32,6 +32,7 @@ def create_key(context: AdminAccess, request: schemas.NewKeyRequest, response: R
     safety.check_policy(new.safety, context.service.settings.safety.checker)
     with context.service.database.writing() as session:
         key, secret = keys.mint(session, new)
+        audit.record(session, context.actor, "key.minted", key.id, keys.audit_details(key))
         return schemas.MintedKey(key=_key(key), secret=secret)
 
 
@@ -53,7 +54,9 @@ def list_keys(
 def revoke_key(context: AdminAccess, key_id: KeyId) -> None:
     """Revoke a key for good. Its owner's data stays."""
     with context.service.database.writing() as session:
-        keys.revoke(session, key_id)
+        key = keys.revoke(session, key_id)
+        if session.is_modified(key):
+            audit.record(session, context.actor, "key.revoked", key.id, keys.audit_details(key))
 
 
 def _key(row: tables.Key) -> schemas.Key:

@@ -3,13 +3,16 @@
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Path, Response
+from sqlalchemy.orm import Session
 
 from api.deps import CancelAccess, Cursor, Limit, ReadAccess, RequestContext, in_thread
 from api.idempotency import Idempotent, IdempotentRequest
 from api.schema_fields import Text
 from api.schemas import webhooks as schemas
+from service import audit
 from service.database import tables
 from service.webhooks import deliveries, endpoints
 
@@ -63,14 +66,16 @@ def change_webhook(context: JobAccess, webhook_id: WebhookId, request: schemas.W
     """Change a webhook's URL or events, disable or enable it. Pending deliveries go to the new URL."""
     settings = context.service.settings
     with context.service.database.writing() as session:
-        return _webhook(endpoints.update(settings, session, context.owner_id, webhook_id, request.params()))
+        row = endpoints.update(settings, session, context.owner_id, webhook_id, request.params())
+        _record(context, session, "webhook.changed", row)
+        return _webhook(row)
 
 
 @router.delete("/webhooks/{webhook_id}", status_code=HTTPStatus.NO_CONTENT)
 def delete_webhook(context: JobAccess, webhook_id: WebhookId) -> None:
     """Delete a webhook with its deliveries, including pending ones."""
     with context.service.database.writing() as session:
-        endpoints.delete(session, context.owner_id, webhook_id)
+        _record(context, session, "webhook.deleted", endpoints.delete(session, context.owner_id, webhook_id))
 
 
 @router.post("/webhooks/{webhook_id}/rotate")
@@ -112,6 +117,7 @@ async def redeliver(
 def _create(context: RequestContext, request: schemas.WebhookRequest, idempotent: Idempotent) -> str:
     with context.service.database.writing() as session:
         webhook = endpoints.create(context.service.settings, session, context.owner_id, request.params())
+        _record(context, session, "webhook.created", webhook)
         return idempotent.commit(session, webhook.id)
 
 
@@ -123,7 +129,8 @@ def _with_secret(context: RequestContext, webhook_id: str) -> schemas.WebhookAnd
 
 def _rotate(context: RequestContext, webhook_id: str, idempotent: Idempotent) -> str:
     with context.service.database.writing() as session:
-        endpoints.rotate(session, context.owner_id, webhook_id)
+        webhook = endpoints.rotate(session, context.owner_id, webhook_id)
+        _record(context, session, "webhook.secret_rotated", webhook)
         return idempotent.commit(session, webhook_id)
 
 
@@ -147,6 +154,11 @@ def _redeliver(context: RequestContext, webhook_id: str, delivery_id: str, idemp
 def _read_delivery(context: RequestContext, webhook_id: str, delivery_id: str) -> schemas.Delivery:
     with context.service.database.reading() as session:
         return _delivery(deliveries.get(session, context.owner_id, webhook_id, delivery_id))
+
+
+def _record(context: RequestContext, session: Session, action: tables.AuditAction, row: tables.Webhook) -> None:
+    details = {"host": urlsplit(row.url or "").hostname, "events": row.events, "enabled": row.enabled}
+    audit.record(session, context.actor, action, row.id, details)
 
 
 def _webhook(row: tables.Webhook) -> schemas.Webhook:

@@ -106,6 +106,11 @@ def revoke(session: Session, key_id: str) -> Key:
     return key
 
 
+def audit_details(key: Key) -> dict[str, object]:
+    """A key in the audit log."""
+    return {"owner": key.owner.name, "name": key.name, "scopes": key.scopes}
+
+
 def get_or_create_owner(session: Session, name: str) -> Owner:
     """The owner of that name, created if it is missing; concurrent calls get the same one."""
     insert = (postgresql if session.get_bind().dialect.name == "postgresql" else sqlite).insert

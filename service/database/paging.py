@@ -8,10 +8,10 @@ from sqlalchemy import Select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.database.ids import Prefix, is_id
-from service.database.tables import Concept, Delivery, Image, Job, Key, Webhook
+from service.database.tables import AuditEntry, Concept, Delivery, Image, Job, Key, Webhook
 from service.errors import InvalidInputError
 
-T = TypeVar("T", Concept, Delivery, Image, Job, Key, Webhook)
+T = TypeVar("T", AuditEntry, Concept, Delivery, Image, Job, Key, Webhook)
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,19 @@ UNFINISHED: tuple[Status, ...] = ("queued", "running")
 ENDED: tuple[Status, ...] = ("succeeded", "failed", "cancelled")
 Role = Literal["image", "preview", "animation", "contact_sheet"]
 EventName = Literal["status", "progress", "preview", "done"]
+AuditAction = Literal[
+    "key.minted",
+    "key.revoked",
+    "webhook.created",
+    "webhook.changed",
+    "webhook.deleted",
+    "webhook.secret_rotated",
+    "concept.deleted",
+    "concept.picture_removed",
+    "image.deleted",
+    "job.deleted",
+    "retention.changed",
+]
 Interruption = Literal["interrupted", "worker_lost", "device_lost", "step_timeout"]
 """A worker that stopped, or a store that was down; the rest are lost attempts."""
 DeliveryStatus = Literal["pending", "delivered", "failed"]
@@ -480,7 +493,7 @@ class AuditEntry(Table):
     owner_id: Mapped[str] = mapped_column(String(40), index=True)
     """The owner of the caller's key; a copy and no reference."""
     key_id: Mapped[str | None] = mapped_column(String(40))
-    action: Mapped[str] = mapped_column(String(40))
+    action: Mapped[AuditAction] = mapped_column(String(40))
     subject: Mapped[str] = mapped_column(String(100))
     details: Mapped[dict[str, Any]]
     request_id: Mapped[str | None] = mapped_column(String(128))

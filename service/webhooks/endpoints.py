@@ -125,13 +125,15 @@ def update(settings: Settings, session: Session, owner_id: str, webhook_id: str,
     return webhook
 
 
-def delete(session: Session, owner_id: str, webhook_id: str) -> None:
-    """Delete a registered webhook with its deliveries.
+def delete(session: Session, owner_id: str, webhook_id: str) -> Webhook:
+    """Delete a registered webhook with its deliveries; returns what it was.
 
     Raises:
         NotFoundError: there is none.
     """
-    session.delete(_get(session, owner_id, webhook_id, lock=True))
+    webhook = _get(session, owner_id, webhook_id, lock=True)
+    session.delete(webhook)
+    return webhook
 
 
 def rotate(session: Session, owner_id: str, webhook_id: str) -> Webhook:

@@ -4,6 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.keys import app
+from service import audit
 from service.accounts.authentication import Authenticator
 from service.errors import SettingsError
 from service.settings import Settings
@@ -31,6 +32,12 @@ def test_a_key_is_minted_listed_and_revoked(keys, database):
     assert keys("list", "--owner", "bob").stdout == ""
     assert keys("revoke", identity.key_id).exit_code == 0
     assert "revoked" in keys("list", "--owner", "ada").stdout
+    with database.reading() as session:
+        entries = audit.page(session, audit.Filters(), None, 20).items
+    assert [(entry.action, entry.subject, entry.key_id) for entry in entries] == [
+        ("key.revoked", identity.key_id, None),
+        ("key.minted", identity.key_id, None),
+    ]
 
 
 def test_a_database_without_tables_is_reported_in_one_sentence(keys, monkeypatch, tmp_path):

@@ -1,8 +1,8 @@
-"""Keys, usage and webhooks, as dataclasses; all other responses are in models."""
+"""Keys, the audit log, usage and webhooks, as dataclasses; all other responses are in models."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,20 @@ class MintedKey:
 
     key: Key
     secret: str
+
+
+@dataclass(frozen=True)
+class AuditEntry:
+    """An act on keys, webhooks, data or retention, with its caller; `key` is None without a key in the table."""
+
+    id: str
+    action: str
+    subject: str
+    details: dict[str, Any]
+    owner: str
+    key: str | None
+    request_id: str | None
+    created_at: datetime
 
 
 @dataclass(frozen=True)

@@ -362,6 +362,14 @@ def revoke_key(key_id: str) -> Call[None]:
     return _delete(f"/v1/keys/{_segment(key_id)}")
 
 
+def list_audit_entries(
+    *, owner: str | None = None, action: str | None = None, cursor: str | None = None, limit: int | None = None
+) -> Call[models.Page[accounts.AuditEntry]]:
+    """List the audit log, newest first; requires the scope admin."""
+    query = _given(owner=owner, action=action, cursor=cursor, limit=limit)
+    return _get("/v1/audit", _json(models.Page[accounts.AuditEntry]), **query)
+
+
 # --- webhooks
 
 

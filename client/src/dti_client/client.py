@@ -182,6 +182,7 @@ class Client:
     create_key = _Sync(calls.create_key)
     list_keys = _Sync(calls.list_keys)
     revoke_key = _Sync(calls.revoke_key)
+    list_audit_entries = _Sync(calls.list_audit_entries)
     create_webhook = _Sync(calls.create_webhook)
     list_webhooks = _Sync(calls.list_webhooks)
     read_webhook = _Sync(calls.read_webhook)
@@ -196,6 +197,7 @@ class Client:
     iter_images = _SyncItems(calls.list_images)
     iter_jobs = _SyncItems(calls.list_jobs)
     iter_keys = _SyncItems(calls.list_keys)
+    iter_audit_entries = _SyncItems(calls.list_audit_entries)
     iter_webhooks = _SyncItems(calls.list_webhooks)
     iter_deliveries = _SyncItems(calls.list_deliveries)
 
@@ -333,6 +335,7 @@ class AsyncClient:
     create_key = _Async(calls.create_key)
     list_keys = _Async(calls.list_keys)
     revoke_key = _Async(calls.revoke_key)
+    list_audit_entries = _Async(calls.list_audit_entries)
     create_webhook = _Async(calls.create_webhook)
     list_webhooks = _Async(calls.list_webhooks)
     read_webhook = _Async(calls.read_webhook)
@@ -347,6 +350,7 @@ class AsyncClient:
     iter_images = _AsyncItems(calls.list_images)
     iter_jobs = _AsyncItems(calls.list_jobs)
     iter_keys = _AsyncItems(calls.list_keys)
+    iter_audit_entries = _AsyncItems(calls.list_audit_entries)
     iter_webhooks = _AsyncItems(calls.list_webhooks)
     iter_deliveries = _AsyncItems(calls.list_deliveries)
 

@@ -11,6 +11,7 @@ from api.errors import STATUSES
 from tools import api_docs
 
 ELSEWHERE = {
+    "AuditPage",
     "ConceptPage",
     "ConceptVersionPage",
     "DeliveryPage",
