@@ -17,6 +17,10 @@ SILENT_S = 30.0
 _FORGOTTEN = timedelta(days=1)
 
 
+CARD_VERSION = 2
+"""Version of the cards' members; those of version 1 had none."""
+
+
 class EncoderCard(TypedDict):
     """Facts about a text encoder of a model; `tokenizer` is None where it is too large to be published."""
 
@@ -34,6 +38,7 @@ class EncoderCard(TypedDict):
 class Card(TypedDict):
     """Facts about a model, found by loading it: see `dti.families.base.Family.card`."""
 
+    version: int
     fingerprint: str
     encoders: dict[str, EncoderCard]
 
@@ -167,9 +172,14 @@ def serves(worker: Worker, model: str) -> bool:
 
 def publish_card(session: Session, model: str, card: Mapping[str, object]) -> None:
     """Store a model's card, made by loading it; its members are those of `Card`."""
-    session.merge(ModelCard(name=model, card=dict(card), published_at=now(session)))
+    session.merge(ModelCard(name=model, card={**card, "version": CARD_VERSION}, published_at=now(session)))
 
 
 def cards(session: Session) -> dict[str, Card]:
-    """The cards of all models that a worker has ever loaded, by name."""
-    return {row.name: cast("Card", row.card) for row in session.scalars(select(ModelCard))}
+    """The cards of all models that a worker of this version has ever loaded, by name."""
+    return {row.name: cast("Card", row.card) for row in session.scalars(select(ModelCard)) if _is_present(row.card)}
+
+
+def _is_present(card: Mapping[str, object]) -> bool:
+    """Whether a card has the members of `Card`; one of another version is replaced when its model is next loaded."""
+    return card.get("version") == CARD_VERSION

@@ -16,6 +16,7 @@ from dti.spec.chunks import Unit, chunked
 from dti.spec.prompts import Break, Text, parse_prompt, triggers, with_lead
 from dti.spec.settings import LearnableProperty, PromptSyntax
 from dti.spec.templates import training_prompts
+from service import workers
 from service.database.tables import ModelCard
 from service.errors import InvalidInputError, PromptTooLongError
 from service.workers import EncoderCard
@@ -245,8 +246,8 @@ class TokenLimits:
             return ()
         kept = self._kept.get(model)
         if kept is None or kept.published_at != published_at:
-            card = session.scalars(select(ModelCard.card).where(ModelCard.name == model)).one()
-            kept = self._kept[model] = _Set(published_at, _tokenizers(card["encoders"]))
+            card = workers.cards(session).get(model)
+            kept = self._kept[model] = _Set(published_at, _tokenizers(card["encoders"]) if card else ())
         return kept.tokenizers
 
 

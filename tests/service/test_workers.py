@@ -35,7 +35,7 @@ def test_the_newest_card_of_a_model_is_kept(queue):
     for fingerprint in ("a", "b"):
         queue.write(workers.publish_card, "tiny", {"fingerprint": fingerprint, "encoders": {}})
     with queue.database.reading() as session:
-        assert workers.cards(session) == {"tiny": {"fingerprint": "b", "encoders": {}}}
+        assert workers.cards(session) == {"tiny": {"fingerprint": "b", "encoders": {}, "version": workers.CARD_VERSION}}
 
 
 def test_a_worker_serves_the_models_that_it_reports_loaded_or_not(queue):

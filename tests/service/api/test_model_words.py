@@ -6,7 +6,8 @@ from sqlalchemy import select
 from dti.families import load
 from dti.models.tiny import CHECKPOINT
 from service import workers
-from service.database.tables import Concept
+from service.database.clock import now
+from service.database.tables import Concept, ModelCard
 from service.errors import InvalidInputError
 from tests.support.upload_samples import png
 
@@ -55,3 +56,14 @@ def test_words_near_nothing_are_refused_without_a_suggestion(service, card):
         workers.publish_card(session, "tiny", card)
     with service.database.reading() as session, pytest.raises(InvalidInputError, match="Use another word"):
         service.token_limits.check_class_word(session, "tiny", "xyzzyq")
+
+
+def test_a_card_of_an_earlier_version_counts_as_unpublished(client, service, card):
+    old = {"fingerprint": "f", "encoders": {"text_encoder": {"width": 128, "token_limit": 24, "tokenizer": "{}"}}}
+    with service.database.writing() as session:
+        session.add(ModelCard(name="tiny", card=old, published_at=now(session)))
+    assert client.post("/v1/generations", json={"prompt": "a photo of a cat"}).status_code == 202
+    assert client.get("/v1/models/tiny").json()["encoders"] is None
+    with service.database.writing() as session:
+        workers.publish_card(session, "tiny", card)
+    assert client.get("/v1/models/tiny").json()["token_limit"] > 24
