@@ -5,6 +5,7 @@ repeated, except the names that the errors themselves carry.
 """
 
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -117,9 +118,15 @@ _RETRY_AFTER_S = "5"
 _IN_FLIGHT_S = "1"
 _CHALLENGE = 'Bearer realm="dti"'
 _FIELD_LIMIT = 200
+_UNION_TAG = re.compile(r"literal\[|constrained-|function-")
+"""Parts of a location that pydantic adds for a branch of a union."""
 _TEXT_LIMIT = 2000
 _FIELD_ERRORS_LIMIT = 20
 """A large body may be wrong in every field; the response stays small."""
+
+_NOT_JSON = "The body is not JSON. Send valid JSON in UTF-8."
+_FRAMEWORK_NOT_JSON = "There was an error parsing the body"
+"""FastAPI's sentence for a body that its parser cannot read: not UTF-8, too deep, or a number of too many digits."""
 
 _log = logging.getLogger(__name__)
 
@@ -171,13 +178,24 @@ async def _on_invalid_request(request: Request, error: Exception) -> JSONRespons
     """List field and message of each error, never the value: it may be unfit for JSON."""
     errors = error.errors() if isinstance(error, RequestValidationError) else ()
     if any(_is_malformed_body(item) for item in errors):
-        return problem(HTTPStatus.BAD_REQUEST, "malformed_body", "The body is not JSON. Send valid JSON in UTF-8.")
+        return problem(HTTPStatus.BAD_REQUEST, "malformed_body", _NOT_JSON)
     wrong = [
         {"field": _field(item["loc"]), "message": sentence(request.scope.get("route"), item)}
         for item in errors[:_FIELD_ERRORS_LIMIT]
     ]
-    detail = "; ".join(f"{item['field']}: {item['message']}" for item in wrong)
+    detail = "; ".join(f"{item['field'] or 'body'}: {item['message']}" for item in wrong)
+    if any(not item["field"] for item in wrong):
+        detail += _expected_type(request)
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, service.InvalidInputError.code, detail, errors=wrong)
+
+
+def _expected_type(request: Request) -> str:
+    """The remedy for a body that is no object because of its type: curl's -d alone declares a form."""
+    given = request.headers.get("content-type", "").partition(";")[0].strip()
+    if given == "application/json":
+        return ""
+    declared = f"is {given}" if given else "is missing"
+    return f" The header Content-Type {declared}: send application/json."
 
 
 # `Any`: pydantic describes an error by an untyped dictionary.
@@ -192,7 +210,8 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
         raise TypeError(f"{error!r} is not an HTTPException.")
     status = HTTPStatus(error.status_code)
     headers = _allowed(request) if status == HTTPStatus.METHOD_NOT_ALLOWED else error.headers
-    return problem(status, _CODES.get(status, status.name.lower()), str(error.detail), headers)
+    detail = _NOT_JSON if error.detail == _FRAMEWORK_NOT_JSON else str(error.detail)
+    return problem(status, _CODES.get(status, status.name.lower()), detail, headers)
 
 
 def _allowed(request: Request) -> dict[str, str]:
@@ -235,9 +254,10 @@ def _quota_headers(error: service.QuotaError) -> dict[str, str]:
 
 
 def _field(location: Iterable[int | str]) -> str:
-    """The path of a field within the body, the query or the path: "training.steps"."""
+    """The path of a field within the body, the query or the path: "training.steps"; without pydantic's union tags."""
     _, *rest = location
-    return ".".join(str(part) for part in rest)[:_FIELD_LIMIT]
+    parts = [str(part) for part in rest]
+    return ".".join(part for part in parts if not _UNION_TAG.match(part))[:_FIELD_LIMIT]
 
 
 def _printable(value: Any) -> Any:  # noqa: ANN401 - JSON holds anything

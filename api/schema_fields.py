@@ -35,9 +35,9 @@ class RequestModel(BaseModel):
 
 def _storable(text: str) -> str:
     if "\0" in text:
-        raise ValueError("the character NUL cannot be stored")
+        raise ValueError("The character NUL cannot be stored. Leave it out.")
     if any(_FIRST_SURROGATE <= character <= _LAST_SURROGATE for character in text):
-        raise ValueError("lone surrogates cannot be stored")
+        raise ValueError("Lone surrogates cannot be stored. Leave them out.")
     return text
 
 

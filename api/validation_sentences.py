@@ -7,6 +7,26 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from api.unknown_fields import fields_at, suggestion
+from dti.spec.prompts import NAME_PATTERN
+
+_PATTERNS: Mapping[str, str] = {
+    f"^{NAME_PATTERN}$": "Use lowercase letters, digits and hyphens, at most 63, such as my-dog.",
+    r"^(auto|[0-9]{1,5}x[0-9]{1,5})$": "Send WIDTHxHEIGHT, such as 512x512, or auto.",
+    r"^[!-~]([ -~]{0,253}[!-~])?$": "Use 1 to 255 printable ASCII characters, the first and the last not a space.",
+}
+"""The sentence of a pattern; the pattern itself where there is none."""
+
+
+# `Any`: pydantic describes an error by an untyped dictionary.
+def _pattern(context: Mapping[str, Any]) -> str:
+    return _PATTERNS.get(context["pattern"], f"It does not match the pattern {context['pattern']}.")
+
+
+def _value_error(context: Mapping[str, Any]) -> str:
+    """The sentence of one of our own checks; the framework's own names a class of its code."""
+    text = str(context["error"])
+    return "A file is needed, with a file name." if text.startswith("Expected UploadFile") else text
+
 
 _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "missing": lambda _: "The field is missing. Send it.",
@@ -31,8 +51,8 @@ _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "too_short": lambda context: f"It has too few entries: at least {context['min_length']}.",
     "too_long": lambda context: f"It has too many entries: at most {context['max_length']}.",
     "literal_error": lambda context: f"The value is not allowed. Choose one of: {context['expected']}.",
-    "string_pattern_mismatch": lambda context: f"It does not match the pattern {context['pattern']}.",
-    "value_error": lambda context: str(context["error"]),
+    "string_pattern_mismatch": _pattern,
+    "value_error": _value_error,
     "timezone_aware": lambda _: "The time needs a zone, such as Z at its end.",
     "json_invalid": lambda _: "It is not JSON. Send a JSON object.",
     "json_type": lambda _: "It is not JSON. Send a JSON object.",

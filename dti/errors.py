@@ -68,14 +68,15 @@ class PromptTooLongError(PromptError):
         encoder: name of the encoder.
         tokens: number of tokens, begin and end included.
         limit: the encoder's maximum.
+        subject: has so many tokens.
     """
 
     code = "prompt_too_long"
     detail_names = ("tokens", "limit")
 
-    def __init__(self, encoder: str, tokens: int, limit: int) -> None:
+    def __init__(self, encoder: str, tokens: int, limit: int, subject: str = "The prompt") -> None:
         super().__init__(
-            f"The prompt has {tokens} tokens for {encoder}, which takes {limit}. "
+            f"{subject} has {tokens} tokens for {encoder}, which takes {limit}. "
             "Shorten the prompt, or use concepts with fewer vectors."
         )
         self.tokens = tokens

@@ -150,9 +150,15 @@ def _tokenize(
         chunks: Sequence[Sequence[Unit]] = [[unit for unit in units if isinstance(unit, Unit)]]
     else:
         chunks = chunked(units, frame.words, frame.comma)
+    around = len(frame.begin) + len(frame.end)
+    for unit in units:
+        if isinstance(unit, Unit) and len(unit.ids) > frame.words:
+            # Vectors of a concept stay in one chunk, however many chunks there may be.
+            alone = f"The concept <{unit.concept}> alone"
+            raise PromptTooLongError(encoder.name, len(unit.ids) + around, frame.limit, alone)
     lengths = [sum(len(unit.ids) for unit in chunk) for chunk in chunks]
     if len(chunks) > frame.chunks or max(lengths) > frame.words:
-        tokens = (len(chunks) - 1) * frame.words + lengths[-1] + len(frame.begin) + len(frame.end)
+        tokens = (len(chunks) - 1) * frame.words + lengths[-1] + around
         raise PromptTooLongError(encoder.name, tokens, frame.token_limit)
     return _joined([_framed(chunk, frame) for chunk in chunks])
 

@@ -71,6 +71,20 @@ class EncoderTokenizer:
         *full, last = chunked(units, self.chunk, self.comma)
         return self.frame + len(full) * self.chunk + sum(len(unit.ids) for unit in last)
 
+    @property
+    def capacity(self) -> int:
+        """The most vectors of one concept: they stay together in a chunk."""
+        return self.limit - self.frame if self.chunk is None else self.chunk
+
+    def fits(self, prompt: str, concepts: Mapping[str, Vectors]) -> bool:
+        """Whether `check` accepts a prompt."""
+        return not self._oversized(prompt, concepts) and self.tokens(prompt, concepts) <= self.limit
+
+    def _oversized(self, prompt: str, concepts: Mapping[str, Vectors]) -> list[str]:
+        """The concepts of a prompt with more vectors than stay together."""
+        vectors = {name: concepts[name][self.encoder] for name in triggers(prompt) if name in concepts}
+        return [name for name, count in vectors.items() if count > self.capacity]
+
     def _units(self, prompt: str, concepts: Mapping[str, Vectors], syntax: PromptSyntax) -> Iterator[Unit | Break]:
         for piece in with_lead(parse_prompt(prompt, syntax), self.lead):
             if isinstance(piece, Break):
@@ -107,6 +121,9 @@ class EncoderTokenizer:
         subject: str = "The prompt",
     ) -> None:
         """Refuse a prompt with too many tokens; `subject` is its name in the message."""
+        for name in self._oversized(prompt, concepts):
+            rows, alone = concepts[name][self.encoder] + self.frame, f"The concept <{name}> alone"
+            raise PromptTooLongError([], self.encoder, rows, self.capacity + self.frame, alone)
         tokens = self.tokens(prompt, concepts, syntax)
         if tokens > self.limit:
             names = [name for name in triggers(prompt) if name in concepts]
@@ -227,13 +244,13 @@ class TokenLimits:
 
         def fits(prompt: str) -> bool:
             spelled = prompt.replace("{}", f"<{name}>")
-            return all(ruler.tokens(spelled, counts) <= ruler.limit for ruler in rulers)
+            return all(ruler.fits(spelled, counts) for ruler in rulers)
 
         prompts = training_prompts(learnable_property, caption.text if caption else None, fits)
         if fits(prompts[0]):
             return
         if caption is None:
-            limit = min(ruler.limit - ruler.frame for ruler in rulers)
+            limit = min(ruler.capacity for ruler in rulers)
             raise InvalidInputError(
                 "training.num_vectors", f"{vectors} vectors leave no room in a prompt: {model} takes {limit} tokens."
             )

@@ -249,6 +249,19 @@ def test_words_that_would_fail_a_training_in_the_worker_are_refused_at_submissio
         assert refusal.value.field == "class_word"
 
 
+def test_a_concept_that_does_not_fit_one_chunk_is_refused_at_submission(driver, card):
+    encoder = card["encoders"]["text_encoder"]
+    card["encoders"]["text_encoder"] = {**encoder, "token_limit": 34, "chunk_tokens": 8}
+    publish(driver, card)
+    driver.concept("big", vectors=9)
+    with pytest.raises(PromptTooLongError, match="The concept <big> alone") as refusal:
+        driver.generate("a photo of <big>")
+    assert (refusal.value.tokens, refusal.value.limit) == (11, 10)
+    with pytest.raises(InvalidInputError, match="9 vectors leave no room in a prompt: tiny takes 8 tokens"):
+        driver.concept("large", training={"num_vectors": 9})
+    assert driver.concept("small", training={"num_vectors": 8}).name == "small"
+
+
 def test_an_invalid_preview_prompt_is_refused_at_submission(driver, card):
     publish(driver, card)
     fits = driver.concept("my-dog", training={"preview_prompt": "one two three {}", "num_vectors": 5})

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import re
 import socket
 import subprocess
@@ -352,6 +353,35 @@ def test_the_api_loads_no_torch():
 def test_a_validation_error_is_a_sentence_with_the_nearest_name(read_only_client, body, field, message):
     errors = read_only_client.post("/v1/generations", json=body).json()["errors"]
     assert {"field": field, "message": message} in errors
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [(b"", "invalid_input"), (b"[]", "invalid_input"), (b"[" * 100_000, "malformed_body"), (b"\xe9", "malformed_body")],
+)
+def test_a_body_that_is_no_object_is_told_in_a_sentence(read_only_client, body, code):
+    headers = {"Content-Type": "application/json"}
+    told = read_only_client.post("/v1/generations", content=body, headers=headers).json()
+    assert told["code"] == code
+    assert told["detail"].startswith(("body: ", "The body is not JSON. "))
+    assert "Content-Type" not in told["detail"]
+
+
+@pytest.mark.parametrize("declared", [None, "application/x-www-form-urlencoded"])
+def test_json_with_another_content_type_is_refused_with_the_header_to_send(read_only_client, declared):
+    headers = {} if declared is None else {"Content-Type": declared}
+    told = read_only_client.post("/v1/generations", content=b'{"prompt": "a dog"}', headers=headers).json()
+    assert told["detail"].endswith(f" is {declared or 'missing'}: send application/json.")
+
+
+def test_no_message_about_a_form_names_a_pattern_or_a_class_of_the_code(read_only_client):
+    form = {"name": "My Dog", "class_word": "dog", "images": "text", "training": '{"magnitude": "large"}'}
+    errors = read_only_client.post("/v1/concepts", data=form, files={"archive": ("", b"x")}).json()["errors"]
+    told = {error["field"]: error["message"] for error in errors}
+    assert "lowercase letters, digits and hyphens" in told["name"]
+    assert told["images.0"] == "A file is needed, with a file name."
+    assert "training.magnitude" in told
+    assert not any(word in json.dumps(errors) for word in ("UploadFile", "<class", "literal", "constrained", "^"))
 
 
 def test_a_misspelt_field_of_a_form_and_of_its_json_is_told(read_only_client):

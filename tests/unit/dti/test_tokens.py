@@ -166,6 +166,13 @@ def test_a_prompt_of_exactly_the_limit_is_accepted_and_one_token_more_is_refused
     assert (error.value.tokens, error.value.limit) == (limit + 3, limit)
 
 
+def test_a_concept_with_more_vectors_than_a_chunk_is_refused_by_name_and_the_length_of_one_chunk(encoder):
+    concepts = {"big": Placeholder("cat", {encoder.name: TOKENS - 1})}
+    with pytest.raises(PromptTooLongError, match="The concept <big> alone has") as error:
+        tokenize(parse_prompt("a photo of <big>"), {encoder.name: encoder}, concepts)
+    assert (error.value.tokens, error.value.limit) == (TOKENS + 1, TOKENS)
+
+
 def test_a_concept_without_rows_is_refused_by_name(encoder):
     with pytest.raises(UnknownTriggerError, match="<their-cat>"):
         tokenized(encoder, "a photo of <their-cat>")
