@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
+from cli.options import FAMILY_HELP
 from cli.terminal import console, load_model, prepare_output, write_file
 from dti.errors import InvalidSettingError
 from dti.spec.prompts import NAME_PATTERN
@@ -30,7 +31,7 @@ _FORMATS = ", ".join(get_args(EmbeddingFormat))
 _File = Annotated[
     Path, typer.Argument(exists=True, dir_okay=False, help=f"An embedding in any of the formats {_FORMATS}.")
 ]
-_FamilyName = Annotated[str, typer.Option(help="Family of a checkpoint that is not in the catalogue.")]
+_FamilyName = Annotated[str | None, typer.Option(help=FAMILY_HELP)]
 
 
 def explain(
@@ -40,7 +41,7 @@ def explain(
         str | None,
         typer.Option(help="Compare with a model: a name of the catalogue, a folder, or a Hub id."),
     ] = None,
-    family: _FamilyName = "sd",
+    family: _FamilyName = None,
     words: Annotated[int, typer.Option(min=1, max=50, help="Nearest words per vector.")] = 8,
 ) -> None:
     """Print the contents of an embedding file and, for a model, the words nearest to its vectors."""
@@ -67,7 +68,7 @@ def convert(
         str | None,
         typer.Option(help="The model of the embedding; required for a file of another tool and for --normalize."),
     ] = None,
-    family: _FamilyName = "sd",
+    family: _FamilyName = None,
     name: Annotated[str | None, typer.Option(help="Name in prompts; default: the name in the file.")] = None,
     class_word: Annotated[
         str | None, typer.Option(help="Word for the concept's class; required for a file of another tool.")
@@ -96,7 +97,7 @@ def _to_embedding(
     name: str,
     class_word: str | None,
     model: str | None,
-    family: str,
+    family: str | None,
     *,
     normalize: bool,
 ) -> "Embedding":

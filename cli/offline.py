@@ -17,6 +17,7 @@ from PIL import Image
 from dti.embeddings.embedding import Embedding
 from dti.errors import InvalidSettingError
 from dti.families import Family
+from dti.families.detection import detect
 from dti.planning.plans import MAX_PICTURES
 from dti.render import Renderer
 from dti.spec.prompts import NAME_PATTERN
@@ -63,12 +64,12 @@ class OfflineModel:
         return max(1, min(MAX_PICTURES, self.memory.max_pixels // (self.entry.width * self.entry.height)))
 
 
-def open_model(name: str, family: str, settings: Settings) -> OfflineModel:
+def open_model(name: str, family: str | None, settings: Settings) -> OfflineModel:
     """A model of the catalogue, or another checkpoint.
 
     Args:
         name: a model of the catalogue, a preset, a folder in the diffusers layout, or a Hub id.
-        family: of a checkpoint that is not in the catalogue.
+        family: of a checkpoint that is not in the catalogue; None to find it by its files.
         settings: with the path of the catalogue.
 
     Raises:
@@ -78,6 +79,7 @@ def open_model(name: str, family: str, settings: Settings) -> OfflineModel:
     known = _entry(name, settings)
     if known is not None:
         return OfflineModel.load(known)
+    family = family or detect(name)
     if family not in FAMILIES:
         raise InvalidSettingError("family", f"{family!r} is unknown. Choose one of: {', '.join(FAMILIES)}.")
     schedulers = FAMILIES[family].schedulers

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from worker.outputs.plans import PicturePlan
 
 _ModelName = Annotated[str, typer.Option(help=MODEL_HELP)]
-_FamilyName = Annotated[str, typer.Option(help=FAMILY_HELP)]
+_FamilyName = Annotated[str | None, typer.Option(help=FAMILY_HELP)]
 _NegativePrompt = Annotated[str, typer.Option(help="Prompt to steer away from; may contain concepts too.")]
 _ConceptFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="An embedding made by `dti train`.")]
 _OutFolder = Annotated[Path, typer.Option(help="Folder for the images; created if missing.")]
@@ -44,7 +44,7 @@ def render(
     out: _OutFolder = Path("pictures"),
     *,
     model: _ModelName = "tiny",
-    family: _FamilyName = "sd",
+    family: _FamilyName = None,
     negative_prompt: _NegativePrompt = "",
     **settings: Any,  # noqa: ANN401 - a setting's type is its own
 ) -> None:
@@ -75,7 +75,7 @@ def interpolate(
     out: _OutFolder = Path("interpolation"),
     *,
     model: _ModelName = "tiny",
-    family: _FamilyName = "sd",
+    family: _FamilyName = None,
     prompt: Annotated[str, typer.Option(help="Prompt with {} in place of the concept.")] = "a photo of {}",
     negative_prompt: _NegativePrompt = "",
     frames: Annotated[int | None, setting(Interpolation, "frames")] = None,

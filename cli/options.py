@@ -14,7 +14,7 @@ from dti.spec.merged import merged_settings
 from dti.spec.settings import Rendering, SettingSpec, setting_specs
 
 MODEL_HELP = "A model of the catalogue, a folder in the diffusers layout, or a Hub id."
-FAMILY_HELP = "Family of a checkpoint that is not in the catalogue."
+FAMILY_HELP = "Family of a checkpoint that is not in the catalogue; default: found by its files."
 
 _ONLINE_ONLY = frozenset({"preview_prompt", "preview_every"})
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.options import FAMILY_HELP
 from cli.terminal import console, load_model
 from dti.errors import StudyError
 from dti.spec.registry import METHODS
@@ -37,7 +38,7 @@ def new(
     prompts: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="JSON list of prompts with {}.")],
     model: Annotated[str, typer.Option(help="A model of the catalogue, a folder, or a Hub id.")] = "tiny",
     *,
-    family: Annotated[str, typer.Option(help="Family of a checkpoint that is not in the catalogue.")] = "sd",
+    family: Annotated[str | None, typer.Option(help=FAMILY_HELP)] = None,
     size: Annotated[str, typer.Option("--plan", help="small or full.")] = "small",
     judge: Annotated[
         list[str] | None, typer.Option(help="dinov2, siglip, clip, dinov2=FOLDER or module:Class; repeatable.")

@@ -28,7 +28,7 @@ LINES = 20
 """Lines of progress where there is no terminal."""
 
 
-def load_model(name: str, family: str, settings: Settings) -> "OfflineModel":
+def load_model(name: str, family: str | None, settings: Settings) -> "OfflineModel":
     """A model, with a status line while it is loaded; see `cli.offline.open_model`."""
     with console.status(f"Loading {name} …"):
         from cli.offline import open_model

@@ -40,7 +40,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="File of the embedding; default: NAME.safetensors.")] = None,
     *,
     model: Annotated[str, typer.Option(help=MODEL_HELP)] = "tiny",
-    family: Annotated[str, typer.Option(help=FAMILY_HELP)] = "sd",
+    family: Annotated[str | None, typer.Option(help=FAMILY_HELP)] = None,
     method: Annotated[str, typer.Option(help=f"Training method: {', '.join(METHODS)}.")] = "dti",
     style: Annotated[bool, typer.Option("--style", help="Learn the style of the pictures, not an object.")] = False,
     resume: Annotated[

@@ -18,6 +18,7 @@ from dti.embeddings import mixing
 from dti.embeddings.embedding import Embedding
 from dti.errors import InvalidSettingError, NoPicturesError
 from dti.families import Family
+from dti.families.detection import detect
 from dti.models.tiny import CHECKPOINT
 from dti.neighbours import Neighbour, neighbours
 from dti.pictures import data_address
@@ -121,18 +122,19 @@ def load(source: str | Path = "tiny", *, family: str | None = None, device: str 
 
     Args:
         source: "tiny" for the bundled model, a folder in the diffusers layout, or a Hub id.
-        family: a name of `dti.spec.registry.FAMILIES`; "sd" if None.
+        family: a name of `dti.spec.registry.FAMILIES`; found by the checkpoint's files if None.
         device: a torch device name; "auto" selects the GPU if present.
 
     Raises:
         InvalidSettingError: the family is unknown.
         ModelUnavailableError: files are missing, or the checkpoint is of another family.
     """
-    name = family or "sd"
+    bundled = str(source) == "tiny"
+    checkpoint = CHECKPOINT if bundled else source
+    name = family or detect(checkpoint)
     if name not in FAMILIES:
         raise InvalidSettingError("family", f"{name!r} is unknown. Choose one of: {', '.join(FAMILIES)}.")
-    bundled = str(source) == "tiny"
-    loaded = families.load(name, CHECKPOINT if bundled else source, device)
+    loaded = families.load(name, checkpoint, device)
     side = loaded.default_size_px
     return Model(loaded, side, side, TINY_GUIDANCE_SCALE if bundled else GUIDANCE_SCALE)
 

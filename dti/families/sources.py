@@ -20,7 +20,8 @@ from transformers import PreTrainedModel
 
 from dti.errors import ModelUnavailableError
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+"""Owner, name and, optionally, a revision: owner/name@revision."""
 
 _WEIGHTS = re.compile(r"(diffusion_pytorch_)?model(\.(?P<early>\w+))?(-\d{5}-of-\d{5})?(\.(?P<late>\w+))?\.safetensors")
 """One file or shards; the variant stands between dots."""
@@ -39,7 +40,7 @@ _NO_MEMORY = "can't allocate memory"
 
 
 def find(source: str | Path, parts: Sequence[str]) -> Path:
-    """Folder of a checkpoint; for a Hub id, these parts are downloaded into the cache.
+    """Folder of a checkpoint; for a Hub id, these parts are downloaded into the cache, of its revision if it names one.
 
     Raises:
         ModelUnavailableError: the source does not exist, cannot be downloaded, or is not in the diffusers layout.
@@ -58,11 +59,28 @@ def find(source: str | Path, parts: Sequence[str]) -> Path:
     return folder
 
 
-def _fetch(source: str, parts: Sequence[str]) -> Path:
+def fetch_index(source: str | Path) -> Path:
+    """Folder that holds a checkpoint's `model_index.json`; of a Hub id it is the only file that is downloaded.
+
+    Raises:
+        ModelUnavailableError: the source does not exist or cannot be downloaded.
+    """
+    if Path(source).is_dir():
+        return Path(source)
+    _check_hub_id(str(source))
+    return _download(str(source), ["model_index.json"])
+
+
+def _check_hub_id(source: str) -> None:
     if not _HUB_ID.fullmatch(source):
         raise ModelUnavailableError(
-            f"There is no folder {source}, and it is no Hub id (owner/name) either. Check the path."
+            f"There is no folder {source}, and it is no Hub id (owner/name or owner/name@revision) either. "
+            "Check the path."
         )
+
+
+def _fetch(source: str, parts: Sequence[str]) -> Path:
+    _check_hub_id(source)
     folder = _download(
         source, ["model_index.json", *(f"{part}/{kind}" for part in parts for kind in (*_TEXTS, *_PLAIN))]
     )
@@ -76,8 +94,9 @@ def _fetch(source: str, parts: Sequence[str]) -> Path:
 
 def _download(source: str, wanted: Sequence[str]) -> Path:
     """Cache folder of a repository, with the files that match these patterns."""
+    name, _, revision = source.partition("@")
     try:
-        return Path(snapshot_download(source, allow_patterns=list(wanted)))
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=list(wanted)))
     except GatedRepoError as error:
         raise ModelUnavailableError(
             f"{source} asks for its licence to be accepted: do so on its page on the Hub, and set HF_TOKEN."
