@@ -5,6 +5,7 @@ import struct
 import zipfile
 
 import pytest
+from dti_client.files import zip_folder
 from PIL import Image
 
 from cli.offline import folder_files
@@ -27,12 +28,21 @@ def by_archive(data, limits=LIMITS):
     return select_uploads([], [Upload("pictures.zip", io.BytesIO(data))], limits)
 
 
-def by_folder(files, folder):
+def folder_of(files, folder):
     for name, data in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+
+
+def by_folder(files, folder):
+    folder_of(files, folder)
     return folder_files(folder, Settings())
+
+
+def by_client(files, folder):
+    folder_of(files, folder)
+    return by_archive(zip_folder(folder))
 
 
 def summary(found):
@@ -96,10 +106,11 @@ EXPECTED = (
 )  # fmt: skip
 
 
-def test_the_same_files_by_form_archive_and_folder_are_the_same_training_set(tmp_path):
+def test_the_same_files_by_form_archive_folder_and_client_are_the_same_training_set(tmp_path):
     assert summary(by_form(FOLDER)) == EXPECTED
     assert summary(by_archive(archive(FOLDER))) == EXPECTED
     assert summary(by_folder(FOLDER, tmp_path)) == EXPECTED
+    assert summary(by_client(FOLDER, tmp_path)) == EXPECTED
 
 
 def test_files_passed_over_are_told_with_a_reason():

@@ -60,7 +60,7 @@ export function rememberPrompt(prompt) {
  * Keep the files of a draft; none forget it.
  *
  * @param {string} name
- * @param {File[]} files
+ * @param {import("./chosen-files.js").ChosenFile[]} files
  */
 export async function keepFiles(name, files) {
   const store = await openStore("readwrite").catch(() => null);
@@ -71,7 +71,7 @@ export async function keepFiles(name, files) {
  * The kept files of a draft.
  *
  * @param {string} name
- * @returns {Promise<File[]>}
+ * @returns {Promise<import("./chosen-files.js").ChosenFile[]>}
  */
 export async function keptFiles(name) {
   const store = await openStore("readonly").catch(() => null);

@@ -1,37 +1,37 @@
-// The files of a drop: folders are searched, and hidden files and other kinds than pictures in them are passed over.
+// The files of a drop, with their paths; folders are searched.
+import { chosenFile } from "./chosen-files.js";
 
-const PICTURES = /\.(?:jpe?g|jpe|jfif|png|webp|gif|bmp|avif|hei[cf]|tiff?|zip)$/iu;
+/** @typedef {import("./chosen-files.js").ChosenFile} ChosenFile */
 
 /**
- * The dropped files, with those of dropped folders in the order of their names.
+ * The dropped files, with those of dropped folders in the order of their paths.
  *
  * @param {DataTransfer} transfer
- * @returns {Promise<File[]>}
+ * @returns {Promise<ChosenFile[]>}
  */
-export async function droppedFiles(transfer) {
+export function droppedFiles(transfer) {
   // Entries have to be taken at once: after the event the transfer is empty.
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  if (!entries.some((entry) => entry.isDirectory)) return [...transfer.files];
-  const found = await Promise.all(entries.map((entry) => filesOf(entry, { inFolder: false })));
-  return found.flat();
+  if (!entries.some((entry) => entry.isDirectory)) return Promise.resolve([...transfer.files].map(chosenFile));
+  return filesOf(entries);
 }
 
 /**
- * The files of an entry; those in a folder only if their names are those of pictures.
+ * The files of entries, and of the folders among them.
  *
- * @param {any} entry
- * @param {{ inFolder: boolean }} options
- * @returns {Promise<File[]>}
+ * @param {any[]} entries
+ * @param {string} [folder] their path, with a slash at its end
+ * @returns {Promise<ChosenFile[]>}
  */
-export async function filesOf(entry, { inFolder }) {
-  if (inFolder && entry.name.startsWith(".")) return [];
-  if (entry.isDirectory) {
-    const children = await childrenOf(entry.createReader());
-    const found = await Promise.all(children.map((child) => filesOf(child, { inFolder: true })));
-    return found.flat();
-  }
-  if (inFolder && !PICTURES.test(entry.name)) return [];
-  return [await promised((resolve, reject) => entry.file(resolve, reject))];
+export async function filesOf(entries, folder = "") {
+  const found = await Promise.all(
+    entries.map(async (entry) => {
+      const path = folder + entry.name;
+      if (entry.isDirectory) return filesOf(await childrenOf(entry.createReader()), `${path}/`);
+      return [{ file: await promised((resolve, reject) => entry.file(resolve, reject)), path }];
+    }),
+  );
+  return found.flat();
 }
 
 /** All entries of a folder, which its reader gives in parts. */
@@ -39,7 +39,7 @@ async function childrenOf(reader) {
   const children = [];
   for (;;) {
     const part = await promised((resolve, reject) => reader.readEntries(resolve, reject));
-    if (part.length === 0) return children.toSorted((one, other) => one.name.localeCompare(other.name));
+    if (part.length === 0) return children.toSorted((one, other) => (one.name < other.name ? -1 : 1));
     children.push(...part);
   }
 }

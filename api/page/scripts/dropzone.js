@@ -1,20 +1,14 @@
-// A dropzone: pictures are dropped, pasted or chosen; each is shown with a button that removes it.
+// A dropzone: pictures, and files beside them, are dropped, pasted or chosen; each is shown with a button that removes it.
 import { announce } from "./announce.js";
+import { chosenFile } from "./chosen-files.js";
 import { element, setChildren, uniqueId } from "./dom.js";
 import { droppedFiles } from "./dropped-files.js";
 import { formatBytes, pluralize } from "./format.js";
 import { icon } from "./icons.js";
 
-const ARCHIVE = /\.zip$/iu;
-const ACCEPTED = "image/*,.heic,.heif,.avif,.tif,.tiff,.zip";
-
-/** The field of the form in which a file is sent. */
-export function fieldOf(file) {
-  return ARCHIVE.test(file.name) ? "archive" : "images";
-}
-
 /** `onChange()` is called after files were added or removed, `onAdd()` after files were added. */
 export class Dropzone {
+  /** @type {import("./chosen-files.js").ChosenFile[]} */
   #files = [];
   #objectUrls = [];
 
@@ -24,7 +18,6 @@ export class Dropzone {
     this.input = element("input", {
       type: "file",
       multiple: true,
-      accept: ACCEPTED,
       class: "visually-hidden",
       tabIndex: -1,
       "aria-hidden": "true",
@@ -33,7 +26,8 @@ export class Dropzone {
     const hint = element(
       "p",
       { class: "hint", id: uniqueId("drop") },
-      "Drop, paste or choose three to six pictures of the same subject, a folder of them, or a zip archive.",
+      "Drop, paste or choose three to six pictures of the same subject, a folder of them, or a zip archive. " +
+        "Captions (1.txt) and masks (1.mask.png) beside them are used.",
     );
     this.button = element(
       "button",
@@ -60,24 +54,24 @@ export class Dropzone {
   /** Add files. */
   add(files) {
     if (files.length === 0) return;
-    this.#files.push(...files);
+    this.#files.push(...[...files].map(chosenFile));
     this.input.value = "";
     this.#show();
-    announce(`${pluralize(files.length, "picture")} added.`);
+    announce(`${pluralize(files.length, "file")} added.`);
     this.onAdd();
   }
 
   /** Show files that were chosen before, without moving the focus. */
   restore(files) {
     if (files.length === 0 || this.#files.length > 0) return;
-    this.#files.push(...files);
+    this.#files.push(...files.map(chosenFile));
     this.#show();
   }
 
   /** Show an error, and mark the file that its message names. */
   showError(message) {
     this.error.textContent = message;
-    const index = this.#files.findIndex((file) => message.includes(file.name));
+    const index = this.#files.findIndex(({ file }) => message.includes(file.name));
     const tile = this.list.children[index];
     tile?.classList.add("rejected");
     (tile?.querySelector("button") ?? this.button).focus();
@@ -103,7 +97,7 @@ export class Dropzone {
 
   #addDropped(files) {
     if (files.length > 0) this.add(files);
-    else this.error.textContent = "No picture was found in what was dropped.";
+    else this.error.textContent = "No file was found in what was dropped.";
   }
 
   #remove(index) {
@@ -119,12 +113,12 @@ export class Dropzone {
     this.element.classList.toggle("filled", this.#files.length > 0);
     setChildren(
       this.list,
-      this.#files.map((file, index) => this.#tile(file, index)),
+      this.#files.map((chosen, index) => this.#tile(chosen, index)),
     );
     this.onChange();
   }
 
-  #tile(file, index) {
+  #tile({ file, path }, index) {
     const objectUrl = URL.createObjectURL(file);
     this.#objectUrls.push(objectUrl);
     const preview = element("img", { src: objectUrl, alt: file.name });
@@ -143,7 +137,7 @@ export class Dropzone {
       },
       icon("close"),
     );
-    return element("li", { class: "frame", title: file.name }, preview, remove);
+    return element("li", { class: "frame", title: path }, preview, remove);
   }
 
   #revokeUrls() {

@@ -10,6 +10,7 @@ import { watchJob } from "./job-stream.js";
 import { imageReloader, onceVisible, pictureFrame, placeholderFrame } from "./picture.js";
 import { highlightPrompt } from "./prompts.js";
 import { linkTo } from "./router.js";
+import { WarningList } from "./warnings.js";
 
 /**
  * `reuse(job, seed)` fills the form with the job's settings; `vary(job)` submits the job again with a new seed.
@@ -22,6 +23,7 @@ export function generation(job, { reuse, vary, signal }) {
   const meter = element("div", { class: "meter", "aria-hidden": "true" }, element("i"));
   const grid = element("ul", { class: "picture-grid" });
   const alert = element("p", { class: "alert", role: "alert" });
+  const warnings = new WarningList();
   const actions = element("div", { class: "actions" });
   const root = element(
     "article",
@@ -34,6 +36,7 @@ export function generation(job, { reuse, vary, signal }) {
     ),
     meter,
     alert,
+    warnings.element,
     grid,
   );
   showPlaceholders(grid, job);
@@ -45,6 +48,7 @@ export function generation(job, { reuse, vary, signal }) {
     meter.hidden = !unfinished;
     meter.firstChild.style.setProperty("--done", progressFraction(current));
     alert.textContent = current.error?.message ?? (current.status === "cancelled" ? "Cancelled." : "");
+    warnings.show(current.warnings);
     grid.hidden = !unfinished && current.output.images.length === 0;
     if (current.output.images.some((image) => image.url)) showPictures(grid, current, reuse);
   };

@@ -18,6 +18,7 @@ import { player } from "./player.js";
 import { toConceptName, trigger } from "./prompts.js";
 import { refreshQueue } from "./queue.js";
 import { navigate } from "./router.js";
+import { WarningList } from "./warnings.js";
 
 const FORMATS = [
   ["gif", "GIF", "Plays everywhere"],
@@ -35,6 +36,7 @@ export function interpolationCard(job, signal) {
   const state = element("p", { class: "muted small tabular" });
   const meter = element("div", { class: "meter", "aria-hidden": "true" }, element("i"));
   const alert = element("p", { class: "alert", role: "alert" });
+  const warnings = new WarningList();
   const placeholder = element(
     "div",
     { class: "player" },
@@ -54,6 +56,7 @@ export function interpolationCard(job, signal) {
     element("header", {}, element("div", {}, heading, state), actions),
     meter,
     alert,
+    warnings.element,
     placeholder,
   );
   const wasUnfinished = UNFINISHED.has(job.status);
@@ -63,6 +66,7 @@ export function interpolationCard(job, signal) {
     meter.hidden = !UNFINISHED.has(current.status);
     meter.firstChild.style.setProperty("--done", progressFraction(current));
     alert.textContent = current.error?.message ?? (current.status === "cancelled" ? "Cancelled." : "");
+    warnings.show(current.warnings);
   };
   setChildren(actions, wasUnfinished && cancelButton(job.id, alert));
   const watch = async () => {

@@ -1,9 +1,10 @@
 // The new-concept view: pictures, name, class classWord and training settings.
 import { request } from "./api.js";
+import { appendFiles } from "./chosen-files.js";
 import { refreshConcepts } from "./concept-store.js";
 import { element, setChildren } from "./dom.js";
 import { dropDraft, keepDraft, keepFiles, keptFiles } from "./drafts.js";
-import { Dropzone, fieldOf } from "./dropzone.js";
+import { Dropzone } from "./dropzone.js";
 import { exampleFiles, exampleNamed } from "./examples.js";
 import { clearFieldErrors, field, formValues, segmentedControl, showApiError, showFieldError } from "./fields.js";
 import { importEmbedding } from "./import-embedding.js";
@@ -117,7 +118,7 @@ async function send({ form, dropzone, name, classWord, alert, submit }) {
   if (!isComplete({ dropzone, name, classWord })) return;
   submit.ariaBusy = "true";
   try {
-    const response = await request("POST", "/v1/concepts", { form: requestBody(form, dropzone.files) });
+    const response = await request("POST", "/v1/concepts", { form: await requestBody(form, dropzone.files) });
     const { concept } = await response.json();
     dropDraft(DRAFT);
     keepFiles(DRAFT, []);
@@ -146,13 +147,13 @@ function isComplete({ dropzone, name, classWord }) {
   return !first;
 }
 
-function requestBody(form, files) {
+async function requestBody(form, files) {
   const values = formValues(form);
   const data = new FormData();
   for (const key of ["name", "class_word", "learnable_property", "model", "method"]) {
     if (values[key]) data.set(key, values[key]);
   }
-  for (const file of files) data.append(fieldOf(file), file, file.name);
+  await appendFiles(data, files);
   data.set("training", JSON.stringify(trainingSettings(form)));
   return data;
 }

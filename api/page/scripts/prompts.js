@@ -1,7 +1,6 @@
 // Prompts and triggers: `<name>` refers to a concept.
+import { bracketed } from "./brackets.js";
 import { element } from "./dom.js";
-
-const TRIGGERS = /<(?<name>[a-z0-9][a-z0-9-]{0,62})>/gu;
 
 export const CONCEPT_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/u;
 
@@ -20,17 +19,18 @@ export function hueAttributes(name) {
 }
 
 /** A concept's trigger, as written in prompts. */
-export function trigger(name) {
-  return element("span", { class: "trigger", ...hueAttributes(name) }, `<${name}>`);
+export function trigger(name, text = `<${name}>`) {
+  return element("span", { class: "trigger", ...hueAttributes(name) }, text);
 }
 
 /** A prompt as strings and trigger elements. */
 export function highlightPrompt(prompt) {
   const pieces = [];
   let end = 0;
-  for (const match of prompt.matchAll(TRIGGERS)) {
-    pieces.push(prompt.slice(end, match.index), trigger(match.groups.name));
-    end = match.index + match[0].length;
+  for (const found of bracketed(prompt)) {
+    if (!CONCEPT_NAME.test(found.name)) continue;
+    pieces.push(prompt.slice(end, found.start), trigger(found.name, prompt.slice(found.start, found.end)));
+    ({ end } = found);
   }
   return [...pieces, prompt.slice(end)].filter((piece) => piece !== "");
 }

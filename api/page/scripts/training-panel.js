@@ -10,6 +10,7 @@ import { LossChart } from "./loss-chart.js";
 import { notify, notifyButton } from "./notifications.js";
 import { imageReloader, pictureFrame } from "./picture.js";
 import { oncePerFrame, throttled } from "./throttle.js";
+import { WarningList } from "./warnings.js";
 
 const METRICS_INTERVAL_MS = 900;
 
@@ -27,6 +28,7 @@ export function trainingPanel(concept, { onEnd, onSelection, signal }) {
   const gauge = new AngleGauge(concept.class_word);
   const state = element("p", { class: "state tabular" }, "…");
   const alert = element("p", { class: "alert", role: "alert" });
+  const warnings = new WarningList();
   const range = { "aria-valuemin": 0, "aria-valuemax": 100 };
   const meter = element(
     "div",
@@ -42,6 +44,7 @@ export function trainingPanel(concept, { onEnd, onSelection, signal }) {
     element("header", {}, element("div", {}, element("h2", {}, "Training"), state), announcement, cancel),
     meter,
     alert,
+    warnings.element,
     element("div", { class: "charts" }, chart.element, gauge.element),
     previews,
   );
@@ -63,6 +66,7 @@ export function trainingPanel(concept, { onEnd, onSelection, signal }) {
     announcement.hidden = cancel.hidden;
     cancel.disabled = job.cancel_requested;
     alert.textContent = job.error?.message ?? "";
+    warnings.show(job.warnings);
     showPreviews(previews, job);
     announceQuarter(fraction);
     if (job.output.training_images) onSelection(job.output.training_images);

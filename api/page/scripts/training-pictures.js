@@ -1,12 +1,14 @@
 // The training pictures of a concept: shown with captions, added and removed for the next training.
 import { announce, toast } from "./announce.js";
 import { apiPath, request } from "./api.js";
+import { appendFiles } from "./chosen-files.js";
 import { openDialog } from "./dialogs.js";
 import { element, setChildren } from "./dom.js";
-import { Dropzone, fieldOf } from "./dropzone.js";
+import { Dropzone } from "./dropzone.js";
 import { field, formValues } from "./fields.js";
 import { icon } from "./icons.js";
 import { pictureFrame } from "./picture.js";
+import { WarningList } from "./warnings.js";
 
 /**
  * Show the pictures; `load()` fetches the concept again, also when a URL has expired.
@@ -14,10 +16,13 @@ import { pictureFrame } from "./picture.js";
  * @param {HTMLElement} section
  * @param {Concept} concept
  * @param {() => Promise<Concept>} load
+ * @param {{ message: string }[]} [warnings] of the last change
  */
-export function showTrainingPictures(section, concept, load) {
+export function showTrainingPictures(section, concept, load, warnings = []) {
   const reload = async (id) => (await load()).images.find((image) => image.id === id);
-  const show = async () => showTrainingPictures(section, await load(), load);
+  const show = async (found) => showTrainingPictures(section, await load(), load, found);
+  const list = new WarningList();
+  list.show(warnings);
   const items = concept.images.map((image, index) => {
     const alt = `Picture ${index + 1} of ${concept.name}`;
     const edit = element(
@@ -47,6 +52,7 @@ export function showTrainingPictures(section, concept, load) {
         "Add",
       ),
     ),
+    list.element,
     items.length > 0
       ? element("ul", { class: "training-pictures" }, items)
       : element("p", { class: "muted small" }, "None. Add some to train this concept here."),
@@ -55,7 +61,7 @@ export function showTrainingPictures(section, concept, load) {
 
 /**
  * @param {Concept} concept
- * @param {() => Promise<void>} onChanged
+ * @param {(warnings: { message: string }[]) => Promise<void>} onChanged
  */
 async function addPictures(concept, onChanged) {
   const controller = new AbortController();
@@ -67,21 +73,20 @@ async function addPictures(concept, onChanged) {
     onAccept: async () => {
       if (dropzone.files.length === 0) throw new Error("Choose at least one picture.");
       const form = new FormData();
-      for (const file of dropzone.files) form.append(fieldOf(file), file, file.name);
-      await request("POST", `${apiPath("concepts", concept.id)}/images`, { form });
-      return true;
+      await appendFiles(form, dropzone.files);
+      return (await request("POST", `${apiPath("concepts", concept.id)}/images`, { form })).json();
     },
   });
   controller.abort();
   if (!added) return;
-  await onChanged();
+  await onChanged(added.warnings);
   announce("Pictures added.");
 }
 
 /**
  * @param {Concept} concept
  * @param {ConceptImage} image
- * @param {() => Promise<void>} onChanged
+ * @param {(warnings: { message: string }[]) => Promise<void>} onChanged
  */
 async function editPicture(concept, image, onChanged) {
   const path = `${apiPath("concepts", concept.id)}/images/${encodeURIComponent(image.id)}`;
@@ -97,11 +102,12 @@ async function editPicture(concept, image, onChanged) {
     accept: "Save",
     onAccept: async (form) => {
       const json = { caption: formValues(form).caption ?? null };
-      await (remove.checked ? request("DELETE", path) : request("PATCH", path, { json }));
-      return true;
+      if (!remove.checked) return (await request("PATCH", path, { json })).json();
+      await request("DELETE", path);
+      return { warnings: [] };
     },
   });
   if (!changed) return;
-  await onChanged();
+  await onChanged(changed.warnings);
   toast("Saved. The next training uses it.");
 }

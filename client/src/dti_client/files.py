@@ -13,13 +13,15 @@ _WHOLE_BYTES = 32_000_000
 """Larger files are no pictures that the service takes: their first bytes are enough for it to name them."""
 
 _FIRST_BYTES = 4096
+_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")
+_PICTURE_BOXES = (b"ftypavi", b"ftyphei", b"ftyphev", b"ftypmif1", b"ftypmsf1")
 
 
 def zip_folder(folder: Path) -> bytes:
     """A ZIP of a folder's files and of those in its subfolders: the service finds the pictures, captions and masks.
 
     Raises:
-        SettingsError: the folder has no files.
+        SettingsError: the folder has no files, or a picture that is too large for the service.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     if not files:
@@ -30,9 +32,17 @@ def zip_folder(folder: Path) -> bytes:
             size = path.stat().st_size
             with path.open("rb") as file:
                 content = file.read(size if size <= _WHOLE_BYTES else _FIRST_BYTES)
+            if size > _WHOLE_BYTES and _is_picture(content):
+                raise SettingsError(f"{path} has {size} bytes: at most {_WHOLE_BYTES} are possible. Save it smaller.")
             # Without the file's date: some lie before 1980, which the format cannot store.
             archive.writestr(zipfile.ZipInfo(path.relative_to(folder).as_posix()), content)
     return buffer.getvalue()
+
+
+def _is_picture(head: bytes) -> bool:
+    """Whether a file begins as pictures do that the service reads."""
+    webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+    return webp or head.startswith(_PICTURES) or head[4:].startswith(_PICTURE_BOXES)
 
 
 def download_paths(job: Job, folder: Path) -> Iterator[tuple[Image, Path]]:

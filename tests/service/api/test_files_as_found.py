@@ -4,12 +4,19 @@ import io
 import json
 
 import pytest
+from dti_client import calls
+from dti_client.files import zip_folder
 from PIL import Image
 
+from cli.offline import folder_files
 from service import workers
 from service.database.tables import Picture
+from service.settings import Limits, Settings
+from service.uploads.budget import PixelBudget
+from service.uploads.pictures import sanitize
+from service.uploads.reading import iter_pictures
 from tests.service import test_generations
-from tests.service.test_training_files import EXPECTED, FOLDER
+from tests.service.test_training_files import EXPECTED, FOLDER, folder_of
 from tests.support.pictures_as_found import case
 from tests.support.upload_samples import archive, encoded, jpeg, png
 
@@ -64,18 +71,38 @@ def test_file_names_are_read_in_every_encoding(post_parts, stored_names, disposi
     assert stored_names() == [(name, None)]
 
 
-def test_the_same_files_by_form_and_archive_are_the_same_training_set_and_words(client, post_concept, stored_names):
-    pictures, skipped = EXPECTED
-    wanted = sorted((name, caption) for name, caption, _ in pictures)
-    files = [("images", item) for item in FOLDER.items()]
-    response = client.post("/v1/concepts", data={"name": "by-form", "class_word": "dog"}, files=files)
+def by_form(_):
+    return {"files": [("images", item) for item in FOLDER.items()]}
+
+
+def by_archive(_):
+    return {"files": {"archive": ("pictures.zip", archive(FOLDER))}}
+
+
+def by_client(folder):
+    return {"files": calls.create_concept("x", "dog", archive=zip_folder(folder)).files}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The files in a folder."""
+    folder_of(FOLDER, tmp_path / "my-pictures")
+    return tmp_path / "my-pictures"
+
+
+@pytest.mark.parametrize("way", [by_form, by_archive, by_client])
+def test_the_same_files_by_every_way_are_the_same_training_set_and_words(client, folder, way):
+    """The page's way is tested in a browser."""
+    response = client.post("/v1/concepts", data={"name": "my-dog", "class_word": "dog"}, **way(folder))
     assert response.status_code == 202, response.text
-    assert sorted(response.json()["skipped"]) == skipped
-    assert sorted(stored_names()) == wanted
-    by_form = {image["sha256"] for image in response.json()["concept"]["images"]}
-    response = post_concept("by-archive", images=[], archive=archive(FOLDER))
-    assert sorted(response.json()["skipped"]) == skipped
-    assert {image["sha256"] for image in response.json()["concept"]["images"]} == by_form
+    found = folder_files(folder, Settings())
+    expected = list(iter_pictures(found.pictures, Limits(), sanitize, PixelBudget(10**9)))
+    images = [(image["filename"], image["sha256"], image["caption"]) for image in response.json()["concept"]["images"]]
+    assert sorted(images) == sorted((item.filename, item.sha256, item.caption) for item in expected)
+    assert [name for name, _, _ in sorted(images)] == [name for name, _, _ in EXPECTED[0]]
+    assert sorted(response.json()["skipped"]) == EXPECTED[1]
+    messages = {warning["message"] for warning in response.json()["job"]["warnings"]}
+    assert len(messages) == len(found.warnings)
 
 
 def test_files_passed_over_are_warnings_of_the_job_too(client, post_concept):
