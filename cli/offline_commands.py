@@ -193,5 +193,6 @@ def _render(
             file = encode(picture, request.rendering.format, provenance)
             write_file(out / f"{number:02}.{file.format}", file.data)
             pictures.append(picture)
-    console.print(f"{len(pictures)} images in {out}, with seed {request.rendering.seed}.", markup=False)
+    images = "1 image" if len(pictures) == 1 else f"{len(pictures)} images"
+    console.print(f"{images} in {out}, with seed {request.rendering.seed}.", markup=False)
     return pictures

@@ -61,8 +61,13 @@ def _with_options(command: Callable[..., None], offered: Mapping[str, tuple[Any,
 
 
 def _option(spec: SettingSpec) -> Any:  # noqa: ANN401 - typer's own annotation
-    bounds = "" if spec.minimum is None else f" {spec.minimum:g} … {spec.maximum:g}."
+    bounds = "" if spec.minimum is None else f" {_number(spec.minimum)} … {_number(spec.maximum)}."
     return typer.Option(help=spec.description + bounds, show_default=False)
+
+
+def _number(value: float | None) -> str:
+    """A bound as it is typed: an integer in full, however large."""
+    return str(value) if isinstance(value, int) else f"{value:g}"
 
 
 def _option_type(hint: object) -> Any:  # noqa: ANN401 - a type hint has no type

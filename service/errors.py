@@ -306,7 +306,7 @@ class JobNotFailedError(ConflictError):
     code = "job_not_failed"
 
     def __init__(self, job_id: str, status: str) -> None:
-        super().__init__(f"{job_id} has {status}; only a failed job can be retried. Send its request again.")
+        super().__init__(f"The job {job_id} is {status}. Only a failed job can be retried: send the request again.")
 
 
 class JobEndedError(ConflictError):

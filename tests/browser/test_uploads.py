@@ -61,6 +61,14 @@ def test_a_form_without_pictures_is_not_sent(form):
     expect(form.get_by_role("button", name="Choose pictures")).to_be_focused()
 
 
+def test_any_text_becomes_a_name_that_ends_in_a_letter_or_digit(form):
+    name = form.get_by_label("Name")
+    for text in ("My Mug!", "  my mug (2024) ", "--my-mug--"):
+        name.fill(text)
+        name.blur()
+        expect(name).to_have_value("my-mug-2024" if "2024" in text else "my-mug")
+
+
 def test_a_taken_name_is_reported_in_the_form(form, pictures):
     form.monitor.expect("409")
     form.get_by_label("Name").fill("ball")

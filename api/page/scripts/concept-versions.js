@@ -3,7 +3,7 @@ import { toast } from "./announce.js";
 import { apiPath, get } from "./api.js";
 import { changeConcept } from "./concept-edit.js";
 import { element, setChildren } from "./dom.js";
-import { formatAge } from "./format.js";
+import { formatAge, pluralize } from "./format.js";
 import { LossChart } from "./loss-chart.js";
 import { onceVisible } from "./picture.js";
 
@@ -49,11 +49,7 @@ function versionRow(version, { concept, shared, onChanged, signal }) {
     }
   });
   const differing = Object.entries(version.training ?? {}).filter(([name]) => !shared.has(name));
-  const facts = [
-    version.method?.toUpperCase(),
-    `${version.steps.toLocaleString("en")} steps`,
-    formatAge(version.created_at),
-  ];
+  const facts = [version.method?.toUpperCase(), pluralize(version.steps, "step"), formatAge(version.created_at)];
   return element(
     "li",
     {},

@@ -54,7 +54,7 @@ export function progressText(job) {
   if (job.status === "queued") return ahead ? `Queued, ${ahead} ahead` : "Queued";
   if (job.status !== "running") return STATUS_LABELS[job.status];
   const left = eta === null || eta === undefined ? "" : ` · ${formatDuration(eta)} left`;
-  return `${step.toLocaleString("en")} of ${total.toLocaleString("en")} steps${left}`;
+  return `${step.toLocaleString("en")} of ${pluralize(total, "step")}${left}`;
 }
 
 /**

@@ -44,7 +44,7 @@ export function generation(job, { reuse, vary, signal }) {
     const unfinished = UNFINISHED.has(current.status);
     state.textContent = unfinished
       ? progressText(current)
-      : [formatAge(current.finished_at), current.model, `${current.input.steps} steps`].join(" · ");
+      : [formatAge(current.finished_at), current.model, pluralize(current.input.steps, "step")].join(" · ");
     meter.hidden = !unfinished;
     meter.firstChild.style.setProperty("--done", progressFraction(current));
     alert.textContent = current.error?.message ?? (current.status === "cancelled" ? "Cancelled." : "");

@@ -9,7 +9,7 @@ import { openDialog } from "./dialogs.js";
 import { element, setChildren } from "./dom.js";
 import { downloadLink, fileExtension } from "./downloads.js";
 import { field } from "./fields.js";
-import { formatPercent, progressFraction, progressText, UNFINISHED } from "./format.js";
+import { formatPercent, pluralize, progressFraction, progressText, UNFINISHED } from "./format.js";
 import { icon } from "./icons.js";
 import { watchJob } from "./job-stream.js";
 import { menuButton } from "./menus.js";
@@ -86,7 +86,7 @@ function showResult(job, { placeholder, state, actions, alert, signal }) {
   let [currentImage] = job.output.images;
   const result = player(job, { signal, onFrame: (image) => (currentImage = image) });
   placeholder.replaceWith(result);
-  state.textContent = `${job.output.images.length} frames · ${job.model} · seed ${job.input.seed}`;
+  state.textContent = `${pluralize(job.output.images.length, "frame")} · ${job.model} · seed ${job.input.seed}`;
   const blend = element(
     "button",
     { type: "button", class: "button plain", onclick: () => blendAtFrame(job, currentImage.share) },

@@ -1,5 +1,6 @@
 // A chart of a training's loss: the raw values, their running mean, and a readout at the pointer.
 import { element, setChildren, svgElement } from "./dom.js";
+import { pluralize } from "./format.js";
 
 const WIDTH = 600;
 const HEIGHT = 180;
@@ -66,7 +67,7 @@ export class LossChart {
     );
     setChildren(this.top, indices.length > 0 ? high.toFixed(2) : "");
     setChildren(this.bottom, indices.length > 0 ? low.toFixed(2) : "");
-    this.total.textContent = `${total.toLocaleString("en")} steps`;
+    this.total.textContent = pluralize(total, "step");
     this.#showReadout();
   }
 

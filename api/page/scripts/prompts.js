@@ -42,5 +42,6 @@ export function toConceptName(text) {
     .trim()
     .replaceAll(/[^a-z0-9]+/gu, "-")
     .replace(/^-+/u, "")
-    .slice(0, 63);
+    .slice(0, 63)
+    .replace(/-+$/u, "");
 }

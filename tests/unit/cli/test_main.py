@@ -37,6 +37,13 @@ def test_every_command_has_help(command):
     assert "Usage" in result.stdout
 
 
+def test_the_help_prints_a_bound_as_it_is_typed():
+    for command in ("train", "render"):
+        output = "".join(run(command, "--help").stdout.split())
+        assert "9007199254740975" in output.replace("│", "")
+        assert "e+" not in output
+
+
 def test_serve_imports_no_torch_and_no_web_framework():
     heavy = "{'torch', 'transformers', 'fastapi', 'boto3'}"
     script = f"import sys, cli.main, stack.serve; print(sorted({heavy} & {{*sys.modules}}))"
