@@ -60,6 +60,7 @@ _VALUES: Mapping[str, object] = {
     "guidance_scale": 4.0,
     "height": 64,
     "image": _IMAGE,
+    "interruption": None,
     "input": {"prompt": _PROMPT, "num_images": 4, "steps": 20, "seed": 2481632},
     "job": _JOB,
     "loss": 0.12,

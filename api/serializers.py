@@ -70,6 +70,7 @@ def job_at(envelope: responses.Job, state: jobs.JobState, *, newest: bool) -> re
             "finished_at": state.finished_at,
             "device_s": state.device_s,
             "error": _error(state),
+            "interruption": _interruption(state),
             "progress": responses.Progress(
                 step=state.step,
                 total=state.total,
@@ -199,6 +200,7 @@ def _job(service: Service, row: tables.Job, estimate: jobs.Estimate | None, *, w
             workers=estimate.workers if estimate else None,
         ),
         error=_error(row),
+        interruption=_interruption(row),
         warnings=warnings(row),
         attempt=row.attempt,
         cancel_requested=row.cancel_requested,
@@ -225,6 +227,12 @@ def _error(row: tables.Job | jobs.JobState) -> responses.JobError | None:
     if row.error_code is None:
         return None
     return responses.JobError(code=row.error_code, message=row.error_message or "")
+
+
+def _interruption(row: tables.Job | jobs.JobState) -> responses.JobInterruption | None:
+    if row.interruption is None:
+        return None
+    return responses.JobInterruption(code=row.interruption, message=jobs.interruption_message(row.interruption))
 
 
 def _links(job_id: str) -> responses.Links:

@@ -234,6 +234,18 @@ def cancel(context: typer.Context, job_id: Annotated[str, typer.Argument()]) -> 
 
 
 @app.command()
+def retry(
+    context: typer.Context,
+    job_id: Annotated[str, typer.Argument()],
+    *,
+    wait: Annotated[bool, typer.Option(help="Wait until the job has ended.")] = True,
+) -> None:
+    """Run a failed job again: a training from its last checkpoint, a generation after its finished images."""
+    with connect(context) as client:
+        print_id(client, client.retry_job(job_id), wait=wait)
+
+
+@app.command()
 def models(context: typer.Context) -> None:
     """List the models of the service."""
     with connect(context) as client:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict
 
 from dti.spec.settings import LearnableProperty
-from service.database.tables import EventName
+from service.database.tables import EventName, Interruption
 from service.health import MaintenanceState
 from service.kinds.jobs import LISTED
 from service.kinds.warnings import WarningCode
@@ -172,6 +172,15 @@ class JobError(ResponseModel):
     """What happened, and what to do."""
 
 
+class JobInterruption(ResponseModel):
+    """The reason for which a job returned to the queue."""
+
+    code: Interruption
+    """`interrupted`: its worker stopped, or a store was down; the others are lost attempts."""
+    message: str
+    """What happened."""
+
+
 class Warning(ResponseModel):  # noqa: A001 - the API's word
     """A part of a request that has no effect, or not the one that its author may expect."""
 
@@ -215,6 +224,8 @@ class Job(ResponseModel):
     """How far it is."""
     error: JobError | None
     """Why it failed; null for a job that did not."""
+    interruption: JobInterruption | None
+    """Why it returned to the queue last; null if it never did since its submission or retry."""
     warnings: list[Warning]
     """Parts of the request that have no effect."""
     attempt: int

@@ -311,7 +311,7 @@ class Job(Table):
     not_before: Mapped[datetime | None]
     """When it may be claimed again after lost attempts; None for at once."""
     interruption: Mapped[Interruption | None] = mapped_column(String(32))
-    """Why it returned to the queue last; None if it never did."""
+    """Why it returned to the queue last; None if it never did since its submission or retry."""
     last_event_number: Mapped[int] = mapped_column(default=0)
     """The newest event's number; the next one is taken under this row's lock."""
     request_id: Mapped[str | None] = mapped_column(String(128))

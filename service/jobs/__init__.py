@@ -11,7 +11,7 @@ transaction. Cancelling a running job is a request, which its worker confirms. E
 """
 
 from service.database.tables import ENDED, UNFINISHED
-from service.jobs.attempts import Loss, claimed_by, lose, release, release_all
+from service.jobs.attempts import Loss, claimed_by, interruption_message, lose, release, release_all
 from service.jobs.claiming import Claim, TrainingPicture, claim, extend_leases, has_claimable
 from service.jobs.deletion import delete
 from service.jobs.eta import Estimate, estimate
@@ -88,6 +88,7 @@ __all__ = [
     "forget_checkpoint",
     "get",
     "has_claimable",
+    "interruption_message",
     "last_events",
     "lose",
     "models_with_stale_jobs",

@@ -5,7 +5,7 @@ worker may be the culprit, or none; from then on the job runs alone, after a gro
 in a row end it. Progress is a later checkpoint or another finished picture.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -23,10 +23,11 @@ MAX_DELAY_S = 60.0
 
 LossCode = Literal["worker_lost", "device_lost", "step_timeout"]
 
-_REASONS = {
+_REASONS: Mapping[Interruption, str] = {
     "worker_lost": "the worker vanished (killed, out of memory, or cut off)",
     "device_lost": "the device failed",
     "step_timeout": "a step did not return within DTI_STEP_LIMIT_S",
+    "interrupted": "the worker stopped, or a store was down",
 }
 
 
@@ -74,6 +75,13 @@ def requeue(session: Session, job: Job, reason: Interruption) -> None:
     """Return a running job, locked by the caller, to the queue at its old rank; a requested cancel ends it."""
     job.interruption = reason
     move(session, job, "cancelled" if job.cancel_requested else "queued")
+
+
+def interruption_message(reason: Interruption) -> str:
+    """The sentence of an interruption for the job's owner."""
+    return (
+        f"An attempt ended early: {_REASONS[reason]}. The job was queued again; its checkpoint and pictures were kept."
+    )
 
 
 def delay_s(lost_attempts: int) -> float:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from service import counters
 from service.database.clock import now
 from service.database.engine import after_commit
-from service.database.tables import ENDED, Event, EventName, Job, Status
+from service.database.tables import ENDED, Event, EventName, Interruption, Job, Status
 from service.kinds.jobs import LISTED
 from service.webhooks import outbox
 
@@ -45,6 +45,7 @@ class JobState:
     eta_s: float | None
     error_code: str | None
     error_message: str | None
+    interruption: Interruption | None
     started_at: datetime | None
     finished_at: datetime | None
     device_s: float

@@ -151,7 +151,7 @@ def retry(service: Service, session: Session, owner_id: str, job_id: str) -> Job
     _check_limits(service.settings, session, owner_id, listed=True)
     job.rank = _rank(session, owner_id, job.model, job.priority_class)
     job.lost_attempts, job.not_before, job.started_at, job.finished_at = 0, None, None, None
-    job.error_code = job.error_message = None
+    job.error_code = job.error_message = job.interruption = None
     reopen(session, job)
     after_commit(session, partial(service.broker.notify, job.model))
     return job

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from stack.processes import LOOPBACK, free_port
-from tests.support.stack import CLI, drawings
+from tests.support.stack import CLI, drawings, fail_afterwards
 
 
 @pytest.fixture
@@ -54,6 +54,15 @@ def test_the_main_job_by_commands(done, tmp_path):
     assert "interpolate" in done("jobs", "--limit", "5")
     for name in ("both", "came-back", "far-away"):
         done("delete", name)
+
+
+def test_a_failed_job_is_run_again(stack, remote, done, untroubled):
+    job = stack.client.succeeded(stack.client.generate("a <ball>", steps=2))
+    code, _, error = remote("retry", job["id"])
+    assert (code, "job_not_failed" in error) == (1, True)
+    fail_afterwards(stack, job, "The worker vanished.")
+    assert done("retry", job["id"]).strip() == job["id"]
+    assert stack.client.get(f"/v1/jobs/{job['id']}").json()["status"] == "succeeded"
 
 
 def test_an_error_is_one_line_and_an_exit_code(remote):

@@ -73,6 +73,7 @@ def test_events_are_read_after_a_given_number(queue):
         "request_id": None,
         "error_code": None,
         "error_message": None,
+        "interruption": None,
         "started_at": NOON.isoformat(),
         "finished_at": NOON.isoformat(),
     }

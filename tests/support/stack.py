@@ -5,6 +5,7 @@ import io
 import json
 import os
 import signal
+import sqlite3
 import sys
 import time
 from pathlib import Path
@@ -77,6 +78,16 @@ def role(command):
     return next(
         (name for name in ("api", "worker", "migrate", "rclone", "valkey-server") if name in " ".join(command)), ""
     )
+
+
+def fail_afterwards(stack, job, message):
+    """Make a failed job of one that has succeeded, in the database: no request makes a job fail."""
+    with contextlib.closing(sqlite3.connect(stack.home / "dti.db", timeout=30)) as database, database:
+        changed = database.execute(
+            "UPDATE jobs SET status = 'failed', error_code = 'worker_lost', error_message = ? WHERE id = ?",
+            (message, job["id"]),
+        )
+        assert changed.rowcount == 1
 
 
 class ApiClient(httpx.Client):

@@ -4,8 +4,10 @@ import { get } from "./api.js";
 import { cancelButton } from "./cancel-button.js";
 import { element, setChildren } from "./dom.js";
 import { formatAge, progressFraction, progressText, STATUS_LABELS, UNFINISHED } from "./format.js";
+import { watchJob } from "./job-stream.js";
 import { highlightPrompt, trigger } from "./prompts.js";
 import { onQueueChange } from "./queue.js";
+import { retryButton } from "./retry-button.js";
 import { linkTo } from "./router.js";
 
 const PAGE_SIZE = 25;
@@ -30,16 +32,23 @@ export async function activityView({ main, signal }) {
   );
   let cursor = null;
   let unfinishedIds = null;
-  async function loadMore() {
-    const page = await get("/v1/jobs", { limit: PAGE_SIZE, cursor, signal });
+  async function load(from) {
+    const page = await get("/v1/jobs", { limit: PAGE_SIZE, cursor: from, signal });
     cursor = page.next;
     more.hidden = cursor === null;
-    finishedList.append(...page.items.filter((job) => !UNFINISHED.has(job.status)).map(finishedRow));
+    const finished = page.items.filter((job) => !UNFINISHED.has(job.status));
+    return finished.map((job) => finishedRow(job, () => followRetry(job)));
   }
-  async function reload() {
-    cursor = null;
-    setChildren(finishedList);
-    await loadMore();
+  const loadMore = async () => finishedList.append(...(await load(cursor)));
+  const reload = async () => setChildren(finishedList, ...(await load(null)));
+  // A short job may have ended before the queue is read again: it is watched until its end.
+  async function followRetry(job) {
+    try {
+      await watchJob(job.id, () => {}, signal);
+      await reload();
+    } catch (error) {
+      if (!signal.aborted) announce(error.message);
+    }
   }
   more.addEventListener("click", () => loadMore().catch((error) => announce(error.message)));
   await loadMore();
@@ -67,6 +76,7 @@ function updateRows(list, jobs) {
     row.querySelector(".state").textContent = progressText(job);
     row.querySelector(".state").className = `state chip tabular ${job.status}`;
     row.querySelector(".meter > i").style.setProperty("--done", progressFraction(job));
+    row.querySelector(".interruption").textContent = job.interruption?.message ?? "";
     row.querySelector("button").disabled = job.cancel_requested;
   }
   for (const row of rows.values()) row.remove();
@@ -84,28 +94,29 @@ function unfinishedRow(job) {
       title(job),
       element("p", { class: "state" }),
       element("div", { class: "meter", "aria-hidden": "true" }, element("i")),
+      element("p", { class: "interruption muted small" }),
       failure,
     ),
     cancelButton(job.id, failure, `Cancel: ${titleText(job)}`),
   );
 }
 
-/** @param {Job} job */
-function finishedRow(job) {
+/**
+ * @param {Job} job
+ * @param {() => any} onRetry
+ */
+function finishedRow(job, onRetry) {
+  const failure = element("p", { class: "field-error", role: "alert" }, job.error?.message ?? "");
   return element(
     "li",
     { class: "job" },
-    element(
-      "div",
-      { class: "summary" },
-      title(job),
-      job.error && element("p", { class: "field-error" }, job.error.message),
-    ),
+    element("div", { class: "summary" }, title(job), failure),
     element(
       "div",
       { class: "end" },
       element("p", { class: `chip ${job.status}` }, STATUS_LABELS[job.status]),
       element("p", { class: "muted small" }, formatAge(job.finished_at)),
+      job.status === "failed" && retryButton(job.id, failure, { label: `Run again: ${titleText(job)}`, onRetry }),
     ),
   );
 }

@@ -9,6 +9,7 @@ import { icon } from "./icons.js";
 import { watchJob } from "./job-stream.js";
 import { imageReloader, onceVisible, pictureFrame, placeholderFrame } from "./picture.js";
 import { highlightPrompt } from "./prompts.js";
+import { retryButton } from "./retry-button.js";
 import { linkTo } from "./router.js";
 import { WarningList } from "./warnings.js";
 
@@ -52,12 +53,18 @@ export function generation(job, { reuse, vary, signal }) {
     grid.hidden = !unfinished && current.output.images.length === 0;
     if (current.output.images.some((image) => image.url)) showPictures(grid, current, reuse);
   };
+  const retry = () => {
+    const queued = { ...job, status: "queued" };
+    showActions(queued);
+    watch(queued, { show, showActions, alert, signal });
+  };
   const showActions = (current) =>
     setChildren(
       actions,
       UNFINISHED.has(current.status)
         ? cancelButton(current.id, alert)
         : [
+            current.status === "failed" && retryButton(current.id, alert, { onRetry: retry }),
             reuseButton(current, reuse),
             element(
               "button",

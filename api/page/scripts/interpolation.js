@@ -17,6 +17,7 @@ import { placeholderFrame } from "./picture.js";
 import { player } from "./player.js";
 import { toConceptName, trigger } from "./prompts.js";
 import { refreshQueue } from "./queue.js";
+import { retryButton } from "./retry-button.js";
 import { navigate } from "./router.js";
 import { WarningList } from "./warnings.js";
 
@@ -72,12 +73,19 @@ export function interpolationCard(job, signal) {
   const watch = async () => {
     const ended = await watchJob(job.id, show, signal);
     if (signal.aborted) return;
-    setChildren(actions);
-    if (ended.status !== "succeeded") return placeholder.remove();
+    setChildren(actions, ended.status === "failed" && retryButton(job.id, alert, { onRetry: retry }));
+    placeholder.hidden = ended.status !== "succeeded";
+    if (placeholder.hidden) return;
     showResult(ended, { placeholder, state, actions, alert, signal });
     if (wasUnfinished) announce("Interpolation finished.");
   };
-  watch().catch((error) => (alert.textContent = error.message));
+  const start = () => watch().catch((error) => (alert.textContent = error.message));
+  const retry = () => {
+    placeholder.hidden = false;
+    setChildren(actions, cancelButton(job.id, alert));
+    start();
+  };
+  start();
   return root;
 }
 

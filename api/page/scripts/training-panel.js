@@ -9,6 +9,7 @@ import { watchJob } from "./job-stream.js";
 import { LossChart } from "./loss-chart.js";
 import { notify, notifyButton } from "./notifications.js";
 import { imageReloader, pictureFrame } from "./picture.js";
+import { retryButton } from "./retry-button.js";
 import { oncePerFrame, throttled } from "./throttle.js";
 import { WarningList } from "./warnings.js";
 
@@ -29,19 +30,16 @@ export function trainingPanel(concept, { onEnd, onSelection, signal }) {
   const state = element("p", { class: "state tabular" }, "…");
   const alert = element("p", { class: "alert", role: "alert" });
   const warnings = new WarningList();
-  const range = { "aria-valuemin": 0, "aria-valuemax": 100 };
-  const meter = element(
-    "div",
-    { class: "meter", role: "progressbar", "aria-label": "Training", ...range },
-    element("i"),
-  );
+  const range = { "aria-valuemin": 0, "aria-valuemax": 100, "aria-label": "Training" };
+  const meter = element("div", { class: "meter", role: "progressbar", ...range }, element("i"));
   const cancel = cancelButton(concept.job, alert);
+  const retry = retryButton(concept.job, alert, { onRetry: () => start() });
   const announcement = element("div", { hidden: true }, notifyButton());
   const previews = element("ol", { class: "previews", "aria-label": "Previews" });
   const root = element(
     "section",
     { class: "panel training", "aria-label": "Training" },
-    element("header", {}, element("div", {}, element("h2", {}, "Training"), state), announcement, cancel),
+    element("header", {}, element("div", {}, element("h2", {}, "Training"), state), announcement, cancel, retry),
     meter,
     alert,
     warnings.element,
@@ -64,6 +62,7 @@ export function trainingPanel(concept, { onEnd, onSelection, signal }) {
     meter.firstChild.style.setProperty("--done", fraction);
     cancel.hidden = !UNFINISHED.has(job.status);
     announcement.hidden = cancel.hidden;
+    retry.hidden = job.status !== "failed";
     cancel.disabled = job.cancel_requested;
     alert.textContent = job.error?.message ?? "";
     warnings.show(job.warnings);
@@ -88,7 +87,8 @@ export function trainingPanel(concept, { onEnd, onSelection, signal }) {
     );
     await onEnd(job);
   };
-  watch().catch((error) => (alert.textContent = error.message));
+  const start = () => watch().catch((error) => (alert.textContent = error.message));
+  start();
   return root;
 }
 

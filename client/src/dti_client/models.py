@@ -116,6 +116,14 @@ class JobError:
 
 
 @dataclass(frozen=True)
+class JobInterruption:
+    """The reason for which a job returned to the queue: worker_lost, device_lost, step_timeout or interrupted."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Warning:  # noqa: A001 - the API's word
     """A part of a request that has no effect, or not the one that its author may expect."""
 
@@ -146,6 +154,7 @@ class Job:
     output: Output
     progress: Progress
     error: JobError | None
+    interruption: JobInterruption | None
     warnings: list[Warning]
     attempt: int
     cancel_requested: bool

@@ -50,6 +50,23 @@ def test_a_failed_job_is_retried_and_its_stream_ends_once(client, worker):
     assert client.post("/v1/jobs/job_nothing/retry").status_code == 404
 
 
+def test_an_interruption_is_told_with_its_reason_and_forgotten_by_a_retry(client, worker):
+    job_id = generate(client).json()["id"]
+    assert client.get(f"/v1/jobs/{job_id}").json()["interruption"] is None
+    (claim,) = worker.claim()
+    worker.write(jobs.lose, claim, jobs.Loss(code="device_lost", max_attempts=2))
+    queued = client.get(f"/v1/jobs/{job_id}").json()
+    assert (queued["status"], queued["interruption"]["code"]) == ("queued", "device_lost")
+    assert "the device failed" in queued["interruption"]["message"]
+    (claim,) = worker.claim()
+    worker.write(jobs.lose, claim, jobs.Loss(code="device_lost", max_attempts=2))
+    with client.stream("GET", f"/v1/jobs/{job_id}/events") as response:
+        told = [data["interruption"] for _, name, data in events(response.iter_lines()) if name == "status"]
+    codes = [interruption and interruption["code"] for interruption in told]
+    assert codes == [None, None, "device_lost", "device_lost", "device_lost"]
+    assert client.post(f"/v1/jobs/{job_id}/retry").json()["interruption"] is None
+
+
 @both_databases
 def test_jobs_are_listed_in_pages_and_by_filters(client, post_concept, worker):
     trained = post_concept("my-dog").json()["job"]["id"]
