@@ -70,7 +70,10 @@ def _proxy(request: Request, url: str) -> Response:
         return Response(status_code=response.status, headers=headers)
     # Some object stores answer a range with 200; video players rely on 206.
     status = HTTPStatus.PARTIAL_CONTENT if "content-range" in headers else response.status
-    return StreamingResponse(_chunks(connection, response), status, headers)
+    chunks = _chunks(connection, response)
+    # Started, so that its end closes the connection even where the client is gone before the first chunk.
+    next(chunks)
+    return StreamingResponse(chunks, status, headers)
 
 
 def _forward(connection: http.client.HTTPConnection, request: Request, target: str) -> http.client.HTTPResponse:
@@ -97,7 +100,9 @@ def _refusal(status: int) -> Response:
 
 
 def _chunks(connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> Iterator[bytes]:
+    """Nothing at first, then the object's bytes; its end closes the connection."""
     try:
+        yield b""
         while chunk := response.read(_CHUNK_BYTES):
             yield chunk
     finally:

@@ -47,10 +47,14 @@ class Proxy:
         while True:
             try:
                 client, _ = listener.accept()
-                server = socket.create_connection((LOOPBACK, self._target), timeout=5)
             except OSError:
                 if self._listener is not listener:
                     return
+                continue
+            try:
+                server = socket.create_connection((LOOPBACK, self._target), timeout=5)
+            except OSError:
+                client.close()
                 continue
             server.settimeout(None)
             with self._lock:

@@ -20,6 +20,8 @@ CHOSEN = {
     "DTI_SAFETY_POLICY": "blur",
     "DTI_SAFETY_CHECKER": "opennsfw",
     "DTI_SAFETY_THRESHOLD": "0.5",
+    "DTI_TF32": "on",
+    "DTI_DETERMINISTIC": "on",
 }
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from dti.pictures import OBJECT_TEMPLATES, STYLE_TEMPLATES
+from dti.spec.templates import OBJECT_TEMPLATES, STYLE_TEMPLATES
 from tools.tiny.artwork import ACCESSORIES, HELD_OUT_SETS, OBJECTS, PARTS, TRAINED_SETS, has_piece, part_colours
 from tools.tiny.backgrounds import BACKGROUNDS, draw_background
 from tools.tiny.captions import (

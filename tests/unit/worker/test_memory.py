@@ -113,7 +113,12 @@ def test_the_cache_loads_a_model_by_its_plan(entry, monkeypatch):
     given = []
     monkeypatch.setattr(model_cache, "plan_for", lambda _entry: PLAN)
     original = model_cache.load
-    monkeypatch.setattr(model_cache, "load", lambda entry, **options: given.append(options) or original(entry))
+
+    def load(entry, device, **options):
+        given.append(options)
+        return original(entry, device)
+
+    monkeypatch.setattr(model_cache, "load", load)
     cache = model_cache.ModelCache({"mine": entry}, lambda *_card: None, SafetyFilter(Safety()))
     assert cache.get("mine").trainer.micro_batch == 2
     assert given == [{"offload": True}]
