@@ -17,13 +17,17 @@ _AMPLE = 20
 """Weights that fit this many times into the free memory need no plan: everything else fits as well."""
 
 
-def plan_for(entry: ModelEntry) -> Plan | None:
+def plan_for(entry: ModelEntry, device_name: str = "auto") -> Plan | None:
     """The fastest settings that fit into the device's free memory; the smallest ones if none do.
+
+    Args:
+        entry: the model.
+        device_name: a torch device; "auto" selects the GPU if present.
 
     Returns:
         None if memory is ample, or if nothing is known of the model before it is loaded.
     """
-    device = choose_device("auto")
+    device = choose_device(device_name)
     budget, layout = free_bytes(device), layout_of(entry)
     if layout is None or budget is None or _is_small(entry, budget):
         return None

@@ -145,7 +145,7 @@ class ModelCache:
     def _load(self, entry: ModelEntry) -> LoadedModel:
         self._evict(LOADED_MODELS - 1)
         log.info("Loading %s", entry.name)
-        plan = plan_for(entry)
+        plan = plan_for(entry, self.device)
         offload = plan is not None and plan.offload
         try:
             family = load(entry, self.device, offload=offload)

@@ -111,7 +111,7 @@ def test_a_small_model_needs_no_plan_and_a_large_one_gets_the_smallest_if_none_f
 
 def test_the_cache_loads_a_model_by_its_plan(entry, monkeypatch):
     given = []
-    monkeypatch.setattr(model_cache, "plan_for", lambda _entry: PLAN)
+    monkeypatch.setattr(model_cache, "plan_for", lambda _entry, _device: PLAN)
     original = model_cache.load
 
     def load(entry, device, **options):
