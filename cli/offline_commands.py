@@ -14,7 +14,7 @@ from cli.options import FAMILY_HELP, MODEL_HELP, setting, with_rendering_setting
 from cli.terminal import console, load_model, prepare_output, print_warnings, progress, write_file
 from dti.errors import InvalidSettingError
 from dti.spec.prompts import triggers
-from dti.spec.settings import Interpolation, complete
+from dti.spec.settings import CompleteRendering, Interpolation, complete
 from service.concepts import unused
 from service.kinds.warnings import JobWarning
 from service.settings import Settings
@@ -64,7 +64,7 @@ def render(
             *unused.in_prompts({"prompt": prompt, "negative prompt": negative_prompt}, syntax=rendering.prompt_syntax),
         ]
     )
-    print_warnings(unused.in_rendering(opened.entry.family, rendering, negative_prompt))
+    print_warnings(_unguided(opened, rendering, negative_prompt, settings))
     _render(opened, plans.generation(request, concepts), request, named, out)
 
 
@@ -106,7 +106,7 @@ def interpolate(
     )
     prompts = {"prompt": prompt, "negative prompt": negative_prompt}
     print_warnings(unused.in_prompts(prompts, placeholder=True, syntax=rendering.prompt_syntax))
-    print_warnings(unused.in_rendering(opened.entry.family, rendering, negative_prompt))
+    print_warnings(_unguided(opened, rendering, negative_prompt, settings))
     _interpolate(opened, request, out)
 
 
@@ -135,6 +135,19 @@ def _interpolate(model: "OfflineModel", request: "InterpolateInput", out: Path) 
 
 def _without_none(options: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _unguided(
+    opened: "OfflineModel", rendering: CompleteRendering, negative_prompt: str, settings: Mapping[str, object]
+) -> Iterator[JobWarning]:
+    """Settings of guidance where there is none."""
+    return unused.in_rendering(
+        opened.entry.family,
+        rendering,
+        negative_prompt,
+        given=_without_none(settings),
+        takes_guidance=opened.family.takes_guidance,
+    )
 
 
 def _load_concepts(paths: Sequence[Path]) -> "dict[str, Embedding]":

@@ -17,7 +17,7 @@ SILENT_S = 30.0
 _FORGOTTEN = timedelta(days=1)
 
 
-CARD_VERSION = 2
+CARD_VERSION = 3
 """Version of the cards' members; those of version 1 had none."""
 
 
@@ -40,6 +40,7 @@ class Card(TypedDict):
 
     version: int
     fingerprint: str
+    takes_guidance: bool
     encoders: dict[str, EncoderCard]
 
 
@@ -173,6 +174,12 @@ def serves(worker: Worker, model: str) -> bool:
 def publish_card(session: Session, model: str, card: Mapping[str, object]) -> None:
     """Store a model's card, made by loading it; its members are those of `Card`."""
     session.merge(ModelCard(name=model, card={**card, "version": CARD_VERSION}, published_at=now(session)))
+
+
+def takes_guidance(session: Session, model: str) -> bool:
+    """Whether some guidance scale has an effect with a model; True as long as its card is unknown."""
+    card = session.scalars(select(ModelCard.card).where(ModelCard.name == model)).one_or_none()
+    return card is None or not _is_present(card) or cast("Card", card)["takes_guidance"]
 
 
 def cards(session: Session) -> dict[str, Card]:

@@ -182,6 +182,11 @@ class Family(ABC):
         return max(1.0, scale)
 
     @property
+    def takes_guidance(self) -> bool:
+        """Whether some guidance scale has an effect: not with checkpoints that were distilled to do without."""
+        return True
+
+    @property
     def schedulers(self) -> tuple[str, ...]:
         """Samplers supported by `schedule`."""
         return FAMILIES[self.name].schedulers
@@ -227,6 +232,7 @@ class Family(ABC):
         """
         return {
             "fingerprint": self.fingerprint,
+            "takes_guidance": self.takes_guidance,
             "encoders": {
                 name: {
                     "width": encoder.width,

@@ -82,7 +82,12 @@ class Flux2(QwenFamily):
 
     def guidance(self, scale: float) -> float:
         """As in other families; always 1 (disabled) for distilled checkpoints."""
-        return 1.0 if self._index.get("is_distilled", False) else super().guidance(scale)
+        return super().guidance(scale) if self.takes_guidance else 1.0
+
+    @property
+    def takes_guidance(self) -> bool:
+        """Not with distilled checkpoints."""
+        return not self._index.get("is_distilled", False)
 
     def _shift(self, tokens: int, steps: int) -> float:
         """Linear in the tokens, and larger for few steps than for many; above 4300 tokens independent of the steps.

@@ -60,7 +60,7 @@ def _single_member(data: bytes) -> bytes | None:
 
 def _readable(archive: zipfile.ZipFile) -> list[str]:
     """Names of the embeddings in an archive, without what operating systems add."""
-    return [name for name in archive.namelist() if name.endswith(_MEMBERS) and not is_clutter(name)]
+    return [name for name in archive.namelist() if name.lower().endswith(_MEMBERS) and not is_clutter(name)]
 
 
 def _unpack_one(data: bytes) -> Content:

@@ -4,7 +4,7 @@ A prompt that cannot be rendered as it stands is refused; a concept in it is nev
 """
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ from dti.errors import InvalidSettingError
 from dti.spec.prompts import PLAIN_PROMPTS, triggers
 from dti.spec.registry import check_rendering
 from dti.spec.settings import SEED_LIMIT, CompleteRendering, Interpolation, PromptSyntax, Rendering, complete
-from service import jobs
+from service import jobs, workers
 from service.catalogue.models import ModelEntry
 from service.catalogue.token_limits import Vectors
 from service.concepts import compatibility, lookup, unused
@@ -23,6 +23,7 @@ from service.context import Service
 from service.database.tables import Concept, Job
 from service.errors import InvalidInputError, UnknownSchedulerError
 from service.kinds.jobs import GenerateInput, InterpolateInput
+from service.kinds.warnings import JobWarning
 from service.settings import Limits
 from service.webhooks import endpoints
 from service.webhooks.endpoints import WebhookParams
@@ -108,7 +109,7 @@ def submit_generation(service: Service, session: Session, owner_id: str, params:
                 {"prompt": params.prompt, "negative_prompt": params.negative_prompt}, syntax=rendering.prompt_syntax
             ),
             *unused.in_plain_names(lookup.existing(session, owner_id, unused.plain_names(params.prompt))),
-            *unused.in_rendering(entry.family, rendering, params.negative_prompt),
+            *_unguided(session, entry, params, rendering),
             *compatibility.check(session, service.catalogue, entry, concepts, strict=rendering.strict),
         ),
     )
@@ -155,7 +156,7 @@ def submit_interpolation(service: Service, session: Session, owner_id: str, para
                 placeholder=True,
                 syntax=rendering.prompt_syntax,
             ),
-            *unused.in_rendering(entry.family, rendering, params.negative_prompt),
+            *_unguided(session, entry, params, rendering),
             *compatibility.check(session, service.catalogue, entry, concepts, strict=rendering.strict),
             *unused.in_interpolation(params.interpolation, params.shares, first.name, last.name),
         ),
@@ -181,6 +182,18 @@ def count_tokens(service: Service, session: Session, owner_id: str, prompt: str,
 
 def _named(prompts: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(name for prompt in prompts for name in triggers(prompt)))
+
+
+def _unguided(
+    session: Session, entry: ModelEntry, params: GenerateParams | InterpolateParams, rendering: CompleteRendering
+) -> Iterator[JobWarning]:
+    return unused.in_rendering(
+        entry.family,
+        rendering,
+        params.negative_prompt,
+        given={name for name, value in params.rendering.items() if value is not None},
+        takes_guidance=workers.takes_guidance(session, entry.name),
+    )
 
 
 def _prompts(prompt: str, negative_prompt: str, limits: Limits) -> Sequence[str]:

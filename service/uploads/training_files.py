@@ -277,7 +277,8 @@ def _warnings(found: _Sorted, pictures: Sequence[Entry]) -> Iterator[JobWarning]
         if entries:
             names = [entry.shown_path for entry in entries]
             shown = ", ".join(names[:_NAMES_IN_MESSAGE]) + (", …" if len(names) > _NAMES_IN_MESSAGE else "")
-            message = f"{len(names)} files are not used, because they are {reason}: {shown}."
+            count = "1 file is" if len(names) == 1 else f"{len(names)} files are"
+            message = f"{count} not used ({reason}): {shown}."
             yield JobWarning(code="files_skipped", message=message, subjects=tuple(names[:_NAMES_LIMIT]))
     yield from _kohya_warnings(pictures)
 

@@ -33,15 +33,20 @@ def done(remote):
     return run
 
 
-def test_the_main_job_by_commands(done, tmp_path):
+def test_the_main_job_by_commands(remote, done, tmp_path):
     folder = tmp_path / "far-away"
     folder.mkdir()
     for number, data in enumerate(drawings("navy", count=3)):
         (folder / f"{number}.png").write_bytes(data)
-    job = done("train", str(folder), "--class-word", "dog", "--set", "steps=4").strip()
+    (folder / "notes.md").write_text("bought in May")
+    code, job, told = remote("train", str(folder), "--class-word", "dog", "--set", "steps=4")
+    assert (code, "Warning: 1 file is not used" in told, "notes.md" in told) == (0, True, True), told
+    job = job.strip()
     assert "far-away" in done("concepts")
     assert '"status": "succeeded"' in done("show", job)
-    pictures = done("generate", "a <far-away>", "-n", "2", "--set", "steps=2", "-o", str(tmp_path / "out"))
+    options = ("-n", "2", "--set", "steps=2", "-o", str(tmp_path / "out"))
+    code, pictures, told = remote("generate", "a (<far-away>:1.3)", *options)
+    assert (code, told.count("Warning: "), "(<far-away>:1.3)" in told) == (0, 1, True), told
     assert [line.rpartition("/")[2] for line in pictures.split()] == ["00.png", "01.png"]
     file = done("export", "far-away", str(tmp_path / "file.pt"), "--format", "a1111").strip()
     assert "norms" in done("import", file, "--name", "came-back", "--class-word", "dog", "--model", "tiny")

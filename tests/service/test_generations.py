@@ -39,7 +39,7 @@ def card():
     encoder = {"width": 128, "token_limit": 10, "frame_tokens": 2, "lead": "", "magnitude": 0.4}
     encoder |= {"zero_rows": [], "chunk_tokens": None, "comma": None}
     encoder["tokenizer"] = tokenizer.to_str()
-    return {"fingerprint": "f", "encoders": {"text_encoder": encoder}}
+    return {"fingerprint": "f", "takes_guidance": True, "encoders": {"text_encoder": encoder}}
 
 
 def publish(driver, card):
@@ -137,7 +137,7 @@ def publish_weights(driver, fingerprints, widths):
     """Cards of loaded models."""
     for model, fingerprint in fingerprints.items():
         encoder = {"width": widths[model], "tokenizer": None}
-        card = {"fingerprint": fingerprint, "encoders": {"text_encoder": encoder}}
+        card = {"fingerprint": fingerprint, "takes_guidance": True, "encoders": {"text_encoder": encoder}}
         driver.write(workers.publish_card, model, card)
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from dti.spec.registry import FAMILIES
 from dti.spec.settings import CompleteRendering
+from service import workers
 from service.concepts import unused
 from service.errors import InvalidInputError, UnknownConceptError
 from service.kinds.warnings import JobWarning
@@ -32,6 +33,36 @@ def test_every_family_says_at_which_scale_guidance_is_off(family):
         settings = CompleteRendering(**rendering, guidance_scale=scale)
         assert len(list(unused.in_rendering(family, settings, "blur"))) == expected
         assert list(unused.in_rendering(family, settings, " ")) == []
+
+
+def test_settings_of_guidance_are_warnings_with_a_distilled_model(driver):
+    driver.write(workers.publish_card, "tiny", {"fingerprint": "f", "takes_guidance": False, "encoders": {}})
+    job = driver.generate("a cat", negative_prompt="blur", guidance_scale=4.0)
+    assert told(job) == [("setting_unused", ["guidance_scale"]), ("setting_unused", ["negative_prompt"])]
+    assert "distilled" in job.warnings[1]["message"]
+    assert told(driver.generate("a cat")) == []
+
+
+def test_a_rescaled_guidance_without_guidance_is_a_warning(driver):
+    job = driver.generate("a cat", guidance_rescale=0.7, guidance_scale=1.0)
+    assert told(job) == [("setting_unused", ["guidance_rescale"])]
+    assert told(driver.generate("a cat", guidance_rescale=0.7)) == []
+
+
+def test_a_method_of_interpolation_without_frames_between_is_a_warning(driver):
+    driver.concept("my-dog"), driver.concept("my-cat")
+    unused_method = [("setting_unused", ["method"])]
+    assert told(driver.interpolate("my-dog", "my-cat", frames=2, method="lerp")) == unused_method
+    assert told(driver.interpolate("my-dog", "my-cat", shares=[0, 1], method="lerp")) == unused_method
+    assert told(driver.interpolate("my-dog", "my-cat", frames=3, method="lerp")) == []
+    assert told(driver.interpolate("my-dog", "my-cat", frames=2)) == []
+
+
+def test_previews_beyond_the_last_update_are_a_warning(driver):
+    driver.concept("my-dog")
+    job = driver.retrain("my-dog", training={"steps": 10, "preview_every": 11})
+    assert told(job) == [("setting_unused", ["training.preview_every"])]
+    assert told(driver.retrain("my-dog", training={"steps": 10, "preview_every": 10})) == []
 
 
 def test_frames_beside_shares_are_a_warning(driver):

@@ -85,6 +85,22 @@ def test_a_refusal_has_the_services_and_openais_format(client, body, status, cod
     assert client.get("/v1/jobs").json()["items"] == []
 
 
+@pytest.mark.parametrize("written", ["<my-dgo>", "<My Dgo>", "＜my_dgo＞", "<lora:my-dog:1>"])
+def test_text_in_brackets_that_is_no_concept_is_refused_with_the_nearest_one(client, create_trained, written):
+    create_trained("my-dog")
+    response = client.post(PATH, json={"prompt": f"a photo of {written}"})
+    assert (response.status_code, response.json()["error"]["code"]) == (422, "unknown_concept")
+    assert "<my-dog>" in response.json()["error"]["message"]
+
+
+def test_warnings_of_the_job_are_in_the_response(client, create_trained, serve):
+    create_trained("my-dog")
+    response = client.post(PATH, json={"prompt": "a (<My Dog>:1.3)"}).raise_for_status().json()
+    (warning,) = response["warnings"]
+    assert (warning["code"], warning["subjects"]) == ("foreign_syntax", ["prompt", "(<My Dog>:1.3)"])
+    assert client.post(PATH, json={"prompt": "a <My Dog>"}).raise_for_status().json()["warnings"] == []
+
+
 def test_only_this_route_has_openais_format(client):
     assert "error" not in client.post("/v1/generations", json={}).json()
 

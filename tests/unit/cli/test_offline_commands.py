@@ -187,6 +187,12 @@ def test_settings_without_effect_and_syntax_of_other_tools_are_told(workspace):
     assert "'(<my-dog>:1.4)' is a weight in A1111" in stderr
 
 
+def test_a_rescaled_guidance_without_guidance_is_told(workspace):
+    options = ("--guidance-rescale", "0.7", "--guidance-scale", "1")
+    _, stderr = rendered(workspace, "rescaled", "<my-dog>", *options)
+    assert "Warning: guidance_rescale has no effect: guidance_scale is 1" in stderr
+
+
 def test_a_misspelt_trigger_is_an_error_with_the_nearest_name(workspace):
     result = run(workspace, "render", "a <my-dogg>", "--concept", "my-dog.safetensors")
     assert result.returncode == 1

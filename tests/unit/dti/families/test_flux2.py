@@ -98,6 +98,7 @@ def test_a_distilled_checkpoint_uses_no_guidance(tmp_path):
     expected = made_by(pipeline_of(folder), prompt="a photo of the dog", guidance_scale=3.0)
     assert difference(family, expected, prompt="a photo of the dog", guidance_scale=3.0) <= 1
     assert family.guidance(3.0) == 1
+    assert not family.card()["takes_guidance"]
 
 
 def test_a_picture_of_a_concept_equals_that_of_diffusers_with_a_resized_table(family, pipeline):

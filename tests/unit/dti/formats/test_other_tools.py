@@ -149,3 +149,22 @@ def test_one_file_in_an_archive_is_read_as_that_file_beside_what_systems_add(fil
     found = detect_and_read(packed(**files))
     rows = found.rows["text_encoder"].vectors if file_format == "dti" else next(iter(found.vectors.values()))
     assert torch.equal(rows, one.rows["text_encoder"].vectors)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        ".ipynb_checkpoints/my-owl-checkpoint.safetensors",
+        "owl\\.Trash-1000\\files\\old.pt",
+        "@eaDir/my-owl.safetensors/SYNO.pt",
+        "__MACOSX/._MY-OWL.SAFETENSORS",
+        "$RECYCLE.BIN/old.bin",
+        "preview.png",
+        "README.txt",
+    ],
+)
+@pytest.mark.parametrize("name", ["my-owl.safetensors", "owl/MY-OWL.SAFETENSORS", "owl\\my-owl.safetensors"])
+def test_an_embedding_is_read_beside_hidden_copies_and_other_files(name, beside):
+    one = embedding("sd", 1)
+    found = detect_and_read(packed(**{beside: b"\0\5\x16\7", name: write(one, "comfyui")[0]}))
+    assert torch.equal(next(iter(found.vectors.values())), one.rows["text_encoder"].vectors)
