@@ -89,7 +89,9 @@ def _database() -> Iterator[Database]:
     settings = Settings.from_environment(embedded_environment(os.environ))
     database = Database(settings.database_address)
     try:
-        if not inspect(database.engine).has_table(Key.__tablename__):
+        with database.reading() as session:
+            migrated = inspect(session.connection()).has_table(Key.__tablename__)
+        if not migrated:
             raise SettingsError("The database has no tables for keys yet. Run `dti migrate` or `dti serve` first.")
         yield database
     finally:

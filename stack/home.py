@@ -19,7 +19,7 @@ class HomeInUseError(StartError):
 
     def __init__(self, folder: Path, holder: str) -> None:
         super().__init__(
-            f"{folder} is in use by {holder or 'another dti serve'}. Stop that one, or ensure_config another DTI_HOME."
+            f"{folder} is in use by {holder or 'another dti serve'}. Stop that one, or choose another DTI_HOME."
         )
 
 

@@ -208,4 +208,9 @@ def _reason(error: Exception) -> str:
     """The message of an unavailable database."""
     if getattr(getattr(error, "orig", None), "sqlstate", None) == _LOCK_NOT_AVAILABLE:
         return f"Another transaction has held a lock for {LOCK_TIMEOUT_S} s. Try again in a moment."
+    if "unable to open database file" in str(getattr(error, "orig", "")):
+        return (
+            "The database's file cannot be opened: its folder is missing, or closed to this user. "
+            "Start `dti serve` once, or set DTI_HOME to its folder."
+        )
     return "The database does not answer. Try again in a moment."

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 from cli.keys import app
 from service import audit
 from service.accounts.authentication import Authenticator
-from service.errors import SettingsError
+from service.errors import DatabaseUnavailableError, SettingsError
 from service.settings import Settings
 
 
@@ -38,6 +38,17 @@ def test_a_key_is_minted_listed_and_revoked(keys, database):
         ("key.revoked", identity.key_id, None),
         ("key.minted", identity.key_id, None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [("postgresql+psycopg://u@127.0.0.1:1/x", "does not answer"), (None, "file cannot be opened")],
+)
+def test_a_database_that_cannot_be_reached_is_reported_in_one_sentence(keys, monkeypatch, tmp_path, address, message):
+    monkeypatch.setenv("DTI_DATABASE_URL", address or f"sqlite:///{tmp_path}/none/dti.db")
+    for command in (("list",), ("mint",), ("revoke", "key_x")):
+        with pytest.raises(DatabaseUnavailableError, match=message):
+            keys(*command)
 
 
 def test_a_database_without_tables_is_reported_in_one_sentence(keys, monkeypatch, tmp_path):

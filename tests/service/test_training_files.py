@@ -371,3 +371,11 @@ def test_files_without_pictures_are_refused_by_name():
 def test_pictures_of_equal_names_are_all_used():
     uploads = [Upload("image.jpg", io.BytesIO(jpeg((size, 48)))) for size in (50, 60, 70)]
     assert len(select_uploads(uploads, [], Limits()).pictures) == 3
+
+
+@pytest.mark.parametrize(("notes", "counted"), [(["a.md"], "1 file is"), (["a.md", "b.md"], "2 files are")])
+def test_the_warning_counts_the_files_that_are_not_used(tmp_path, notes, counted):
+    folder_of({"a.png": png(), **dict.fromkeys(notes, b"text")}, tmp_path)
+    (warning,) = folder_files(tmp_path, Settings()).warnings
+    names = ", ".join(notes)
+    assert warning.message == f"{counted} not used (neither pictures nor their captions): {names}."
