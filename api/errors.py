@@ -72,6 +72,7 @@ STATUSES: Mapping[type[service.ServiceError | dti.DTIError], HTTPStatus] = {
     service.JobTimeoutError: HTTPStatus.SERVICE_UNAVAILABLE,
     service.LeaseLostError: HTTPStatus.INTERNAL_SERVER_ERROR,
     service.BucketForeignError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    service.DowngradeImpossibleError: HTTPStatus.SERVICE_UNAVAILABLE,
     service.SchemaRevisionError: HTTPStatus.SERVICE_UNAVAILABLE,
     service.SettingsError: HTTPStatus.INTERNAL_SERVER_ERROR,
     service.ObjectMissingError: HTTPStatus.NOT_FOUND,

@@ -143,10 +143,17 @@ def migrate(
     check: Annotated[
         bool, typer.Option("--check", help="Change nothing; exit with 1 if this version needs a migration.")
     ] = False,
+    downgrade: Annotated[
+        bool, typer.Option("--downgrade", help="Undo the newest migration, with the data that only it can hold.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --downgrade.")] = False,
 ) -> None:
     """Migrate the database to the present schema, and create a missing bucket."""
     if check:
         _check_schema()
+        return
+    if downgrade:
+        _downgrade(confirmed=yes)
         return
     from migrations import upgrade
     from service import bucket
@@ -161,6 +168,21 @@ def migrate(
         bucket.claim(service, adopt=adopt_bucket)
     finally:
         service.close()
+
+
+def _downgrade(*, confirmed: bool) -> None:
+    """Undo the newest migration.
+
+    Raises:
+        DowngradeImpossibleError: it cannot be undone.
+    """
+    import migrations
+
+    if not confirmed:
+        question = "Undo the newest migration? Data that only it can hold are lost. Stop all processes first."
+        typer.confirm(question, abort=True)
+    revision = migrations.downgrade(_settings().database_address)
+    typer.echo(f"The schema is of revision {revision}. Start the version of the service that needs it.")
 
 
 def _check_schema() -> None:

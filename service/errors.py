@@ -590,6 +590,20 @@ class SchemaRevisionError(ServiceError):
         super().__init__(f"The database {state}; this version needs revision {needed}. Run `dti migrate`.")
 
 
+class DowngradeImpossibleError(ServiceError):
+    """The newest migration of the database cannot be undone.
+
+    Args:
+        found: the database's revision; None without tables.
+    """
+
+    code = "downgrade_impossible"
+
+    def __init__(self, found: str | None) -> None:
+        state = "has no tables" if found is None else f"is of revision {found}, which this version cannot undo"
+        super().__init__(f"The database {state}. Nothing was changed. Restore a backup instead (docs/operations.md).")
+
+
 class SettingsError(ServiceError):
     """An environment variable or the model catalogue is invalid."""
 

@@ -12,3 +12,8 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("pictures", sa.Column("original_width", sa.Integer()))
     op.add_column("pictures", sa.Column("original_height", sa.Integer()))
+
+
+def downgrade() -> None:
+    op.drop_column("pictures", "original_height")
+    op.drop_column("pictures", "original_width")

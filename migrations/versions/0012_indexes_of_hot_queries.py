@@ -42,3 +42,13 @@ def upgrade() -> None:
     for name, columns, condition in PARTIAL:
         where = sa.text(condition)
         op.create_index(name, "jobs", columns, sqlite_where=where, postgresql_where=where)
+
+
+def downgrade() -> None:
+    for name, _, _ in PARTIAL:
+        op.drop_index(name, "jobs")
+    for table, name, _ in ADDED:
+        op.drop_index(name, table)
+    op.create_index("ix_jobs_queue", "jobs", ["status", "rank", "id"])
+    op.create_index("ix_jobs_unfinished", "jobs", ["owner_id", "status"])
+    op.create_index("ix_images_created_at", "images", ["created_at"])

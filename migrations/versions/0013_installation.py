@@ -18,3 +18,7 @@ def upgrade() -> None:
         sa.Column("orphans", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("number", name="pk_installation"),
     )
+
+
+def downgrade() -> None:
+    op.drop_table("installation")

@@ -18,7 +18,7 @@ from service import jobs
 from service.database import schema
 from service.database.engine import Database
 from service.database.tables import LOCAL_OWNER_ID, Concept, Job, Owner, Table
-from service.errors import SchemaRevisionError
+from service.errors import DowngradeImpossibleError, SchemaRevisionError
 from service.kinds.jobs import KINDS, TrainInput, read_input
 from tests.support import stored_jobs
 
@@ -114,6 +114,44 @@ def test_rows_survive_every_migration(empty, empty_database_url):
         assert concept.embedding.neighbours is None
 
 
+@pytest.mark.parametrize("revision", ["0011", "0012", "0013"])
+def test_one_step_back_restores_the_schema_before_and_keeps_the_rows(empty, empty_database_url, revision):
+    before = f"{int(revision) - 1:04d}"
+    with empty.writing() as session:
+        command.upgrade(migrations.config(connection=session.connection()), "0001")
+        for statement in OLD_ROWS:
+            session.execute(text(statement))
+    migrations.upgrade(empty_database_url, before)
+    rows, shape = _rows(empty), _shape(empty, present=True)
+    migrations.upgrade(empty_database_url, revision)
+    assert migrations.downgrade(empty_database_url) == before
+    assert (_rows(empty), _shape(empty, present=True)) == (rows, shape)
+    migrations.upgrade(empty_database_url)
+    with empty.reading() as session:
+        schema.check(session)
+        (concept,) = session.scalars(select(Concept))
+        assert (concept.name, concept.job_id) == ("dog", "job_1")
+
+
+def test_a_migration_without_a_way_back_is_not_undone(empty, empty_database_url):
+    with pytest.raises(DowngradeImpossibleError, match="no tables"):
+        migrations.downgrade(empty_database_url)
+    with empty.writing() as session:
+        command.upgrade(migrations.config(connection=session.connection()), "0006")
+    with pytest.raises(DowngradeImpossibleError, match=r"0006.*backup"):
+        migrations.downgrade(empty_database_url)
+    with empty.writing() as session:
+        assert schema.revision_of(session) == "0006"
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(DowngradeImpossibleError, match="9999"):
+        migrations.downgrade(empty_database_url)
+
+
+def test_the_newest_migration_has_a_way_back():
+    newest = ScriptDirectory.from_config(migrations.config()).get_revision("head")
+    assert callable(newest.module.downgrade)
+
+
 def test_an_old_schema_is_refused_with_the_remedy(empty, empty_database_url):
     with empty.reading() as session, pytest.raises(SchemaRevisionError, match=r"no tables.*dti migrate"):
         schema.check(session)
@@ -189,8 +227,22 @@ def _head():
     return ScriptDirectory.from_config(migrations.config()).get_current_head()
 
 
-def _shape(database):
+def _rows(database):
+    """All rows of all tables, with their columns."""
+    tables = MetaData()
+    tables.reflect(database.engine)
+    with database.reading() as session:
+        return {
+            name: [dict(row) for row in session.execute(table.select()).mappings()]
+            for name, table in tables.tables.items()
+            if name != "alembic_version"
+        }
+
+
+def _shape(database, *, present=False):
+    """The constraints and indexes of the declared tables, or of those that are present."""
     inspector = inspect(database.engine)
+    tables = inspector.get_table_names() if present else Table.metadata.tables
     return {
         table: (
             sorted((check["name"], check["sqltext"]) for check in inspector.get_check_constraints(table)),
@@ -203,5 +255,5 @@ def _shape(database):
             ),
             sorted((key["name"], tuple(key["column_names"])) for key in inspector.get_unique_constraints(table)),
         )
-        for table in Table.metadata.tables
+        for table in tables
     }

@@ -34,6 +34,7 @@ export function trainingPanel(concept, { onEnd, onSelection, signal }) {
   const meter = element("div", { class: "meter", role: "progressbar", ...range }, element("i"));
   const cancel = cancelButton(concept.job, alert);
   const retry = retryButton(concept.job, alert, { onRetry: () => start() });
+  retry.hidden = true;
   const announcement = element("div", { hidden: true }, notifyButton());
   const previews = element("ol", { class: "previews", "aria-label": "Previews" });
   const root = element(
