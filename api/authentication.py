@@ -29,7 +29,15 @@ _PROTECTED_PREFIXES = ("/v1/", "/metrics")
 _FORWARDED = {"forwarded", "via", "x-real-ip", "cf-connecting-ip", "true-client-ip"}
 """Headers that proxies add, beside X-Forwarded-…; a proxy lets other machines in."""
 
-_ALLOWED_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Prefer", "X-Request-ID"]
+_ALLOWED_HEADERS = [
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "Last-Event-ID",
+    "Prefer",
+    "traceparent",
+    "X-Request-ID",
+]
 _EXPOSED_HEADERS = [
     "Content-Disposition",
     "ETag",

@@ -48,7 +48,8 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = correlation.request_id_from(Headers(scope=scope).get(REQUEST_ID_HEADER))
+        headers = Headers(scope=scope)
+        request_id = correlation.request_id_from(headers.get(REQUEST_ID_HEADER))
         scope.setdefault("state", {})["request_id"] = request_id
         status, start = HTTPStatus.INTERNAL_SERVER_ERROR.value, time.perf_counter()
 
@@ -59,7 +60,9 @@ class RequestLog:
                 MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
             await send(message)
 
-        with correlation.bound(request=request_id):
+        with correlation.bound(
+            request=request_id, traceparent=correlation.traceparent_from(headers.get("traceparent"))
+        ):
             try:
                 await self._app(scope, receive, send_with_id)
             finally:

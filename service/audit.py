@@ -1,4 +1,4 @@
-"""The audit log: keys, webhooks, deletions and retention, each with its time, its caller and its subject.
+"""The audit log: keys, webhooks, deletions and retention, each with its time, caller and subject.
 
 An entry is written in the transaction of its act: there is none without the other. It holds no secret, and of an
 address only the host, since paths of webhooks are often secrets.

@@ -379,4 +379,4 @@ class WorkerLoop:
 
 def _lines_of(claim: Claim) -> AbstractContextManager[object]:
     """Have the log lines inside the block carry the ids of a job and of the request that submitted it."""
-    return correlation.bound(request=claim.request_id, job=claim.job_id)
+    return correlation.bound(request=claim.request_id, traceparent=claim.traceparent, job=claim.job_id)

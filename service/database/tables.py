@@ -317,7 +317,7 @@ class Job(Table):
     request_id: Mapped[str | None] = mapped_column(String(128))
     """Of the request that submitted it."""
     traceparent: Mapped[str | None] = mapped_column(String(55))
-    """The span that submitted it (W3C Trace Context); its worker's spans are children."""
+    """The span that submitted it, from the header of its request (W3C Trace Context)."""
     device_s: Mapped[float] = mapped_column(default=0.0, server_default="0")
     """Seconds of the device that its attempts used so far."""
     created_at: Mapped[datetime]

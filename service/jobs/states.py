@@ -120,6 +120,7 @@ def _log_after_commit(session: Session, job: Job, worker_id: str | None, since: 
         "worker": worker_id,
         "code": job.error_code,
         "request": job.request_id,
+        "traceparent": job.traceparent,
         "ms": round((now(session) - since).total_seconds() * 1000) if since else None,
     }
     after_commit(session, partial(log.info, "job", extra=fields))

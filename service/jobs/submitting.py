@@ -113,6 +113,7 @@ def submit(service: Service, session: Session, new: NewJob) -> Job:
         total=new.input.total,
         last_event_number=0,
         request_id=correlation.request_id(),
+        traceparent=correlation.traceparent(),
         created_at=now(session),
         queued_at=now(session),
         concepts=[_pin(position, concept) for position, concept in enumerate(new.concepts)],

@@ -38,6 +38,35 @@ def test_the_id_of_a_request_is_in_the_response_its_line_the_job_its_events_and_
     assert {line.request for line in lines("job") if line.job == job["id"]} == {"order-17"}
 
 
+SPAN = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def test_the_span_of_a_request_is_in_its_line_its_job_and_the_lines_of_the_job(client, worker, lines):
+    job = generate(client, traceparent=SPAN).json()
+    (claim,) = worker.claim()
+    assert claim.traceparent == SPAN
+    client.post(f"/v1/jobs/{job['id']}/cancel", headers={"traceparent": SPAN.replace("4bf9", "0000")})
+    assert {line.traceparent for line in lines("job") if line.job == job["id"]} == {SPAN}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "hello",
+        SPAN.upper(),
+        SPAN + "0",
+        SPAN.replace("00-", "ff-", 1),
+        f"00-{'0' * 32}-{'1' * 16}-01",
+        f"00-{'1' * 32}-{'0' * 16}-01",
+    ],
+)
+def test_a_malformed_span_is_ignored(client, worker, header):
+    assert generate(client, traceparent=header).status_code == 202
+    (claim,) = worker.claim()
+    assert claim.traceparent is None
+
+
 def test_events_of_a_stream_carry_the_id_of_the_request(client, worker):
     job = generate(client, **{"X-Request-ID": "order-18"}).json()
     worker.work()
