@@ -75,7 +75,7 @@ class Limits:
         int,
         Variable("DTI_LIMIT_JSON_BYTES", "Bytes of a request without files, which takes forty times that when parsed."),
     ] = 1_000_000
-    prompt_characters: Annotated[int, Variable("DTI_LIMIT_PROMPT_CHARACTERS", "Characters of a prompt.")] = 1000
+    prompt_characters: Annotated[int, Variable("DTI_LIMIT_PROMPT_CHARACTERS", "Characters of a prompt.")] = 2500
     training_steps: Annotated[int, Variable("DTI_LIMIT_TRAINING_STEPS", "Updates of a training.")] = 5000
     denoising_steps: Annotated[int, Variable("DTI_LIMIT_DENOISING_STEPS", "Denoising steps of a picture.")] = 150
     unfinished_jobs: Annotated[int, Variable("DTI_LIMIT_UNFINISHED_JOBS", "Unfinished jobs of an owner.")] = 100

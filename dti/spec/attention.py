@@ -7,8 +7,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from dti.errors import InvalidSettingError
+
 _EMPHASIS = 1.1
 """Factor of one pair of round brackets; square brackets divide by it."""
+
+LARGEST_WEIGHT = 100.0
+"""Far above any weight in use; a number of hundreds of digits would be infinite."""
 
 _PARTS = re.compile(
     r"\\(?P<escaped>[()\[\]\\])"
@@ -61,8 +66,15 @@ def _close(match: re.Match[str], spans: list[Span | Break], open_brackets: list[
     if index is None:
         return False
     bracket, first = open_brackets.pop(index)
-    _multiply(spans, first, float(match["weight"]) if match["weight"] else _factor(bracket))
+    _multiply(spans, first, _weight(match["weight"]) if match["weight"] else _factor(bracket))
     return True
+
+
+def _weight(digits: str) -> float:
+    weight = float(digits)
+    if weight > LARGEST_WEIGHT:
+        raise InvalidSettingError("prompt", f"the weight {digits[:20]} is too large: at most {LARGEST_WEIGHT:g}.")
+    return weight
 
 
 def _factor(bracket: str) -> float:

@@ -88,7 +88,7 @@ def test_a_claim_of_a_training_holds_its_pictures_and_prompts(driver):
         ({"training": {"resolution": 63}}, "training.resolution"),
         ({"training": {"resolution": 1024}}, "training.resolution"),
         ({"training": {"preview_prompt": "no place"}}, "training.preview_prompt"),
-        ({"training": {"preview_prompt": "{}" + "x" * 1000}}, "training.preview_prompt"),
+        ({"training": {"preview_prompt": "{}" + "x" * 2500}}, "training.preview_prompt"),
     ],
 )
 def test_an_invalid_field_is_named_and_nothing_is_stored(driver, fields, field):

@@ -194,8 +194,8 @@ def test_unknown_models_and_schedulers_are_refused(driver):
     ("fields", "field"),
     [
         ({"prompt": " "}, "prompt"),
-        ({"prompt": "x" * 1001}, "prompt"),
-        ({"negative_prompt": "x" * 1001}, "negative_prompt"),
+        ({"prompt": "x" * 2501}, "prompt"),
+        ({"negative_prompt": "x" * 2501}, "negative_prompt"),
         ({"width": 65}, "width"),
         ({"height": 144}, "height"),
         ({"steps": 0}, "steps"),

@@ -3,6 +3,7 @@ import pytest
 JOB = {
     "id", "kind", "status", "model", "concepts", "input", "output", "progress", "error", "attempt",
     "cancel_requested", "created_at", "started_at", "finished_at", "links", "request_id", "device_s", "warnings",
+    "interruption",
 }  # fmt: skip
 
 both_databases = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
@@ -67,7 +68,8 @@ def test_a_concept_that_is_unknown_or_not_ready_is_named(client, post_concept, c
 REFUSED = [
     ({}, "prompt"),
     ({"prompt": ""}, "prompt"),
-    ({"prompt": "x" * 1001}, "prompt"),
+    ({"prompt": "x" * 2501}, "prompt"),
+    ({"prompt": f"a (cat:{'9' * 400})", "prompt_syntax": "a1111"}, "prompt"),
     ({"prompt": "NUL \0"}, "prompt"),
     ({"prompt": 5}, "prompt"),
     ({"prompt": None}, "prompt"),
