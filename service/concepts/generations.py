@@ -11,7 +11,7 @@ from typing import TypeVar
 from sqlalchemy.orm import Session
 
 from dti.errors import InvalidSettingError
-from dti.spec.prompts import PLAIN_PROMPTS, triggers
+from dti.spec.prompts import PLAIN_PROMPTS, parse_prompt, triggers
 from dti.spec.registry import check_rendering
 from dti.spec.settings import SEED_LIMIT, CompleteRendering, Interpolation, PromptSyntax, Rendering, complete
 from service import jobs, workers
@@ -223,6 +223,7 @@ def _check_lengths(
     syntax: PromptSyntax,
 ) -> None:
     for prompt in prompts:
+        parse_prompt(prompt, syntax)  # refuses a weight that is too large, also before a worker has published a card
         service.token_limits.check(session, entry.name, prompt, vectors, syntax=syntax)
 
 

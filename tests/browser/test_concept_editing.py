@@ -64,7 +64,8 @@ def test_what_was_done_is_shown_as_code(visit, stack, concepts, tmp_path, monkey
     page = visit(stack, "create?prompt=a photo of <ball>")
     page.get_by_role("radio", name="1", exact=True).check()
     page.get_by_role("button", name="Generate").click()
-    page.get_by_role("article").first.get_by_role("button", name="As code").click()
+    made = page.get_by_role("article").filter(has_text="a photo of <ball>").first
+    made.get_by_role("button", name="As code").click()
     dialog = page.get_by_role("dialog")
     code = dialog.locator("pre")
     expect(code).to_contain_text('"prompt": "a photo of <ball>"')

@@ -114,7 +114,12 @@ class Composed:
         """A service's command with its environment and nothing else of ours."""
         described = self.services[service]
         unset = {name: "" for name in os.environ if name.startswith("DTI_")}
-        environment = {name: self.here(value) for name, value in described.get("environment", {}).items()}
+        # A variable without a value is that of the machine, where it has one.
+        given = {
+            name: os.environ.get(name, "") if value is None else value
+            for name, value in described.get("environment", {}).items()
+        }
+        environment = {name: self.here(value) for name, value in given.items()}
         return Program(
             name=name or service,
             argv=argv or [*CLI, *described["command"][1:]],

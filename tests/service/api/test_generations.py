@@ -69,7 +69,6 @@ REFUSED = [
     ({}, "prompt"),
     ({"prompt": ""}, "prompt"),
     ({"prompt": "x" * 2501}, "prompt"),
-    ({"prompt": f"a (cat:{'9' * 400})", "prompt_syntax": "a1111"}, "prompt"),
     ({"prompt": "NUL \0"}, "prompt"),
     ({"prompt": 5}, "prompt"),
     ({"prompt": None}, "prompt"),
@@ -137,3 +136,11 @@ def test_no_path_and_no_query_causes_a_server_error(client):
         for path in ("/v1/concepts/", "/v1/jobs/", "/v1/jobs?concept=", "/v1/concepts?cursor=", "/v1/jobs?limit="):
             response = client.get(path + text)
             assert response.status_code in {200, 404, 422}, path + text
+
+
+def test_an_infinite_weight_is_refused_before_it_is_queued(client):
+    body = {"prompt": f"a (cat:{'9' * 400})", "prompt_syntax": "a1111"}
+    answer = client.post("/v1/generations", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_setting")
+    assert "at most 100" in answer.json()["detail"]
+    assert client.get("/v1/jobs").json()["items"] == []
