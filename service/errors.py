@@ -48,6 +48,7 @@
     ├── LeaseLostError              a write of an attempt that has lost its job
     ├── BucketForeignError          the bucket belongs to another database
     ├── SchemaRevisionError         the database's schema is older than this version needs
+    ├── DowngradeImpossibleError    the newest migration of the database cannot be undone
     ├── SettingsError               an environment variable or the model catalogue is invalid
     ├── ObjectMissingError          the object store has no object under a key
     └── UnavailableError            a dependency of the service is down

@@ -61,12 +61,12 @@ def _proxy(request: Request, url: str) -> Response:
         connection.close()
         raise StorageUnavailableError("The object store cannot be reached. Try again in a moment.") from error
     if response.status >= HTTPStatus.BAD_REQUEST:
-        connection.close()
+        _close(connection, response)
         return _refusal(response.status)
     headers = {name: value for name in _RETURNED_HEADERS if (value := response.getheader(name)) is not None}
     headers["X-Content-Type-Options"] = "nosniff"
     if request.method == "HEAD":
-        connection.close()
+        _close(connection, response)
         return Response(status_code=response.status, headers=headers)
     # Some object stores answer a range with 200; video players rely on 206.
     status = HTTPStatus.PARTIAL_CONTENT if "content-range" in headers else response.status
@@ -106,4 +106,10 @@ def _chunks(connection: http.client.HTTPConnection, response: http.client.HTTPRe
         while chunk := response.read(_CHUNK_BYTES):
             yield chunk
     finally:
-        connection.close()
+        _close(connection, response)
+
+
+def _close(connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> None:
+    """Close both: after `Connection: close` the socket belongs to the response alone."""
+    response.close()
+    connection.close()

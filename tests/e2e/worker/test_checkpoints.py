@@ -257,7 +257,7 @@ def test_the_maintenance_needs_no_broker(client, service, environment, start):
 
 def test_any_number_of_stop_signals_hands_the_jobs_of_a_busy_worker_back(client, start):
     worker = start("worker")
-    training = client.train("my-dog", steps=1000)
+    training = client.train("my-dog", steps=5000)
     until(lambda: client.job(training).step >= 2, timeout_s=120)
     for number in 2 * STOP_SIGNALS:
         worker.send_signal(number)
