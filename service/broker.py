@@ -80,9 +80,6 @@ class Broker:
     def close(self) -> None:
         """Close the connections."""
         self._closed.set()
-        # Celery's own `close` forgets its pools without closing their connections.
-        for pool in (self._celery.amqp.producer_pool, self._celery.pool):
-            pool.force_close_all(close_pool=False)
         self._celery.close()
 
     def _send(self, model: str) -> None:

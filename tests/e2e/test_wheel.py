@@ -1,11 +1,13 @@
 """The wheel in a clean environment: no sources, another folder, no compiler; it serves, trains and renders."""
 
+import os
 import shutil
 import subprocess
 import sys
 import sysconfig
 import venv
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -58,7 +60,9 @@ def test_it_is_the_wheel_that_runs(python, tmp_path):
 
 
 def test_it_serves_a_concept_and_a_picture_from_another_folder(python, tmp_path):
-    stack = Stack(tmp_path / "home", command=(str(python), "-P", "-m", "cli"), PYTHONPATH="")
+    # Programs of the dependencies' wheels, such as rclone, lie beside this environment's python.
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    stack = Stack(tmp_path / "home", command=(str(python), "-P", "-m", "cli"), PYTHONPATH="", PATH=path)
     stack.start()
     try:
         stack.client.succeeded(stack.client.train("clean-dog", drawings("red", 2), steps=3, batch_size=1))
