@@ -96,7 +96,18 @@ def submit(service: Service, session: Session, new: NewJob) -> Job:
     _check_limits(service.settings, session, new.owner_id, listed=listed, adding_bytes=new.adding_bytes)
     if new.webhook:
         endpoints.ensure_default(session, new.owner_id)
-    job = Job(
+    job = _queued(service, session, new, kind)
+    session.add(job)
+    session.flush()  # the row must exist before rows that refer to it
+    record_status(session, job)
+    # Not before the commit: a worker that wakes up earlier does not see the job.
+    after_commit(session, partial(service.broker.notify, new.model))
+    return job
+
+
+def _queued(service: Service, session: Session, new: NewJob, kind: str) -> Job:
+    """The row of a new job, at the end of its owner's queue."""
+    return Job(
         id=new_id("job"),
         owner_id=new.owner_id,
         kind=kind,
@@ -119,12 +130,6 @@ def submit(service: Service, session: Session, new: NewJob) -> Job:
         concepts=[_pin(position, concept) for position, concept in enumerate(new.concepts)],
         images=[],
     )
-    session.add(job)
-    session.flush()  # the row must exist before rows that refer to it
-    record_status(session, job)
-    # Not before the commit: a worker that wakes up earlier does not see the job.
-    after_commit(session, partial(service.broker.notify, new.model))
-    return job
 
 
 def retry(service: Service, session: Session, owner_id: str, job_id: str) -> Job:
